@@ -41,7 +41,8 @@ class ClassificationData(Section):
         None, description="From a label in the data to a class name, in class order; other labels are errors."
     )
     format: Literal["auto", "csv", "tsv", "jsonl", "label_text"] = Field(
-        "auto", description="auto: by the file's ending (.csv .tsv .jsonl; .txt is `label sentence`), .gz and .xz allowed."
+        "auto",
+        description="auto: by the file's ending (.csv .tsv .jsonl; .txt is `label sentence`), .gz and .xz allowed.",
     )
     encoding: str = Field("utf-8", description="Encoding of files.")
     max_bad_fraction: Fraction = Field(0.0, ge=0, le=1, description="Stop when more than this share of rows is bad.")
@@ -53,7 +54,9 @@ class ClassificationData(Section):
             return None
         scheme, colon, rest = value.partition(":")
         if scheme not in SCHEMES or not colon or not rest:
-            raise ValueError(f"is not a source. Allowed: files:PATH, tfds:NAME, builtin:NAME.{nearest(scheme, SCHEMES)}")
+            raise ValueError(
+                f"is not a source. Allowed: files:PATH, tfds:NAME, builtin:NAME.{nearest(scheme, SCHEMES)}"
+            )
         return value
 
     @field_validator("encoding")
@@ -71,9 +74,13 @@ class ClassificationData(Section):
 class TextFeatures(Section):
     """SentencePiece unigram with byte fallback, trained on the training split."""
 
-    vocabulary_size: int = Field(8000, ge=300, le=64000, description="Pieces, 256 byte pieces included; an upper bound.")
+    vocabulary_size: int = Field(
+        8000, ge=300, le=64000, description="Pieces, 256 byte pieces included; an upper bound."
+    )
     lowercase: bool = Field(False, description="Fold case before cutting into pieces.")
-    character_coverage: Fraction = Field(0.9995, gt=0, le=1, description="Share of characters that get pieces of their own.")
+    character_coverage: Fraction = Field(
+        0.9995, gt=0, le=1, description="Share of characters that get pieces of their own."
+    )
     max_pieces: int = Field(400, ge=1, le=100_000, description="A longer text is cut to its first max_pieces pieces.")
 
 
@@ -215,17 +222,39 @@ def load(file: str | Path, overrides: list[str], schemas: Mapping[str, type[Pipe
         problems.append(f"{_where(file, origin, 'task')}: task = {not_allowed(task, 'task', schemas)}")
     if problems:
         raise ConfigError(problems)
-    schema = schemas[task]
+    return Loaded(_validated(schemas[task], tree, file, origin), file, origin)
+
+
+def load_again(
+    file: Path, changes: dict[str, Any], overrides: list[str], schemas: Mapping[str, type[Pipeline]]
+) -> Pipeline:
+    """The configuration kept beside a model, with other data.
+
+    Args:
+        file: pipeline.yaml of an artefact.
+        changes: keys of `data` that differ.
+        overrides: as in `load`.
+    Raises:
+        ConfigError: as in `load`.
+    """
+    tree, origin = _read_yaml(file)
+    tree["data"] |= changes
+    problems = _apply_overrides(tree, origin, overrides)
+    if problems:
+        raise ConfigError(problems)
+    return _validated(schemas[tree["task"]], tree, file, origin)
+
+
+def _validated(schema: type[P], tree: dict[str, Any], file: Path, origin: dict[str, str]) -> P:
     try:
-        config = schema.model_validate(tree)
+        return schema.model_validate(tree)
     except ValidationError as error:
         raise ConfigError([_message(item, schema, file, origin) for item in error.errors()]) from None
-    return Loaded(config, file, origin)
 
 
-def load_dict(tree: Mapping[str, Any], schemas: Mapping[str, type[Pipeline]]) -> Pipeline:
-    """The configuration of a mapping, such as the pipeline.yaml inside an artefact."""
-    return schemas[tree["task"]].model_validate(tree)
+def origin_of(loaded: Loaded, path: str) -> str:
+    """Where the value at a dotted path came from: file and line, --set, or default."""
+    return loaded.origin.get(path, "default")
 
 
 def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
@@ -249,10 +278,14 @@ def _read_yaml(file: Path) -> tuple[dict[str, Any], dict[str, str]]:
         text = file.read_bytes().decode("utf-8")
     except FileNotFoundError:
         beside = sorted(str(path) for path in file.parent.glob("*.yaml")) if file.parent.is_dir() else []
-        raise ConfigError([f"{file} does not exist (looked in {file.parent.resolve()}).{nearest(file, beside)}"]) from None
+        raise ConfigError(
+            [f"{file} does not exist (looked in {file.parent.resolve()}).{nearest(file, beside)}"]
+        ) from None
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise ConfigError([f"{file}:{line}: byte {error.start} is not UTF-8 (0x{error.object[error.start]:02x})."]) from None
+        raise ConfigError(
+            [f"{file}:{line}: byte {error.start} is not UTF-8 (0x{error.object[error.start]:02x})."]
+        ) from None
     except OSError as error:
         raise ConfigError([f"{file} cannot be read: {error.strerror}."]) from None
     try:
@@ -297,7 +330,7 @@ def _apply_overrides(tree: dict[str, Any], origin: dict[str, str], overrides: li
     for override in overrides:
         path, equals, text = override.partition("=")
         if not equals or not path:
-            problems.append(f'--set {override}: write it as key=value, such as --set training.epochs=3.')
+            problems.append(f"--set {override}: write it as key=value, such as --set training.epochs=3.")
             continue
         try:
             value = yaml.safe_load(text)
@@ -325,7 +358,7 @@ def _apply_overrides(tree: dict[str, Any], origin: dict[str, str], overrides: li
             continue
         for key in [key for key in origin if key.startswith(f"{path}.")]:
             del origin[key]
-        origin[path] = f"--set {override}"
+        origin |= dict.fromkeys([path, *flatten(value, path)], f"--set {override}")
     return problems
 
 

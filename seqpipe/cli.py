@@ -1,0 +1,257 @@
+"""The command line: parse, call runner or predict, print with rich. A user's mistake ends with one block and code 2."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table as Grid
+
+from seqpipe.errors import DataError, Interrupted, SeqpipeError
+
+if TYPE_CHECKING:
+    from seqpipe import config as schema
+    from seqpipe.runner import Run
+
+app = typer.Typer(
+    help="Text and speech pipelines in Keras: check, train, evaluate, export, prove, predict.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+out = Console(soft_wrap=True, highlight=False, markup=False)
+err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+
+TEXT_WIDTH = 100  # characters of a text in a printed table
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="A pipeline file (YAML).")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. training.epochs=3; repeatable."),
+]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Forget what the run directory holds and start over.")]
+ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="A model directory, or a name in saved_models/.")]
+
+
+def main() -> None:
+    """Entry point of the `seqpipe` command."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        app()
+    except Interrupted as stop:
+        err.print(str(stop))
+        sys.exit(130)
+    except SeqpipeError as error:
+        err.print(f"error: {error}")
+        sys.exit(2)
+
+
+def _load(file: Path, overrides: list[str] | None) -> schema.Loaded:
+    from seqpipe.tasks import load_pipeline
+
+    return load_pipeline(file, overrides)
+
+
+@contextmanager
+def _run(file: Path, overrides: list[str] | None, *, fresh: bool = False) -> Iterator[Run]:
+    from seqpipe.runner import open_run
+
+    config = _load(file, overrides).config
+    with open_run(config, fresh=fresh, say=out.print, callbacks=_callbacks(config)) as run:
+        yield run
+
+
+def _callbacks(config: schema.Pipeline) -> Callable[[int, int], Sequence[Any]]:
+    def make(epochs: int, steps_per_epoch: int) -> Sequence[Any]:
+        from seqpipe.progress import TrainingProgress
+
+        callbacks: list[Any] = [TrainingProgress(out, epochs=epochs, steps_per_epoch=steps_per_epoch)]
+        if config.training.tensorboard:
+            from seqpipe.progress import tensorboard
+
+            callbacks.append(tensorboard(config.run_path / "tensorboard"))
+        return callbacks
+
+    return make
+
+
+@app.command()
+def run(file: File, set: Set = None, fresh: Fresh = False) -> None:
+    """Check, train, evaluate, export and prove; finished steps are not repeated."""
+    with _run(file, set, fresh=fresh) as opened:
+        path = opened.all()
+    out.print(f'\nTry it:  seqpipe predict {path} "your text"')
+
+
+@app.command()
+def check(file: File, set: Set = None) -> None:
+    """Validate configuration and data, report receptive fields and padding; train nothing."""
+    from seqpipe.checking import check_pipeline
+
+    check_pipeline(_load(file, set).config, out)
+
+
+@app.command()
+def show(file: File, set: Set = None) -> None:
+    """The effective configuration, and where each value came from."""
+    from seqpipe import config as schema
+
+    loaded = _load(file, set)
+    grid = Grid(box=None, pad_edge=False, header_style="bold")
+    for title in ("key", "value", "from"):
+        grid.add_column(title, overflow="fold")
+    for path, value in schema.flatten(loaded.config.model_dump(mode="json")).items():
+        grid.add_row(path, json.dumps(value, ensure_ascii=False), schema.origin_of(loaded, path))
+    out.print(grid)
+
+
+@app.command("schema")
+def schema_(task: Annotated[str | None, typer.Argument(help="Only this task's.")] = None) -> None:
+    """The JSON schema of a pipeline file, for editors."""
+    from seqpipe.tasks import json_schema
+
+    print(json.dumps(json_schema(task), indent=2))
+
+
+@app.command()
+def train(file: File, set: Set = None, fresh: Fresh = False) -> None:
+    """Train in the run directory, from wherever the last process left it."""
+    with _run(file, set, fresh=fresh) as opened:
+        opened.train()
+
+
+@app.command()
+def evaluate(
+    target: Annotated[str, typer.Argument(metavar="FILE|MODEL", help="A pipeline file, or with --data a model.")],
+    data: Annotated[str | None, typer.Option(metavar="SOURCE", help="Labelled rows for an exported model.")] = None,
+    set: Set = None,
+    output: Annotated[Path | None, typer.Option(metavar="DIRECTORY", help="Where report and pictures go.")] = None,
+) -> None:
+    """Evaluate the run of a pipeline file, or an exported model on labelled data."""
+    if data is None:
+        if not target.endswith((".yaml", ".yml")):
+            raise DataError(
+                f"evaluate {target}: name labelled rows for a model with --data SOURCE, such as files:test.csv."
+            )
+        with _run(Path(target), set) as opened:
+            opened.evaluate()
+        return
+    from seqpipe.evaluation.artefact import evaluate_artefact
+
+    evaluate_artefact(target, data, overrides=set or [], directory=output, console=out)
+
+
+@app.command()
+def export(file: File, set: Set = None) -> None:
+    """Export the trained model, prove the export, and publish it."""
+    with _run(file, set) as opened:
+        opened.export()
+
+
+@app.command()
+def predict(
+    model: ModelName,
+    texts: Annotated[
+        list[str] | None, typer.Argument(metavar="[TEXT]...", help="Texts; - reads standard input.")
+    ] = None,
+    input: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Text, CSV, TSV or JSON lines; - is standard input.")
+    ] = None,
+    column: Annotated[str, typer.Option(help="Column or JSON key that holds the text.")] = "text",
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write here instead of printing (.csv or .jsonl).")
+    ] = None,
+    format: Annotated[
+        Literal["auto", "table", "jsonl", "csv"], typer.Option(help="auto: by --output's ending, else a table.")
+    ] = "auto",
+) -> None:
+    """Answer texts, or a file of any length in constant memory; answers keep the order of the input."""
+    if texts == ["-"]:
+        texts, input = None, "-"
+    if bool(texts) == bool(input):
+        raise DataError("predict takes texts or --input FILE, one of them.")
+    kind = _output_format(format, output)
+    from rich.progress import Progress, SpinnerColumn, TextColumn
+
+    from seqpipe.predict import answers_to, load, predict_rows, read_texts
+
+    loaded = load(model)
+    rows = texts if texts else read_texts(str(input), column=column)
+    if kind == "table":
+        _print_answers(predict_rows(loaded, rows))
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} rows, {task.speed:,.0f} rows/s"))
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task("", total=None)
+        with answers_to(output, kind, sys.stdout) as write:
+            for text, answer in predict_rows(loaded, rows, advance=lambda count: bar.advance(task, count)):
+                write(text, answer)
+
+
+@app.command("list")
+def list_() -> None:
+    """Released and local models."""
+    from seqpipe.predict import list_models, model_directories, read_card
+
+    grid = Grid(box=None, pad_edge=False, header_style="bold")
+    for title in ("model", "version", "task", "figure", "MB", "date", "directory"):
+        grid.add_column(title, overflow="fold", justify="right" if title == "MB" else "left")
+    for path in list_models():
+        facts = read_card(path)
+        cells = (facts.get(key, "?") for key in ("task", "figure", "size_mb", "date"))
+        grid.add_row(path.parent.name, path.name, *(str(cell) for cell in cells), str(path))
+    if grid.row_count:
+        out.print(grid)
+    else:
+        places = ", ".join(str(path) for path in model_directories()) or "saved_models (there is no such directory)"
+        out.print(f"No models in {places}.")
+
+
+@app.command()
+def info(model: ModelName) -> None:
+    """A model's card, its signatures with shapes, where it came from, and its proof."""
+    from seqpipe.predict import describe_signatures, find_model
+
+    path = find_model(model)
+    out.print(f"{path}\n")
+    for line in describe_signatures(path):
+        out.print(line)
+    card = path / "card.md"
+    out.print()
+    out.print(card.read_text(encoding="utf-8") if card.is_file() else "It has no card.md.")
+
+
+def _output_format(
+    format: Literal["auto", "table", "jsonl", "csv"], output: Path | None
+) -> Literal["table", "jsonl", "csv"]:
+    if format == "auto":
+        endings: dict[str, Literal["jsonl", "csv"]] = {".jsonl": "jsonl", ".csv": "csv"}
+        if output is None:
+            return "table"
+        if output.suffix not in endings:
+            raise DataError(f"--output {output}: the ending says no format. Allowed: .csv, .jsonl; or name --format.")
+        return endings[output.suffix]
+    if format == "table" and output is not None:
+        raise DataError(f"--output {output}: a table is for reading. Allowed: --format csv, --format jsonl.")
+    return format
+
+
+def _print_answers(answers: Iterator[tuple[str, dict[str, Any]]]) -> None:
+    width = 0
+    for text, answer in answers:
+        width = max(width, len(answer["label"]))
+        shown = " ".join(text.split())
+        shown = shown if len(shown) <= TEXT_WIDTH else shown[: TEXT_WIDTH - 1] + "…"
+        out.print(f"{answer['label']:<{width}}  {answer['probability']:.3f}  {shown}")
+
+
+if __name__ == "__main__":
+    main()

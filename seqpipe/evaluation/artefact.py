@@ -1,0 +1,67 @@
+"""An exported model on labelled data: what it answers as it is served, without its run and without Keras."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from seqpipe import config as schema
+from seqpipe.data.classification import read_table
+from seqpipe.errors import ModelError
+from seqpipe.evaluation.classification import evaluate_classifier, to_markdown, write_report
+from seqpipe.predict import in_windows, load
+from seqpipe.storage import write_text
+from seqpipe.tasks import schemas
+
+
+def evaluate_artefact(
+    model: str, source: str, *, overrides: list[str], directory: Path | None, console: Console
+) -> dict[str, Any]:
+    """Print the report on `source`, and write it with its pictures.
+
+    Args:
+        model: a directory or a name.
+        source: files:PATH, tfds:NAME or builtin:NAME.
+        overrides: such as `data.text_column=body`, where the columns or labels differ from those the model was trained with.
+        directory: for report and pictures; without it runs/MODEL-VERSION-evaluation.
+    Raises:
+        DataError: the rows cannot be read, or are labelled with what is no class of the model.
+    """
+    loaded = load(model)
+    file = loaded.path / "pipeline.yaml"
+    if not file.is_file():
+        raise ModelError(f"{loaded.path} has no pipeline.yaml, which says how its data is read.")
+    changes = {"train": source, "dev": None, "test": None}
+    config: Any = schema.load_again(file, changes, overrides, schemas())
+    # A file may name its labels as the training data did, or by the names of the classes.
+    labels = {**(config.data.labels or {}), **{name: name for name in loaded.labels}}
+    data = config.data.model_copy(update={"labels": labels})
+    table, findings = read_table(source, data, loaded.labels, "test")
+    for finding in findings:
+        console.print(f"{finding.severity}: {finding.text}")
+    parts = [
+        [row["probabilities"][name] for name in loaded.labels] for w in in_windows(table.texts) for row in loaded(w)
+    ]
+    # The logarithm of a probability is a logit; a probability that underflowed counts as the smallest one.
+    logits = np.log(np.maximum(np.array(parts, np.float64), np.finfo(np.float32).tiny))
+    report = evaluate_classifier(
+        logits=logits,
+        labels=table.labels,
+        classes=loaded.labels,
+        temperature=1.0,
+        split=source,
+        seen=None,
+        baseline_predictions=None,
+        bootstrap_samples=schema.Evaluation().bootstrap_samples,
+        seed=1,
+    )
+    directory = directory or Path("runs") / f"{loaded.path.parent.name}-{loaded.path.name}-evaluation"
+    directory.mkdir(parents=True, exist_ok=True)
+    write_report(report, directory, logits=logits, labels=table.labels)
+    write_text(directory / "findings.txt", "".join(f"{finding.severity}: {finding.text}\n" for finding in findings))
+    console.print(to_markdown(report))
+    console.print(f"Report and pictures: {directory}")
+    return report

@@ -1,0 +1,255 @@
+"""Figures of a classifier, and how sure one may be of them.
+
+N rows, C classes. Logits and probabilities are [N, C], labels and predictions are class indices [N]. Everything is
+computed in float64; a value that is not finite, a label that is no class and an empty split are refused by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+CONFIDENCE = 0.95
+CALIBRATION_BINS = 15
+TEMPERATURE_BOUNDS = (0.05, 20.0)
+
+
+def softmax(logits: ArrayLike) -> np.ndarray:
+    """Probabilities along the last axis; large logits do not overflow.
+
+    >>> softmax([[1000.0, 1000.0]]).tolist()
+    [[0.5, 0.5]]
+    """
+    return np.exp(_log_softmax(np.asarray(logits, np.float64)))
+
+
+def accuracy(predictions: ArrayLike, labels: ArrayLike) -> float:
+    """Share of rows whose prediction is the label, 0..1."""
+    predictions, labels = np.asarray(predictions), np.asarray(labels)
+    if predictions.shape != labels.shape or not labels.size:
+        raise ValueError(f"predictions {predictions.shape} and labels {labels.shape} must be [N] both, with N >= 1.")
+    return float(np.mean(predictions == labels))
+
+
+def wilson_interval(correct: int, total: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Score interval of a share (Wilson 1927); it holds its confidence for small totals and near 0 and 1.
+
+    Args:
+        correct: rows that are right, 0..total.
+        total: rows, at least 1.
+    Returns:
+        The lower and the upper bound, 0..1.
+
+    >>> [round(bound, 4) for bound in wilson_interval(8, 10)]
+    [0.4902, 0.9433]
+    """
+    if not 0 <= correct <= total or total < 1:
+        raise ValueError(f"correct = {correct} of total = {total}: total must be at least 1 and correct 0..total.")
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    share = correct / total
+    centre = share + z**2 / (2 * total)
+    half = z * (share * (1 - share) / total + (z / (2 * total)) ** 2) ** 0.5
+    scale = 1 + z**2 / total
+    # The bounds are exactly 0 and 1 at the ends; rounding would leave 1e-17.
+    low = 0.0 if correct == 0 else (centre - half) / scale
+    high = 1.0 if correct == total else (centre + half) / scale
+    return low, high
+
+
+def per_class(answers: ArrayLike, labels: ArrayLike, classes: Sequence[str]) -> list[dict[str, Any]]:
+    """Precision, recall and F1 of each class.
+
+    Args:
+        answers: probabilities or logits [N, C], or predictions [N].
+        labels: int [N].
+        classes: the C class names.
+    Returns:
+        One dict a class: name, precision, recall, f1, support (rows with this label). A figure that does not exist is
+        None: precision where nothing was predicted, recall where no row has the label.
+    """
+    from sklearn.metrics import precision_recall_fscore_support
+
+    answers = np.asarray(answers)
+    predictions = answers.argmax(axis=1) if answers.ndim == 2 else answers
+    columns = precision_recall_fscore_support(labels, predictions, labels=range(len(classes)), zero_division=np.nan)
+    return [
+        {
+            "name": name,
+            "precision": _or_none(precision),
+            "recall": _or_none(recall),
+            "f1": _or_none(f1),
+            "support": int(support),
+        }
+        for name, precision, recall, f1, support in zip(classes, *columns, strict=True)
+    ]
+
+
+def confusion_matrix(predictions: ArrayLike, labels: ArrayLike, class_count: int) -> np.ndarray:
+    """How often each label (row) was predicted as each class (column), int64 [C, C]."""
+    flat = np.asarray(labels, np.int64) * class_count + np.asarray(predictions, np.int64)
+    return np.bincount(flat, minlength=class_count**2).reshape(class_count, class_count)
+
+
+def negative_log_likelihood(logits: ArrayLike, labels: ArrayLike) -> float:
+    """Mean negative log likelihood of the labels, in nats; finite for every finite logit."""
+    logits, labels = checked(logits, labels)
+    return _mean_nll(logits, labels)
+
+
+def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
+    """The temperature T for which softmax(logits / T) gives these labels the best likelihood.
+
+    Temperature scaling (Guo et al. 2017, On Calibration of Modern Neural Networks): one number, fitted on rows the
+    model did not train on; predictions stay as they are. The likelihood has a single optimum in T, looked for within
+    TEMPERATURE_BOUNDS. T is 1 where the rows cannot tell: all are right (the lower T the better, down to 0), or all
+    logits of a row are equal.
+
+    Args:
+        logits: float [N, C].
+        labels: int [N].
+    """
+    from scipy.optimize import minimize_scalar
+
+    logits, labels = checked(logits, labels)
+    if np.all(logits.argmax(axis=1) == labels):
+        return 1.0
+    low, high = np.log(TEMPERATURE_BOUNDS)
+    found = minimize_scalar(
+        lambda log_temperature: _mean_nll(logits / np.exp(log_temperature), labels),
+        bounds=(low, high),
+        method="bounded",
+        options={"xatol": 1e-6},
+    )
+    return float(np.exp(found.x)) if found.fun < _mean_nll(logits, labels) else 1.0
+
+
+@dataclass(frozen=True)
+class Bins:
+    """Rows by the probability of their top class, in bins of equal width; arrays [bins].
+
+    Attributes:
+        edges: [bins + 1], 0..1; a bin holds its upper edge, the first also 0.
+        count: rows.
+        confidence: mean probability of the top class; NaN in an empty bin.
+        accuracy: share of rows that are right; NaN in an empty bin.
+    """
+
+    edges: np.ndarray
+    count: np.ndarray
+    confidence: np.ndarray
+    accuracy: np.ndarray
+
+    @property
+    def calibration_error(self) -> float:
+        gap = np.abs(self.accuracy - self.confidence)
+        return float(np.nansum(gap * self.count) / self.count.sum())
+
+
+def calibration_bins(probabilities: ArrayLike, labels: ArrayLike, bins: int = CALIBRATION_BINS) -> Bins:
+    """What the expected calibration error and the reliability diagram are made of."""
+    probabilities, labels = checked(probabilities, labels, kind="probabilities")
+    if np.any(probabilities < 0) or np.any(np.abs(probabilities.sum(axis=1) - 1) > 1e-3):
+        raise ValueError("probabilities must be 0 or more, and 1 together in each row; are these logits?")
+    confidence = probabilities.max(axis=1)
+    correct = probabilities.argmax(axis=1) == labels
+    edges = np.linspace(0, 1, bins + 1)
+    index = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)
+    count = np.bincount(index, minlength=bins)
+    filled = np.where(count > 0, count, np.nan)
+    return Bins(
+        edges,
+        count,
+        np.bincount(index, weights=confidence, minlength=bins) / filled,
+        np.bincount(index, weights=correct, minlength=bins) / filled,
+    )
+
+
+def expected_calibration_error(probabilities: ArrayLike, labels: ArrayLike, bins: int = CALIBRATION_BINS) -> float:
+    """How far the probability of the top class is from the share of right answers, 0..1, weighted over bins.
+
+    The definition of Guo et al. 2017: top class only, bins of equal width over 0..1, the absolute gap between mean
+    probability and accuracy in each bin, weighted by its rows. It is a biased estimate: few rows give a high value.
+
+    Args:
+        probabilities: float [N, C], each row sums to 1.
+        labels: int [N].
+    """
+    return calibration_bins(probabilities, labels, bins).calibration_error
+
+
+def paired_bootstrap_difference(
+    correct_a: ArrayLike, correct_b: ArrayLike, *, samples: int, seed: int, confidence: float = CONFIDENCE
+) -> tuple[float, float, float]:
+    """Accuracy of a minus accuracy of b on the same rows, with a percentile interval over resampled rows.
+
+    A row counts +1 (a alone is right), -1 (b alone) or 0. Drawing N rows with replacement draws how often each of the
+    three kinds comes: one multinomial a sample, so memory grows with the samples and not with N.
+
+    Args:
+        correct_a: bool [N].
+        correct_b: bool [N], the same rows in the same order.
+        samples: resamples.
+    Returns:
+        Difference, lower and upper bound, -1..1.
+    """
+    only_a, only_b, total = _disagreements(correct_a, correct_b)
+    shares = np.array([only_a, only_b, total - only_a - only_b]) / total
+    draws = np.random.default_rng(seed).multinomial(total, shares, size=samples)  # [samples, 3]
+    differences = (draws[:, 0] - draws[:, 1]) / total
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(differences, [tail, 1 - tail])
+    return (only_a - only_b) / total, float(low), float(high)
+
+
+def mcnemar_p(correct_a: ArrayLike, correct_b: ArrayLike) -> float:
+    """Exact two-sided p-value that a and b are equally often right alone (McNemar 1947, the binomial form).
+
+    With a handful of disagreements a bootstrap is too sure of itself (one row: an interval without width); this is not.
+    """
+    from scipy.stats import binomtest
+
+    only_a, only_b, _ = _disagreements(correct_a, correct_b)
+    return float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
+
+
+def checked(values: ArrayLike, labels: ArrayLike, kind: str = "logits") -> tuple[np.ndarray, np.ndarray]:
+    """The values as float64 [N, C] and the labels as int64 [N], or a ValueError that names what is wrong."""
+    values, labels = np.asarray(values, np.float64), np.asarray(labels)
+    if values.ndim != 2 or labels.shape != values.shape[:1] or 0 in values.shape:
+        raise ValueError(f"{kind} {values.shape} and labels {labels.shape} must be [N, C] and [N], N and C at least 1.")
+    if not np.all(np.isfinite(values)):
+        row, column = np.argwhere(~np.isfinite(values))[0]
+        raise ValueError(f"{kind}[{row}, {column}] is {values[row, column]}: {kind} must be finite.")
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(f"labels are {labels.dtype}: labels must be class indices.")
+    outside = np.flatnonzero((labels < 0) | (labels >= values.shape[1]))
+    if outside.size:
+        row = outside[0]
+        raise ValueError(f"labels[{row}] is {labels[row]}: a label must be 0..{values.shape[1] - 1}.")
+    return values, labels.astype(np.int64)
+
+
+def _disagreements(correct_a: ArrayLike, correct_b: ArrayLike) -> tuple[int, int, int]:
+    """Rows only a has right, rows only b has right, all rows."""
+    a, b = np.asarray(correct_a, bool), np.asarray(correct_b, bool)
+    if a.shape != b.shape or a.ndim != 1 or not a.size:
+        raise ValueError(f"correct_a {a.shape} and correct_b {b.shape} must be [N] both, with N >= 1.")
+    return int(np.sum(a & ~b)), int(np.sum(b & ~a)), len(a)
+
+
+def _log_softmax(logits: np.ndarray) -> np.ndarray:
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+
+
+def _mean_nll(logits: np.ndarray, labels: np.ndarray) -> float:
+    return float(-_log_softmax(logits)[np.arange(len(labels)), labels].mean())
+
+
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

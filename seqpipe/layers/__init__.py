@@ -1,0 +1,20 @@
+"""Keras layers that know their lengths: each takes (x, lengths) and never lets padding change an answer."""
+
+from seqpipe.layers.convolution import ConvolutionBlock
+from seqpipe.layers.lengths import step_mask, strided, zero_beyond
+from seqpipe.layers.pooling import AttentionPooling, MaxPooling, MeanPooling
+from seqpipe.layers.recurrent import GRU, LSTM, Bidirectional, SimpleRNN
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "AttentionPooling",
+    "Bidirectional",
+    "ConvolutionBlock",
+    "MaxPooling",
+    "MeanPooling",
+    "SimpleRNN",
+    "step_mask",
+    "strided",
+    "zero_beyond",
+]

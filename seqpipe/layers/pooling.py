@@ -1,0 +1,86 @@
+"""From a sequence to one vector, with the weight each step had in it.
+
+Every layer here takes x float [B, T, C] and lengths int32 [B] and returns (pooled [B, C], weights [B, T]). The weights
+of a row sum to 1 over its real steps and are exactly zero beyond; a row of length 0 gives zeros for both.
+
+Axes: B batch, T time (steps), C channels.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from seqpipe.layers.lengths import Tensor, step_mask, zero_beyond
+
+
+class _Pooling(keras.layers.Layer):
+    def compute_output_spec(self, x: Any, lengths: Any) -> tuple[Any, Any]:
+        return (
+            keras.KerasTensor((x.shape[0], x.shape[2]), dtype=self.compute_dtype),
+            keras.KerasTensor(x.shape[:2], dtype="float32"),
+        )
+
+
+@keras.saving.register_keras_serializable(package="seqpipe")
+class AttentionPooling(_Pooling):
+    """Weighted mean over time, the weights from a small network: softmax of v . tanh(W x + b).
+
+    Args:
+        units: size of the hidden layer of the score.
+
+    Source: Yang et al. 2016, Hierarchical Attention Networks, section 2.2.
+    """
+
+    def __init__(self, units: int, **base: Any):
+        super().__init__(**base)
+        self.units = units
+        self.hidden = keras.layers.Dense(units, activation="tanh", dtype=self.dtype_policy)
+        self.score = keras.layers.Dense(1, use_bias=False, dtype=self.dtype_policy)
+
+    def build(self, x_shape: tuple[int | None, ...], lengths_shape: tuple[int | None, ...] | None = None) -> None:
+        self.hidden.build(x_shape)
+        self.score.build((*x_shape[:-1], self.units))
+        self.built = True
+
+    def call(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        x = zero_beyond(x, lengths)
+        mask = step_mask(lengths, ops.shape(x)[1])  # [B, T]
+        scores = ops.cast(self.score(self.hidden(x))[:, :, 0], "float32")  # [B, T]
+        scores = ops.where(mask, scores, -1e30)
+        weights = ops.where(mask, ops.softmax(scores, axis=1), 0.0)
+        pooled = ops.einsum("bt,btc->bc", ops.cast(weights, x.dtype), x)
+        return pooled, weights
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "units": self.units}
+
+
+@keras.saving.register_keras_serializable(package="seqpipe")
+class MeanPooling(_Pooling):
+    """Mean over the real steps; each of them has the same weight."""
+
+    def call(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        mask = step_mask(lengths, ops.shape(x)[1])
+        share = 1.0 / ops.maximum(ops.cast(lengths, "float32"), 1.0)
+        weights = ops.where(mask, share[:, None], 0.0)  # [B, T]
+        total = ops.sum(zero_beyond(x, lengths), axis=1)
+        return total * ops.cast(share, x.dtype)[:, None], weights
+
+
+@keras.saving.register_keras_serializable(package="seqpipe")
+class MaxPooling(_Pooling):
+    """Maximum over the real steps, channel by channel; a step weighs the share of channels it won."""
+
+    def call(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        steps = ops.shape(x)[1]
+        mask = step_mask(lengths, steps)[:, :, None]
+        lowest = ops.convert_to_tensor(-3e38, dtype=x.dtype)
+        x = ops.where(mask, x, lowest)
+        real = ops.cast(lengths > 0, x.dtype)[:, None]
+        winner = ops.argmax(x, axis=1)[:, None, :]  # [B, 1, C]
+        won = ops.equal(ops.cast(winner, "int32"), ops.arange(steps, dtype="int32")[None, :, None])  # [B, T, C]
+        weights = ops.mean(ops.cast(won, "float32"), axis=2) * ops.cast(real, "float32")
+        return ops.max(x, axis=1) * real, weights

@@ -1,0 +1,75 @@
+"""A sequence classifier: embedding, convolutions, recurrence, pooling, classes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from seqpipe import config as schema
+from seqpipe import layers
+
+CELLS = {"lstm": layers.LSTM, "gru": layers.GRU, "simple": layers.SimpleRNN}
+POOLINGS = {"mean": layers.MeanPooling, "max": layers.MaxPooling}
+
+
+def classifier(
+    config: schema.Classifier, *, vocabulary_size: int, classes: int, name: str = "classifier"
+) -> keras.Model:
+    """A `keras.Model` from piece ids to class scores.
+
+    Args:
+        config: what to build; its defaults are the defaults of a pipeline file.
+        vocabulary_size: ids are 0..vocabulary_size - 1.
+        classes: number of classes.
+    Returns:
+        A functional model. Inputs: `ids` int32 [B, T] and `lengths` int32 [B]; output: logits float32 [B, classes].
+        What stands beyond a length changes nothing. The layer named `pooling` also returns the weight of each step.
+    """
+    ids = keras.Input((None,), dtype="int32", name="ids")
+    lengths = keras.Input((), dtype="int32", name="lengths")
+    x = keras.layers.Embedding(vocabulary_size, config.embedding.units, name="embedding")(ids)  # [B, T, C]
+    x = _dropout(config.embedding.dropout, x)
+    x, steps = encoder(config, x, lengths)
+    x, _ = _pooling(config.pooling, x.shape[-1])(x, steps)  # [B, C]
+    x = _dropout(config.dropout, x)
+    logits = keras.layers.Dense(classes, dtype="float32", name="logits")(x)  # [B, classes]
+    return keras.Model([ids, lengths], logits, name=name)
+
+
+def encoder(config: schema.Classifier, x: Any, lengths: Any) -> tuple[Any, Any]:
+    """Convolutions, then recurrent layers.
+
+    Args:
+        x: float [B, T, C].
+        lengths: int32 [B].
+    Returns:
+        (float [B, T', C'], int32 [B]), zero beyond each length.
+    """
+    for number, block in enumerate(config.convolution, start=1):
+        x, lengths = layers.ConvolutionBlock(**block.model_dump(), name=f"convolution_{number}")(x, lengths)
+    if config.recurrent is None:
+        return x, lengths
+    recurrent = config.recurrent
+    for number in range(1, recurrent.layers + 1):
+        x = _dropout(recurrent.dropout, x)
+        name = f"recurrent_{number}"
+        cell = CELLS[recurrent.cell](
+            recurrent.units,
+            return_sequences=True,
+            recurrent_dropout=recurrent.recurrent_dropout,
+            name=f"{recurrent.cell}_{number}" if recurrent.bidirectional else name,
+        )
+        layer = layers.Bidirectional(cell, name=name) if recurrent.bidirectional else cell
+        x = layer(x, lengths)
+    return x, lengths
+
+
+def _dropout(share: float, x: Any) -> Any:
+    return keras.layers.Dropout(share)(x) if share else x
+
+
+def _pooling(kind: str, units: int) -> keras.layers.Layer:
+    if kind == "attention":
+        return layers.AttentionPooling(units, name="pooling")
+    return POOLINGS[kind](name="pooling")

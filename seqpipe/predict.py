@@ -1,0 +1,268 @@
+"""Using an exported model: `seqpipe.load`, and files of any length in constant memory."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import yaml
+
+from seqpipe.data.files import Format
+from seqpipe.errors import DataError, ModelError, nearest
+from seqpipe.storage import writing
+
+FORMAT = 1  # of an artefact's directory; a reader refuses a higher one
+# Rows that are in memory at once, and sorted by length so that a batch holds little padding.
+WINDOW_ROWS = 2048
+BATCH_ROWS = 64
+
+Answer = dict[str, Any]
+
+
+def model_directories() -> list[Path]:
+    """Where a model's name is looked up: SEQPIPE_MODELS, the working directory, the checkout seqpipe runs from."""
+    named = os.environ.get("SEQPIPE_MODELS")
+    candidates = [Path(named)] if named else []
+    candidates += [Path("saved_models"), Path(__file__).parent.parent / "saved_models"]
+    unique: dict[Path, Path] = {}
+    for path in candidates:
+        if path.is_dir():
+            unique.setdefault(path.resolve(), path)
+    return list(unique.values())
+
+
+def versions(directory: Path) -> list[Path]:
+    """The published versions in DIRECTORY, lowest first."""
+    found = [path for path in directory.glob("*") if path.name.isdecimal() and (path / "saved_model.pb").is_file()]
+    return sorted(found, key=lambda path: int(path.name))
+
+
+def list_models() -> list[Path]:
+    """The latest version of every model that can be called by name."""
+    latest: dict[str, Path] = {}
+    for directory in model_directories():
+        for model in sorted(directory.iterdir()):
+            if model.is_dir() and versions(model):
+                latest.setdefault(model.name, versions(model)[-1])
+    return list(latest.values())
+
+
+def find_model(model: str | Path) -> Path:
+    """The directory of a model given as a directory (with or without its version) or by name.
+
+    Raises:
+        ModelError: there is no such model, it is not whole, or it was made by a newer seqpipe.
+    """
+    places = [Path(model), *(directory / model for directory in model_directories())]
+    place = next((path for path in places if path.is_dir()), None)
+    if place is None:
+        names = [path.parent.name for path in list_models()]
+        hint = " It is a file; a model is a directory." if Path(model).is_file() else ""
+        raise ModelError(
+            f"{model} is neither a model directory nor the name of a model.{hint} "
+            f"Known names: {', '.join(names) or 'none'}.{nearest(model, names)}"
+        )
+    if not (place / "saved_model.pb").is_file():
+        if not versions(place):
+            raise ModelError(
+                f"{place} holds no model: there is no saved_model.pb in it or in a numbered directory in it."
+            )
+        place = versions(place)[-1]
+    facts = place / "parity.json"
+    made_by = json.loads(facts.read_text(encoding="utf-8")).get("format", 1) if facts.is_file() else 1
+    if made_by > FORMAT:
+        raise ModelError(
+            f"{place} was made by a newer seqpipe (format {made_by}; this one reads up to {FORMAT}). Upgrade seqpipe, or "
+            "load it with tf.saved_model.load, which always works."
+        )
+    return place
+
+
+def read_card(directory: Path) -> dict[str, Any]:
+    """The facts at the head of card.md; empty for a model that has none."""
+    file = directory / "card.md"
+    head = re.match(r"---\n(.*?)\n---\n", file.read_text(encoding="utf-8"), re.DOTALL) if file.is_file() else None
+    return yaml.safe_load(head[1]) if head else {}
+
+
+@dataclass
+class Model:
+    """A loaded artefact; call it with a list of rows.
+
+    >>> import seqpipe
+    >>> seqpipe.load("sentiment_en")(["fine film"])[0]["label"]
+    'positive'
+    """
+
+    path: Path
+    loaded: Any
+
+    @property
+    def signatures(self) -> list[str]:
+        return sorted(self.loaded.signatures)
+
+    @cached_property
+    def labels(self) -> list[str]:
+        """Class names, in the order of `probabilities`."""
+        return [name.decode() for name in self._signature("labels")()["labels"].numpy()]
+
+    def _signature(self, name: str) -> Any:
+        if name not in self.loaded.signatures:
+            known = ", ".join(self.signatures)
+            raise ModelError(f"{self.path} has no signature {name}. It has: {known}.{nearest(name, self.signatures)}")
+        return self.loaded.signatures[name]
+
+    def run(self, rows: Sequence[str | bytes], *, signature: str = "serving_default") -> dict[str, Any]:
+        """A signature's outputs for texts as one batch: numpy arrays with B rows by name."""
+        import tensorflow as tf
+
+        function = self._signature(signature)
+        (name,) = function.structured_input_signature[1]
+        texts = [row.encode("utf-8", "surrogatepass") if isinstance(row, str) else row for row in rows]
+        return {key: value.numpy() for key, value in function(**{name: tf.constant(texts, tf.string)}).items()}
+
+    def __call__(self, rows: Sequence[str | bytes], *, signature: str = "serving_default") -> list[Answer]:
+        """An answer for each row, in row order; strings are str, numbers float, `probabilities` by class name."""
+        if isinstance(rows, (str, bytes)):
+            raise ModelError("A model takes a list of texts, not one text: write model([text]).")
+        answers: list[Answer] = [{} for _ in rows]
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+        for start in range(0, len(order), BATCH_ROWS):
+            numbers = order[start : start + BATCH_ROWS]
+            outputs = self.run([rows[i] for i in numbers], signature=signature)
+            for place, number in enumerate(numbers):
+                answers[number] = self._answer({key: value[place] for key, value in outputs.items()})
+        return answers
+
+    def _answer(self, row: dict[str, Any]) -> Answer:
+        answer = {key: _plain(value) for key, value in row.items()}
+        if "pieces" in answer:
+            steps = sum(1 for piece in answer["pieces"] if piece)
+            answer["pieces"], answer["weights"] = answer["pieces"][:steps], answer["weights"][:steps]
+        if "probabilities" in answer:
+            answer["probabilities"] = dict(zip(self.labels, answer["probabilities"], strict=True))
+        return answer
+
+
+def _plain(value: Any) -> Any:
+    """A numpy value as plain Python: bytes as text, arrays as lists."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if getattr(value, "ndim", 0):
+        return [_plain(item) for item in value]
+    return value.item() if hasattr(value, "item") else value
+
+
+def load(model: str | Path) -> Model:
+    """Load an exported model by name or directory.
+
+    Raises:
+        ModelError: there is no such model, or TensorFlow cannot load it.
+    """
+    path = find_model(model)
+    import tensorflow as tf
+
+    try:
+        return Model(path, tf.saved_model.load(str(path)))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be loaded: {error}") from error
+
+
+def in_windows(rows: Iterable[Any], size: int = WINDOW_ROWS) -> Iterator[list[Any]]:
+    iterator = iter(rows)
+    while window := list(islice(iterator, size)):
+        yield window
+
+
+def predict_rows(
+    model: Model,
+    texts: Iterable[str],
+    *,
+    signature: str = "serving_default",
+    advance: Callable[[int], None] = lambda rows: None,
+) -> Iterator[tuple[str, Answer]]:
+    """(text, answer) for each text, in input order, holding a window of rows at a time."""
+    for window in in_windows(texts):
+        yield from zip(window, model(window, signature=signature), strict=True)
+        advance(len(window))
+
+
+def read_texts(source: str, *, column: str, format: Format = "auto") -> Iterator[str]:
+    """Texts of a file, or the lines of standard input for "-": plain lines, or a column of CSV, TSV or JSON lines.
+
+    Raises:
+        DataError: a row cannot be read; it is named by file and line.
+    """
+    from seqpipe.data.sources import BadRow, read_rows
+
+    if source == "-":
+        import sys
+
+        yield from (
+            line.rstrip("\n").rstrip("\r") for line in io.TextIOWrapper(sys.stdin.buffer, "utf-8", newline="\n")
+        )
+        return
+    for row in read_rows(f"files:{source}", columns={"text": column}, role="test", format=format):
+        if isinstance(row, BadRow):
+            raise DataError(f"{row.place}: {row.reason}")
+        yield row.values["text"]
+
+
+@contextlib.contextmanager
+def answers_to(
+    path: Path | None, format: Literal["jsonl", "csv"], stdout: IO[str]
+) -> Iterator[Callable[[str, Answer], None]]:
+    """A function that writes one answer; a file named by `path` appears when all is written, and not before."""
+    with writing(path, "w") if path is not None else contextlib.nullcontext(stdout) as file:
+        if format == "jsonl":
+            yield lambda text, answer: _write_json_line(file, text, answer)
+            return
+        writer = csv.writer(file, lineterminator="\n")
+        header: list[str] = []
+
+        def write(text: str, answer: Answer) -> None:
+            classes = answer.get("probabilities", {})
+            if not header:
+                header.extend(["text", "label", "probability", *classes])
+                writer.writerow(header)
+            writer.writerow(
+                [text, answer["label"], f"{answer['probability']:.6f}", *(f"{p:.6f}" for p in classes.values())]
+            )
+
+        yield write
+
+
+def _write_json_line(file: IO[str], text: str, answer: Answer) -> None:
+    file.write(json.dumps({"text": text, **answer}, ensure_ascii=False) + "\n")
+
+
+def describe_signatures(directory: Path) -> list[str]:
+    """Each signature with the names, types and shapes of its inputs and outputs, a line each."""
+    from tensorflow.core.framework import types_pb2
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    def shown(name: str, tensor: Any) -> str:
+        dims = tensor.tensor_shape.dim
+        shape = ", ".join("?" if dim.size < 0 else str(dim.size) for dim in dims)
+        return f"{name} {types_pb2.DataType.Name(tensor.dtype).removeprefix('DT_').lower()} [{shape}]"
+
+    saved = saved_model_pb2.SavedModel()
+    saved.ParseFromString((directory / "saved_model.pb").read_bytes())
+    lines = []
+    for name, signature in sorted(saved.meta_graphs[0].signature_def.items()):
+        if name.startswith("__"):
+            continue
+        inputs = ", ".join(shown(key, value) for key, value in sorted(signature.inputs.items())) or "nothing"
+        outputs = ", ".join(shown(key, value) for key, value in sorted(signature.outputs.items()))
+        lines.append(f"{name}: {inputs} -> {outputs}")
+    return lines

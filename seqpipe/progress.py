@@ -1,0 +1,86 @@
+"""Training progress on the terminal, as a Keras callback: loss, speed, expected end."""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from seqpipe.errors import RunError
+
+
+class TrainingProgress(keras.callbacks.Callback):
+    """A bar an epoch and a line when it is over; off a terminal only the lines.
+
+    Speeds count real tokens, not padding.
+    """
+
+    def __init__(self, console: Console, *, epochs: int, steps_per_epoch: int):
+        super().__init__()
+        self.console, self.epochs, self.steps_per_epoch = console, epochs, steps_per_epoch
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("loss {task.fields[loss]:.4f}  {task.fields[speed]}"),
+            TimeRemainingColumn(),
+        )
+        self.bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self.task: TaskID | None = None
+        self.rows = self.steps = 0
+        self.epoch_started = 0.0
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self.bar.start()
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.rows = self.steps = 0
+        self.epoch_started = time.monotonic()
+        name = f"epoch {epoch + 1}/{self.epochs}"
+        self.task = self.bar.add_task(name, total=self.steps_per_epoch, loss=float("nan"), speed="")
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if logs is None or self.task is None:
+            return
+        self.rows += logs["rows"]
+        self.steps += logs["steps"]
+        self.bar.update(self.task, completed=batch + 1, loss=logs["loss"], speed=self._speed())
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        figures = "  ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
+        if self.task is not None:
+            self.bar.remove_task(self.task)
+        seconds = time.monotonic() - self.epoch_started
+        left = seconds * (self.epochs - epoch - 1)
+        end = f"  at most {_duration(left)} to go" if left else ""
+        self.console.print(
+            f"epoch {epoch + 1}/{self.epochs}  {figures}  {self._speed()}  {_duration(seconds)}{end}", highlight=False
+        )
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        self.bar.stop()
+
+    def _speed(self) -> str:
+        seconds = max(1e-9, time.monotonic() - self.epoch_started)
+        return f"{self.rows / seconds:,.0f} sequences/s  {self.steps / seconds:,.0f} tokens/s"
+
+
+def tensorboard(directory: Path) -> keras.callbacks.Callback:
+    """Keras' TensorBoard callback.
+
+    Raises:
+        RunError: TensorBoard is not installed.
+    """
+    if importlib.util.find_spec("tensorboard") is None:
+        raise RunError("training.tensorboard needs TensorBoard: pip install 'seqpipe[tensorboard]'.")
+    return keras.callbacks.TensorBoard(str(directory), write_graph=False, update_freq="epoch")
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

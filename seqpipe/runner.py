@@ -1,0 +1,266 @@
+"""check -> train -> evaluate -> export: each step in the run directory, resumable, never repeated once finished."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seqpipe import config as schema
+from seqpipe.data.classification import Finding
+from seqpipe.errors import RunError
+from seqpipe.storage import locked, remove_leftovers, unhide, write_json, write_text
+from seqpipe.tasks import Task, make_task
+
+if TYPE_CHECKING:
+    import keras
+
+    from seqpipe.data.examples import Examples
+
+# Sections that a step depends on; a change of one of them contradicts a step that has begun.
+DEPENDS_ON = {
+    "train": ("task", "seed", "data", "features", "model", "training"),
+    "evaluate": ("evaluation",),
+    "export": ("description", "export"),
+}
+# Keys that may change in the middle of a run, since they change nothing that is computed.
+FREE_KEYS = ("training.save_every_steps", "training.tensorboard")
+
+
+@dataclass
+class Run:
+    """A run directory and the task in it; `open_run` makes one.
+
+    Args:
+        config: the effective configuration.
+        say: prints one line of progress.
+        callbacks: Keras callbacks for training, made once its size is known: (epochs, steps per epoch) -> callbacks.
+    """
+
+    config: schema.Pipeline
+    say: Callable[[str], None] = print
+    callbacks: Callable[[int, int], Sequence[keras.callbacks.Callback]] = lambda epochs, steps: ()
+    state: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def directory(self) -> Path:
+        return self.config.run_path
+
+    def finished(self, step: str) -> bool:
+        return step in self.state.get("steps", {})
+
+    @cached_property
+    def task(self) -> Task:
+        return make_task(self.config)
+
+    @cached_property
+    def findings(self) -> list[Finding]:
+        """Reads and validates the data, once; a run whose data changed meanwhile is refused."""
+        self.say(f"Reading {self.config.model_dump()['data']['train']}")
+        findings = self.task.read()
+        if self.finished("features") and self.state["steps"]["features"]["data_key"] != self.task.data_key():
+            raise RunError(
+                f"The data is no longer what the run in {self.directory} was started with. Use --fresh to start over, "
+                "or give the new run another name: --set name=..."
+            )
+        return findings
+
+    def prepare(self) -> dict[str, Examples]:
+        """Features and examples of every split; computed once, taken from the run directory later."""
+        from seqpipe.data.examples import cached, content_key
+
+        _ = self.findings
+        features = self.directory / "features"
+        if not self.finished("features"):
+            self.say("Fitting features on the training split")
+            shutil.rmtree(features, ignore_errors=True)
+            self.task.fit_features(features)
+            self._finish("features", {"data_key": self.task.data_key()})
+        else:
+            self.task.load_features(features)
+        settings = json.dumps(self.config.model_dump(mode="json", include={"data", "features"}), sort_keys=True)
+        tested = self.config.model_dump()["data"].get("test") is not None
+        return {
+            split: cached(
+                self.directory / "examples" / split,
+                content_key(self.task.data_key(), settings, split, _digest(features)),
+                lambda split=split: self.task.examples(split),  # type: ignore[misc]
+            )
+            for split in ("train", "dev", *(["test"] if tested else []))
+        }
+
+    def train(self) -> None:
+        from seqpipe.training import Trainer, is_chief
+
+        if self.finished("train"):
+            self.say(f"Training is finished: {self.state['steps']['train']['summary']}")
+            return
+        examples = self.prepare()
+        trainer = Trainer(
+            self.task.build,
+            objective=self.task,
+            config=self.config.training,
+            train=examples["train"],
+            dev=examples["dev"],
+            seed=self.config.seed,
+            directory=self.directory,
+        )
+        position = trainer.run(self.callbacks(self.config.training.epochs, trainer.steps_per_epoch))
+        if not is_chief():
+            return
+        monitor = self.config.training.monitor
+        summary = (
+            f"{position.epoch} epochs in {position.seconds:,.0f} s, best dev {monitor} {position.best:.4f} "
+            f"in epoch {(position.best_epoch or 0) + 1}"
+        )
+        self._finish("train", {"summary": summary, "seconds": position.seconds, "epochs": position.epoch})
+        self.say(summary)
+        from seqpipe.evaluation.pictures import learning_curves
+        from seqpipe.training import read_history
+
+        learning_curves(read_history(self.directory), self.directory / "report" / "learning_curves.png")
+
+    def evaluate(self) -> dict[str, Any]:
+        report_file = self.directory / "report" / "report.json"
+        if self.finished("evaluate"):
+            report = json.loads(report_file.read_text(encoding="utf-8"))
+            self.say(f"Evaluation is finished: {self.state['steps']['evaluate']['summary']}")
+            return report
+        if not self.finished("train"):
+            raise RunError(f"{self.directory} holds no finished training. Run `seqpipe train` first, or `seqpipe run`.")
+        examples = self.prepare()
+        examples.pop("train")
+        self.say(f"Evaluating on {', '.join(examples)}")
+        report = self.task.evaluate(self.best_model(), examples, self.directory / "report")
+        report["findings"] = [f"{finding.severity}: {finding.text}" for finding in self.findings]
+        write_json(report_file, report)
+        summary = self.task.headline(report)
+        self._finish("evaluate", {"summary": summary})
+        self.say(summary)
+        return report
+
+    def export(self) -> Path:
+        from seqpipe import card
+        from seqpipe.export import next_version, publish
+
+        if self.finished("export"):
+            path = Path(self.state["steps"]["export"]["path"])
+            if path.exists():
+                self.say(f"Published: {path}")
+                return path
+            self.say(f"{path} is gone; exporting again")
+        if not self.finished("evaluate"):
+            raise RunError(
+                f"{self.directory} holds no finished evaluation. Run `seqpipe evaluate` first, or `seqpipe run`."
+            )
+        report = self.evaluate()
+        self.prepare()
+        model = self.best_model()
+        directory = Path(self.config.export.directory) / self.config.name
+        version = self.config.export.version or next_version(directory)
+        self.say("Exporting, and proving the export in a fresh process without seqpipe")
+        path = publish(
+            self.task.artefact(model, report, version),
+            directory / str(version),
+            run_directory=self.directory,
+            files=lambda staged, parity: card.write(
+                staged,
+                config=self.config,
+                report=report,
+                parity=parity,
+                training=self.state["steps"]["train"],
+                headline=self.task.headline(report),
+                sections=self.task.describe(report),
+                limits=self.task.limits(),
+                parameters=model.count_params(),
+                version=version,
+            ),
+        )
+        self._finish("export", {"path": str(path)})
+        self.say(f"Published: {path}")
+        return path
+
+    def all(self) -> Path:
+        if not all(self.finished(step) for step in ("train", "evaluate", "export")):
+            for finding in self.findings:
+                self.say(f"{finding.severity}: {finding.text}")
+        self.train()
+        self.evaluate()
+        return self.export()
+
+    def best_model(self) -> Any:
+        """The best epoch's weights in a float32 model, whatever precision it was trained in."""
+        from seqpipe.training import load_weights
+
+        model = self.task.build()
+        load_weights(model, self.directory / "best.npz")
+        return model
+
+    def _finish(self, step: str, facts: dict[str, Any]) -> None:
+        now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        self.state.setdefault("steps", {})[step] = {"finished": now, **facts}
+        write_json(self.directory / "state.json", self.state)
+
+
+@contextlib.contextmanager
+def open_run(
+    config: schema.Pipeline,
+    *,
+    fresh: bool = False,
+    say: Callable[[str], None] = print,
+    callbacks: Callable[[int, int], Sequence[keras.callbacks.Callback]] = lambda epochs, steps: (),
+) -> Iterator[Run]:
+    """The run of a configuration, locked against other processes, taken up where it was left.
+
+    Args:
+        fresh: forget what the run directory holds.
+    Raises:
+        RunError: another process is in it, it cannot be written, or its configuration contradicts this one.
+    """
+    directory = config.run_path
+    with locked(directory.parent / f".{directory.name}.lock"):
+        unhide(directory)
+        if fresh:
+            shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(directory)
+        run = Run(config, say, callbacks, _read_state(directory, config))
+        write_text(directory / "pipeline.yaml", schema.to_yaml(config))
+        write_json(directory / "state.json", run.state)
+        yield run
+
+
+def _read_state(directory: Path, config: schema.Pipeline) -> dict[str, Any]:
+    """The state of the run, less the steps that the configuration asks for anew."""
+    file = directory / "state.json"
+    wanted = schema.flatten(config.model_dump(mode="json"))
+    if not file.exists():
+        return {"config": wanted, "steps": {}}
+    state = json.loads(file.read_text(encoding="utf-8"))
+    before = state["config"]
+    changed = [key for key in {**before, **wanted} if before.get(key) != wanted.get(key) and key not in FREE_KEYS]
+    fixed = [key for key in changed if key.partition(".")[0] in DEPENDS_ON["train"]]
+    if fixed:
+        lines = [f"  {key} = {wanted.get(key)} here, {before.get(key)} in the run" for key in sorted(fixed)]
+        raise RunError(
+            f"The configuration contradicts the run in {directory}:\n" + "\n".join(lines) + "\n"
+            "Use --fresh to start over, or give the new run another name: --set name=..."
+        )
+    redo = {key.partition(".")[0] for key in changed}
+    if redo & set(DEPENDS_ON["evaluate"]):
+        state["steps"].pop("evaluate", None)
+        state["steps"].pop("export", None)
+    if redo & set(DEPENDS_ON["export"]):
+        state["steps"].pop("export", None)
+    return {**state, "config": wanted}
+
+
+def _digest(features: Path) -> bytes:
+    """The bytes of all feature files, so that a cache of other features is never used."""
+    return b"".join(path.read_bytes() for path in sorted(features.iterdir()) if path.is_file())

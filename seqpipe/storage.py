@@ -1,0 +1,129 @@
+"""Files that are whole or absent: written beside and renamed; one process a run directory."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from seqpipe.errors import RunError
+
+
+@contextlib.contextmanager
+def writing(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
+    """Open a file beside `path` and rename it when the block ends well; on any failure nothing of it stays.
+
+    Raises:
+        RunError: the disk is full, or the place cannot be written.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(beside, mode, **({} if "b" in mode else {"encoding": "utf-8", "newline": "\n"})) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def writing_directory(path: Path) -> Iterator[Path]:
+    """A directory beside `path` to fill; it becomes `path`, which must not hold files yet, when the block ends well."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir(parents=True)
+        yield beside
+        os.replace(beside, path)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    with writing(path, "w") as file:
+        json.dump(value, file, indent=2, ensure_ascii=False)
+        file.write("\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    with writing(path, "w") as file:
+        file.write(text)
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Remove what a killed process was writing in a directory that nobody else uses."""
+    for path in directory.glob(".*.part"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def unwritable(path: Path, error: OSError) -> RunError:
+    """The message for a write that failed, by its cause."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return RunError(
+            f"{path} cannot be written: the disk is full. Nothing half-written stays; "
+            "make room and run the same command again, it goes on where it was."
+        )
+    return RunError(f"{path} cannot be written: {error.strerror or error}.")
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file of a run, so that a second process fails at once instead of writing in between.
+
+    Raises:
+        RunError: another process holds it.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = open(path, "a+", encoding="utf-8")  # noqa: SIM115  held open for as long as the lock is
+    except OSError as error:
+        raise unwritable(path, error) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            owner = file.read().strip() or "unknown"
+            raise RunError(
+                f"{path.with_suffix('')} is in use by another process (pid {owner}). "
+                "Wait for it, stop it, or give this run another name: --set name=..."
+            ) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+@contextlib.contextmanager
+def hidden(directory: Path) -> Iterator[None]:
+    """The run directory renamed; `unhide` brings it back if the process dies meanwhile."""
+    away = _hiding_place(directory)
+    if directory.exists():
+        os.rename(directory, away)
+    try:
+        yield
+    finally:
+        unhide(directory)
+
+
+def unhide(directory: Path) -> None:
+    away = _hiding_place(directory)
+    if away.exists():
+        shutil.rmtree(directory, ignore_errors=True)
+        os.rename(away, directory)
+
+
+def _hiding_place(directory: Path) -> Path:
+    return directory.with_name(f".{directory.name}.hidden")

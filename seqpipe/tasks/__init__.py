@@ -1,0 +1,101 @@
+"""Tasks: one file each, saying what is its own and nothing else; the dictionary below is all there is to registering."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Union
+
+from pydantic import TypeAdapter
+
+from seqpipe import config as schema
+from seqpipe.data.classification import Finding
+from seqpipe.errors import ConfigError, not_allowed
+from seqpipe.tasks.text_classification import TextClassification
+
+if TYPE_CHECKING:
+    import keras
+
+    from seqpipe.data.examples import Examples
+    from seqpipe.export import Artefact
+
+
+class Task(Protocol):
+    """What a pipeline needs from a task; `seqpipe.training.Objective` names the three methods that training calls.
+
+    A task is made from its configuration, then filled: `read` first, then `fit_features` or `load_features`.
+    """
+
+    name: ClassVar[str]  # permanent: it stands in pipeline files and artefacts
+    Config: ClassVar[type[schema.Pipeline]]
+
+    def __init__(self, config: Any): ...
+
+    def read(self) -> list[Finding]:
+        """Read and validate all splits; raise DataError with every error at once, return what else was found."""
+
+    def data_key(self) -> str:
+        """A hash of what was read."""
+
+    def fit_features(self, directory: Path) -> None:
+        """Fit features on the training split and save them."""
+
+    def load_features(self, directory: Path) -> None:
+        """Take up what `fit_features` saved."""
+
+    def examples(self, split: str) -> Examples:
+        """What the model eats; computed once and cached by the caller."""
+
+    def build(self) -> keras.Model: ...
+
+    def forward(self, model: Any, batch: dict[str, Any], training: bool) -> Any: ...
+
+    def loss(self, batch: dict[str, Any], outputs: Any) -> Any: ...
+
+    def metrics(self, batch: dict[str, Any], outputs: Any) -> dict[str, Any]: ...
+
+    def evaluate(self, model: Any, examples: dict[str, Examples], directory: Path) -> dict[str, Any]:
+        """Write report.json, report.md and pictures to the directory; return the report."""
+
+    def headline(self, report: dict[str, Any]) -> str:
+        """The report's main figure in one line, with interval."""
+
+    def describe(self, report: dict[str, Any]) -> str:
+        """The report as Markdown sections of level three, for the card."""
+
+    def limits(self) -> list[str]:
+        """What the model is not for, one sentence each, for the card."""
+
+    def artefact(self, model: Any, report: dict[str, Any], version: int) -> Artefact:
+        """Signatures, probes and reference answers for export and proof."""
+
+
+TASKS: dict[str, type[Task]] = {
+    "text_classification": TextClassification,
+}
+
+
+def load_pipeline(file: str | Path, overrides: list[str] | None = None) -> schema.Loaded:
+    """Read a pipeline file; see `seqpipe.config.load`."""
+    return schema.load(file, overrides or [], schemas())
+
+
+def make_task(config: schema.Pipeline) -> Task:
+    return TASKS[config.task](config)
+
+
+def schemas() -> dict[str, type[schema.Pipeline]]:
+    return {name: task.Config for name, task in TASKS.items()}
+
+
+def json_schema(task: str | None = None) -> dict[str, Any]:
+    """The JSON schema of a pipeline file of one task, or of any.
+
+    Raises:
+        ConfigError: there is no such task.
+    """
+    if task is not None and task not in TASKS:
+        raise ConfigError([not_allowed(task, "task", TASKS)])
+    chosen = [each.Config for name, each in TASKS.items() if task in (None, name)]
+    adapter: TypeAdapter[Any] = TypeAdapter(Union[tuple(chosen)])  # noqa: UP007  built from a list
+    schema_ = adapter.json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A seqpipe pipeline", **schema_}

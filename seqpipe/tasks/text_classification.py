@@ -1,0 +1,243 @@
+"""Text classification: a text in; a label, its probability, and the weight of each piece out.
+
+Axes: B batch (rows), T time (pieces), C classes.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from seqpipe import config as schema
+from seqpipe.data.classification import Finding, Splits, Table, read_splits, seen_rows
+from seqpipe.data.examples import Examples, Ragged, content_key
+from seqpipe.errors import ModelError
+from seqpipe.features.text import TextFeatures
+from seqpipe.storage import write_json
+
+if TYPE_CHECKING:
+    from seqpipe.export import Artefact, Row
+
+
+class Config(schema.Pipeline):
+    task: Literal["text_classification"] = "text_classification"
+    data: schema.ClassificationData
+    features: schema.TextFeatures = schema.TextFeatures()
+    model: schema.Classifier = schema.Classifier()
+
+
+class TextClassification:
+    """Texts with one of several labels."""
+
+    name = "text_classification"
+    Config = Config
+
+    splits: Splits
+    features: TextFeatures
+    classes: list[str]
+    class_weights: np.ndarray  # float32 [C], how much a row of each class weighs in the loss
+
+    def __init__(self, config: Config):
+        self.config = config
+
+    def read(self) -> list[Finding]:
+        self.splits = read_splits(self.config.data)
+        self.classes = self.splits.classes
+        return self.splits.findings
+
+    def data_key(self) -> str:
+        parts: list[Any] = [self.splits.classes]
+        for table in (self.splits.train, self.splits.dev, self.splits.test):
+            if table is not None:
+                parts += [table.texts, table.labels]
+        return content_key(*parts)
+
+    def fit_features(self, directory: Path) -> None:
+        wanted = self.config.features
+        features = TextFeatures.fit(
+            self.splits.train.texts,
+            vocabulary_size=wanted.vocabulary_size,
+            lowercase=wanted.lowercase,
+            character_coverage=wanted.character_coverage,
+        )
+        features.save(directory)
+        counts = np.bincount(self.splits.train.labels, minlength=len(self.classes))
+        write_json(directory / "classes.json", {"classes": self.classes, "train_rows": counts.tolist()})
+        self.load_features(directory)
+
+    def load_features(self, directory: Path) -> None:
+        self.features = TextFeatures.load(directory)
+        saved = json.loads((directory / "classes.json").read_text(encoding="utf-8"))
+        self.classes = saved["classes"]
+        self.class_weights = self._class_weights(np.array(saved["train_rows"]))
+
+    def _class_weights(self, train_rows: np.ndarray) -> np.ndarray:
+        wanted = self.config.training.class_weights
+        if wanted == "none":
+            return np.ones(len(self.classes), np.float32)
+        if wanted == "balanced":
+            return (train_rows.sum() / (len(self.classes) * np.maximum(1, train_rows))).astype(np.float32)
+        if set(wanted) != set(self.classes):
+            raise ModelError(
+                f"training.class_weights names {', '.join(sorted(wanted))}; "
+                f"it must give one weight to each class: {', '.join(self.classes)}."
+            )
+        return np.array([wanted[name] for name in self.classes], np.float32)
+
+    def encode(self, texts: list[str] | list[bytes]) -> Ragged:
+        """Piece ids, each row cut to max_pieces."""
+        limit = self.config.features.max_pieces
+        return Ragged.from_rows(ids[:limit] for ids in self.features.encode(texts))
+
+    def examples(self, split: str) -> Examples:
+        table = self._table(split)
+        return Examples({"ids": self.encode(table.texts), "label": table.labels.astype(np.int32)})
+
+    def _table(self, split: str) -> Table:
+        table = self.splits.get(split)
+        if table is None:
+            raise ModelError(f"This pipeline has no {split} split: data.{split} is not set.")
+        return table
+
+    def build(self) -> Any:
+        from seqpipe.models import classifier
+        from seqpipe.models.own import own_model
+
+        sizes = {"vocabulary_size": self.features.vocabulary_size, "classes": len(self.classes)}
+        if self.config.model.builder is not None or self.config.model.keras is not None:
+            return own_model(self.config.model, **sizes)
+        return classifier(self.config.model, **sizes, name=self.config.name)
+
+    def forward(self, model: Any, batch: dict[str, Any], training: bool) -> Any:
+        return model([batch["ids"], batch["ids_lengths"]], training=training)
+
+    def loss(self, batch: dict[str, Any], outputs: Any) -> Any:
+        import tensorflow as tf
+
+        smoothing = self.config.training.label_smoothing
+        targets = tf.one_hot(batch["label"], len(self.classes), 1.0 - smoothing, 0.0) + smoothing / len(self.classes)
+        loss = tf.nn.softmax_cross_entropy_with_logits(targets, outputs)
+        return loss * tf.gather(tf.constant(self.class_weights), batch["label"])
+
+    def metrics(self, batch: dict[str, Any], outputs: Any) -> dict[str, Any]:
+        import tensorflow as tf
+
+        hit = tf.equal(tf.argmax(outputs, axis=-1, output_type=tf.int32), batch["label"])
+        return {"accuracy": tf.cast(hit, tf.float32)}
+
+    def evaluate(self, model: Any, examples: dict[str, Examples], directory: Path) -> dict[str, Any]:
+        from seqpipe.evaluation import classification as evaluation
+        from seqpipe.evaluation.baselines import LinearBaseline
+        from seqpipe.evaluation.metrics import fit_temperature
+        from seqpipe.training import predict
+
+        train = self.splits.train
+        baseline = (
+            LinearBaseline.fit(train.texts, train.labels, self.config.seed) if self.config.evaluation.baseline else None
+        )
+        logits = {split: predict(model, self, rows) for split, rows in examples.items()}
+        temperature = fit_temperature(logits["dev"], self.splits.dev.labels)
+        report: dict[str, Any] = {"classes": self.classes, "temperature": temperature, "splits": {}}
+        for split in logits:
+            table = self._table(split)
+            report["splits"][split] = evaluation.evaluate_classifier(
+                logits=logits[split],
+                labels=table.labels,
+                classes=self.classes,
+                temperature=temperature,
+                split=split,
+                seen=seen_rows(table, train),
+                baseline_predictions=None if baseline is None else baseline.predict(table.texts),
+                baseline_description=None if baseline is None else baseline.describe(),
+                baseline_fit_time_s=None if baseline is None else baseline.fit_time_s,
+                baseline_size_bytes=None if baseline is None else baseline.size_bytes,
+                bootstrap_samples=self.config.evaluation.bootstrap_samples,
+                seed=self.config.seed,
+            )
+            (directory / split).mkdir(parents=True, exist_ok=True)
+            evaluation.write_report(
+                report["splits"][split], directory / split, logits=logits[split], labels=table.labels
+            )
+        return report
+
+    def headline(self, report: dict[str, Any]) -> str:
+        split = "test" if "test" in report["splits"] else "dev"
+        figure = report["splits"][split]["accuracy"]
+        return f"{split} accuracy {figure['value']:.2%} (95 % interval {figure['low']:.2%} to {figure['high']:.2%}, {figure['n']:,} rows)"
+
+    def describe(self, report: dict[str, Any]) -> str:
+        from seqpipe.evaluation.classification import to_markdown
+
+        return "\n".join(f"### {split}\n\n{to_markdown(part)}" for split, part in report["splits"].items())
+
+    def limits(self) -> list[str]:
+        return [
+            f"A text is cut after {self.config.features.max_pieces:,} pieces; `explain` says so in `truncated`.",
+            f"Whatever it reads, it answers with one of: {', '.join(self.classes)}; an empty text gets one too.",
+            "It knows texts like its training data; figures on other kinds of text are not in this card.",
+        ]
+
+    def artefact(self, model: Any, report: dict[str, Any], version: int) -> Artefact:
+        from seqpipe.export import Artefact
+        from seqpipe.tasks.text_classification_serving import TextClassifier
+
+        module = TextClassifier(
+            model,
+            self.features.tokenizer(),
+            classes=self.classes,
+            temperature=report["temperature"],
+            max_pieces=self.config.features.max_pieces,
+            version=version,
+        )
+        rows = probes(self.splits.dev.texts)
+        signatures = module.signatures()
+        return Artefact(
+            module=module,
+            model=model,
+            signatures=signatures,
+            probes={name: rows for name in signatures if name != "labels"},
+            reference={"serving_default": lambda rows: self._reference(model, report["temperature"], rows)},
+        )
+
+    def _reference(self, model: Any, temperature: float, rows: list[Row]) -> list[Row]:
+        """What the Keras model answers, each row alone, through the sentencepiece library."""
+        from seqpipe.evaluation.metrics import softmax
+
+        answers = []
+        for row in rows:
+            ids, lengths = self.encode([row["text"].item()]).padded(np.array([0]))
+            logits = np.asarray(model([ids, lengths], training=False))
+            probabilities = softmax(logits / temperature)[0]
+            best = int(np.argmax(probabilities))
+            answers.append(
+                {
+                    "label": np.array(self.classes[best].encode(), object),
+                    "probability": probabilities[best],
+                    "probabilities": probabilities,
+                }
+            )
+        return answers
+
+
+def probes(texts: list[str]) -> list[Row]:
+    """Rows for the proof: real ones, and what a client sends by mistake or in malice."""
+    hostile = [
+        b"",
+        b" ",
+        b"\t\n \xc2\xa0 \xe3\x80\x80",
+        b"x" * 10_000,
+        b"good " * 2_000,
+        "naïve café".encode(),
+        "👩‍👩‍👧‍👦 👍🏽 🇫🇷".encode(),
+        "مراجعة ממש טובה".encode(),
+        "这部电影很好看。".encode(),
+        "ﬁne Ａ① ｶﾞ".encode(),
+        "e\u0301 \u200b\u202e".encode(),
+        b"\xff\xfe broken \xc3( \xe2\x82 utf-8 \xed\xa0\x80",
+        b"nul \x00 inside \x00",
+    ]
+    real = [text.encode("utf-8", "surrogatepass") for text in texts[:16]]
+    return [{"text": np.array(text, object)} for text in [*real, *hostile]]

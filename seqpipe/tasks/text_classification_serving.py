@@ -1,0 +1,121 @@
+"""The graph that an exported text classifier answers with: raw strings in, core TensorFlow ops only.
+
+Axes: B batch (rows), T time (pieces), C classes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from seqpipe.models.receptive_field import total_stride
+
+
+class TextClassifier(tf.Module):
+    """Signatures over a Keras model of piece ids.
+
+    Args:
+        model: (ids int32 [B, T], lengths int32 [B]) -> logits [B, C].
+        tokenizer: the graph side of the text features.
+        classes: class names in order.
+        temperature: logits are divided by it, so that probabilities are calibrated.
+        max_pieces: a longer text is cut.
+        version: of the artefact.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        tokenizer: Any,
+        *,
+        classes: list[str],
+        temperature: float,
+        max_pieces: int,
+        version: int,
+    ):
+        super().__init__()
+        self.tokenizer = tokenizer
+        self.weights = [variable.value for variable in model.weights]
+        self._classes = classes
+        self._temperature = temperature
+        self._max_pieces = max_pieces
+        self._version = version
+        # Behind plain functions: a Keras model as an attribute would be saved whole, with functions of its own.
+        self._infer = lambda ids, lengths: model([ids, lengths], training=False)
+        explainer = _explainer(model)
+        self._infer_weights = None if explainer is None else lambda i, n: explainer([i, n], training=False)
+        self._stride = total_stride(model)
+
+    def signatures(self) -> dict[str, Any]:
+        functions = {"serving_default": self.classify, "labels": self.labels}
+        return functions | ({"explain": self.explain} if self._infer_weights is not None else {})
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+    def classify(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
+        ids, lengths, _ = self._encode(text)
+        return self._answer(self._infer(ids, lengths))
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+    def explain(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
+        ids, lengths, truncated = self._encode(text)
+        logits, weights = self._infer_weights(ids, lengths)
+        weights = spread(weights, lengths, tf.shape(ids)[1], self._stride)
+        return {
+            "pieces": self.tokenizer.pieces(ids),
+            "weights": weights,
+            "truncated": truncated,
+            **self._answer(logits),
+        }
+
+    @tf.function(input_signature=[])
+    def labels(self) -> dict[str, tf.Tensor]:
+        return {
+            "labels": tf.constant(self._classes),
+            "version": tf.constant(self._version, tf.int32),
+            "streaming": tf.constant(False),
+        }
+
+    def _encode(self, text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        ids, lengths, truncated = self.tokenizer(text, self._max_pieces)
+        # At least one step, so that layers need no case for a batch of empty texts.
+        ids = tf.pad(ids, [[0, 0], [0, tf.maximum(0, 1 - tf.shape(ids)[1])]])
+        return ids, lengths, truncated
+
+    def _answer(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
+        probabilities = tf.nn.softmax(logits / self._temperature)  # [B, C]
+        best = tf.argmax(probabilities, axis=-1, output_type=tf.int32)
+        return {
+            "label": tf.gather(tf.constant(self._classes), best),
+            "probability": tf.reduce_max(probabilities, axis=-1),
+            "probabilities": probabilities,
+        }
+
+
+def spread(weights: tf.Tensor, lengths: tf.Tensor, steps: tf.Tensor, stride: int) -> tf.Tensor:
+    """The weight of each piece from the weight of each pooled step, whose pieces share it evenly.
+
+    Args:
+        weights: float32 [B, T'], T' = ceil(T / stride).
+        lengths: int32 [B], in pieces.
+        steps: T.
+        stride: pieces in a step; the last step of a row may have fewer.
+    Returns:
+        float32 [B, T], zero beyond each length, with the same sum a row.
+    """
+    if stride == 1:
+        return weights
+    starts = tf.range(tf.shape(weights)[1]) * stride
+    pieces = tf.clip_by_value(lengths[:, None] - starts[None, :], 1, stride)  # [B, T']
+    spread_out = tf.repeat(weights / tf.cast(pieces, weights.dtype), stride, axis=1)[:, :steps]
+    return tf.where(tf.sequence_mask(lengths, steps), spread_out, 0.0)
+
+
+def _explainer(model: keras.Model) -> keras.Model | None:
+    """The model with the weights of its pooling beside the logits; None for a model without such a layer."""
+    for layer in model.layers:
+        output = layer.output if layer.name == "pooling" else None
+        if isinstance(output, (list, tuple)) and len(output) == 2:
+            return keras.Model(model.inputs, [model.outputs[0], output[1]])
+    return None

@@ -1,0 +1,442 @@
+"""The one training loop: batches in a known order, a position that can be saved and restored exactly.
+
+Killed anywhere and started again, a run ends with the same weights bit for bit, because everything it depends on is
+either a pure function of (seed, epoch, step) or saved with the position: weights, optimizer, averages, the state of
+each random generator, early stopping, sums so far.
+
+Axes: B batch (rows).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from seqpipe import config as schema
+from seqpipe.data.examples import Examples
+from seqpipe.data.plan import plan_epoch, plan_in_order_of_length
+from seqpipe.errors import DataError, Interrupted, RunError
+from seqpipe.storage import remove_leftovers, writing
+
+Batch = dict[str, Any]
+
+
+class Objective(Protocol):
+    """What training minimises and watches; each task is one."""
+
+    def forward(self, model: keras.Model, batch: Batch, training: bool) -> Any:
+        """The model's outputs for a batch."""
+
+    def loss(self, batch: Batch, outputs: Any) -> tf.Tensor:
+        """float32 [B], what training minimises, for each row."""
+
+    def metrics(self, batch: Batch, outputs: Any) -> dict[str, tf.Tensor]:
+        """float32 [B] each, what is watched on the dev split, for each row."""
+
+
+@dataclass
+class Position:
+    """Where a run stands; together with the variables it is all that a run depends on."""
+
+    epoch: int = 0
+    step: int = 0  # steps done in this epoch
+    total_steps: int = 0
+    loss_sum: float = 0.0  # over the rows of this epoch so far
+    rows: int = 0
+    best: float | None = None
+    best_epoch: int | None = None
+    epochs_without_better: int = 0
+    history_bytes: int = 0
+    seconds: float = 0.0
+    finished: bool = False
+
+
+@keras.saving.register_keras_serializable(package="seqpipe")
+class Schedule(keras.optimizers.schedules.LearningRateSchedule):
+    """Linear growth over warm-up steps, then constant, or down to zero linearly or along half a cosine."""
+
+    def __init__(self, peak: float, *, kind: str, warmup_steps: int, total_steps: int):
+        self.peak, self.kind, self.warmup_steps, self.total_steps = peak, kind, warmup_steps, total_steps
+
+    def __call__(self, step: Any) -> Any:
+        step = tf.cast(step, tf.float32)
+        progress = tf.clip_by_value((step - self.warmup_steps) / max(1, self.total_steps - self.warmup_steps), 0.0, 1.0)
+        match self.kind:
+            case "constant":
+                factor = tf.ones_like(progress)
+            case "linear":
+                factor = 1.0 - progress
+            case "cosine":
+                factor = 0.5 * (1.0 + tf.cos(np.pi * progress))
+            case other:
+                raise ValueError(f'schedule = "{other}" is not one of constant, linear, cosine.')
+        warmup = tf.minimum(1.0, (step + 1.0) / (self.warmup_steps + 1.0))
+        return self.peak * factor * warmup
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "peak": self.peak,
+            "kind": self.kind,
+            "warmup_steps": self.warmup_steps,
+            "total_steps": self.total_steps,
+        }
+
+
+def make_strategy() -> tf.distribute.Strategy:
+    """TensorFlow's distribution: several machines by TF_CONFIG, several GPUs of one, else one device."""
+    if os.environ.get("TF_CONFIG"):
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    if len(tf.config.list_physical_devices("GPU")) > 1:
+        return tf.distribute.MirroredStrategy()
+    return tf.distribute.get_strategy()
+
+
+def is_chief() -> bool:
+    """Whether this process writes: the only one, or worker 0 of TF_CONFIG."""
+    task = json.loads(os.environ.get("TF_CONFIG") or "{}").get("task", {})
+    return task.get("type", "worker") in ("chief", "worker") and int(task.get("index", 0)) == 0
+
+
+def make_deterministic(seed: int) -> None:
+    """Same seed, same bits: seeds Python, numpy and TensorFlow and forbids ops whose order of sums varies."""
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+
+
+@contextmanager
+def precision(policy: str) -> Iterator[None]:
+    """Layers made inside compute in `policy`; weights stay float32."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+class Trainer:
+    """Trains a model in a run directory, from wherever the last process left it.
+
+    Args:
+        build: makes the model; called once, under the strategy and the precision asked for.
+        objective: the loss and what is watched.
+        config: how to train.
+        train, dev: the examples.
+        seed: of weights, dropout and the order of batches.
+        directory: holds position.npz, best.npz and history.jsonl.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[], keras.Model],
+        *,
+        objective: Objective,
+        config: schema.Training,
+        train: Examples,
+        dev: Examples,
+        seed: int,
+        directory: Path,
+    ):
+        if not len(train) or not len(dev):
+            raise DataError(f"Training needs rows in train and dev; there are {len(train)} and {len(dev)}.")
+        self.objective, self.config, self.seed, self.directory = objective, config, seed, directory
+        self.train_examples, self.dev_examples = train, dev
+        self.chief = is_chief()
+        self.strategy = make_strategy()
+        make_deterministic(seed)
+        self.steps_per_epoch = len(plan_epoch(train.lengths, batch_size=config.batch_size, seed=seed, epoch=0))
+        with self.strategy.scope(), precision(config.precision):
+            self.model = build()
+            self.optimizer = _optimizer(config, self.steps_per_epoch * config.epochs)
+            self.optimizer.build(self.model.trainable_variables)
+            self.averages = [
+                tf.Variable(v.value, trainable=False, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
+                for v in (self.model.trainable_variables if config.average_decay else [])
+            ]
+        signature = {
+            name: tf.TensorSpec([None] * array.ndim, array.dtype, name) for name, array in self._batch([0]).items()
+        }
+        self.train_step = tf.function(self._train_step, input_signature=[signature])
+        self.dev_step = tf.function(self._dev_step, input_signature=[signature])
+        self.position = Position()
+        self.interrupted = False
+
+    def run(self, callbacks: Sequence[keras.callbacks.Callback] = ()) -> Position:
+        """Train to the end, or to the next signal.
+
+        Args:
+            callbacks: Keras callbacks; batch logs hold loss, rows and steps (summed lengths), epoch logs dev figures.
+        Raises:
+            Interrupted: SIGTERM or SIGINT came; the position is saved.
+            RunError: the run directory cannot be written.
+        """
+        self.callbacks = keras.callbacks.CallbackList(list(callbacks), model=self.model)
+        self.model.stop_training = False  # what a callback sets to end the run
+        self.restore()
+        if self.position.finished:
+            return self.position
+        with self._signals(), self._history() as history:
+            self.callbacks.on_train_begin()
+            for epoch in range(self.position.epoch, self.config.epochs):
+                self._run_epoch(epoch, history)
+                if self._enough():
+                    break
+            self.position.finished = True
+            self.save(history)
+            self.callbacks.on_train_end()
+        return self.position
+
+    def _run_epoch(self, epoch: int, history: io.BufferedWriter) -> None:
+        position, started = self.position, time.monotonic()
+        self.callbacks.on_epoch_begin(epoch)
+        plan = plan_epoch(self.train_examples.lengths, batch_size=self.config.batch_size, seed=self.seed, epoch=epoch)
+        for step in range(position.step, len(plan)):
+            self.callbacks.on_train_batch_begin(step)
+            loss = float(self.train_step(self._batch(plan[step])))
+            if not np.isfinite(loss):
+                raise RunError(
+                    f"The loss became {loss} in epoch {epoch + 1}, step {step + 1}. Lower training.learning_rate "
+                    f"(now {self.config.learning_rate}) or training.clip_norm (now {self.config.clip_norm})."
+                )
+            rows = len(plan[step])
+            position.step, position.total_steps = step + 1, position.total_steps + 1
+            position.loss_sum, position.rows = position.loss_sum + loss * rows, position.rows + rows
+            _write_line(history, {"epoch": epoch, "step": step, "loss": loss})
+            steps = int(self.train_examples.lengths[plan[step]].sum())
+            self.callbacks.on_train_batch_end(step, {"loss": loss, "rows": rows, "steps": steps})
+            if position.total_steps % self.config.save_every_steps == 0 or self.interrupted:
+                started = self._count_time(started)
+                self.save(history)
+            if self.interrupted:
+                raise Interrupted(
+                    f"Stopped in epoch {epoch + 1} of {self.config.epochs}, after step {step + 1} of {len(plan)}. "
+                    "The position is saved; the same command goes on from here."
+                )
+        figures = {"loss": position.loss_sum / position.rows, **self._evaluate()}
+        self._keep_best(epoch, figures[f"dev_{self.config.monitor}"])
+        self._count_time(started)
+        _write_line(history, {"epoch": epoch, **figures, "best_epoch": position.best_epoch})
+        position.epoch, position.step, position.loss_sum, position.rows = epoch + 1, 0, 0.0, 0
+        self.save(history)
+        self.callbacks.on_epoch_end(epoch, figures)
+
+    def _count_time(self, started: float) -> float:
+        now = time.monotonic()
+        self.position.seconds += now - started
+        return now
+
+    def _enough(self) -> bool:
+        patience = self.config.patience
+        return self.model.stop_training or (patience is not None and self.position.epochs_without_better >= patience)
+
+    def _keep_best(self, epoch: int, figure: float) -> None:
+        position = self.position
+        better = position.best is None or (
+            figure < position.best if self.config.monitor == "loss" else figure > position.best
+        )
+        if not better:
+            position.epochs_without_better += 1
+            return
+        position.best, position.best_epoch, position.epochs_without_better = figure, epoch, 0
+        if self.chief:
+            with self._averaged():
+                save_weights(self.model, self.directory / "best.npz")
+
+    def _batch(self, rows: Sequence[int] | np.ndarray) -> dict[str, np.ndarray]:
+        """A batch with each row's `weight` and the `total` number of rows, filled up so that all replicas get as many.
+
+        The rows that fill up weigh nothing.
+        """
+        rows = np.asarray(rows)
+        missing = -len(rows) % self.strategy.num_replicas_in_sync
+        batch = self.train_examples.batch(np.concatenate([rows, np.repeat(rows[:1], missing)]))
+        batch["weight"] = np.array([1.0] * len(rows) + [0.0] * missing, np.float32)
+        batch["total"] = np.float32(len(rows))
+        return {name: np.asarray(array) for name, array in batch.items()}
+
+    def _train_step(self, batch: Batch) -> tf.Tensor:
+        losses = self.strategy.run(self._replica_step, args=(batch,))
+        return self.strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None)
+
+    def _replica_step(self, batch: Batch) -> tf.Tensor:
+        replica = tf.distribute.get_replica_context()
+        replicas = self.strategy.num_replicas_in_sync
+        if replicas > 1:
+            number = replica.replica_id_in_sync_group
+            batch = {name: value[number::replicas] if value.shape.rank else value for name, value in batch.items()}
+        variables = self.model.trainable_variables
+        with tf.GradientTape() as tape:
+            outputs = self.objective.forward(self.model, batch, True)
+            loss = tf.reduce_sum(self.objective.loss(batch, outputs) * batch["weight"]) / batch["total"]
+            loss += tf.add_n(self.model.losses) / replicas if self.model.losses else 0.0
+        # Dense, because the sparse gradient of an embedding is neither clipped nor summed in one known order.
+        gradients = [tf.convert_to_tensor(g) for g in tape.gradient(loss, [v.value for v in variables])]
+        if replicas > 1:
+            gradients = replica.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        if self.config.clip_norm is not None:
+            gradients, _ = tf.clip_by_global_norm(gradients, self.config.clip_norm)
+        # Keras' optimizer sums over the replicas once more.
+        self.optimizer.apply([g / replicas for g in gradients] if replicas > 1 else gradients, variables)
+        for average, variable in zip(self.averages, variables, strict=bool(self.averages)):
+            average.assign_add((variable.value - average) * (1.0 - self.config.average_decay))
+        return loss
+
+    def _dev_step(self, batch: Batch) -> dict[str, tf.Tensor]:
+        outputs = self.objective.forward(self.model, batch, False)
+        return {"loss": self.objective.loss(batch, outputs), **self.objective.metrics(batch, outputs)}
+
+    def _evaluate(self) -> dict[str, float]:
+        sums: dict[str, float] = {}
+        with self._averaged():
+            for rows in plan_in_order_of_length(self.dev_examples.lengths, batch_size=self.config.batch_size):
+                batch = self.dev_examples.batch(rows)
+                batch |= {"weight": np.ones(len(rows), np.float32), "total": np.float32(len(rows))}
+                for name, values in self.dev_step(batch).items():
+                    sums[f"dev_{name}"] = sums.get(f"dev_{name}", 0.0) + float(np.sum(values, dtype=np.float64))
+        return {name: value / len(self.dev_examples) for name, value in sums.items()}
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """The averaged weights in the model's place, where averages are kept."""
+        if not self.averages:
+            yield
+            return
+        own = [v.numpy() for v in self.model.trainable_variables]
+        for variable, average in zip(self.model.trainable_variables, self.averages, strict=True):
+            variable.assign(average)
+        try:
+            yield
+        finally:
+            for variable, value in zip(self.model.trainable_variables, own, strict=True):
+                variable.assign(value)
+
+    def _variables(self) -> list[Any]:
+        return [*self.model.variables, *self.optimizer.variables, *self.averages]
+
+    def save(self, history: io.BufferedWriter) -> None:
+        """Save the position; whenever the process dies, the last whole position is there."""
+        if not self.chief:
+            return
+        history.flush()
+        self.position.history_bytes = history.tell()
+        arrays = {f"v{i}": v.numpy() for i, v in enumerate(self._variables())}
+        with writing(self.directory / "position.npz") as file:
+            np.savez(file, position=np.array(json.dumps(asdict(self.position))), **arrays)
+
+    def restore(self) -> None:
+        """Take up the saved position, if there is one."""
+        file = self.directory / "position.npz"
+        if self.chief:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(self.directory)
+        if not file.exists():
+            return
+        with np.load(file) as saved:
+            variables = self._variables()
+            if len(saved.files) != len(variables) + 1:
+                raise RunError(f"{file} was saved by another model. Start over with --fresh.")
+            for i, variable in enumerate(variables):
+                variable.assign(saved[f"v{i}"])
+            self.position = Position(**json.loads(str(saved["position"])))
+
+    @contextmanager
+    def _history(self) -> Iterator[Any]:
+        """history.jsonl, cut back to the position: no step stands in it twice."""
+        if not self.chief:
+            yield io.BytesIO()
+            return
+        with open(self.directory / "history.jsonl", "ab") as file:
+            file.truncate(self.position.history_bytes)
+            file.seek(self.position.history_bytes)
+            yield file
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """SIGTERM and SIGINT end the step in hand first; a second one does what it always did."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+        def note(number: int, frame: Any) -> None:
+            self.interrupted = True
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
+        for number in before:
+            signal.signal(number, note)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def save_weights(model: keras.Model, path: Path) -> None:
+    with writing(path) as file:
+        np.savez(file, **{f"w{i}": value for i, value in enumerate(model.get_weights())})
+
+
+def load_weights(model: keras.Model, path: Path) -> None:
+    with np.load(path) as saved:
+        model.set_weights([saved[f"w{i}"] for i in range(len(saved.files))])
+
+
+def read_history(directory: Path) -> list[dict[str, Any]]:
+    """The lines of history.jsonl: one a step, one a finished epoch (with dev figures)."""
+    file = directory / "history.jsonl"
+    return [json.loads(line) for line in file.read_text().split("\n") if line] if file.exists() else []
+
+
+def predict(model: keras.Model, objective: Objective, examples: Examples, *, batch_size: int = 256) -> np.ndarray:
+    """The model's outputs for all rows, in row order: float32 [N, ...] for outputs [B, ...]."""
+    signature = {
+        name: tf.TensorSpec([None] * array.ndim, array.dtype, name)
+        for name, array in examples.batch(np.array([0])).items()
+    }
+
+    @tf.function(input_signature=[signature])
+    def forward(batch: Batch) -> tf.Tensor:
+        return objective.forward(model, batch, False)
+
+    outputs: np.ndarray | None = None
+    for rows in plan_in_order_of_length(examples.lengths, batch_size=batch_size):
+        part = forward(examples.batch(rows)).numpy()
+        if outputs is None:
+            outputs = np.zeros((len(examples), *part.shape[1:]), part.dtype)
+        outputs[rows] = part
+    if outputs is None:
+        raise DataError("There are no rows to predict.")
+    return outputs
+
+
+def _optimizer(config: schema.Training, total_steps: int) -> keras.optimizers.Optimizer:
+    rate = Schedule(
+        config.learning_rate, kind=config.schedule, warmup_steps=config.warmup_steps, total_steps=total_steps
+    )
+    match config.optimizer:
+        case "adam":
+            return keras.optimizers.Adam(rate)
+        case "adamw":
+            return keras.optimizers.AdamW(rate, weight_decay=config.weight_decay)
+        case "sgd":
+            return keras.optimizers.SGD(rate, momentum=0.9)
+        case other:
+            raise ValueError(f'optimizer = "{other}" is not one of adam, adamw, sgd.')
+
+
+def _write_line(file: io.BufferedWriter, row: dict[str, Any]) -> None:
+    file.write(json.dumps(row).encode() + b"\n")

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from sklearn.metrics import confusion_matrix, log_loss
+
+from seqpipe.evaluation import metrics
+
+
+def _calibrated(rows: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Logits and labels drawn from their softmax: the right temperature is 1."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(size=(rows, classes)) * 1.5
+    cumulative = np.exp(logits).cumsum(axis=1)
+    labels = (rng.random((rows, 1)) * cumulative[:, -1:] > cumulative).sum(axis=1)
+    return logits, labels
+
+
+# Newcombe 1998, Two-sided confidence intervals for the single proportion, table I, method 3; 8/10 and 1/1 by hand.
+@pytest.mark.parametrize(
+    ("correct", "total", "low", "high"),
+    [
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+        (8, 10, 0.4902, 0.9433),
+        (1, 1, 0.2065, 1.0),
+    ],
+)
+def test_metrics_wilson_interval_equals_published_values(correct, total, low, high):
+    assert metrics.wilson_interval(correct, total) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_metrics_wilson_interval_has_exact_ends_and_widens_with_confidence():
+    assert metrics.wilson_interval(0, 7)[0] == 0.0
+    assert metrics.wilson_interval(7, 7)[1] == 1.0
+    narrow, wide = metrics.wilson_interval(30, 50, 0.9), metrics.wilson_interval(30, 50, 0.99)
+    assert wide[0] < narrow[0] < 0.6 < narrow[1] < wide[1]
+
+
+@pytest.mark.parametrize(("correct", "total"), [(0, 0), (3, 2), (-1, 2)])
+def test_metrics_wilson_interval_refuses_impossible_counts(correct, total):
+    with pytest.raises(ValueError, match="total must be at least 1"):
+        metrics.wilson_interval(correct, total)
+
+
+def test_metrics_accuracy_counts_and_refuses_nothing_or_unequal_lengths():
+    assert metrics.accuracy([0, 1, 2, 2], [0, 1, 1, 2]) == 0.75
+    with pytest.raises(ValueError, match="N >= 1"):
+        metrics.accuracy([], [])
+    with pytest.raises(ValueError, match=r"\(2,\).*\(3,\)"):
+        metrics.accuracy([0, 1], [0, 1, 1])
+
+
+def test_metrics_per_class_by_hand_with_an_absent_class_and_one_never_predicted():
+    rows = metrics.per_class([0, 0, 0, 1], [0, 0, 1, 3], ["a", "b", "absent", "missed"])
+    a, b, absent, missed = rows
+    assert a == {"name": "a", "precision": pytest.approx(2 / 3), "recall": 1.0, "f1": pytest.approx(0.8), "support": 2}
+    assert b == {"name": "b", "precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 1}
+    assert absent == {"name": "absent", "precision": None, "recall": None, "f1": None, "support": 0}
+    assert missed == {"name": "missed", "precision": None, "recall": 0.0, "f1": 0.0, "support": 1}
+
+
+def test_metrics_per_class_takes_probabilities_or_predictions():
+    logits, labels = _calibrated(50, 3, seed=1)
+    names = ["a", "b", "c"]
+    assert metrics.per_class(metrics.softmax(logits), labels, names) == metrics.per_class(
+        logits.argmax(axis=1), labels, names
+    )
+
+
+def test_metrics_confusion_matrix_equals_scikit_learn():
+    logits, labels = _calibrated(200, 4, seed=2)
+    labels[labels == 2] = 1
+    predictions = logits.argmax(axis=1)
+    expected = confusion_matrix(labels, predictions, labels=range(4))
+    np.testing.assert_array_equal(metrics.confusion_matrix(predictions, labels, 4), expected)
+
+
+def test_metrics_negative_log_likelihood_equals_scikit_learn_and_survives_large_logits():
+    logits, labels = _calibrated(300, 5, seed=3)
+    expected = log_loss(labels, metrics.softmax(logits), labels=range(5))
+    assert metrics.negative_log_likelihood(logits, labels) == pytest.approx(expected, rel=1e-9)
+    assert metrics.negative_log_likelihood([[0.0, 5000.0]], [0]) == 5000.0
+
+
+def test_metrics_calibration_error_equals_a_loop_over_rows():
+    logits, labels = _calibrated(500, 3, seed=4)
+    probabilities = metrics.softmax(logits * 2)
+    # Edges, 0 and 1 are values too: a bin holds its upper edge, the first also 0.
+    probabilities[:3] = [[0.6, 0.4, 0.0], [1.0, 0.0, 0.0], [0.4, 0.3, 0.3]]
+    total = 0.0
+    for bins in (1, 10, 15):
+        expected = 0.0
+        for bin_index in range(bins):
+            low, high = bin_index / bins, (bin_index + 1) / bins
+            inside = [
+                (max(row), int(np.argmax(row)) == label)
+                for row, label in zip(probabilities, labels, strict=True)
+                if low < max(row) <= high
+            ]
+            if inside:
+                gap = abs(sum(p for p, _ in inside) - sum(right for _, right in inside)) / len(inside)
+                expected += gap * len(inside) / len(labels)
+        assert metrics.expected_calibration_error(probabilities, labels, bins) == pytest.approx(expected, abs=1e-12)
+        total += expected
+    assert total > 0.2
+
+
+@pytest.mark.parametrize(("label", "error"), [(0, 0.0), (1, 1.0)])
+def test_metrics_calibration_error_of_one_certain_row(label, error):
+    assert metrics.expected_calibration_error([[1.0, 0.0]], [label]) == error
+
+
+def test_metrics_calibration_error_refuses_logits():
+    with pytest.raises(ValueError, match="are these logits"):
+        metrics.expected_calibration_error([[3.0, -1.0]], [0])
+
+
+@pytest.mark.parametrize("temperature", [0.4, 1.0, 3.0])
+def test_metrics_fit_temperature_recovers_the_temperature_of_its_data(temperature):
+    logits, labels = _calibrated(20_000, 4, seed=5)
+    assert metrics.fit_temperature(logits * temperature, labels) == pytest.approx(temperature, rel=0.04)
+
+
+def test_metrics_fit_temperature_is_the_best_of_a_grid():
+    logits, labels = _calibrated(200, 3, seed=6)
+    fitted = metrics.negative_log_likelihood(logits * 4 / metrics.fit_temperature(logits * 4, labels), labels)
+    grid = [metrics.negative_log_likelihood(logits * 4 / t, labels) for t in np.geomspace(0.05, 20, 500)]
+    assert min(grid) - 1e-4 < fitted <= min(grid) + 1e-9
+
+
+def test_metrics_fit_temperature_is_one_where_rows_cannot_tell_and_bounded_where_all_is_wrong():
+    assert metrics.fit_temperature([[3.0, 0.0]], [0]) == 1.0
+    assert metrics.fit_temperature(np.zeros((4, 2)), [0, 1, 1, 0]) == 1.0
+    assert metrics.fit_temperature([[3.0, 0.0], [9.0, 0.0]], [1, 1]) == pytest.approx(20, rel=1e-4)
+
+
+def test_metrics_bootstrap_equals_resampling_row_by_row():
+    rng = np.random.default_rng(7)
+    a, b = rng.random(120) < 0.8, rng.random(120) < 0.7
+    difference, low, high = metrics.paired_bootstrap_difference(a, b, samples=20_000, seed=1)
+    rows = rng.integers(120, size=(20_000, 120))
+    resampled = a[rows].mean(axis=1) - b[rows].mean(axis=1)
+    assert difference == pytest.approx(a.mean() - b.mean(), abs=1e-12)
+    assert (low, high) == pytest.approx(tuple(np.quantile(resampled, [0.025, 0.975])), abs=1.01 / 120)
+
+
+def test_metrics_bootstrap_is_a_function_of_its_seed_and_antisymmetric():
+    rng = np.random.default_rng(8)
+    a, b = rng.random(500) < 0.8, rng.random(500) < 0.7
+    first = metrics.paired_bootstrap_difference(a, b, samples=5000, seed=1)
+    assert first == metrics.paired_bootstrap_difference(a, b, samples=5000, seed=1)
+    assert first[1:] != metrics.paired_bootstrap_difference(a, b, samples=5000, seed=2)[1:]
+    turned = metrics.paired_bootstrap_difference(b, a, samples=5000, seed=1)
+    assert turned[0] == -first[0]
+    assert (-turned[2], -turned[1]) == pytest.approx(first[1:], abs=0.006)
+
+
+def test_metrics_bootstrap_of_equal_answers_is_zero_and_lengths_must_agree():
+    assert metrics.paired_bootstrap_difference([True], [True], samples=100, seed=0) == (0.0, 0.0, 0.0)
+    with pytest.raises(ValueError, match="N >= 1"):
+        metrics.paired_bootstrap_difference([True], [True, False], samples=100, seed=0)
+
+
+def test_metrics_mcnemar_p_equals_the_binomial_sum():
+    a = [True] * 9 + [False] * 2 + [True] * 30
+    b = [False] * 9 + [True] * 2 + [True] * 30
+    expected = 2 * sum(math.comb(11, k) for k in range(3)) / 2**11
+    assert metrics.mcnemar_p(a, b) == pytest.approx(expected)
+    assert metrics.mcnemar_p([True], [False]) == 1.0
+    assert metrics.mcnemar_p([True], [True]) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("logits", "labels", "message"),
+    [
+        ([[0.0, 1.0], [2.0, math.nan]], [0, 1], r"logits\[1, 1\] is nan: logits must be finite"),
+        ([[math.inf, 1.0]], [0], r"logits\[0, 0\] is inf"),
+        ([[0.0, 1.0]], [2], r"labels\[0\] is 2: a label must be 0..1"),
+        ([[0.0, 1.0]], [-1], r"labels\[0\] is -1"),
+        ([[0.0, 1.0]], [0.0], "labels are float64: labels must be class indices"),
+        ([[0.0, 1.0]], [0, 1], r"logits \(1, 2\) and labels \(2,\) must be \[N, C\] and \[N\]"),
+        (np.zeros((0, 2)), np.zeros(0, int), "N and C at least 1"),
+    ],
+)
+@pytest.mark.parametrize("function", [metrics.negative_log_likelihood, metrics.fit_temperature])
+def test_metrics_refuse_by_name(function, logits, labels, message):
+    with pytest.raises(ValueError, match=message):
+        function(logits, labels)
