@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -43,7 +42,6 @@ ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="A model directo
 
 def main() -> None:
     """Entry point of the `seqpipe` command."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         app()
     except Interrupted as stop:
@@ -54,6 +52,14 @@ def main() -> None:
         sys.exit(2)
 
 
+def _start() -> None:
+    """Import TensorFlow, which takes seconds; called once a command knows that its input is in order."""
+    from seqpipe.startup import import_tensorflow
+
+    with err.status("Starting TensorFlow"):
+        import_tensorflow()
+
+
 def _load(file: Path, overrides: list[str] | None) -> schema.Loaded:
     from seqpipe.tasks import load_pipeline
 
@@ -62,9 +68,10 @@ def _load(file: Path, overrides: list[str] | None) -> schema.Loaded:
 
 @contextmanager
 def _run(file: Path, overrides: list[str] | None, *, fresh: bool = False) -> Iterator[Run]:
+    config = _load(file, overrides).config
+    _start()
     from seqpipe.runner import open_run
 
-    config = _load(file, overrides).config
     with open_run(config, fresh=fresh, say=out.print, callbacks=_callbacks(config)) as run:
         yield run
 
@@ -94,9 +101,11 @@ def run(file: File, set: Set = None, fresh: Fresh = False) -> None:
 @app.command()
 def check(file: File, set: Set = None) -> None:
     """Validate configuration and data, report receptive fields and padding; train nothing."""
+    config = _load(file, set).config
+    _start()
     from seqpipe.checking import check_pipeline
 
-    check_pipeline(_load(file, set).config, out)
+    check_pipeline(config, out)
 
 
 @app.command()
@@ -144,6 +153,10 @@ def evaluate(
         with _run(Path(target), set) as opened:
             opened.evaluate()
         return
+    from seqpipe.predict import find_model
+
+    find_model(target)
+    _start()
     from seqpipe.evaluation.artefact import evaluate_artefact
 
     evaluate_artefact(target, data, overrides=set or [], directory=output, console=out)
@@ -181,8 +194,10 @@ def predict(
     kind = _output_format(format, output)
     from rich.progress import Progress, SpinnerColumn, TextColumn
 
-    from seqpipe.predict import answers_to, load, predict_rows, read_texts
+    from seqpipe.predict import answers_to, find_model, load, predict_rows, read_texts
 
+    find_model(model)
+    _start()
     loaded = load(model)
     rows = texts if texts else read_texts(str(input), column=column)
     if kind == "table":
@@ -221,6 +236,7 @@ def info(model: ModelName) -> None:
     from seqpipe.predict import describe_signatures, find_model
 
     path = find_model(model)
+    _start()
     out.print(f"{path}\n")
     for line in describe_signatures(path):
         out.print(line)

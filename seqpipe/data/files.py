@@ -195,9 +195,10 @@ class _Lines:
 
     def _decoded(self) -> Iterator[str]:
         if "\n,".encode(self._encoding) != b"\n,":  # UTF-16 and its like: "\n" is not one byte
-            for line in io.TextIOWrapper(self._stream, self._encoding, newline="\n"):
-                self.number += 1
-                yield line
+            with io.TextIOWrapper(self._stream, self._encoding, newline="\n") as text:
+                for line in text:
+                    self.number += 1
+                    yield line
             return
         offset = 0
         for raw in self._stream:
@@ -296,13 +297,17 @@ def _read_tsv(lines: _Lines, columns: Mapping[str, str]) -> Iterator[Row | BadRo
 def _read_jsonl(lines: _Lines, columns: Mapping[str, str]) -> Iterator[Row | BadRow]:
     checked = False
     for line in lines:
-        if not line.strip(" \t\r\n"):
+        line = line.strip(" \t\r\n")
+        if not line:
             continue
         try:
             record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            if not checked and line.lstrip().startswith("["):
+        except json.JSONDecodeError as error:
+            if not checked and line.startswith("["):
                 raise DataError(f"{lines.name} is a JSON array. JSON lines hold one object a line.") from None
+            yield lines.row(f"not JSON: {error.msg} at column {error.colno}")
+            continue
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
             yield lines.row(f"not JSON: {error}")
             continue
         if not isinstance(record, dict):

@@ -1,1 +1,1 @@
-"""What raw input becomes before a model sees it: fitted on training data, computed alike for training and in the graph."""
+"""What raw input becomes before a model sees it: fitted on training data, the same for training and in the graph."""

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from seqpipe.features.segmentation import TextTokenizer
 
 PAD, UNKNOWN, BOS, EOS = range(4)
-FIRST_BYTE = 4  # byte b is piece FIRST_BYTE + b
+FIRST_BYTE = 4  # byte b has the id FIRST_BYTE + b
+FIRST_PIECE = FIRST_BYTE + 256
 SPACE_MARK = "\u2581"  # SentencePiece's stand-in for a space inside pieces
 SCORE_UNITS = 16  # piece scores are multiples of 1 / SCORE_UNITS
 LONGEST_PIECE_CHARACTERS = 16
@@ -195,15 +196,15 @@ class TextFeatures:
 
     @cached_property
     def scored_pieces(self) -> list[tuple[str, int]]:
-        """Learnt pieces with their scores in units of 1 / SCORE_UNITS; the first has the id FIRST_BYTE + 256."""
-        pieces = _parsed(self._model).pieces[FIRST_BYTE + 256 :]
+        """Learnt pieces with their scores in units of 1 / SCORE_UNITS; the first has the id FIRST_PIECE."""
+        pieces = _parsed(self._model).pieces[FIRST_PIECE:]
         return [(piece.piece, round(piece.score * SCORE_UNITS)) for piece in pieces]
 
 
 def _parsed(model: bytes) -> Any:
     from sentencepiece import sentencepiece_model_pb2
 
-    proto = sentencepiece_model_pb2.ModelProto()
+    proto = sentencepiece_model_pb2.ModelProto()  # type: ignore[attr-defined]  # made at import time
     proto.ParseFromString(model)
     return proto
 

@@ -58,7 +58,7 @@ def double_array(keys: Mapping[tuple[int, ...], int], *, symbols: int, no_value:
 def _placed(rows: list[list[int]], symbols: int) -> list[int]:
     """A base for each row of symbols so that no two children meet: the first that fits. Widest rows come first."""
     lowest = symbols + ROOT + 1  # no base is negative, no child stands on DEAD or ROOT
-    taken = np.zeros(lowest + symbols, bool)
+    taken = np.zeros(lowest + sum(map(len, rows)) + 2 * symbols, bool)
     taken[:lowest] = True
     wide = [row for row in rows if len(row) > 1]
     bases = []
@@ -71,8 +71,8 @@ def _placed(rows: list[list[int]], symbols: int) -> list[int]:
             taken = np.concatenate([taken, np.zeros(first + offsets[-1] + 1 - len(taken) + symbols, bool)])
         taken[first + offsets] = True
         bases.append(first - row[0])
-    taken = np.concatenate([taken, np.zeros(len(rows), bool)])
     single = rows[len(wide) :]
+    taken = np.concatenate([taken, np.zeros(len(single), bool)])
     return bases + [int(slot) - row[0] for slot, row in zip(np.flatnonzero(~taken), single, strict=False)]
 
 

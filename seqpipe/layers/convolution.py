@@ -92,7 +92,7 @@ class ConvolutionBlock(keras.layers.Layer):
         return (self.kernel_size - 1) * self.dilation + 1
 
     def build(self, x_shape: tuple[int | None, ...], lengths_shape: tuple[int | None, ...] | None = None) -> None:
-        self.convolution.build(x_shape)
+        self.convolution.build((None, None, x_shape[-1]))  # any number of steps: they are padded first
         if self.norm is not None:
             self.norm.build((*x_shape[:-1], self.filters))
         if self.residual and x_shape[-1] != self.filters:

@@ -50,7 +50,8 @@ class AttentionPooling(_Pooling):
         mask = step_mask(lengths, ops.shape(x)[1])  # [B, T]
         scores = ops.cast(self.score(self.hidden(x))[:, :, 0], "float32")  # [B, T]
         scores = ops.where(mask, scores, -1e30)
-        weights = ops.where(mask, ops.softmax(scores, axis=1), 0.0)
+        exponentials = ops.where(mask, ops.exp(scores - ops.max(scores, axis=1, keepdims=True)), 0.0)
+        weights = exponentials / ops.maximum(ops.sum(exponentials, axis=1, keepdims=True), 1e-30)
         pooled = ops.einsum("bt,btc->bc", ops.cast(weights, x.dtype), x)
         return pooled, weights
 

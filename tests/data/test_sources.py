@@ -1,0 +1,441 @@
+from __future__ import annotations
+
+import gzip
+import importlib
+import json
+import lzma
+import subprocess
+import sys
+
+import pytest
+
+from seqpipe.data.sources import BadRow, Row, read_rows
+from seqpipe.errors import DataError
+
+BOTH = {"text": "text", "label": "label"}
+TEXT = {"text": "text"}
+
+
+@pytest.fixture(autouse=True)
+def _in_tmp_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def write(name: str, content: str | bytes) -> str:
+    data = content.encode() if isinstance(content, str) else content
+    opener = {"gz": gzip.open, "xz": lzma.open}.get(name.rpartition(".")[2], open)
+    with opener(name, "wb") as file:
+        file.write(data)
+    return f"files:{name}"
+
+
+def read(source: str, columns: dict[str, str] = BOTH, **options) -> list[tuple]:
+    """(place, values or reason) of each row."""
+    rows = read_rows(source, columns=columns, role="train", **options)
+    return [(row.place, row.values if isinstance(row, Row) else row.reason) for row in rows]
+
+
+def message(source: str, columns: dict[str, str] = BOTH, **options) -> str:
+    with pytest.raises(DataError) as caught:
+        read(source, columns, **options)
+    return str(caught.value)
+
+
+def values(text: str, label: str) -> dict[str, str]:
+    return {"text": text, "label": label}
+
+
+# Formats
+
+
+def test_sources_csv_names_the_line_a_row_starts_in():
+    source = write("a.csv", 'label,text\n1,"two\nlines, ""quoted"""\n\n0,plain\n')
+    assert read(source) == [("a.csv:2", values('two\nlines, "quoted"', "1")), ("a.csv:5", values("plain", "0"))]
+
+
+def test_sources_csv_goes_on_after_a_bad_row():
+    source = write("a.csv", 'text,label\na,1,2\nb\n"c"d,1\ne,1\n"never,1\nclosed,0\n')
+    assert read(source) == [
+        ("a.csv:2", "3 fields, the header names 2"),
+        ("a.csv:3", "1 fields, the header names 2"),
+        ("a.csv:4", "not CSV: ',' expected after '\"'"),
+        ("a.csv:5", values("e", "1")),
+        ("a.csv:6", "a quote opens here and is never closed"),
+    ]
+
+
+def test_sources_csv_quote_that_swallows_much_ends_within_bounds():
+    rows = read(write("a.csv", "text,label\n" + '"open,1\n' + "x,1\n" * 40_000))
+    limit = "a field is longer than 131,072 characters (JSON lines have no limit), or its quote is never closed"
+    assert rows[0] == ("a.csv:2", limit)
+    assert rows[-1] == ("a.csv:40002", values("x", "1"))
+
+
+def test_sources_tsv_takes_quotes_as_they_are():
+    source = write("a.tsv", 'label\ttext_a\n1\t"Hello," she said\n0\t"half open\n')
+    assert read(source, {"text": "text_a", "label": "label"}) == [
+        ("a.tsv:2", values('"Hello," she said', "1")),
+        ("a.tsv:3", values('"half open', "0")),
+    ]
+
+
+def test_sources_jsonl_takes_numbers_and_truth_values():
+    lines = ['{"text": "a", "label": 1}', "", '{"label": true, "text": "b", "more": [1]}', '{"text": "c", "label": 0.5}']
+    rows = read(write("a.jsonl", "\n".join(lines)))
+    assert rows == [("a.jsonl:1", values("a", "1")), ("a.jsonl:3", values("b", "true")), ("a.jsonl:4", values("c", "0.5"))]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('{"text": "a"', "not JSON: Expecting ',' delimiter at column 13"),
+        ('["a", 1]', "a JSON list, not an object"),
+        ('{"text": "a"}', "no key label"),
+        ('{"text": null, "label": 1}', "text is null, not a string"),
+        ('{"text": ["a"], "label": 1}', "text is a list, not a string"),
+        ('{"text": {"a": 1}, "label": 1}', "text is an object, not a string"),
+        ('{"text": "\\ud83d", "label": 1}', "text holds half a surrogate pair, which is no character"),
+        ('{"text": "a\\u0000b", "label": 1}', "text holds NUL"),
+        ("[" * 100_000, None),
+    ],
+)
+def test_sources_jsonl_bad_row(line, reason):
+    rows = read(write("a.jsonl", f'{{"text": "a", "label": 1}}\n{line}\n{{"text": "b", "label": 1}}\n'))
+    assert [place for place, _ in rows] == ["a.jsonl:1", "a.jsonl:2", "a.jsonl:3"]
+    assert rows[1][1] == reason or (reason is None and rows[1][1].startswith("not JSON: "))
+
+
+def test_sources_label_text_is_split_once():
+    source = write("a.txt", "1 a  b c\n0 d\nlone\n\n2 \n")
+    assert read(source) == [
+        ("a.txt:1", values("a  b c", "1")),
+        ("a.txt:2", values("d", "0")),
+        ("a.txt:3", "no space between label and sentence"),
+        ("a.txt:5", values("", "2")),
+    ]
+    assert read(source, TEXT, format="label_text")[0] == ("a.txt:1", {"text": "a  b c"})
+
+
+def test_sources_plain_lines_keep_blank_lines():
+    assert read(write("a.txt", "one\n\n two \n"), TEXT) == [
+        ("a.txt:1", {"text": "one"}),
+        ("a.txt:2", {"text": ""}),
+        ("a.txt:3", {"text": " two "}),
+    ]
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "txt", "csv.gz", "jsonl.xz", "txt.gz", "tsv.xz"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("last", [True, False])
+def test_sources_line_ends_byte_order_mark_and_packing(ending, line_end, mark, last):
+    texts = ["good\u0085 \u2028\x0cfilm", "schlecht 很 差"]
+    kind = ending.partition(".")[0]
+    lines = {
+        "csv": ["text,label", *(f"{text},{i}" for i, text in enumerate(texts))],
+        "tsv": ["text\tlabel", *(f"{text}\t{i}" for i, text in enumerate(texts))],
+        "jsonl": [json.dumps(values(text, str(i)), ensure_ascii=False) for i, text in enumerate(texts)],
+        "txt": [f"{i} {text}" for i, text in enumerate(texts)],
+    }[kind]
+    source = write(f"a.{ending}", mark + line_end.join(lines) + (line_end if last else ""))
+    assert [row for _, row in read(source)] == [values(text, str(i)) for i, text in enumerate(texts)]
+
+
+@pytest.mark.parametrize("encoding", ["gb18030", "utf-16", "utf-8-sig", "shift_jis"])
+def test_sources_other_encodings(encoding):
+    source = write("a.csv", "label,text\r\n1,大好\r\n".encode(encoding))
+    assert read(source, encoding=encoding) == [("a.csv:2", values("大好", "1"))]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "places"),
+    [
+        ("a.csv", b'text,label\na,1\n"b\xff\n",1\nc\0,0\nd,1\n', ["a.csv:3", "a.csv:5"]),
+        ("a.tsv", b"text\tlabel\na\t1\nbb\xff\t1\nc\0\t0\nd\t1\n", ["a.tsv:3", "a.tsv:4"]),
+        ("a.txt.gz", b"1 aaaaaaaaaaaaa\n0 \xff\n11 a\0a\n1 b\n", ["a.txt.gz:2", "a.txt.gz:3"]),
+        ("a.jsonl", b'{"text":"","label":1}\n\xff\n\0\n{"text":"","label":1}', ["a.jsonl:2", "a.jsonl:3"]),
+    ],
+)
+def test_sources_bad_bytes_are_named_by_line_and_offset(name, content, places):
+    rows = read(write(name, content))
+    bad = [f"byte {content.index(0xFF)} (0xff) is not utf-8", f"byte {content.index(0)} is NUL"]
+    assert [row for row in rows if isinstance(row[1], str)] == list(zip(places, bad, strict=True))
+    assert isinstance(rows[-1][1], dict)
+
+
+def test_sources_glob_reads_files_in_order():
+    for name in ("b2.txt", "b1.txt.gz", "c.txt"):
+        write(name, f"0 {name}\n")
+    assert [place for place, _ in read("files:b*")] == ["b1.txt.gz:1", "b2.txt:1"]
+    write("odd[1].txt", "0 a")
+    assert read("files:odd[1].txt") == [("odd[1].txt:1", values("a", "0"))]
+
+
+def test_sources_reading_is_streamed():
+    write("a.txt.gz", f"1 {'a' * 500}\n" * 100_000)
+    code = (
+        "import resource; from seqpipe.data.sources import read_rows; "
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; "
+        "rows = sum(1 for row in read_rows('files:a.txt.gz', columns={'text': 'text'}, role='train')); "
+        "print(rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 8_000)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["100000", "True"]
+
+
+def test_sources_import_neither_tensorflow_nor_pandas():
+    code = (
+        "import sys, seqpipe.data.classification; "
+        "print({'tensorflow', 'tensorflow_datasets', 'pandas', 'keras'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+# Mistakes with files
+
+
+def test_sources_missing_file(tmp_path):
+    write("train.csv", "text,label\n")
+    assert message("files:trian.csv") == f"trian.csv does not exist (looked in {tmp_path}). Did you mean train.csv?"
+    assert message("files:data/train.csv") == (
+        f"data/train.csv does not exist: there is no folder data (looked in {tmp_path})."
+    )
+    assert message("files:*.tsv") == f"no file is named like *.tsv (looked in {tmp_path})."
+
+
+def test_sources_directory(tmp_path):
+    (tmp_path / "data").mkdir()
+    write("data/a.csv", "")
+    assert message("files:data") == (
+        "data is a directory. Name a file, or several as files:data/*.csv. It holds a.csv."
+    )
+
+
+def test_sources_unknown_ending():
+    allowed = "Allowed endings: .csv, .tsv, .jsonl, .txt, each also with .gz or .xz; or name the format"
+    for name in ("a.dat", "a.gz", "a"):
+        write(name, "1 b\n")
+        assert message(f"files:{name}") == (
+            f"{name} does not say its format. {allowed} (csv, tsv, jsonl, label_text)."
+        )
+    assert read("files:a.dat", format="label_text") == [("a.dat:1", values("b", "1"))]
+
+
+def test_sources_unknown_column():
+    write("a.csv", "txt,label\n")
+    assert message("files:a.csv") == 'a.csv:1: "text" is not a column. Allowed: txt, label. Did you mean txt?'
+    write("a.jsonl", '\n{"txt": "a", "label": 1}\n')
+    assert message("files:a.jsonl") == 'a.jsonl:2: "text" is not a column. Allowed: txt, label. Did you mean txt?'
+    write("b.csv", "text;label\na;b\n")
+    assert message("files:b.csv") == (
+        'b.csv:1: "text" is not a column. Allowed: text;label. Did you mean text;label? '
+        "Is it separated by ';'? csv wants commas, tsv tabs."
+    )
+    write("c.csv", "text,text,label\n")
+    assert message("files:c.csv") == "c.csv:1: the column text stands 2 times. Name each once."
+    write("d.csv", f"{'x' * 50},1\n")
+    assert message("files:d.csv") == f'd.csv:1: "text" is not a column. Allowed: {"x" * 37}..., 1.'
+
+
+def test_sources_wrong_packing(tmp_path):
+    packed = gzip.compress(b"text,label\n" + bytes(range(256)).replace(b"\n", b"") * 50)
+    (tmp_path / "a.csv").write_bytes(packed)
+    allowed = "Allowed: plain, .gz and .xz."
+    assert message("files:a.csv") == f"a.csv is named as plain and holds gzip data. {allowed}"
+    (tmp_path / "a.csv.gz").write_bytes(b"text,label\n")
+    assert message("files:a.csv.gz") == f"a.csv.gz is named as gzip and holds no gzip data. {allowed}"
+    (tmp_path / "a.csv.xz").write_bytes(packed)
+    assert message("files:a.csv.xz") == f"a.csv.xz is named as xz and holds gzip data. {allowed}"
+    (tmp_path / "b.txt.gz").write_bytes(gzip.compress(b"1 a\n" * 9)[:-9])
+    assert message("files:b.txt.gz") == (
+        "b.txt.gz:1: cannot be read from here: "
+        "Compressed file ended before the end-of-stream marker was reached."
+    )
+
+
+def test_sources_empty_file():
+    assert message(write("a.csv", "")) == "a.csv is empty."
+    assert message(write("a.txt.gz", "")) == "a.txt.gz is empty."
+
+
+def test_sources_wrong_encoding_of_wide_characters():
+    write("a.csv", "text,label\nab,1\n".encode("utf-16") + b"a")
+    assert message("files:a.csv", encoding="utf-16") == "a.csv:3: not utf-16 from here: truncated data."
+
+
+def test_sources_header_that_cannot_be_read():
+    assert message(write("a.csv", b"te\xffxt,label\n")) == "a.csv:1: byte 2 (0xff) is not utf-8."
+    assert message(write("b.csv", "text,label\ra,1\r")) == (
+        "b.csv:1: a lone carriage return outside quotes: lines end at LF or CRLF."
+    )
+
+
+def test_sources_json_array():
+    assert message(write("a.jsonl", '[\n{"text": "a"}\n]')) == (
+        "a.jsonl is a JSON array. JSON lines hold one object a line."
+    )
+
+
+def test_sources_unknown_format_and_scheme():
+    write("a.csv", "text,label\n")
+    assert message("files:a.csv", format="cvs") == (
+        'a.csv: "cvs" is not a format. Allowed: csv, tsv, jsonl, label_text, lines. Did you mean csv?'
+    )
+    assert message("file:a.csv") == "file:a.csv is not a source. Allowed: files:PATH, tfds:NAME, builtin:NAME."
+
+
+def test_sources_plain_lines_hold_one_column():
+    assert message(write("a.txt", "a\n"), format="lines") == "a.txt: plain lines hold one column, not text, label."
+
+
+# TensorFlow Datasets
+
+BUILDER = '''
+import numpy as np
+import tensorflow_datasets as tfds
+
+class TinyReviews(tfds.core.GeneratorBasedBuilder):
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict({
+            "text": tfds.features.Text(),
+            "label": tfds.features.ClassLabel(names=["neg", "pos"]),
+            "stars": np.int64,
+            "picture": tfds.features.Image(shape=(2, 2, 3)),
+        }))
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples(20), "test": self._generate_examples(4)}
+
+    def _generate_examples(self, count):
+        for i in range(count):
+            text = b"bad \\xff" if i == 3 else f"Film {i}: très bien"
+            yield i, {"text": text, "label": -1 if i == 2 else i % 2, "stars": i, "picture": np.zeros((2, 2, 3), np.uint8)}
+
+class FarReviews(TinyReviews):
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _split_generators(self, dl_manager):
+        return {"train": dl_manager.download("http://localhost:1/none.zip")}
+'''
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """A folder with a small prepared data set, and its builder imported."""
+    folder = tmp_path_factory.mktemp("tfds")
+    (folder / "tiny_reviews_builder.py").write_text(BUILDER)
+    sys.path.insert(0, str(folder))
+    module = importlib.import_module("tiny_reviews_builder")
+    sys.path.remove(str(folder))
+    import tensorflow_datasets as tfds
+
+    tfds.disable_progress_bar()
+    module.TinyReviews(data_dir=folder).download_and_prepare()
+    return folder
+
+
+@pytest.fixture
+def tfds_folder(prepared, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(prepared))
+    return prepared
+
+
+@pytest.mark.usefixtures("tfds_folder")
+def test_sources_tfds_reads_names_of_classes_and_decoded_text():
+    rows = read("tfds:tiny_reviews")
+    assert len(rows) == 20
+    good = [row for _, row in rows if isinstance(row, dict)]
+    assert values("Film 7: très bien", "pos") in good
+    assert values("Film 6: très bien", "neg") in good
+    bad = {reason for _, reason in rows if isinstance(reason, str)}
+    assert bad == {"the label -1 is none of the 2 classes", "byte 4 of the text (0xff) is not utf-8"}
+    assert rows[0][0] == "tfds:tiny_reviews/train:1"
+    assert read("tfds:tiny_reviews") == rows
+
+
+@pytest.mark.usefixtures("tfds_folder")
+def test_sources_tfds_splits_and_versions():
+    assert len(read("tfds:tiny_reviews?split=train[:40%]")) == 8
+    assert len(read("tfds:tiny_reviews:1.0.0?split=train[10:]+test")) == 14
+    rows = read_rows("tfds:tiny_reviews", columns=TEXT, role="test")
+    assert [row.file for row in rows] == ["tfds:tiny_reviews/test"] * 4
+    stars = read("tfds:tiny_reviews?split=test", {"text": "text", "label": "stars"})
+    assert sorted(row["label"] for _, row in stars if isinstance(row, dict)) == ["0", "1", "2"]
+
+
+@pytest.mark.usefixtures("tfds_folder")
+def test_sources_tfds_unknown_split():
+    with pytest.raises(DataError) as caught:
+        read_rows("tfds:tiny_reviews", columns=BOTH, role="dev")
+    assert str(caught.value) == (
+        'tfds:tiny_reviews: "validation" is not a split. Allowed: test, train. '
+        "A part may be named too: tfds:tiny_reviews?split=train[90%:]"
+    )
+    assert '"trian[:9]" is not a split. Allowed: test, train.' in message("tfds:tiny_reviews?split=trian[:9]")
+
+
+@pytest.mark.usefixtures("tfds_folder")
+def test_sources_tfds_unknown_column_or_kind():
+    assert message("tfds:tiny_reviews", {"text": "texts"}) == (
+        'tfds:tiny_reviews: "texts" is not a column. Allowed: label, picture, stars, text. Did you mean text?'
+    )
+    assert message("tfds:tiny_reviews", {"text": "picture"}) == (
+        "tfds:tiny_reviews: the feature picture is of kind Image, not a text or a label."
+    )
+    assert message("tfds:tiny_reviews?splits=train") == (
+        'tfds:tiny_reviews?splits=train: "splits" is not a key. Allowed: split. Did you mean split?'
+    )
+
+
+def test_sources_tfds_unknown_name(tfds_folder):
+    text = message("tfds:imdb_review")
+    assert text.startswith("tfds:imdb_review: TensorFlow Datasets ")
+    assert text.endswith(
+        f" knows no data set of this name, and none is prepared in {tfds_folder} (TFDS_DATA_DIR)."
+        " Did you mean imdb_reviews?"
+    )
+
+
+def test_sources_tfds_unknown_version(tfds_folder):
+    text = message("tfds:tiny_reviews:7.0.0")
+    assert text.startswith(
+        f"tfds:tiny_reviews:7.0.0 is not prepared (looked in {tfds_folder}; TFDS_DATA_DIR names another) and cannot be:"
+    )
+    assert text.endswith(". A local file may be named instead: --set data.train=files:PATH")
+
+
+def test_sources_tfds_cannot_be_downloaded(tfds_folder, capfd):
+    text = message("tfds:far_reviews")
+    assert text.startswith(
+        f"tfds:far_reviews is not prepared (looked in {tfds_folder}/far_reviews; TFDS_DATA_DIR names another) and cannot"
+    )
+    assert text.endswith(". A local file may be named instead: --set data.train=files:PATH")
+    assert "\n" not in text
+    assert capfd.readouterr().out == ""
+
+
+def test_sources_tfds_names_a_host_that_does_not_answer(tfds_folder, monkeypatch):
+    from seqpipe.data import sources
+
+    class Builder:
+        data_dir_root = str(tfds_folder)
+        url_infos = {"http://localhost:1/none.zip": None}  # noqa: RUF012  a stand-in for a builder of the library
+
+    monkeypatch.setattr(sources, "getproxies", dict)
+    assert sources._unreachable_host(Builder) == "localhost:1"
+
+
+def test_sources_tfds_reads_prepared_data_without_its_builder(tfds_folder):
+    code = (
+        "from seqpipe.data.sources import read_rows; "
+        "print(len(list(read_rows('tfds:tiny_reviews', columns={'text': 'text'}, role='train'))))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "20"
+
+
+def test_sources_bad_row_has_a_place():
+    assert BadRow("a.csv", 3, "why").place == "a.csv:3"

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from testing import run_layer_test
+
+from seqpipe.layers import AttentionPooling, MaxPooling, MeanPooling
+
+LAYERS = {"attention": lambda: AttentionPooling(4), "mean": MeanPooling, "max": MaxPooling}
+
+
+@pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS.keys())
+def test_pooling_properties(make):
+    run_layer_test(make)
+
+
+@pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS.keys())
+def test_pooling_weights_sum_to_one_over_real_steps(make):
+    x = np.random.default_rng(0).normal(size=(3, 6, 5)).astype(np.float32)
+    pooled, weights = make()(x, np.array([6, 2, 0], np.int32))
+    np.testing.assert_allclose(weights.numpy().sum(axis=1), [1, 1, 0], atol=1e-6)
+    assert not weights.numpy()[1, 2:].any()
+    assert not pooled.numpy()[2].any()
+
+
+def test_pooling_mean_and_max_are_numpys():
+    x = np.random.default_rng(0).normal(size=(1, 6, 5)).astype(np.float32)
+    lengths = np.array([4], np.int32)
+    np.testing.assert_allclose(MeanPooling()(x, lengths)[0][0], x[0, :4].mean(axis=0), atol=1e-6)
+    np.testing.assert_array_equal(MaxPooling()(x, lengths)[0][0], x[0, :4].max(axis=0))
+
+
+def test_pooling_attention_is_the_formula():
+    x = np.random.default_rng(0).normal(size=(1, 6, 5)).astype(np.float32)
+    layer = AttentionPooling(3)
+    pooled, weights = layer(x, np.array([4], np.int32))
+    kernel, bias, score = (w.astype(np.float64) for w in layer.get_weights())
+    scores = np.tanh(x[0, :4] @ kernel + bias) @ score[:, 0]
+    expected = np.exp(scores) / np.exp(scores).sum()
+    np.testing.assert_allclose(weights[0, :4], expected, atol=1e-6)
+    np.testing.assert_allclose(pooled[0], expected @ x[0, :4], atol=1e-6)
