@@ -94,6 +94,7 @@ def publish(
 
 
 def _save_and_prove(artefact: Artefact, staging: Path, run_directory: Path) -> dict[str, Any]:
+    _prove_traced_once(artefact)  # before saving, which traces once more for itself
     try:
         signatures = {name: function.get_concrete_function() for name, function in artefact.signatures.items()}
         tf.saved_model.save(artefact.module, str(staging), signatures=signatures)
@@ -102,7 +103,6 @@ def _save_and_prove(artefact: Artefact, staging: Path, run_directory: Path) -> d
     ops = used_ops(staging)
     _forbid_foreign(ops)
     _write_warmup(artefact, staging)
-    _prove_traced_once(artefact)
     requests = _requests(artefact)
     with _moved(staging) as moved, hidden(run_directory):
         answers, latency_ms = _ask_fresh_process(moved, requests)
@@ -233,7 +233,7 @@ def _compare(artefact: Artefact, requests: list[Request], answers: list[Row]) ->
                 continue
             _forbid_nan(name, answer)
             for place, number in enumerate(numbers):
-                row = {key: value[place] for key, value in answer.items()}
+                row = {key: value[place : place + 1].reshape(value.shape[1:]) for key, value in answer.items()}
                 if number not in alone:
                     alone[number] = row
                     continue

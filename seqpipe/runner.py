@@ -127,11 +127,9 @@ class Run:
         learning_curves(read_history(self.directory), self.directory / "report" / "learning_curves.png")
 
     def evaluate(self) -> dict[str, Any]:
-        report_file = self.directory / "report" / "report.json"
         if self.finished("evaluate"):
-            report = json.loads(report_file.read_text(encoding="utf-8"))
             self.say(f"Evaluation is finished: {self.state['steps']['evaluate']['summary']}")
-            return report
+            return self._report()
         if not self.finished("train"):
             raise RunError(f"{self.directory} holds no finished training. Run `seqpipe train` first, or `seqpipe run`.")
         examples = self.prepare()
@@ -139,7 +137,7 @@ class Run:
         self.say(f"Evaluating on {', '.join(examples)}")
         report = self.task.evaluate(self.best_model(), examples, self.directory / "report")
         report["findings"] = [f"{finding.severity}: {finding.text}" for finding in self.findings]
-        write_json(report_file, report)
+        write_json(self._report_file, report)
         summary = self.task.headline(report)
         self._finish("evaluate", {"summary": summary})
         self.say(summary)
@@ -159,7 +157,7 @@ class Run:
             raise RunError(
                 f"{self.directory} holds no finished evaluation. Run `seqpipe evaluate` first, or `seqpipe run`."
             )
-        report = self.evaluate()
+        report = self._report()
         self.prepare()
         model = self.best_model()
         directory = Path(self.config.export.directory) / self.config.name
@@ -193,6 +191,13 @@ class Run:
         self.train()
         self.evaluate()
         return self.export()
+
+    @property
+    def _report_file(self) -> Path:
+        return self.directory / "report" / "report.json"
+
+    def _report(self) -> dict[str, Any]:
+        return json.loads(self._report_file.read_text(encoding="utf-8"))
 
     def best_model(self) -> Any:
         """The best epoch's weights in a float32 model, whatever precision it was trained in."""

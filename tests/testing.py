@@ -126,7 +126,7 @@ def _check_saving(model: keras.Model, x: np.ndarray, lengths: np.ndarray) -> Non
 
 
 def ask_without_seqpipe(directory: Path, signature: str, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
-    """What a SavedModel answers in a fresh process in which seqpipe, keras, TF Text and sentencepiece cannot be imported."""
+    """What a SavedModel answers in a fresh process in which seqpipe, TF Text and sentencepiece cannot be imported."""
     from seqpipe import proof
 
     place = Path(os.environ.get("TMPDIR", "/tmp")) / f"seqpipe-test-{os.getpid()}"

@@ -239,13 +239,15 @@ def _check_bad_rows(reading: _Reading, max_bad_fraction: float) -> list[Finding]
         return [Finding("error", f"{reading.role}: no rows.")]
     if reading.bad == 0:
         return []
-    examples = "; ".join(reading.bad_examples) + ("; ..." if reading.bad > len(reading.bad_examples) else "")
+    more = reading.bad - len(reading.bad_examples)
+    examples = "; ".join(reading.bad_examples) + (f"; and {more:,} more" if more else "")
+    examples += "" if examples.endswith("?") else "."
     count = f"{reading.role}: {reading.bad:,} of {_rows(total)} ({_share(reading.bad, total)}) cannot be used"
     if not reading.texts:
-        return [Finding("error", f"{count}, none is left: {examples}.")]
+        return [Finding("error", f"{count}, none is left: {examples}")]
     if reading.bad > max_bad_fraction * total:
-        return [Finding("error", f"{count}, data.max_bad_fraction = {max_bad_fraction:g} allows no more: {examples}.")]
-    return [Finding("warning", f"{count} and are skipped: {examples}.")]
+        return [Finding("error", f"{count}, data.max_bad_fraction = {max_bad_fraction:g} allows no more: {examples}")]
+    return [Finding("warning", f"{count} and are skipped: {examples}")]
 
 
 def _check_repeats(role: str, table: Table, classes: list[str]) -> list[Finding]:
@@ -304,8 +306,10 @@ def _check_balance(role: str, table: Table, classes: list[str]) -> list[Finding]
     counts.update(classes[label] for label in table.labels)
     most = counts.most_common()
     if most[0][1] == rows:
-        severity: Literal["error", "warning"] = "error" if role == "train" else "warning"
-        return [Finding(severity, f"{role}: all {_rows(rows)} have the label {most[0][0]}. There must be two classes.")]
+        only = f"{role}: {'the only row has' if rows == 1 else f'all {rows:,} rows have'} the label {most[0][0]}"
+        if role == "train":
+            return [Finding("error", f"{only}. There must be two classes.")]
+        return [Finding("warning", f"{only}.")]
     listed = [f"{name} {count:,} ({_share(count, rows)})" for name, count in most]
     if len(listed) > 10:
         listed = [*listed[:3], "...", *listed[-3:]]

@@ -258,7 +258,7 @@ def _read_csv(lines: _Lines, columns: Mapping[str, str]) -> Iterator[Row | BadRo
         except csv.Error as error:
             reason = _csv_reason(str(error))
             if not width:
-                raise DataError(f"{lines.name}:{start}: {reason}.") from None
+                raise DataError(f"{lines.name}:{start}: {lines.take_fault() or reason}.") from None
             yield lines.row(reason, start=start)
             continue
         if not fields:  # a blank line

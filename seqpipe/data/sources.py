@@ -128,10 +128,9 @@ def _tfds_builder(source: str, name: str, role: Role) -> Any:
 def _download_and_prepare(builder: Any, source: str, role: Role) -> None:
     import tensorflow_datasets as tfds
 
-    host = _unreachable_host(builder)
     try:
-        if host:
-            raise ConnectionError(f"{host}, which has its files, cannot be reached")
+        if hosts := _unreachable_hosts(builder):
+            raise ConnectionError(f"its files are at {hosts}, which cannot be reached")
         tfds.disable_progress_bar()
         with contextlib.redirect_stdout(io.StringIO()):
             builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
@@ -139,23 +138,23 @@ def _download_and_prepare(builder: Any, source: str, role: Role) -> None:
         raise DataError(_not_loaded(source, role, error, builder.data_path.parent)) from None
 
 
-def _unreachable_host(builder: Any) -> str | None:
-    """The first host of the data set's files without an answer; tensorflow_datasets itself gives up after minutes."""
+def _unreachable_hosts(builder: Any) -> str:
+    """The hosts of the data set's files, if none answers; tensorflow_datasets itself gives up only after minutes."""
     downloads = Path(builder.data_dir_root) / "downloads"
     if getproxies() or any(downloads.glob("**/*.INFO")):  # perhaps reachable all the same, or downloaded before
-        return None
-    for host in sorted({urlsplit(url).netloc for url in builder.url_infos or ()}):
-        name, _, port = host.partition(":")
-        try:
-            socket.create_connection((name, int(port or 443)), timeout=10).close()
-        except OSError:
-            return host
-    return None
+        return ""
+    addresses = {(url.hostname, url.port or url.scheme) for url in map(urlsplit, builder.url_infos or ())}
+    tried = sorted((host, port) for host, port in addresses if host)[:5]
+    for address in tried:
+        with contextlib.suppress(OSError):
+            socket.create_connection(address, timeout=5).close()
+            return ""
+    return ", ".join(host for host, _ in tried)
 
 
 def _not_loaded(source: str, role: Role, error: Exception, looked_in: object) -> str:
     reason = " ".join(str(error).split())
-    reason = reason if len(reason) <= 300 else f"{reason[:297]}..."
+    reason = reason if len(reason) <= 300 else f"{reason[:297]} [...]"
     return (
         f"{source} is not prepared (looked in {looked_in or 'the default folder'}; TFDS_DATA_DIR names another) and "
         f"cannot be: {reason.rstrip('.')}. A local file may be named instead: --set data.{role}=files:PATH"

@@ -39,7 +39,7 @@ def test_classification_report_holds_each_figure_beside_its_interval():
         "high": pytest.approx(0.9433, abs=5e-5),
         "n": 10,
     }
-    assert report["majority"] == {"class": "bad", "accuracy": 0.5}
+    assert _evaluate([1, 1, 1])["majority"] == {"class": "bad", "accuracy": 2 / 3}
     assert report["confusion"] == [[4, 1], [1, 4]]
     assert [row["recall"] for row in report["per_class"]] == [0.8, 0.8]
     # Logits 4 and 0: the top class has probability 1 / (1 + exp(-4)), after the temperature 1 / (1 + exp(-2)).
@@ -197,8 +197,10 @@ def test_classification_write_report_writes_four_files_and_nothing_else(tmp_path
 def test_classification_says_when_the_temperature_stands_at_its_bound():
     report = _evaluate([1, 1, 0, 1])
     assert "stands at the bound" not in to_markdown(report)
-    for bound in metrics.TEMPERATURE_BOUNDS:
-        assert "stands at the bound of its range" in to_markdown(report | {"temperature": bound})
+    # A search comes as close as this to its bounds, and never touches them.
+    low, high = metrics.TEMPERATURE_BOUNDS
+    for temperature in (low * 1.0001, high / 1.0001):
+        assert "stands at the bound of its range" in to_markdown(report | {"temperature": temperature})
 
 
 def test_classification_without_a_temperature_compares_nothing():

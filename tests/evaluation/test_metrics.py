@@ -35,8 +35,9 @@ def test_metrics_wilson_interval_equals_published_values(correct, total, low, hi
 
 
 def test_metrics_wilson_interval_has_exact_ends_and_widens_with_confidence():
-    assert metrics.wilson_interval(0, 7)[0] == 0.0
-    assert metrics.wilson_interval(7, 7)[1] == 1.0
+    for total in range(1, 200):
+        assert metrics.wilson_interval(0, total)[0] == 0.0
+        assert metrics.wilson_interval(total, total)[1] == 1.0
     narrow, wide = metrics.wilson_interval(30, 50, 0.9), metrics.wilson_interval(30, 50, 0.99)
     assert wide[0] < narrow[0] < 0.6 < narrow[1] < wide[1]
 

@@ -18,9 +18,9 @@ HISTORY = [
         {
             "epoch": epoch,
             "loss": 1 / (epoch + 1),
-            "dev_loss": 0.5 + abs(epoch - 1),
+            "dev_loss": 0.5 + epoch,
             "dev_accuracy": 0.5,
-            "best_epoch": 1,
+            "best_epoch": 0,
         },
     )
 ]
@@ -40,7 +40,7 @@ def _is_picture(path) -> bool:
         ["only"],
         ["bad", "good"],
         ["好", "坏", "中"],
-        ["$a$_b", "x^{$", "tab\tnewline\n", "", "a name that is much longer than a picture has room for"],
+        ["$a$_b", "$\\nope$", "tab\tnewline\n", "", "a name that is much longer than a picture has room for"],
         [f"class {index}" for index in range(30)],
         [f"class {index}" for index in range(70)],
     ],
@@ -92,12 +92,12 @@ def test_pictures_learning_curves_ring_the_kept_epoch(tmp_path, monkeypatch):
     monkeypatch.setattr(pictures, "_save", lambda figure, path: drawn.append(figure) or path)
     pictures.learning_curves(HISTORY, tmp_path / "learning.png")
     left, right = drawn[0].axes
-    assert left.get_title(loc="left") == "loss: 0.500 on dev in epoch 2, kept"
-    assert right.get_title(loc="left") == "dev accuracy: 50.00 % in epoch 2, kept"
+    assert left.get_title(loc="left") == "loss: 0.500 on dev in epoch 1, kept"
+    assert right.get_title(loc="left") == "dev accuracy: 50.00 % in epoch 1, kept"
     steps, training, dev, ring = left.lines
     assert (len(steps.get_xdata()), steps.get_xdata()[-1]) == (300, pytest.approx(3, abs=0.01))
     assert list(training.get_xdata()) == list(dev.get_xdata()) == [1, 2, 3]
-    assert (list(ring.get_xdata()), list(ring.get_ydata())) == ([2], [0.5])
+    assert (list(ring.get_xdata()), list(ring.get_ydata())) == ([1], [0.5])
 
 
 @pytest.mark.parametrize("history", [[], [{"epoch": 0, "step": 0, "loss": 1.0}]])
