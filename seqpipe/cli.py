@@ -95,7 +95,8 @@ def run(file: File, set: Set = None, fresh: Fresh = False) -> None:
     """Check, train, evaluate, export and prove; finished steps are not repeated."""
     with _run(file, set, fresh=fresh) as opened:
         path = opened.all()
-    out.print(f'\nTry it:  seqpipe predict {path} "your text"')
+    if path is not None:
+        out.print(f'\nTry it:  seqpipe predict {path} "your text"')
 
 
 @app.command()

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqpipe import config as schema
+from seqpipe.cluster import is_chief, wait_for
 from seqpipe.data.classification import Finding
 from seqpipe.errors import RunError
-from seqpipe.storage import locked, remove_leftovers, unhide, write_json, write_text
+from seqpipe.storage import locked, remove_leftovers, unhide, unwritable, write_json, write_text
 from seqpipe.tasks import Task, make_task
 
 if TYPE_CHECKING:
@@ -41,12 +42,15 @@ class Run:
         config: the effective configuration.
         say: prints one line of progress.
         callbacks: Keras callbacks for training, made once its size is known: (epochs, steps per epoch) -> callbacks.
+        state: what is finished, as state.json has it.
+        chief: whether this process writes; other workers only train along.
     """
 
     config: schema.Pipeline
     say: Callable[[str], None] = print
     callbacks: Callable[[int, int], Sequence[keras.callbacks.Callback]] = lambda epochs, steps: ()
     state: dict[str, Any] = field(default_factory=dict)
+    chief: bool = True
 
     @property
     def directory(self) -> Path:
@@ -73,30 +77,44 @@ class Run:
 
     def prepare(self) -> dict[str, Examples]:
         """Features and examples of every split; computed once, taken from the run directory later."""
-        from seqpipe.data.examples import cached, content_key
-
         _ = self.findings
         features = self.directory / "features"
-        if not self.finished("features"):
-            self.say("Fitting features on the training split")
-            shutil.rmtree(features, ignore_errors=True)
-            self.task.fit_features(features)
-            self._finish("features", {"data_key": self.task.data_key()})
-        else:
+        if self.finished("features"):
             self.task.load_features(features)
+            return self._examples()
+        if not self.chief:
+            wait_for(self._features_are_there, "prepare features and examples")
+            return self.prepare()
+        self.say("Fitting features on the training split")
+        shutil.rmtree(features, ignore_errors=True)
+        self.task.fit_features(features)
+        examples = self._examples()
+        self._finish("features", {"data_key": self.task.data_key()})
+        return examples
+
+    def _examples(self) -> dict[str, Examples]:
+        from seqpipe.data.examples import cached, content_key
+
         settings = json.dumps(self.config.model_dump(mode="json", include={"data", "features"}), sort_keys=True)
+        shared = (self.task.data_key(), settings, _digest(self.directory / "features"))
         tested = self.config.model_dump()["data"].get("test") is not None
         return {
             split: cached(
                 self.directory / "examples" / split,
-                content_key(self.task.data_key(), settings, split, _digest(features)),
+                content_key(*shared, split),
                 lambda split=split: self.task.examples(split),  # type: ignore[misc]
             )
             for split in ("train", "dev", *(["test"] if tested else []))
         }
 
+    def _features_are_there(self) -> bool:
+        file = self.directory / "state.json"
+        if file.exists():
+            self.state = json.loads(file.read_text(encoding="utf-8"))
+        return self.finished("features")
+
     def train(self) -> None:
-        from seqpipe.training import Trainer, is_chief
+        from seqpipe.training import Trainer
 
         if self.finished("train"):
             self.say(f"Training is finished: {self.state['steps']['train']['summary']}")
@@ -112,7 +130,7 @@ class Run:
             directory=self.directory,
         )
         position = trainer.run(self.callbacks(self.config.training.epochs, trainer.steps_per_epoch))
-        if not is_chief():
+        if not self.chief:
             return
         monitor = self.config.training.monitor
         summary = (
@@ -184,11 +202,14 @@ class Run:
         self.say(f"Published: {path}")
         return path
 
-    def all(self) -> Path:
+    def all(self) -> Path | None:
+        """Every step; None for a worker that only trains along."""
         if not all(self.finished(step) for step in ("train", "evaluate", "export")):
             for finding in self.findings:
                 self.say(f"{finding.severity}: {finding.text}")
         self.train()
+        if not self.chief:
+            return None
         self.evaluate()
         return self.export()
 
@@ -229,6 +250,11 @@ def open_run(
         RunError: another process is in it, it cannot be written, or its configuration contradicts this one.
     """
     directory = config.run_path
+    if not is_chief():
+        if fresh:
+            raise RunError("--fresh and TF_CONFIG exclude each other: a worker could not tell the old run from the new one.")
+        yield Run(config, say, callbacks, {}, chief=False)
+        return
     with locked(directory.parent / f".{directory.name}.lock"):
         unhide(directory)
         if fresh:
@@ -238,7 +264,10 @@ def open_run(
         run = Run(config, say, callbacks, _read_state(directory, config))
         write_text(directory / "pipeline.yaml", schema.to_yaml(config))
         write_json(directory / "state.json", run.state)
-        yield run
+        try:
+            yield run
+        except OSError as error:
+            raise unwritable(Path(error.filename or directory), error) from error
 
 
 def _read_state(directory: Path, config: schema.Pipeline) -> dict[str, Any]:

@@ -33,7 +33,8 @@ def writing(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     except OSError as error:
         raise unwritable(path, error) from error
     finally:
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            beside.unlink()
 
 
 @contextlib.contextmanager
@@ -70,7 +71,8 @@ def remove_leftovers(directory: Path) -> None:
 
 def unwritable(path: Path, error: OSError) -> RunError:
     """The message for a write that failed, by its cause."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    # numpy reports a short write without a number.
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, None):
         return RunError(
             f"{path} cannot be written: the disk is full. Nothing half-written stays; "
             "make room and run the same command again, it goes on where it was."

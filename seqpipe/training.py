@@ -26,6 +26,7 @@ import numpy as np
 import tensorflow as tf
 
 from seqpipe import config as schema
+from seqpipe.cluster import is_chief
 from seqpipe.data.examples import Examples
 from seqpipe.data.plan import plan_epoch, plan_in_order_of_length
 from seqpipe.errors import DataError, Interrupted, RunError
@@ -102,12 +103,6 @@ def make_strategy() -> tf.distribute.Strategy:
     if len(tf.config.list_physical_devices("GPU")) > 1:
         return tf.distribute.MirroredStrategy()
     return tf.distribute.get_strategy()
-
-
-def is_chief() -> bool:
-    """Whether this process writes: the only one, or worker 0 of TF_CONFIG."""
-    task = json.loads(os.environ.get("TF_CONFIG") or "{}").get("task", {})
-    return task.get("type", "worker") in ("chief", "worker") and int(task.get("index", 0)) == 0
 
 
 def make_deterministic(seed: int) -> None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import json
-import os
-import shutil
-import subprocess
-import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fresh
 import keras
 import numpy as np
 import tensorflow as tf
 
+from seqpipe import proof
 from seqpipe.proof import pack, unpack
 
 TOLERANCE = 1e-5
@@ -80,8 +80,6 @@ def _check_training(layer: keras.layers.Layer, x: np.ndarray, lengths: np.ndarra
 
 
 def _takes_training(layer: keras.layers.Layer) -> bool:
-    import inspect
-
     return "training" in inspect.signature(layer.call).parameters
 
 
@@ -116,8 +114,6 @@ def _check_padding(layer: keras.layers.Layer, x: np.ndarray, lengths: np.ndarray
 
 
 def _check_saving(model: keras.Model, x: np.ndarray, lengths: np.ndarray) -> None:
-    import tempfile
-
     with tempfile.TemporaryDirectory() as place:
         model.save(f"{place}/model.keras")
         again = keras.saving.load_model(f"{place}/model.keras")
@@ -125,34 +121,20 @@ def _check_saving(model: keras.Model, x: np.ndarray, lengths: np.ndarray) -> Non
         np.testing.assert_array_equal(np.asarray(after), np.asarray(before))
 
 
-def ask_without_seqpipe(directory: Path, signature: str, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
-    """What a SavedModel answers in a fresh process in which seqpipe, TF Text and sentencepiece cannot be imported."""
-    from seqpipe import proof
+def ask_without_seqpipe(directory: Path, requests: list[dict[str, Any]]) -> dict[str, Any]:
+    """What a SavedModel answers in a process in which seqpipe, TF Text and sentencepiece cannot be imported.
 
-    place = Path(os.environ.get("TMPDIR", "/tmp")) / f"seqpipe-test-{os.getpid()}"
-    place.mkdir(exist_ok=True)
-    try:
-        request = [{"signature": signature, "inputs": {name: pack(value) for name, value in inputs.items()}}]
-        (place / "requests.json").write_text(json.dumps(request))
-        subprocess.run(
-            [sys.executable, "-I", proof.__file__, str(directory), str(place / "requests.json"), str(place / "answers.json")],
-            check=True,
-            cwd=place,
-            capture_output=True,
-        )
-        answers = json.loads((place / "answers.json").read_text())["answers"]
-        return {name: unpack(value) for name, value in answers[0].items()}
-    finally:
-        shutil.rmtree(place)
-
-
-def run_cli(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-    """The `seqpipe` command in a process of its own; output as text."""
-    return subprocess.run(
-        [sys.executable, "-m", "seqpipe.cli", *arguments],
-        cwd=cwd,
-        env={**os.environ, "COLUMNS": "200", **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    Args:
+        requests: `{"signature": name, "inputs": {name: array}}` each.
+    Returns:
+        `{"answers": [{name: array}, ...], "latency_ms": {signature: number}}`
+    """
+    with tempfile.TemporaryDirectory() as place:
+        asked, answered = Path(place) / "requests.json", Path(place) / "answers.json"
+        packed = [{**r, "inputs": {name: pack(value) for name, value in r["inputs"].items()}} for r in requests]
+        asked.write_text(json.dumps(packed), encoding="utf-8")
+        done = fresh.run(proof.__file__, str(directory), str(asked), str(answered), cwd=place)
+        assert done.returncode == 0, done.stderr
+        result = json.loads(answered.read_text(encoding="utf-8"))
+    answers = [{name: unpack(value) for name, value in answer.items()} for answer in result["answers"]]
+    return {**result, "answers": answers}

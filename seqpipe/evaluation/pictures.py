@@ -97,10 +97,10 @@ def reliability_diagram(
     """
     panels = [("before temperature scaling", ORANGE, probabilities_before)]
     if probabilities_after is None:
-        panels = [("calibration", BLUE, probabilities_before)]
+        panels = [("as answered", BLUE, probabilities_before)]
     else:
         panels.append(("after temperature scaling", BLUE, probabilities_after))
-    figure = _figure(4.8 * len(panels), 5.6)
+    figure = _figure(4.8 * len(panels), 6.0)
     grid = figure.add_gridspec(2, len(panels), height_ratios=[3.4, 1], hspace=0.04)
     first: tuple[Axes, Axes] | None = None
     for column, (name, colour, probabilities) in enumerate(panels):
@@ -131,7 +131,15 @@ def reliability_diagram(
         )
         # Not joined by a line: it would give a bin of two rows the weight of one with a thousand.
         shares = bins.count[filled] / bins.count.sum()
-        upper.scatter(confidence, right, s=22 + 150 * shares, color=colour, zorder=3, label="model, larger: more rows")
+        upper.scatter(
+            confidence,
+            right,
+            s=22 + 150 * shares,
+            color=colour,
+            zorder=3,
+            clip_on=False,
+            label="model, larger: more rows",
+        )
         middles = (bins.edges[:-1] + bins.edges[1:]) / 2
         lower.bar(middles, bins.count / bins.count.sum(), width=0.9 / len(middles), color=colour, alpha=0.8)
         upper.set_xlim(start, 1.015)
@@ -146,8 +154,8 @@ def reliability_diagram(
             upper.set_ylabel("right answers")
             lower.set_ylabel("rows")
             handles, names = upper.get_legend_handles_labels()
-            place = {"loc": "outside lower center", "ncols": 2 * len(panels)}
-            figure.legend(handles, names, **place, fontsize=9.5, frameon=False, labelcolor=INK)
+            columns = 2 * len(panels)
+            figure.legend(handles, names, loc="outside lower center", ncols=columns, frameon=False, labelcolor=INK)
     return _save(figure, path)
 
 

@@ -22,6 +22,7 @@ from seqpipe.features.trie import DEAD, ROOT
 
 RAW = tf.raw_ops
 REPLACEMENT = "\ufffd".encode()
+DEVICE = "CPU:0"  # strings and many small steps: nothing for an accelerator
 
 
 class TextTokenizer(tf.Module):
@@ -31,17 +32,18 @@ class TextTokenizer(tf.Module):
     """
 
     def __init__(self, features: TextFeatures):
-        super().__init__(name="texttokenizer")
+        super().__init__(name="text_tokenizer")
         known = tables(features)
         self._characters = known.characters
         self._window = int(known.length.max())
-        self._page, self._class_of = tf.constant(known.page), tf.constant(known.class_of)
-        self._form_start, self._form = tf.constant(known.form_start), tf.constant(known.form)
-        self._form_code, self._joined = tf.constant(known.form_code), tf.constant(known.joined)
-        self._base, self._owner = tf.constant(known.trie.base), tf.constant(known.trie.owner)
-        self._value = tf.constant(known.trie.value)
-        self._length, self._piece = tf.constant(known.length), tf.constant(known.piece)
-        self._surface, self._marked = tf.constant(known.surface), tf.constant(known.marked)
+        with tf.device(DEVICE):
+            self._page, self._class_of = tf.constant(known.page), tf.constant(known.class_of)
+            self._form_start, self._form = tf.constant(known.form_start), tf.constant(known.form)
+            self._form_code, self._joined = tf.constant(known.form_code), tf.constant(known.joined)
+            self._base, self._owner = tf.constant(known.trie.base), tf.constant(known.trie.owner)
+            self._value = tf.constant(known.trie.value)
+            self._length, self._piece = tf.constant(known.length), tf.constant(known.piece)
+            self._surface, self._marked = tf.constant(known.surface), tf.constant(known.marked)
 
     def __call__(self, texts: tf.Tensor, max_pieces: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Cuts texts into pieces.
@@ -72,35 +74,38 @@ class TextTokenizer(tf.Module):
         Returns:
             string [B], always valid UTF-8.
         """
-        ids = tf.where(tf.sequence_mask(lengths, tf.shape(ids)[1]), ids, PAD)
-        surface = tf.where(_stray_bytes(ids), REPLACEMENT, self.pieces(ids))
-        marked = tf.gather(self._marked, ids)
-        # The library removes the word boundary of every piece before which there is no text yet.
-        blank = tf.equal(surface, "") | (marked & tf.equal(surface, " "))
-        leading = tf.math.cumprod(tf.cast(blank, tf.int32), axis=1, exclusive=True)
-        skip = tf.where(marked, leading, 0)
-        return tf.strings.reduce_join(tf.strings.substr(surface, skip, tf.strings.length(surface) - skip), axis=1)
+        with tf.device(DEVICE):
+            ids = tf.where(tf.sequence_mask(lengths, tf.shape(ids)[1]), ids, PAD)
+            surface = tf.where(_stray_bytes(ids), REPLACEMENT, self.pieces(ids))
+            marked = tf.gather(self._marked, ids)
+            # The library removes the word boundary of every piece before which there is no text yet.
+            blank = tf.equal(surface, "") | (marked & tf.equal(surface, " "))
+            leading = tf.math.cumprod(tf.cast(blank, tf.int32), axis=1, exclusive=True)
+            skip = tf.where(marked, leading, 0)
+            return tf.strings.reduce_join(tf.strings.substr(surface, skip, tf.strings.length(surface) - skip), axis=1)
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string), tf.TensorSpec([], tf.int32)], autograph=False)
     def tokenize(self, texts: tf.Tensor, max_pieces: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        segments, row_splits, dropped = self._segments(texts)
-        unique, which = tf.unique(segments)
-        pieces, splits = self._unigram(unique)  # [pieces of unique segments], [U + 1]
+        """What calling the tokenizer does, max_pieces int32 []."""
+        with tf.device(DEVICE):
+            segments, row_splits, dropped = self._segments(texts)
+            unique, which = tf.unique(segments)
+            pieces, splits = self._unigram(unique)  # [pieces of unique segments], [U + 1]
 
-        starts = tf.gather(splits, which)
-        limits = tf.where(dropped, starts, tf.gather(splits, which + 1))
-        order = _ranges(starts, limits)
-        row_splits = tf.gather(order.rt_nested_splits, row_splits)  # [B + 1], in pieces
-        whole = row_splits[1:] - row_splits[:-1]
-        lengths = tf.minimum(whole, max_pieces)
-        ids = RAW.RaggedTensorToTensor(
-            shape=tf.stack([tf.size(texts), tf.reduce_max(tf.concat([lengths, [0]], 0))]),
-            values=tf.gather(pieces, order.rt_dense_values),
-            default_value=0,
-            row_partition_tensors=[row_splits],
-            row_partition_types=["ROW_SPLITS"],
-        )
-        return ids, lengths, whole > max_pieces
+            starts = tf.gather(splits, which)
+            limits = tf.where(dropped, starts, tf.gather(splits, which + 1))
+            order = _ranges(starts, limits)
+            row_splits = tf.gather(order.rt_nested_splits, row_splits)  # [B + 1], in pieces
+            whole = row_splits[1:] - row_splits[:-1]
+            lengths = tf.minimum(whole, max_pieces)
+            ids = RAW.RaggedTensorToTensor(
+                shape=tf.stack([tf.size(texts), tf.reduce_max(tf.concat([lengths, [0]], 0))]),
+                values=tf.gather(pieces, order.rt_dense_values),
+                default_value=0,
+                row_partition_tensors=[row_splits],
+                row_partition_types=["ROW_SPLITS"],
+            )
+            return ids, lengths, whole > max_pieces
 
     def _segments(self, texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Cuts where no piece can cross.

@@ -23,7 +23,7 @@ from seqpipe.features.trie import DoubleArray, double_array
 
 OTHER, SPACE = 0, 1
 PAGE_BITS = 7  # code points share a page of the class table by 128
-MOST_PAIRS = 1 << 17  # beyond, pairs of classes share places: a false "joined" costs time, never an answer
+MOST_PAIRS = 1 << 16  # beyond, pairs of classes share places: a false "joined" costs time, never an answer
 RANK_BITS = 17  # a Viterbi score is score << RANK_BITS | rank of the last piece
 NO_PIECE = -(1 << 60)
 

@@ -124,6 +124,8 @@ class TextFeatures:
                     character_coverage=character_coverage,
                     normalization_rule_tsv=str(rules_file),
                     max_sentencepiece_length=LONGEST_PIECE_CHARACTERS,
+                    # The library's million candidates take four times as long on 25,000 reviews and gain nothing.
+                    seed_sentencepiece_size=20 * vocabulary_size,
                     max_sentence_length=1 << 30,
                     num_threads=2,  # a fixed number: the order of adding counts decides the last bits
                     pad_id=PAD,

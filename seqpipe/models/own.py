@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import traceback
 from pathlib import Path
 
 import keras
@@ -49,7 +50,12 @@ def _built(name: str, config: schema.Classifier, vocabulary_size: int, classes: 
         raise ModelError(
             f"model.builder = {name}: {module_name} has no {function_name}.{nearest(function_name, dir(module))}"
         )
-    return function(config, vocabulary_size=vocabulary_size, classes=classes)
+    try:
+        return function(config, vocabulary_size=vocabulary_size, classes=classes)
+    except Exception as error:
+        frame = traceback.extract_tb(error.__traceback__)
+        place = next((f"{f.filename}:{f.lineno}" for f in reversed(frame) if f.filename == module.__file__), module_name)
+        raise ModelError(f"model.builder = {name} failed at {place}: {type(error).__name__}: {error}") from error
 
 
 def _loaded(path: Path) -> keras.Model:

@@ -32,7 +32,7 @@ class LayerReport:
     receptive_field: input steps one output step depends on; None: the whole sequence.
     stride: input steps between two output steps.
     parameters: trainable and not.
-    times_shared: output steps, of a typical row, that use the same parameters.
+    times_shared: steps of a typical row at which the same parameters are used.
     dense_parameters: what a dense layer between the same input and output of a typical row would need.
     shortest_input: input steps needed for one output step without zero padding.
     """
@@ -56,31 +56,26 @@ def receptive_field_report(model: keras.Model, *, typical_steps: int) -> list[La
     rows: list[LayerReport] = []
     field: int | None = 1
     stride = 1
-    for layer, convolutions in _mixing(model):
+    for layer, windows in _mixing(model):
         steps_in = -(-typical_steps // stride)
-        over_time = True
-        for span, jump in convolutions:
+        for span, jump in windows:
             field = None if field is None else field + (span - 1) * stride
             stride *= jump
-        if isinstance(layer, RECURRENT):
+        if isinstance(layer, (*RECURRENT, *POOLING)):
             field = WHOLE_SEQUENCE
-        elif isinstance(layer, POOLING):
-            field, over_time = WHOLE_SEQUENCE, isinstance(layer, layers.AttentionPooling)
-        elif isinstance(layer, keras.layers.Dense) and len(layer.output.shape) == 2:
-            over_time = False
         steps_out = -(-typical_steps // stride)
-        channels_in, channels_out = _channels(layer.input), _channels(layer.output)
-        if isinstance(layer, POOLING) or not over_time:
+        if isinstance(layer, POOLING):
             steps_out = 1
-            steps_in = steps_in if isinstance(layer, POOLING) else 1
+        elif _has_no_time(layer):
+            steps_in = steps_out = 1
         rows.append(
             LayerReport(
                 name=layer.name,
                 receptive_field=field,
                 stride=stride,
                 parameters=layer.count_params(),
-                times_shared=steps_in if over_time else 1,
-                dense_parameters=steps_in * channels_in * steps_out * channels_out,
+                times_shared=steps_in if isinstance(layer, POOLING) else steps_out,
+                dense_parameters=steps_in * _channels(layer.input) * steps_out * _channels(layer.output),
                 shortest_input=1 if field is None else field,
             )
         )
@@ -109,6 +104,11 @@ def _mixing(model: keras.Model) -> Iterator[tuple[keras.layers.Layer, list[tuple
             yield layer, [(size, jump)]
         elif isinstance(layer, (*RECURRENT, *POOLING)) or layer.count_params():
             yield layer, []
+
+
+def _has_no_time(layer: keras.layers.Layer) -> bool:
+    """Whether the layer comes after the pooling."""
+    return not isinstance(layer.output, (list, tuple)) and len(layer.output.shape) == 2
 
 
 def _channels(shape_of: object) -> int:

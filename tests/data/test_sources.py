@@ -153,7 +153,7 @@ def test_sources_other_encodings(encoding):
 @pytest.mark.parametrize(
     ("name", "content", "places"),
     [
-        ("a.csv", b'text,label\na,1\n"b\xff\n",1\nc\0,0\nd,1\n', ["a.csv:3", "a.csv:5"]),
+        ("a.csv", b'text,label\n\xc3\xa9,1\n"b\xff\n",1\nc\0,0\nd,1\n', ["a.csv:3", "a.csv:5"]),
         ("a.tsv", b"text\tlabel\na\t1\nbb\xff\t1\nc\0\t0\nd\t1\n", ["a.tsv:3", "a.tsv:4"]),
         ("a.txt.gz", b"1 aaaaaaaaaaaaa\n0 \xff\n11 a\0a\n1 b\n", ["a.txt.gz:2", "a.txt.gz:3"]),
         ("a.jsonl", b'{"text":"","label":1}\n\xff\n\0\n{"text":"","label":1}', ["a.jsonl:2", "a.jsonl:3"]),

@@ -292,8 +292,7 @@ def _corpora(data: Path) -> Iterator[tuple[str, list[str], list[str]]]:
     reviews = [json.loads(line)["text"] for line in _lines(data / "imdb/train.jsonl.gz")]
     phrases = [line.partition(" ")[2] for path in sorted(data.glob("sst2/*.gz")) for line in _lines(path)]
     plays = _lines(data / "shakespeare.txt.gz")
-    pairs = [line for path in sorted(data.glob("tatoeba_en_zh/[td]*n.tsv.gz")) for line in _lines(path)]
-    pairs += _lines(data / "tatoeba_en_zh/dev.tsv.gz")
+    pairs = [line for split in ("train", "dev") for line in _lines(data / f"tatoeba_en_zh/{split}.tsv.gz")]
     english = [*reviews, *phrases, *plays, *(pair.split("\t")[0] for pair in pairs)]
     yield "english", english[::10], [*english, *_lines(data / "imdb/unlabelled.txt.xz")]
     captions = [line for path in sorted(data.glob("multi30k/*.gz")) for line in _lines(path)]

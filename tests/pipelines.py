@@ -1,0 +1,39 @@
+"""Small pipelines for tests: seconds to train."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+TINY = {
+    "task": "text_classification",
+    "name": "tiny",
+    "data": {
+        "train": "builtin:reviews?split=train&rows=320",
+        "dev": "builtin:reviews?split=dev&rows=64",
+        "test": "builtin:reviews?split=test&rows=64",
+    },
+    "features": {"vocabulary_size": 500, "max_pieces": 60},
+    "model": {
+        "embedding": {"units": 8},
+        "convolution": [{"filters": 8, "pool": 2}],
+        "recurrent": {"units": 8},
+    },
+    "training": {"epochs": 3, "batch_size": 32, "learning_rate": 0.01, "save_every_steps": 4, "average_decay": 0.9},
+    "evaluation": {"bootstrap_samples": 100},
+}
+
+
+def write_tiny(directory: Path, **changes: object) -> Path:
+    """Write the tiny pipeline, with dotted keys changed (`training__epochs=1`), as DIRECTORY/tiny.yaml."""
+    tree = yaml.safe_load(yaml.safe_dump(TINY))
+    for path, value in changes.items():
+        *parents, leaf = path.split("__")
+        branch = tree
+        for parent in parents:
+            branch = branch.setdefault(parent, {})
+        branch[leaf] = value
+    file = directory / "tiny.yaml"
+    file.write_text(yaml.safe_dump(tree, sort_keys=False))
+    return file

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import multiprocessing
+import subprocess
+
+import pytest
+
+from seqpipe.errors import RunError
+from seqpipe.storage import hidden, locked, remove_leftovers, unhide, writing, writing_directory
+
+
+def test_storage_writing_replaces_only_when_whole(tmp_path):
+    file = tmp_path / "a.txt"
+    file.write_text("before")
+    with pytest.raises(ZeroDivisionError), writing(file, "w") as stream:
+        stream.write("half")
+        stream.write(str(1 / 0))
+    assert file.read_text() == "before"
+    with writing(file, "w") as stream:
+        stream.write("after")
+    assert file.read_text() == "after"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_storage_writing_directory_is_whole_or_absent(tmp_path):
+    with pytest.raises(ZeroDivisionError), writing_directory(tmp_path / "d") as place:
+        (place / "x").write_text(str(1 / 0))
+    assert not list(tmp_path.iterdir())
+    with writing_directory(tmp_path / "d") as place:
+        (place / "x").write_text("x")
+    assert (tmp_path / "d" / "x").read_text() == "x"
+
+
+def test_storage_place_that_is_no_directory(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match=r"file/a.txt cannot be written: (Not a directory|File exists)"), writing(tmp_path / "file" / "a.txt"):
+        pass
+
+
+def test_storage_full_disk_leaves_nothing_half_written(tmp_path):
+    place = tmp_path / "small"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("mounting a small file system needs root")
+    try:
+        (place / "a.bin").write_bytes(b"before")
+        with pytest.raises(RunError, match="the disk is full. Nothing half-written stays"), writing(place / "a.bin") as stream:
+            stream.write(b"x" * 200_000)
+        assert (place / "a.bin").read_bytes() == b"before"
+        assert [path.name for path in place.iterdir()] == ["a.bin"]
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+def _hold(path, ready, release):
+    with locked(path):
+        ready.set()
+        release.wait(30)
+
+
+def test_storage_lock_names_the_process_that_holds_it(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    ready, release = context.Event(), context.Event()
+    holder = context.Process(target=_hold, args=(tmp_path / ".run.lock", ready, release))
+    holder.start()
+    assert ready.wait(30)
+    with pytest.raises(RunError, match=rf"in use by another process \(pid {holder.pid}\)"), locked(tmp_path / ".run.lock"):
+        pass
+    release.set()
+    holder.join()
+    with locked(tmp_path / ".run.lock"):
+        pass
+
+
+def test_storage_hidden_directory_comes_back(tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "x").write_text("x")
+    with pytest.raises(ZeroDivisionError), hidden(run):
+        assert not run.exists()
+        raise ZeroDivisionError
+    assert (run / "x").read_text() == "x"
+
+
+def test_storage_unhide_after_a_kill(tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "x").write_text("x")
+    hidden(run).__enter__()  # and the process dies here
+    unhide(run)
+    assert (run / "x").read_text() == "x"
+
+
+def test_storage_leftovers_are_removed(tmp_path):
+    (tmp_path / ".a.txt.1.part").write_text("")
+    (tmp_path / ".d.1.part").mkdir()
+    (tmp_path / "a.txt").write_text("")
+    remove_leftovers(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]

@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import fresh
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from pipelines import write_tiny
+
+from seqpipe import config as schema
+from seqpipe.data.examples import Examples, Ragged
+from seqpipe.errors import DataError, RunError
+from seqpipe.models import classifier
+from seqpipe.training import Schedule, Trainer, load_weights, predict, read_history
+
+KILLED = Path(__file__).with_name("killed.py")
+
+
+class Twice:
+    """A toy: do two ones stand side by side?"""
+
+    def forward(self, model, batch, training):
+        return model([batch["ids"], batch["ids_lengths"]], training=training)
+
+    def loss(self, batch, outputs):
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(batch["label"], outputs)
+
+    def metrics(self, batch, outputs):
+        return {"accuracy": tf.cast(tf.argmax(outputs, -1, tf.int32) == batch["label"], tf.float32)}
+
+
+def examples(rows, seed):
+    rng = np.random.default_rng(seed)
+    ids = [rng.integers(1, 3, size=rng.integers(1, 7)).astype(np.int32) for _ in range(rows)]
+    labels = [bool(((row[1:] == 1) & (row[:-1] == 1)).any()) for row in ids]
+    return Examples({"ids": Ragged.from_rows(ids), "label": np.array(labels, np.int32)})
+
+
+def build():
+    settings = {
+        "embedding": {"units": 4, "dropout": 0.0},
+        "convolution": [{"filters": 4}],
+        "recurrent": {"units": 4, "bidirectional": False},
+        "pooling": "max",
+        "dropout": 0.1,
+    }
+    return classifier(schema.Classifier.model_validate(settings), vocabulary_size=3, classes=2)
+
+
+def trainer(directory, *, train=None, **settings):
+    config = schema.Training.model_validate({"epochs": 2, "batch_size": 16, **settings})
+    return Trainer(
+        build,
+        objective=Twice(),
+        config=config,
+        train=examples(100, 1) if train is None else train,
+        dev=examples(40, 2),
+        seed=3,
+        directory=directory,
+    )
+
+
+def test_training_is_reproducible_and_learns(tmp_path):
+    first = trainer(tmp_path / "a", epochs=30, learning_rate=0.02)
+    first.run()
+    second = trainer(tmp_path / "b", epochs=30, learning_rate=0.02)
+    second.run()
+    for a, b in zip(first.model.get_weights(), second.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert first.position.best > 0.9
+    steps = [(row["epoch"], row["step"]) for row in read_history(tmp_path / "a") if "step" in row]
+    assert steps == [(epoch, step) for epoch in range(30) for step in range(7)]
+
+
+def test_training_best_weights_are_those_of_the_best_epoch(tmp_path):
+    run = trainer(tmp_path, epochs=6, learning_rate=0.02)
+    run.run()
+    model = build()
+    load_weights(model, tmp_path / "best.npz")
+    outputs = predict(model, Twice(), run.dev_examples)
+    accuracy = (outputs.argmax(-1) == run.dev_examples.columns["label"]).mean()
+    assert accuracy == pytest.approx(run.position.best)
+    figures = [row["dev_accuracy"] for row in read_history(tmp_path) if "dev_accuracy" in row]
+    assert max(figures) == pytest.approx(run.position.best)
+
+
+def test_training_stops_when_patience_ends(tmp_path):
+    run = trainer(tmp_path, epochs=50, learning_rate=1e-9, patience=2)
+    run.run()
+    assert run.position.epoch == 3
+
+
+def test_training_averages_follow_the_weights(tmp_path):
+    run = trainer(tmp_path, epochs=1, average_decay=0.5)
+    expected = [v.numpy() for v in run.model.trainable_variables]
+    train_step = run.train_step
+
+    def step(batch):
+        loss = train_step(batch)
+        for i, variable in enumerate(run.model.trainable_variables):
+            expected[i] += (variable.numpy() - expected[i]) * 0.5
+        return loss
+
+    run.train_step = step
+    run.run()
+    for average, value in zip(run.averages, expected, strict=True):
+        np.testing.assert_allclose(average.numpy(), value, atol=1e-6)
+
+
+def test_training_clips_all_gradients_together(tmp_path):
+    run = trainer(tmp_path, optimizer="sgd", learning_rate=1.0, clip_norm=0.001)
+    before = [v.numpy() for v in run.model.trainable_variables]
+    run.train_step(run._batch(np.arange(16)))
+    moved = [v.numpy() - b for v, b in zip(run.model.trainable_variables, before, strict=True)]
+    assert np.sqrt(sum((m**2).sum() for m in moved)) == pytest.approx(0.001, rel=1e-2)
+
+
+def test_training_calls_keras_callbacks_and_obeys_them(tmp_path):
+    seen = []
+
+    class Stop(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            seen.append((batch, sorted(logs)))
+
+        def on_epoch_end(self, epoch, logs=None):
+            seen.append(sorted(logs))
+            self.model.stop_training = True
+
+    run = trainer(tmp_path, epochs=5)
+    run.run([Stop()])
+    assert run.position.epoch == 1
+    assert seen[0] == (0, ["loss", "rows", "steps"])
+    assert seen[-1] == ["dev_accuracy", "dev_loss", "loss"]
+
+
+def test_training_mixed_precision_keeps_float32_weights(tmp_path):
+    run = trainer(tmp_path, epochs=1, precision="mixed_bfloat16")
+    run.run()
+    assert run.model.get_layer("pooling").compute_dtype == "bfloat16"
+    assert {v.dtype for v in run.model.trainable_variables} == {"float32"}
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_training_traces_each_step_once(tmp_path):
+    run = trainer(tmp_path)
+    run.run()
+    assert run.train_step.experimental_get_tracing_count() == 1
+    assert run.dev_step.experimental_get_tracing_count() == 1
+
+
+def test_training_names_what_to_lower_when_the_loss_is_not_finite(tmp_path):
+    run = trainer(tmp_path, optimizer="sgd", learning_rate=1e30, clip_norm=None)
+    with pytest.raises(RunError, match=r"The loss became (nan|inf) in epoch .* Lower training.learning_rate \(now 1e\+30\)"):
+        run.run()
+
+
+def test_training_needs_rows(tmp_path):
+    with pytest.raises(DataError, match="Training needs rows in train and dev; there are 0 and 40"):
+        trainer(tmp_path, train=Examples({"ids": Ragged.from_rows([]), "label": np.zeros(0, np.int32)}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [("constant", [0.25, 1.0, 1.0, 1.0]), ("linear", [0.25, 1.0, 0.5, 0.0]), ("cosine", [0.25, 1.0, 0.5, 0.0])],
+)
+def test_training_schedule_course(kind, expected):
+    schedule = Schedule(2.0, kind=kind, warmup_steps=3, total_steps=13)
+    rates = [float(schedule(step)) for step in (0, 3, 8, 13)]
+    np.testing.assert_allclose(rates, 2 * np.array(expected), atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("uninterrupted")
+    write_tiny(directory)
+    done = fresh.run("seqpipe", "train", "tiny.yaml", cwd=directory)
+    assert done.returncode == 0, done.stderr
+    return directory / "runs" / "tiny"
+
+
+def assert_same_run(directory: Path, uninterrupted: Path) -> None:
+    with np.load(directory / "best.npz") as ours, np.load(uninterrupted / "best.npz") as theirs:
+        for name in theirs.files:
+            np.testing.assert_array_equal(ours[name], theirs[name])
+    with np.load(directory / "position.npz") as ours, np.load(uninterrupted / "position.npz") as theirs:
+        for name in set(theirs.files) - {"position"}:
+            np.testing.assert_array_equal(ours[name], theirs[name])
+    assert (directory / "history.jsonl").read_text() == (uninterrupted / "history.jsonl").read_text()
+
+
+@pytest.mark.parametrize(
+    ("place", "count"), [("after a step", 7), ("while the position is written", 3), ("before evaluation", 1)]
+)
+def test_training_killed_and_resumed_is_bit_for_bit_the_same(tmp_path, uninterrupted, place, count):
+    write_tiny(tmp_path)
+    step = "run" if place == "before evaluation" else "train"
+    killed = fresh.run(KILLED, place, str(count), step, "tiny.yaml", cwd=tmp_path)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    resumed = fresh.run("seqpipe", "train", "tiny.yaml", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert_same_run(tmp_path / "runs" / "tiny", uninterrupted)
+    assert not list((tmp_path / "runs" / "tiny").glob(".*.part"))
+
+
+def test_training_sigterm_saves_the_position_and_says_how_to_go_on(tmp_path, uninterrupted):
+    write_tiny(tmp_path)
+    started = fresh.start("seqpipe", "train", "tiny.yaml", cwd=tmp_path)
+    history = tmp_path / "runs" / "tiny" / "position.npz"
+    while not history.exists() and started.process.is_alive():
+        time.sleep(0.02)
+    os.kill(started.pid, signal.SIGTERM)
+    stopped = started.wait()
+    assert stopped.returncode == 130
+    assert "The position is saved; the same command goes on from here." in stopped.stderr
+    assert fresh.run("seqpipe", "train", "tiny.yaml", cwd=tmp_path).returncode == 0
+    assert_same_run(tmp_path / "runs" / "tiny", uninterrupted)
+
+
+def test_training_full_disk_loses_nothing(tmp_path, uninterrupted):
+    (tmp_path / "runs").mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(tmp_path / "runs")]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small file system needs root")
+    try:
+        write_tiny(tmp_path)
+        full = fresh.run("seqpipe", "train", "tiny.yaml", cwd=tmp_path)
+        assert full.returncode == 2, full.stderr
+        assert "the disk is full. Nothing half-written stays" in full.stderr
+        subprocess.run(["mount", "-o", "remount,size=50m", str(tmp_path / "runs")], check=True)
+        assert fresh.run("seqpipe", "train", "tiny.yaml", cwd=tmp_path).returncode == 0
+        assert_same_run(tmp_path / "runs" / "tiny", uninterrupted)
+    finally:
+        subprocess.run(["umount", str(tmp_path / "runs")], check=True)
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def test_training_two_workers_are_one_with_the_same_batch(tmp_path):
+    changes = {"model__embedding": {"units": 8, "dropout": 0.0}, "model__dropout": 0.0, "training__batch_size": 30}
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        write_tiny(tmp_path / name, **changes)
+    assert fresh.run("seqpipe", "train", "tiny.yaml", cwd=tmp_path / "one").returncode == 0
+    hosts = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    workers = [
+        fresh.start(
+            "seqpipe",
+            "train",
+            "tiny.yaml",
+            cwd=tmp_path / "two",
+            TF_CONFIG=json.dumps({"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}}),
+        )
+        for index in range(2)
+    ]
+    for worker in workers:
+        done = worker.wait()
+        assert done.returncode == 0, done.stderr
+    one, two = (read_history(tmp_path / name / "runs" / "tiny") for name in ("one", "two"))
+    assert len(one) == len(two)
+    for a, b in zip(one, two, strict=True):
+        assert b["loss"] == pytest.approx(a["loss"], abs=1e-4)
+    with np.load(tmp_path / "one/runs/tiny/best.npz") as a, np.load(tmp_path / "two/runs/tiny/best.npz") as b:
+        for name in a.files:
+            np.testing.assert_allclose(b[name], a[name], atol=2e-4)
