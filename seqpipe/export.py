@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -212,10 +213,12 @@ def _ask_fresh_process(directory: Path, requests: list[Request]) -> tuple[list[R
             check=False,
         )
         if process.returncode:
-            reason = next((line for line in reversed(process.stderr.strip().split("\n")) if line.strip()), "no message")
+            lines = [line.strip() for line in process.stderr.split("\n") if line.strip()]
+            first = max((i for i, line in enumerate(lines) if re.match(r"[\w.]+: ", line)), default=0)
+            reason = " ".join(lines[first:]) or "no message"
             raise ProofError(
                 "Moved to another place, with the run hidden and seqpipe not importable, the SavedModel does not load and "
-                f"answer: {reason[:500]}"
+                f"answer: {reason[:1000]}"
             )
         done = json.loads(answered.read_text(encoding="utf-8"))
         answers = [{key: unpack(value) for key, value in answer.items()} for answer in done["answers"]]

@@ -82,8 +82,8 @@ class TextFeatures:
     """
 
     def __init__(self, model: bytes, rules: str):
-        self._model = model
-        self._rules = rules
+        self.model = model
+        self.rules_tsv = rules
         self._library = sentencepiece.SentencePieceProcessor(model_proto=model)
         self.vocabulary_size: int = self._library.vocab_size()
         self.key: str = hashlib.sha256(model + rules.encode()).hexdigest()[:16]
@@ -145,8 +145,8 @@ class TextFeatures:
     def save(self, directory: Path) -> None:
         """Writes sentencepiece.model and normalisation.tsv into a directory."""
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / "sentencepiece.model").write_bytes(self._model)
-        (directory / "normalisation.tsv").write_bytes(self._rules.encode("ascii"))
+        (directory / "sentencepiece.model").write_bytes(self.model)
+        (directory / "normalisation.tsv").write_bytes(self.rules_tsv.encode("ascii"))
 
     @classmethod
     def load(cls, directory: Path) -> TextFeatures:
@@ -186,20 +186,20 @@ class TextFeatures:
     @cached_property
     def rules(self) -> dict[int, tuple[int, ...]]:
         """The normalisation: what a code point becomes."""
-        lines = (line.split("\t") for line in self._rules.splitlines())
+        lines = (line.split("\t") for line in self.rules_tsv.splitlines())
         return {int(code, 16): tuple(int(c, 16) for c in form.split()) for code, form in lines}
 
     @cached_property
     def piece_bytes(self) -> list[bytes]:
         """What each id stands for, see `pieces`."""
-        unknown_surface = _parsed(self._model).trainer_spec.unk_surface.encode()
+        unknown_surface = _parsed(self.model).trainer_spec.unk_surface.encode()
         special = [b"", unknown_surface, b"", b""] + [bytes([b]) for b in range(256)]
         return special + [piece.replace(SPACE_MARK, " ").encode() for piece, _ in self.scored_pieces]
 
     @cached_property
     def scored_pieces(self) -> list[tuple[str, int]]:
         """Learnt pieces with their scores in units of 1 / SCORE_UNITS; the first has the id FIRST_PIECE."""
-        pieces = _parsed(self._model).pieces[FIRST_PIECE:]
+        pieces = _parsed(self.model).pieces[FIRST_PIECE:]
         return [(piece.piece, round(piece.score * SCORE_UNITS)) for piece in pieces]
 
 

@@ -4,39 +4,55 @@ They subclass Keras' layers and compute with the loops of `recurrent_kernels.py`
 a row's state stops at its last real step, outputs beyond it are exactly zero, and `go_backwards` turns each row
 around by its own length, so that padding stays at the end.
 
-Axes: B batch, T time (steps), C channels, U units, G gates.
+Axes: B batch, T time (steps), T' time in the loop (a multiple of its steps a turn), C channels, U units, G gates.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
 
 from seqpipe.layers import recurrent_kernels as kernels
+from seqpipe.layers.recurrent_rows import Rows
 
 Tensor = Any
 Shape = tuple[int | None, ...]
+Runner = Literal["any", "xla", "serving"]
+
+# How a layer computes, from the measurements in docs/recurrent.md.
+STEPS_A_TURN = 5  # more win little, and the last turn computes up to this many steps too many
+HALVES_FROM_ROWS = 16  # from here two loops over half the batch each keep two cores busy
+BY_GATE_FROM_UNITS = 256  # from here the recurrent kernel leaves a core's cache: small batches share it among cores
+BLOCK_UP_TO_ROWS = 4  # up to here TensorFlow's fused LSTM wins, where its weights stay in a core's cache:
+BLOCK_UP_TO_WEIGHTS = 2**18
+
+_runner: ContextVar[Runner] = ContextVar("runner", default="any")
+
+
+@contextmanager
+def traced_for(runner: Runner) -> Iterator[None]:
+    """Layers called inside choose the form that is quickest where their graph will run.
+
+    Args:
+        runner: any: everywhere, best without XLA. xla: in a function that XLA compiles. serving: in TensorFlow
+            Serving or a loaded SavedModel, without XLA, which cannot compile all of it.
+    """
+    token = _runner.set(runner)
+    try:
+        yield
+    finally:
+        _runner.reset(token)
 
 
 class _Lengths:
-    """What our LSTM, GRU and SimpleRNN share: a mixin in front of Keras' layer of that name.
+    """What our LSTM, GRU and SimpleRNN share: a mixin in front of Keras' layer of that name."""
 
-    Call arguments:
-        sequences: float [B, T, C].
-        lengths: int32 [B], 0..T, real steps of each row; without it every step is real.
-        initial_state: tensors [B, U], as Keras takes them; zeros without it.
-        mask: bool [B, T], Keras' alternative to lengths. Any pattern: masked steps are passed over. Right-padded
-            ones are best given as lengths, which saves moving the real steps together.
-        training: whether dropout applies.
-        aligned: with go_backwards, leave each output at its input's step instead of in the order of the loop.
-    Returns:
-        [B, T, U] with return_sequences, zero beyond each length; else [B, U], the output of the last real step,
-        zero for a length of 0. With return_state also the state after the last real step (after none: the
-        initial state).
-    """
+    wrapped = False  # in a Bidirectional: outputs at their inputs' steps; the other direction busies the other core
 
     def __init__(self, *args: Any, weight_dropout: float = 0.0, **kwargs: Any):
         if not 0 <= weight_dropout < 1:
@@ -58,46 +74,108 @@ class _Lengths:
         lengths: Tensor | None = None,
         initial_state: Any = None,
         mask: Tensor | None = None,
-        training: bool = False,
-        aligned: bool = False,
+        training: bool | None = False,
     ) -> Any:
-        rows = _Rows.of(sequences, lengths, mask, backwards=self.go_backwards)
+        if lengths is not None and mask is not None:
+            raise ValueError("lengths and mask were both given. Allowed: one of them.")
+        sequences = tf.cast(sequences, self.compute_dtype)
+        batch = tf.shape(sequences)[0] if sequences.shape[0] is None else sequences.shape[0]
         if initial_state is None:
-            batch = tf.shape(sequences)[0]
             initial_state = self.states if self.stateful else self.cell.get_initial_state(batch_size=batch)
         if not isinstance(initial_state, Sequence):
             initial_state = [initial_state]
-        initial_state = [tf.cast(keras.ops.convert_to_tensor(s), self.compute_dtype) for s in initial_state]
+        state = [self._value(s) for s in initial_state]
+        sequences, weights, state_masks = self._weights(sequences, state[0], training=bool(training))
 
-        states = self._run(rows.time_major(sequences), initial_state, rows.valid, training=bool(training))
-        final = [rows.last(s, first) for s, first in zip(states, initial_state, strict=True)]
+        def part(sequences, state, state_masks, **places):
+            return self._part(sequences, state, kernels.Weights(**weights, masks=state_masks), training, **places)
+
+        rows = {"sequences": sequences, "state": state, "state_masks": state_masks}
+        rows |= {name: x for name, x in (("lengths", lengths), ("mask", mask)) if x is not None}
+        halves = not self.wrapped and _runner.get() != "xla"
+        output, *final = _in_halves(part, rows, batch) if halves else part(**rows)
+
         if self.stateful:
-            for variable, state in zip(self.states, final, strict=True):
-                variable.assign(state)
-        if self.return_sequences:
-            output = rows.batch_major(states[0], aligned=aligned)  # [B, T, U]
-        else:
-            output = rows.last(states[0], tf.zeros_like(initial_state[0]))
+            for variable, s in zip(self.states, final, strict=True):
+                variable.assign(s)
+        output.set_shape([*sequences.shape[: 1 + self.return_sequences], self.units])
         return (output, *final) if self.return_state else output
 
-    def _run(self, x: Tensor, state: list[Tensor], valid: Tensor | None, *, training: bool) -> tuple[Tensor, ...]:
-        """Every step's state, [T, B, U] each, of time-major inputs [T, B, C]."""
-        dropped = training and 0 < self.cell.dropout < 1
-        state_dropped = training and 0 < self.cell.recurrent_dropout < 1
-        input_masks = self.cell.get_dropout_mask(x[0]) if dropped else None
-        state_masks = self.cell.get_recurrent_dropout_mask(state[0]) if state_dropped else None
+    def _value(self, variable: Any) -> Tensor:
+        """A variable's or an array's tensor, in the dtype the layer computes in."""
+        return tf.cast(tf.convert_to_tensor(keras.ops.convert_to_tensor(variable)), self.compute_dtype)
+
+    def _weights(self, x: Tensor, h: Tensor, *, training: bool) -> tuple[Tensor, dict[str, Any], list[Tensor]]:
+        """Inputs with dropout; weights by the names `kernels.Weights` has for them; dropout masks of the state."""
+        weights = {"kernel": self._value(self.cell.kernel), "recurrent_kernel": self._value(self.cell.recurrent_kernel)}
+        weights |= self._biases(None if self.cell.bias is None else self._value(self.cell.bias))
+        if not training:
+            return x, weights, []
+        masks = self.cell.get_dropout_mask(x[:, 0]) if 0 < self.cell.dropout < 1 else []
+        state_masks = self.cell.get_recurrent_dropout_mask(h) if 0 < self.cell.recurrent_dropout < 1 else []
         self.cell.reset_dropout_mask()
         self.cell.reset_recurrent_dropout_mask()
-
-        recurrent_kernel = _value(self.cell.recurrent_kernel)
-        if training and self.weight_dropout:
-            recurrent_kernel = keras.random.dropout(
-                recurrent_kernel, self.weight_dropout, seed=self.cell.seed_generator
+        if isinstance(masks, list) and masks:  # one for each gate: each gate sees other inputs
+            parts = tf.split(weights["kernel"], len(masks), axis=1)
+            gates = [tf.matmul(x * m[:, tf.newaxis], k) for m, k in zip(masks, parts, strict=True)]
+            x, weights["kernel"] = tf.concat(gates, axis=2), None
+        elif not isinstance(masks, list):
+            x *= masks[:, tf.newaxis]
+        if self.weight_dropout:
+            weights["recurrent_kernel"] = keras.random.dropout(
+                weights["recurrent_kernel"], self.weight_dropout, seed=self.cell.seed_generator
             )
-        if state_masks is not None:
-            state_masks = tf.stack(state_masks if isinstance(state_masks, list) else [state_masks])
-        products = _input_products(x, _value(self.cell.kernel), input_masks)
-        return self._loop(products, state, recurrent_kernel, state_masks, valid)
+        return x, weights, state_masks if isinstance(state_masks, list) else [state_masks]
+
+    def _biases(self, bias: Tensor | None) -> dict[str, Tensor | None]:
+        return {"bias": bias}
+
+    def _part(
+        self,
+        x: Tensor,
+        state: list[Tensor],
+        weights: kernels.Weights,
+        training: bool | None,
+        *,
+        lengths: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> list[Tensor]:
+        """Output and state in the end, for rows that one loop computes."""
+        runner = _runner.get()
+        steps = 1 if runner == "xla" else STEPS_A_TURN
+        wanted = len(state) if self.return_state or self.stateful else 1
+        rows = Rows(x, lengths, mask, backwards=self.go_backwards, multiple=steps)
+        x = rows.to_loop(x)  # [T', B, C]
+        by_hand = self._by_hand()
+
+        def by_scan():
+            by_gate = runner != "xla" and self.units >= BY_GATE_FROM_UNITS
+            valid = None if by_hand else rows.loop_valid
+            return kernels.scan(self._cell(), weights, x, state, steps=steps, by_gate=by_gate, valid=valid)[:wanted]
+
+        if training and by_hand:
+            states = kernels.trained_scan(self._cell(), weights, x, state, steps=steps, wanted=wanted)
+        elif runner == "serving" and by_hand and self._fits_block(weights):
+            states = _by_rows(
+                tf.shape(x)[1] if x.shape[1] is None else x.shape[1],
+                BLOCK_UP_TO_ROWS + 1,
+                by_scan,
+                lambda: list(kernels.block_lstm(weights, x, state))[:wanted],
+            )
+        else:
+            states = by_scan()
+        final = [rows.at_end(s, first) for s, first in zip(states, state[:wanted], strict=True)]
+        if self.return_sequences:
+            output = rows.from_loop(states[0])  # [B, T, U]
+            return [rows.in_loop_order(output) if self.go_backwards and not self.wrapped else output, *final]
+        return [rows.at_end(states[0], tf.zeros_like(state[0])), *final]
+
+    def _by_hand(self) -> bool:
+        """Whether the gradient written by hand applies."""
+        return self.activation is keras.activations.tanh and self.recurrent_activation is keras.activations.sigmoid
+
+    def _fits_block(self, weights: kernels.Weights) -> bool:
+        return False
 
     def get_config(self) -> dict[str, Any]:
         """Keras' config; weight_dropout only where it is used, so that Keras' layer reads it too."""
@@ -105,57 +183,66 @@ class _Lengths:
         return {**config, "weight_dropout": self.weight_dropout} if self.weight_dropout else config
 
 
-@keras.saving.register_keras_serializable(package="seqpipe")
-class LSTM(_Lengths, keras.layers.LSTM):
-    """Keras' LSTM that takes lengths.
-
-    Args: those of `keras.layers.LSTM`, and weight_dropout: share of the recurrent kernel's weights dropped in each
-        training step (DropConnect; Merity et al., 2017).
+_ARGUMENTS = """
+        weight_dropout: share of the recurrent kernel's weights dropped in each training step (DropConnect;
+            Merity et al., 2017).
+    Call arguments:
+        sequences: float [B, T, C], T at least 1.
+        lengths: int32 [B], 0..T, real steps of each row; without it every step is real.
+        initial_state: tensors [B, U], as Keras takes them; zeros without it.
+        mask: bool [B, T], Keras' alternative to lengths. Any pattern: masked steps are passed over.
+        training: whether dropout applies.
+    Returns:
+        [B, T, U] with return_sequences, zero beyond each length; else [B, U], the output of the last real step,
+        zero for a length of 0. With return_state also the state after the last real step (after none: the
+        initial state).
     """
 
-    __doc__ += _Lengths.__doc__.split("\n", 1)[1]
 
-    def _loop(self, x, state, kernel, masks, valid):
-        x = x if self.cell.bias is None else x + _value(self.cell.bias)
-        return kernels.lstm(
-            x, *state, kernel, masks, valid, activations=(self.activation, self.recurrent_activation)
-        )
+@keras.saving.register_keras_serializable(package="seqpipe")
+class LSTM(_Lengths, keras.layers.LSTM):
+    __doc__ = """Keras' LSTM that takes lengths.
+
+    Args: those of `keras.layers.LSTM`, and""" + _ARGUMENTS
+
+    def _cell(self) -> kernels.Cell:
+        return kernels.Lstm(self.activation, self.recurrent_activation)
+
+    def _fits_block(self, weights: kernels.Weights) -> bool:
+        size = weights.recurrent_kernel.shape.num_elements() + weights.kernel.shape.num_elements()
+        return weights.recurrent_kernel.dtype == tf.float32 and size <= BLOCK_UP_TO_WEIGHTS
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")
 class GRU(_Lengths, keras.layers.GRU):
-    """Keras' GRU that takes lengths.
+    __doc__ = """Keras' GRU that takes lengths.
 
-    Args: those of `keras.layers.GRU`, and weight_dropout: share of the recurrent kernel's weights dropped in each
-        training step (DropConnect; Merity et al., 2017).
-    """
+    Args: those of `keras.layers.GRU`, and""" + _ARGUMENTS
 
-    __doc__ += _Lengths.__doc__.split("\n", 1)[1]
+    def _cell(self) -> kernels.Cell:
+        kind = kernels.Gru if self.reset_after else kernels.GruResetBefore
+        return kind(self.activation, self.recurrent_activation)
 
-    def _loop(self, x, state, kernel, masks, valid):
-        bias = None if self.cell.bias is None else _value(self.cell.bias)
-        activations = (self.activation, self.recurrent_activation)
-        if not self.reset_after:
-            x = x if bias is None else x + bias
-            return (kernels.gru_reset_before(x, *state, kernel, masks, valid, activations=activations),)
-        x = x if bias is None else x + bias[0]
-        recurrent_bias = None if bias is None else bias[1]
-        return (kernels.gru(x, *state, kernel, recurrent_bias, masks, valid, activations=activations),)
+    def _by_hand(self) -> bool:
+        return self.reset_after and super()._by_hand()
+
+    def _biases(self, bias: Tensor | None) -> dict[str, Tensor | None]:
+        if bias is None or not self.reset_after:
+            return {"bias": bias}
+        return {"bias": bias[0], "recurrent_bias": bias[1]}
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")
 class SimpleRNN(_Lengths, keras.layers.SimpleRNN):
-    """Keras' SimpleRNN that takes lengths.
+    __doc__ = """Keras' SimpleRNN that takes lengths.
 
-    Args: those of `keras.layers.SimpleRNN`, and weight_dropout: share of the recurrent kernel's weights dropped in
-        each training step (DropConnect; Merity et al., 2017).
-    """
+    Args: those of `keras.layers.SimpleRNN`, and""" + _ARGUMENTS
 
-    __doc__ += _Lengths.__doc__.split("\n", 1)[1]
+    def _cell(self) -> kernels.Cell:
+        return kernels.Simple(self.activation)
 
-    def _loop(self, x, state, kernel, masks, valid):
-        x = x if self.cell.bias is None else x + _value(self.cell.bias)
-        return (kernels.simple(x, *state, kernel, masks, valid, activation=self.activation),)
+    def _by_hand(self) -> bool:
+        return self.activation is keras.activations.tanh
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")
@@ -163,17 +250,18 @@ class Bidirectional(keras.layers.Bidirectional):
     """Keras' Bidirectional over one of our layers; takes lengths, and the two outputs are aligned in time.
 
     Args: those of `keras.layers.Bidirectional`.
-    Call arguments and padding: as the wrapped layer's; initial_state holds the forward states, then the backward ones.
+    Call arguments and padding: the wrapped layer's; initial_state holds the forward states, then the backward ones.
     """
 
     def __init__(self, layer: keras.layers.Layer, *args: Any, **kwargs: Any):
-        for wrapped in (layer, kwargs.get("backward_layer")):
-            if wrapped is not None and not isinstance(wrapped, _Lengths):
+        for given in (layer, kwargs.get("backward_layer")):
+            if given is not None and not isinstance(given, _Lengths):
                 raise TypeError(
-                    f"Bidirectional wraps {type(wrapped).__module__}.{type(wrapped).__name__}. "
+                    f"Bidirectional wraps {type(given).__module__}.{type(given).__name__}. "
                     "Allowed: seqpipe.layers.LSTM, GRU, SimpleRNN."
                 )
         super().__init__(layer, *args, **kwargs)
+        self.forward_layer.wrapped = self.backward_layer.wrapped = True
 
     def build(self, sequences_shape: Shape, lengths_shape: Any = None, initial_state_shape: Any = None) -> None:
         super().build(sequences_shape)
@@ -197,7 +285,7 @@ class Bidirectional(keras.layers.Bidirectional):
             (self.forward_layer, initial_state and initial_state[:half]),
             (self.backward_layer, initial_state and initial_state[half:]),
         ):
-            answer = layer(sequences, lengths, initial_state=state, mask=mask, training=training, aligned=True)
+            answer = layer(sequences, lengths, initial_state=state, mask=mask, training=training)
             output, *state = answer if self.return_state else (answer,)
             outputs.append(tf.cast(output, self.compute_dtype))
             states += state
@@ -221,74 +309,21 @@ class Bidirectional(keras.layers.Bidirectional):
         raise ValueError(f'merge_mode = "{self.merge_mode}". Allowed: concat, sum, ave, mul, None.')
 
 
-class _Rows:
-    """Where the real steps of a batch are, and how to bring them into time-major order and back."""
-
-    def __init__(self, real: Tensor | None, order: Tensor | None, lengths: Tensor | None, steps: Tensor):
-        self.real = real  # [B, T]: the real steps of the batch in a row, then the others; None: they stand so
-        self.order = order  # [B, T]: which step of the batch each step of the loop reads; None: the same
-        self.lengths = lengths
-        self.valid = None  # [T, B, 1]
-        if lengths is not None:
-            self.valid = (tf.range(steps)[:, tf.newaxis] < lengths)[:, :, tf.newaxis]
-
-    @classmethod
-    def of(cls, sequences: Tensor, lengths: Tensor | None, mask: Tensor | None, *, backwards: bool) -> _Rows:
-        if lengths is not None and mask is not None:
-            raise ValueError("lengths and mask were both given. Allowed: one of them.")
-        steps = tf.shape(sequences)[1]
-        real = None
-        if mask is not None:
-            mask = tf.cast(mask, tf.bool)
-            lengths = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)
-            real = tf.argsort(tf.cast(~mask, tf.int32), axis=1, stable=True)  # real steps first
-        elif lengths is not None:
-            lengths = tf.cast(lengths, tf.int32)
-        if not backwards:
-            return cls(real, real, lengths, steps)
-        ends = tf.fill([tf.shape(sequences)[0]], steps) if lengths is None else lengths
-        t = tf.range(steps)
-        turned = tf.where(t < ends[:, tf.newaxis], ends[:, tf.newaxis] - 1 - t, t)
-        return cls(real, turned if real is None else tf.gather(real, turned, batch_dims=1), lengths, steps)
-
-    @staticmethod
-    def transposed(x: Tensor) -> Tensor:
-        return tf.transpose(x, [1, 0, 2])
-
-    def time_major(self, x: Tensor) -> Tensor:
-        """[B, T, C] -> [T, B, C], steps in the order of the loop."""
-        return self.transposed(x if self.order is None else tf.gather(x, self.order, batch_dims=1))
-
-    def batch_major(self, x: Tensor, *, aligned: bool) -> Tensor:
-        """[T, B, U] -> [B, T, U], zero where no step is real; aligned: in the order of the batch, not of the loop."""
-        if self.valid is not None:
-            x = tf.where(self.valid, x, tf.zeros([], x.dtype))
-        x = self.transposed(x)
-        places = self.order if aligned else self.real
-        return x if places is None else tf.gather(x, tf.argsort(places, axis=1), batch_dims=1)
-
-    def last(self, x: Tensor, first: Tensor) -> Tensor:
-        """State after the last real step of each row [B, U], of the states [T, B, U]; first where there is none."""
-        states = tf.concat([first[tf.newaxis], x], axis=0)  # [T + 1, B, U]
-        if self.lengths is None:
-            return states[-1]
-        return tf.gather_nd(states, tf.stack([self.lengths, tf.range(tf.shape(x)[1])], axis=1))
+def _by_rows(batch: Tensor | int, threshold: int, many: Callable[[], Any], few: Callable[[], Any]) -> Any:
+    """many() from `threshold` rows, few() below; decided when the graph runs where the batch is not known before."""
+    if isinstance(batch, int):
+        return many() if batch >= threshold else few()
+    return tf.cond(batch >= threshold, many, few)
 
 
-def _value(variable: Any) -> Tensor:
-    """A variable's tensor, in the dtype the layer computes in."""
-    return tf.convert_to_tensor(keras.ops.convert_to_tensor(variable))
+def _in_halves(part: Callable[..., list[Tensor]], rows: dict[str, Any], batch: Tensor | int) -> list[Tensor]:
+    """part(**rows), of two halves side by side where there are rows enough."""
 
+    def halves():
+        middle = batch // 2
+        answers = [
+            part(**tf.nest.map_structure(lambda x, s=side: x[s], rows)) for side in (slice(middle), slice(middle, None))
+        ]
+        return [tf.concat(pair, axis=0) for pair in zip(*answers, strict=True)]
 
-def _input_products(x: Tensor, kernel: Tensor, masks: Any) -> Tensor:
-    """Inputs [T, B, C] times kernel [C, GU], over all steps at once: [T, B, GU].
-
-    Args:
-        masks: None, one dropout mask [B, C] for all gates, or a list with one for each gate.
-    """
-    if masks is None:
-        return tf.matmul(x, kernel)
-    if not isinstance(masks, list):
-        return tf.matmul(x * masks, kernel)
-    parts = tf.split(kernel, len(masks), axis=1)
-    return tf.concat([tf.matmul(x * mask, part) for mask, part in zip(masks, parts, strict=True)], axis=2)
+    return _by_rows(batch, HALVES_FROM_ROWS, halves, lambda: part(**rows))

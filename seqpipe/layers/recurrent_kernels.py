@@ -1,302 +1,348 @@
-"""The loops behind `recurrent.py`: time-major tensors in, every step's state out, gradients written by hand.
+"""The loops behind `recurrent.py`: time-major tensors in, every step's state out.
 
-The inputs of a loop are already multiplied by the kernel, over all steps at once. With tanh and sigmoid a loop knows
-no lengths: the steps behind a row's last one are computed and never read, and because no gradient arrives there,
-the gradients of the gates are zero there by themselves. What remains for the backward loop is one small product a
-step; the gradient of the recurrent kernel is one product over all steps after it. Other activations may grow without
-bound behind the last step: their state stops there, and TensorFlow finds the gradient.
+What makes them quick on a CPU, each measured in docs/recurrent.md: several steps a turn, so that the loop itself
+weighs little; the inputs of a turn meet their kernel in one product while they are in the cache; gradients written by
+hand, which keep the gates and leave the weights' gradients to one product each after the loop.
 
-Axes: T time, B batch, U units, G gates.
+With tanh and sigmoid a loop knows no lengths: the steps behind a row's last one are computed and never read, and
+because no gradient arrives there, the gates' gradients are zero there by themselves. Other activations may grow
+without bound behind the last step: their state stops there, and TensorFlow finds the gradient.
+
+Axes: T time, B batch, C channels, U units, G gates.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
-import keras
 import tensorflow as tf
 
 Tensors = Sequence[tf.Tensor]
-Mask = tf.Tensor | None
+TRAINED = ("kernel", "bias", "recurrent_kernel", "recurrent_bias")
+sigmoid_gradient, tanh_gradient = tf.raw_ops.SigmoidGrad, tf.raw_ops.TanhGrad
 
 
-def lstm(
-    inputs: tf.Tensor, h0: tf.Tensor, c0: tf.Tensor, kernel: tf.Tensor, masks: Mask, valid: Mask, *, activations: Tensors
-) -> Tensors:
-    """LSTM over all steps (Hochreiter and Schmidhuber, 1997), gates in the order input, forget, candidate, output.
-
-    Args:
-        inputs: [T, B, 4U], inputs times kernel, plus bias.
-        h0, c0: [B, U], state before the first step.
-        kernel: [U, 4U], recurrent kernel.
-        masks: [1 or 4, B, U], dropout of the state in front of the gates, or None.
-        valid: bool [T, B, 1], False beyond a row's length, or None.
-        activations: of the candidate and the cell; of the gates.
-    Returns:
-        h and c after every step, each [T, B, U]; beyond a row's length they mean nothing.
-    """
-    activation, gate_activation = activations
-
-    def forward(inputs, h0, c0, kernel, valid=None):
-        product = _Product(kernel, masks, gates=4)
-
-        def step(x, h, c):
-            i, f, g, o = tf.split(x + product(h), 4, axis=1)  # [B, U] each
-            i, f, g, o = gate_activation(i), gate_activation(f), activation(g), gate_activation(o)
-            c = f * c + i * g
-            return (o * activation(c), c), (i, f, g, o)
-
-        return product, _scan(step, (inputs,), (h0, c0), kept=4, valid=valid)
-
-    if not _bounded(*activations):
-        return forward(inputs, h0, c0, kernel, valid)[1][0]
-
-    @tf.custom_gradient
-    def run(inputs, h0, c0, kernel):
-        product, ((h, c), gates) = forward(inputs, h0, c0, kernel)
-
-        def gradient(dh, dc):
-            def step(i, f, g, o, c, c_before, dh_out, dc_out, dh, dc):
-                dh += dh_out
-                tanh_c = tf.tanh(c)
-                dc += dc_out + dh * o * (1 - tanh_c * tanh_c)
-                di, df, dg, do = dc * g, dc * c_before, dc * i, dh * tanh_c
-                dz = tf.concat([di * i * (1 - i), df * f * (1 - f), dg * (1 - g * g), do * o * (1 - o)], axis=1)
-                return (product.gradient(dz), dc * f), (dz,)
-
-            arrays = (*gates, c, _before(c0, c), dh, dc)
-            (dh, dc), (dz,) = _scan_back(step, arrays, (tf.zeros_like(h0), tf.zeros_like(c0)), kept=1)
-            return dz, dh, dc, product.kernel_gradient(_before(h0, h), dz)
-
-        return (h, c), gradient
-
-    return run(inputs, h0, c0, kernel)
-
-
-def gru(
-    inputs: tf.Tensor,
-    h0: tf.Tensor,
-    kernel: tf.Tensor,
-    bias: tf.Tensor | None,
-    masks: Mask,
-    valid: Mask,
-    *,
-    activations: Tensors,
-) -> tf.Tensor:
-    """GRU with the reset gate after the product, as cuDNN has it; gates in the order update, reset, candidate.
+@dataclass(frozen=True)
+class Weights:
+    """What a recurrence multiplies by.
 
     Args:
-        inputs: [T, B, 3U], inputs times kernel, plus input bias.
-        h0: [B, U].
-        kernel: [U, 3U], recurrent kernel.
-        bias: [3U], recurrent bias, or None.
-        masks, valid, activations: as for `lstm`, with 1 or 3 masks.
-    Returns:
-        h after every step, [T, B, U]; beyond a row's length it means nothing.
+        kernel: [C, GU], or None where the inputs are already multiplied.
+        bias: [GU], or None.
+        recurrent_kernel: [U, GU].
+        recurrent_bias: [GU], or None.
+        masks: dropout of the state: one [B, U] for all gates, one for each gate, or none.
     """
-    activation, gate_activation = activations
-    bias = tf.zeros_like(kernel[0]) if bias is None else bias
 
-    def forward(inputs, h0, kernel, bias, valid=None):
-        product = _Product(kernel, masks, gates=3)
-
-        def step(x, h):
-            x_z, x_r, x_g = tf.split(x, 3, axis=1)
-            h_z, h_r, h_g = tf.split(product(h) + bias, 3, axis=1)
-            z, r = gate_activation(x_z + h_z), gate_activation(x_r + h_r)
-            g = activation(x_g + r * h_g)
-            return (g + z * (h - g),), (z, r, g, h_g)
-
-        return product, _scan(step, (inputs,), (h0,), kept=4, valid=valid)
-
-    if not _bounded(*activations):
-        return forward(inputs, h0, kernel, bias, valid)[1][0][0]
-
-    @tf.custom_gradient
-    def run(inputs, h0, kernel, bias):
-        product, ((h,), gates) = forward(inputs, h0, kernel, bias)
-
-        def gradient(dh):
-            def step(z, r, g, h_g, h_before, dh_out, dh):
-                dh += dh_out
-                dg = dh * (1 - z) * (1 - g * g)
-                dz = dh * (h_before - g) * z * (1 - z)
-                dr = dg * h_g * r * (1 - r)
-                d_product = tf.concat([dz, dr, dg * r], axis=1)
-                return (dh * z + product.gradient(d_product),), (tf.concat([dz, dr, dg], axis=1), d_product)
-
-            h_before = _before(h0, h)
-            (dh,), (dx, d_product) = _scan_back(step, (*gates, h_before, dh), (tf.zeros_like(h0),), kept=2)
-            return dx, dh, product.kernel_gradient(h_before, d_product), tf.reduce_sum(d_product, axis=[0, 1])
-
-        return h, gradient
-
-    return run(inputs, h0, kernel, bias)
+    kernel: tf.Tensor | None
+    bias: tf.Tensor | None
+    recurrent_kernel: tf.Tensor
+    recurrent_bias: tf.Tensor | None = None
+    masks: Tensors = ()
 
 
-def gru_reset_before(
-    inputs: tf.Tensor, h0: tf.Tensor, kernel: tf.Tensor, masks: Mask, valid: Mask, *, activations: Tensors
-) -> tf.Tensor:
-    """GRU with the reset gate before the product (Cho et al., 2014); arguments and answer as for `gru`."""
-    activation, gate_activation = activations
-    units = kernel.shape[0]
-    gate_masks, candidate_mask = (None, None) if masks is None else (masks[:2], masks[2:])
+class Cell(Protocol):
+    """One step of a recurrence; `backward` only where the gradient is written by hand."""
 
-    def forward(inputs, h0, kernel, valid=None):
-        gate_product = _Product(kernel[:, : 2 * units], gate_masks, gates=2)
-        candidate_product = _Product(kernel[:, 2 * units :], candidate_mask, gates=1)
+    gates: int
+    kept: int
+    gradients: int
 
-        def step(x, h):
-            z, r = tf.split(gate_activation(x[:, : 2 * units] + gate_product(h)), 2, axis=1)
-            g = activation(x[:, 2 * units :] + candidate_product(r * h))
-            return (g + z * (h - g),), (z, r, g)
+    def forward(self, x: tf.Tensor, product: Product, *state: tf.Tensor) -> tuple[Tensors, Tensors]:
+        """(state after the step, what `backward` needs) from the step's inputs [B, GU] and the state before it."""
 
-        return gate_product, candidate_product, _scan(step, (inputs,), (h0,), kept=3, valid=valid)
-
-    if not _bounded(*activations):
-        return forward(inputs, h0, kernel, valid)[2][0][0]
-
-    @tf.custom_gradient
-    def run(inputs, h0, kernel):
-        gate_product, candidate_product, ((h,), gates) = forward(inputs, h0, kernel)
-
-        def gradient(dh):
-            def step(z, r, g, h_before, dh_out, dh):
-                dh += dh_out
-                dg = dh * (1 - z) * (1 - g * g)
-                d_reset = candidate_product.gradient(dg)  # by r * h_before
-                dz = dh * (h_before - g) * z * (1 - z)
-                dr = d_reset * h_before * r * (1 - r)
-                d_gates = tf.concat([dz, dr], axis=1)
-                return (dh * z + d_reset * r + gate_product.gradient(d_gates),), (d_gates, dg)
-
-            h_before = _before(h0, h)
-            (dh,), (d_gates, dg) = _scan_back(step, (*gates, h_before, dh), (tf.zeros_like(h0),), kept=2)
-            d_gate_kernel = gate_product.kernel_gradient(h_before, d_gates)
-            d_candidate_kernel = candidate_product.kernel_gradient(gates[1] * h_before, dg)
-            return tf.concat([d_gates, dg], axis=2), dh, tf.concat([d_gate_kernel, d_candidate_kernel], axis=1)
-
-        return h, gradient
-
-    return run(inputs, h0, kernel)
+    def backward(self, kept: Tensors, *d_state: tf.Tensor) -> tuple[Tensors, Sequence[Any]]:
+        """Gradients by inputs and by product, [B, GU] each, one tensor where they are equal; and by the state before
+        the step, as far as it does not pass through the product (None where it all does).
+        """
 
 
-def simple(
-    inputs: tf.Tensor, h0: tf.Tensor, kernel: tf.Tensor, masks: Mask, valid: Mask, *, activation: Callable
-) -> tf.Tensor:
-    """Fully connected recurrence, h = activation(x + h kernel); arguments and answer as for `gru`, with one gate."""
+class Lstm:
+    """Hochreiter and Schmidhuber, 1997; gates: input, forget, candidate, output."""
 
-    def forward(inputs, h0, kernel, valid=None):
-        product = _Product(kernel, masks, gates=1)
-        (h,), _ = _scan(lambda x, h: ((activation(x + product(h)),), ()), (inputs,), (h0,), kept=0, valid=valid)
-        return product, h
+    gates, kept, gradients = 4, 6, 1
 
-    if not _bounded(activation, keras.activations.sigmoid):
-        return forward(inputs, h0, kernel, valid)[1]
+    def __init__(self, activation: Callable, gate_activation: Callable):
+        self.activation, self.gate_activation = activation, gate_activation
 
-    @tf.custom_gradient
-    def run(inputs, h0, kernel):
-        product, h = forward(inputs, h0, kernel)
+    def forward(self, x, product, h, c):
+        i, f, g, o = product.sums(x, h)
+        i, f, g, o = self.gate_activation(i), self.gate_activation(f), self.activation(g), self.gate_activation(o)
+        c_before, c = c, f * c + i * g
+        tanh_c = self.activation(c)
+        return (o * tanh_c, c), (i, f, g, o, c_before, tanh_c)
 
-        def gradient(dh):
-            def step(h, dh_out, dh):
-                dz = (dh + dh_out) * (1 - h * h)
-                return (product.gradient(dz),), (dz,)
-
-            (dh,), (dz,) = _scan_back(step, (h, dh), (tf.zeros_like(h0),), kept=1)
-            return dz, dh, product.kernel_gradient(_before(h0, h), dz)
-
-        return h, gradient
-
-    return run(inputs, h0, kernel)
-
-
-def _bounded(activation: Callable, gate_activation: Callable) -> bool:
-    """Whether the gradients written here apply: they are those of tanh and sigmoid."""
-    return activation is keras.activations.tanh and gate_activation is keras.activations.sigmoid
+    def backward(self, kept, dh, dc):
+        i, f, g, o, c_before, tanh_c = kept
+        dc += tanh_gradient(y=tanh_c, dy=dh * o)
+        dz = tf.concat(
+            [
+                sigmoid_gradient(y=i, dy=dc * g),
+                sigmoid_gradient(y=f, dy=dc * c_before),
+                tanh_gradient(y=g, dy=dc * i),
+                sigmoid_gradient(y=o, dy=dh * tanh_c),
+            ],
+            axis=1,
+        )
+        return (dz,), (None, dc * f)
 
 
-def _before(first: tf.Tensor, states: tf.Tensor) -> tf.Tensor:
-    """The state each step started from, [T, B, U]."""
-    return tf.concat([first[tf.newaxis], states[:-1]], axis=0)
+class Gru:
+    """GRU with the reset gate after the product, as cuDNN has it; gates: update, reset, candidate."""
+
+    gates, kept, gradients = 3, 5, 2
+
+    def __init__(self, activation: Callable, gate_activation: Callable):
+        self.activation, self.gate_activation = activation, gate_activation
+
+    def forward(self, x, product, h):
+        x_z, x_r, x_g = tf.split(x, 3, axis=1)
+        h_z, h_r, h_g = product.gates(h)
+        z, r = self.gate_activation(x_z + h_z), self.gate_activation(x_r + h_r)
+        g = self.activation(x_g + r * h_g)
+        difference = h - g
+        return (g + z * difference,), (z, r, g, h_g, difference)
+
+    def backward(self, kept, dh):
+        z, r, g, h_g, difference = kept
+        through = dh * z
+        dg = tanh_gradient(y=g, dy=dh - through)
+        dz = sigmoid_gradient(y=z, dy=dh * difference)
+        dr = sigmoid_gradient(y=r, dy=dg * h_g)
+        return (tf.concat([dz, dr, dg], axis=1), tf.concat([dz, dr, dg * r], axis=1)), (through,)
 
 
-class _Product:
-    """State [B, U] times recurrent kernel [U, GU], with a dropout mask in front of the gates, and its gradients."""
+class GruResetBefore:
+    """GRU with the reset gate before the product (Cho et al., 2014); gates: update, reset, candidate."""
 
-    def __init__(self, kernel: tf.Tensor, masks: Mask, *, gates: int):
-        self.kernel = kernel
-        self.gates = gates
-        self.units = kernel.shape[0]
-        self.masks = masks  # [1 or G, B, U]
-        self.by_gate = masks is not None and masks.shape[0] > 1
+    gates, kept, gradients = 3, 0, 0
+
+    def __init__(self, activation: Callable, gate_activation: Callable):
+        self.activation, self.gate_activation = activation, gate_activation
+
+    def forward(self, x, product, h):
+        x_z, x_r, x_g = tf.split(x, 3, axis=1)
+        z = self.gate_activation(x_z + product.gate(h, 0))
+        r = self.gate_activation(x_r + product.gate(h, 1))
+        g = self.activation(x_g + product.gate(r * h, 2))
+        return (g + z * (h - g),), ()
+
+
+class Simple:
+    """Fully connected recurrence."""
+
+    gates, kept, gradients = 1, 1, 1
+
+    def __init__(self, activation: Callable):
+        self.activation = activation
+
+    def forward(self, x, product, h):
+        (z,) = product.sums(x, h)
+        h = self.activation(z)
+        return (h,), (h,)
+
+    def backward(self, kept, dh):
+        dz = tanh_gradient(y=kept[0], dy=dh)
+        return (dz,), (None,)
+
+
+class Product:
+    """State [B, U] times recurrent kernel, gate by gate, with a dropout mask in front; and its gradients."""
+
+    def __init__(self, weights: Weights, gates: int, *, by_gate: bool):
+        self.count = gates
+        self.kernel = weights.recurrent_kernel
+        self.bias = weights.recurrent_bias
+        self.masks = weights.masks
+        self.units = self.kernel.shape[0]
+        self.by_gate = by_gate or len(self.masks) > 1
+        self.kernels = tf.split(self.kernel, gates, axis=1)
+        self.biases = [None] * gates if self.bias is None else tf.split(self.bias, gates)
+
+    def gates(self, h: tf.Tensor) -> Tensors:
+        """G tensors [B, U]."""
         if self.by_gate:
-            self.kernel = tf.transpose(tf.reshape(kernel, [self.units, gates, self.units]), [1, 0, 2])  # [G, U, U]
+            return [self.gate(h, n) for n in range(self.count)]
+        h = h * self.masks[0] if self.masks else h
+        return tf.split(affine(h, self.kernel, self.bias), self.count, axis=1)
 
-    def __call__(self, h: tf.Tensor) -> tf.Tensor:
-        if self.masks is None:
-            return tf.matmul(h, self.kernel)
-        if not self.by_gate:
-            return tf.matmul(h * self.masks[0], self.kernel)
-        products = tf.matmul(h * self.masks, self.kernel)  # [G, B, U]
-        return tf.reshape(tf.transpose(products, [1, 0, 2]), [-1, self.gates * self.units])
+    def gate(self, h: tf.Tensor, n: int) -> tf.Tensor:
+        h = h * self.masks[n % len(self.masks)] if self.masks else h
+        return affine(h, self.kernels[n], self.biases[n])
 
-    def gradient(self, d: tf.Tensor) -> tf.Tensor:
-        """By the state [B, U], from the gradient by the product [B, GU]."""
-        if not self.by_gate:
-            dh = tf.matmul(d, self.kernel, transpose_b=True)
-            return dh if self.masks is None else dh * self.masks[0]
-        d = tf.transpose(tf.reshape(d, [-1, self.gates, self.units]), [1, 0, 2])  # [G, B, U]
-        return tf.reduce_sum(tf.matmul(d, self.kernel, transpose_b=True) * self.masks, axis=0)
+    def sums(self, x: tf.Tensor, h: tf.Tensor) -> Tensors:
+        """x [B, GU] + product, G tensors [B, U]."""
+        if self.by_gate:
+            return [a + b for a, b in zip(tf.split(x, self.count, axis=1), self.gates(h), strict=True)]
+        h = h * self.masks[0] if self.masks else h
+        return tf.split(x + affine(h, self.kernel, self.bias), self.count, axis=1)
+
+    def gradient(self, transposed: tf.Tensor, d: tf.Tensor) -> tf.Tensor:
+        """By the state [B, U], of the gradient by the product [B, GU]; transposed: the kernel [GU, U]."""
+        if len(self.masks) <= 1:
+            dh = tf.matmul(d, transposed)
+            return dh * self.masks[0] if self.masks else dh
+        kernels, parts = tf.split(transposed, self.count), tf.split(d, self.count, axis=1)
+        return tf.add_n([tf.matmul(p, k) * m for p, k, m in zip(parts, kernels, self.masks, strict=True)])
 
     def kernel_gradient(self, h: tf.Tensor, d: tf.Tensor) -> tf.Tensor:
-        """By the kernel [U, GU], from all states [T, B, U] and all gradients by the product [T, B, GU]."""
-        if not self.by_gate:
-            h = h if self.masks is None else h * self.masks[0]
-            h, d = tf.reshape(h, [-1, self.units]), tf.reshape(d, [-1, self.gates * self.units])
-            return tf.matmul(h, d, transpose_a=True)
-        d = tf.reshape(d, [tf.shape(h)[0], -1, self.gates, self.units])
-        return tf.reshape(tf.einsum("tbu,gbu,tbgv->ugv", h, self.masks, d), [self.units, self.gates * self.units])
+        """By the kernel [U, GU], of all states [T, B, U] and all gradients by the product [TB, GU]."""
+        masks = self.masks or (None,)
+        parts = tf.split(d, len(masks), axis=1)
+        masked = [tf.reshape(h if m is None else h * m, [-1, self.units]) for m in masks]
+        return tf.concat([tf.matmul(a, p, transpose_a=True) for a, p in zip(masked, parts, strict=True)], axis=1)
 
 
-def _scan(step: Callable, inputs: Tensors, state: Tensors, *, kept: int, valid: Mask = None) -> tuple[Tensors, Tensors]:
-    """step(*inputs at t, *state) -> (state, kept) for every t; all states and all kept, each [T, B, ...]."""
-    steps = tf.shape(inputs[0])[0]
-    sources = _sources(inputs)
-    valid_source = None if valid is None else _sources([valid])[0]
+def affine(x: tf.Tensor, kernel: tf.Tensor | None, bias: tf.Tensor | None) -> tf.Tensor:
+    x = x if kernel is None else tf.matmul(x, kernel)
+    return x if bias is None else tf.nn.bias_add(x, bias)
 
-    def body(t, state, arrays):
-        new, keep = step(*(source.read(t) for source in sources), *state)
-        if valid_source is not None:
-            real = valid_source.read(t)
-            new = [tf.where(real, after, before) for after, before in zip(new, state, strict=True)]
-        arrays = [array.write(t, x) for array, x in zip(arrays, (*new, *keep), strict=True)]
-        return t + 1, tuple(new), arrays
 
-    arrays = [tf.TensorArray(inputs[0].dtype, size=steps) for _ in range(len(state) + kept)]
-    _, _, arrays = tf.while_loop(
-        lambda t, *_: t < steps, body, (0, tuple(state), arrays), maximum_iterations=steps
+def scan(
+    cell: Cell, weights: Weights, x: tf.Tensor, state: Tensors, *, steps: int, by_gate: bool, valid: tf.Tensor | None
+) -> Tensors:
+    """Every step's state, [T, B, U] each.
+
+    Args:
+        x: [T, B, C], T a multiple of steps and more than 0.
+        state: [B, U] each, before the first step.
+        steps: steps in one turn of the loop.
+        by_gate: a product for each gate instead of one for all, which other cores can share.
+        valid: bool [T, B, 1], where the state moves on; None: everywhere.
+    """
+    return _forward(cell, weights, x, state, steps=steps, by_gate=by_gate, valid=valid, keep=False)[0]
+
+
+def trained_scan(
+    cell: Cell, weights: Weights, x: tf.Tensor, state: Tensors, *, steps: int, wanted: int
+) -> Tensors:
+    """As `scan`, the first `wanted` states only, with the gradient written by hand (tanh and sigmoid)."""
+    given = {name: w for name in TRAINED if (w := getattr(weights, name)) is not None}
+
+    @tf.custom_gradient
+    def run(x, *rest):
+        first, used = rest[: len(state)], dict(zip(given, rest[len(state) :], strict=True))
+        traced = replace(weights, **used)
+        states, kept = _forward(cell, traced, x, first, steps=steps, by_gate=False, valid=None, keep=True)
+
+        def gradient(*d_states):
+            dx, d_first, found = _backward(cell, traced, x, first, states[0], kept, d_states, steps=steps)
+            return (dx, *d_first, *(found[name] for name in given))
+
+        return tuple(states[:wanted]), gradient
+
+    return run(x, *state, *given.values())
+
+
+def block_lstm(weights: Weights, x: tf.Tensor, state: Tensors) -> Tensors:
+    """As `scan` for an LSTM, by TensorFlow's fused operation: one small batch at its quickest, but not in XLA."""
+    h0, c0 = state
+    no_peephole = tf.zeros([c0.shape[1]], x.dtype)
+    bias = tf.zeros([weights.recurrent_kernel.shape[1]], x.dtype) if weights.bias is None else weights.bias
+    answer = tf.raw_ops.BlockLSTMV2(
+        seq_len_max=tf.shape(x, tf.int64)[0],
+        x=x,
+        cs_prev=c0,
+        h_prev=h0,
+        w=tf.concat([weights.kernel, weights.recurrent_kernel], axis=0),
+        wci=no_peephole,
+        wcf=no_peephole,
+        wco=no_peephole,
+        b=bias,
+        cell_clip=0.0,
+        use_peephole=False,
     )
-    stacked = [array.stack() for array in arrays]
-    return stacked[: len(state)], stacked[len(state) :]
+    return answer.h, answer.cs
 
 
-def _scan_back(step: Callable, inputs: Tensors, state: Tensors, *, kept: int) -> tuple[Tensors, Tensors]:
-    """As `_scan` from the last step to the first; the state in the end, and all kept."""
-    steps = tf.shape(inputs[0])[0]
-    sources = _sources(inputs)
+def _forward(
+    cell: Cell,
+    weights: Weights,
+    x: tf.Tensor,
+    state: Tensors,
+    *,
+    steps: int,
+    by_gate: bool,
+    valid: tf.Tensor | None,
+    keep: bool,
+) -> tuple[Tensors, list[tf.TensorArray]]:
+    """All states, [T, B, U] each; and, to keep, what each step's gradient needs."""
+    product = Product(weights, cell.gates, by_gate=by_gate)
+    total, batch, units = tf.shape(x)[0], tf.shape(x)[1], product.units
+    turns = total // steps
+    rows = x.shape[1]
+    x = tf.reshape(x, [turns, steps * batch, x.shape[-1]])
 
-    def body(n, state, arrays):
-        t = steps - 1 - n
-        state, keep = step(*(source.read(t) for source in sources), *state)
-        return n + 1, tuple(state), [array.write(t, x) for array, x in zip(arrays, keep, strict=True)]
+    def body(turn, state, arrays, kept):
+        inputs = tf.reshape(affine(x[turn], weights.kernel, weights.bias), [steps, batch, cell.gates * units])
+        for n, step_input in enumerate(tf.unstack(inputs, num=steps)):
+            t = turn * steps + n
+            after, keeps = cell.forward(step_input, product, *state)
+            if valid is not None:
+                after = [tf.where(valid[t], new, old) for new, old in zip(after, state, strict=True)]
+            state = tuple(after)
+            arrays = [array.write(t, s) for array, s in zip(arrays, state, strict=True)]
+            kept = [array.write(t, k) for array, k in zip(kept, keeps, strict=True)] if keep else kept
+        return turn + 1, state, arrays, kept
 
-    arrays = [tf.TensorArray(inputs[0].dtype, size=steps) for _ in range(kept)]
-    _, state, arrays = tf.while_loop(
-        lambda n, *_: n < steps, body, (0, tuple(state), arrays), maximum_iterations=steps
+    shape = tf.TensorShape([rows, units])
+    arrays, kept = (
+        [tf.TensorArray(x.dtype, size=total, element_shape=shape, clear_after_read=False) for _ in range(count)]
+        for count in (len(state), cell.kept if keep else 0)
     )
-    return state, [array.stack() for array in arrays]
+    _, _, arrays, kept = tf.while_loop(
+        lambda turn, *_: turn < turns, body, (0, tuple(state), arrays, kept), maximum_iterations=turns
+    )
+    return [array.stack() for array in arrays], kept
 
 
-def _sources(tensors: Tensors) -> list[tf.TensorArray]:
-    return [tf.TensorArray(x.dtype, size=tf.shape(x)[0]).unstack(x) for x in tensors]
+def _backward(
+    cell: Cell,
+    weights: Weights,
+    x: tf.Tensor,
+    state: Tensors,
+    h: tf.Tensor,
+    kept: list[tf.TensorArray],
+    d_states: Tensors,
+    *,
+    steps: int,
+) -> tuple[tf.Tensor, Tensors, dict[str, tf.Tensor]]:
+    """Gradients by inputs [T, B, C], by the state before the first step, and by each of the weights."""
+    product = Product(weights, cell.gates, by_gate=False)
+    transposed = tf.transpose(weights.recurrent_kernel)  # [GU, U]; once, as products with a transposed one are slower
+    turns = tf.shape(x)[0] // steps
+
+    def body(n, d_state, arrays):
+        turn = turns - 1 - n
+        gradients = []
+        for k in reversed(range(steps)):
+            t = turn * steps + k
+            arriving = [d + outside[t] for d, outside in zip(d_state, d_states, strict=False)]
+            d_state = (*arriving, *d_state[len(arriving) :])
+            gradient, direct = cell.backward([array.read(t) for array in kept], *d_state)
+            dh = product.gradient(transposed, gradient[-1])
+            d_state = (dh if direct[0] is None else direct[0] + dh, *direct[1:])
+            gradients.insert(0, gradient)
+        columns = zip(*gradients, strict=True)
+        return n + 1, d_state, [a.write(turn, tf.concat(c, axis=0)) for a, c in zip(arrays, columns, strict=True)]
+
+    arrays = [tf.TensorArray(x.dtype, size=turns) for _ in range(cell.gradients)]
+    _, d_state, arrays = tf.while_loop(
+        lambda n, *_: n < turns, body, (0, tuple(tf.zeros_like(s) for s in state), arrays), maximum_iterations=turns
+    )
+    by_inputs, by_product = (
+        tf.reshape(array.stack(), [-1, cell.gates * product.units]) for array in (arrays[0], arrays[-1])
+    )  # [TB, GU]
+    before = tf.concat([state[0][tf.newaxis], h[:-1]], axis=0)
+    found = {
+        "bias": tf.reduce_sum(by_inputs, axis=0),
+        "recurrent_kernel": product.kernel_gradient(before, by_product),
+        "recurrent_bias": tf.reduce_sum(by_product, axis=0),
+    }
+    dx = by_inputs
+    if weights.kernel is not None:
+        found["kernel"] = tf.matmul(tf.reshape(x, [-1, x.shape[-1]]), by_inputs, transpose_a=True)
+        dx = tf.matmul(by_inputs, tf.transpose(weights.kernel))
+    return tf.reshape(dx, tf.shape(x)), d_state, found

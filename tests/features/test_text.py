@@ -16,10 +16,11 @@ import tensorflow as tf
 from hostile_strings import HOSTILE
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sentencepiece import sentencepiece_model_pb2
 
 from seqpipe.errors import DataError, ModelError
 from seqpipe.features.segmentation import TextTokenizer
-from seqpipe.features.text import FIRST_PIECE, TextFeatures, clean_text, normalisation_rules
+from seqpipe.features.text import FIRST_BYTE, FIRST_PIECE, TextFeatures, clean_text, normalisation_rules
 
 _WORDS = {
     "en": ["good", "film", "goodness", "filming", "2019", "don't", "re-make", "the", "of", "it's", "½", "naïve"],
@@ -113,6 +114,39 @@ def test_text_detokenize_equals_library(features: TextFeatures, tokenizer: TextT
     assert [text.decode() for text in joined] == [features.decode(row) for row in rows]
 
 
+def test_text_detokenize_equals_library_on_broken_bytes(features: TextFeatures, tokenizer: TextTokenizer) -> None:
+    rows = [[FIRST_BYTE + b for b in text] for text in HOSTILE if len(text) < 20]
+    padded = tf.ragged.constant(rows, tf.int32)
+    joined = tokenizer.detokenize(padded.to_tensor(), tf.cast(padded.row_lengths(), tf.int32)).numpy()
+    assert [text.decode() for text in joined] == [features.decode(row) for row in rows]
+
+
+def _made_up(pieces: dict[str, float]) -> TextFeatures:
+    """A vocabulary with just these learnt pieces."""
+    fitted = _fit("en", vocabulary_size=320)
+    proto = sentencepiece_model_pb2.ModelProto.FromString(fitted.model)
+    del proto.pieces[FIRST_PIECE:]
+    for piece, score in pieces.items():
+        proto.pieces.add(piece=piece, score=score)
+    return TextFeatures(proto.SerializeToString(), fitted.rules_tsv)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_text_graph_equals_library_where_paths_tie_and_characters_lack_a_piece(seed: int) -> None:
+    """Few letters and whole scores: equal paths abound, and an unknown character competes with longer pieces."""
+    draw = random.Random(seed)
+    words = {"".join(draw.choices("fib", k=draw.choice((1, 2, 2, 3, 4, 7)))) for _ in range(12)} | {"\u2581", "\u2581f"}
+    longest = "".join(draw.choices("fi", k=16))
+    features = _made_up({word: -float(draw.randint(1, 4 * len(word))) for word in sorted(words)} | {longest: -2.0})
+    texts = ["".join(draw.choices(["f", "i", "b", "ﬁ", "ﬃ", " ", longest], k=draw.randint(1, 12))) for _ in range(500)]
+    assert _differences(features, features.tokenizer(), texts) == []
+
+
+def test_text_scores_add_up_exactly_in_float32(features: TextFeatures) -> None:
+    model = sentencepiece_model_pb2.ModelProto.FromString(features.model)
+    assert all((piece.score * 16).is_integer() for piece in model.pieces)
+
+
 def test_text_decode_gives_the_text_back(features: TextFeatures) -> None:
     texts = ["good film", "这家酒店很好", "😀 naive \x00", "\ufffd"]
     assert [features.decode(ids) for ids in features.encode(texts)] == texts
@@ -135,6 +169,8 @@ def test_text_graph_cuts_and_pads(features: TextFeatures, tokenizer: TextTokeniz
     assert truncated.tolist() == [len(row) > 3 for row in expected]
     assert truncated.any()
     assert lengths[1] == 0
+    *_, truncated = tokenizer(tf.constant(texts[:1]), len(expected[0]))
+    assert not truncated.numpy().any()
 
 
 def test_text_graph_takes_no_text_and_only_empty_texts(tokenizer: TextTokenizer) -> None:

@@ -1,0 +1,112 @@
+"""Every registered task, end to end on embedded data: the row of a new task is its tiny pipeline."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import yaml
+from pipelines import TINY
+from testing import ask_without_seqpipe
+
+import seqpipe
+from seqpipe.config import to_yaml
+from seqpipe.runner import open_run
+from seqpipe.tasks import TASKS, load_pipeline, make_task
+
+PIPELINES = {"text_classification": TINY}
+
+
+def test_tasks_all_have_a_row():
+    assert set(PIPELINES) == set(TASKS)
+
+
+@pytest.fixture(scope="module", params=sorted(PIPELINES))
+def published(request, tmp_path_factory):
+    """A run of the task's tiny pipeline, in one process from raw data to a proved artefact."""
+    directory = tmp_path_factory.mktemp(request.param)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(directory)
+        file = directory / "tiny.yaml"
+        file.write_text(yaml.safe_dump(PIPELINES[request.param]))
+        said: list[str] = []
+        with open_run(load_pipeline(file).config, say=said.append) as run:
+            path = run.all()
+        yield directory, directory / path, said
+
+
+def test_task_publishes_a_whole_artefact(published):
+    directory, path, _ = published
+    assert {p.name for p in path.iterdir()} >= {
+        "saved_model.pb",
+        "variables",
+        "assets.extra",
+        "model.keras",
+        "pipeline.yaml",
+        "card.md",
+        "parity.json",
+    }
+    assert (directory / "runs" / "tiny" / "state.json").exists()
+    config = load_pipeline(path / "pipeline.yaml").config
+    assert to_yaml(config) == (path / "pipeline.yaml").read_text()
+
+
+def test_task_answers_the_same_moved_and_without_seqpipe(published, tmp_path):
+    directory, path, _ = published
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(path, moved)
+    config = load_pipeline(directory / "tiny.yaml").config
+    task = make_task(config)
+    task.read()
+    task.load_features(directory / config.run_path / "features")
+    model = keras.saving.load_model(path / "model.keras")
+    report = json.loads((directory / config.run_path / "report" / "report.json").read_text())
+    artefact = task.artefact(model, report, 1)
+    rows = artefact.probes["serving_default"]
+    requests = [
+        {"signature": "serving_default", "inputs": {key: value[None] for key, value in row.items()}} for row in rows
+    ]
+    answers = ask_without_seqpipe(moved, requests)["answers"]
+    for answer, expected in zip(answers, artefact.reference["serving_default"](rows), strict=True):
+        for name, value in expected.items():
+            if np.asarray(value).dtype.kind == "f":
+                np.testing.assert_allclose(answer[name][0], value, atol=1e-5)
+            else:
+                assert answer[name][0] == value
+
+
+def test_task_finished_steps_are_not_repeated(published, monkeypatch):
+    directory, path, said = published
+    monkeypatch.chdir(directory)
+    assert any(line.startswith("Fitting features") for line in said)
+    again: list[str] = []
+    before = {p: p.stat().st_mtime_ns for p in path.rglob("*")}
+    with open_run(load_pipeline("tiny.yaml").config, say=again.append) as run:
+        assert run.all() == path.relative_to(directory)
+    assert [line.split(":")[0] for line in again] == ["Training is finished", "Evaluation is finished", "Published"]
+    assert before == {p: p.stat().st_mtime_ns for p in path.rglob("*")}
+
+
+def test_task_loads_by_name_and_answers(published, monkeypatch):
+    directory, _, _ = published
+    monkeypatch.chdir(directory)
+    model = seqpipe.load("tiny")
+    (answer,) = model(["a fine meal"])
+    assert answer["label"] in model.labels
+    assert sum(answer["probabilities"].values()) == pytest.approx(1.0, abs=1e-5)
+    (explained,) = model(["a fine meal"], signature="explain")
+    assert "".join(explained["pieces"]).strip() == "a fine meal"
+    assert sum(explained["weights"]) == pytest.approx(1.0, abs=1e-4)
+    assert explained["label"] == answer["label"]
+
+
+def test_task_labels_say_what_there_is(published):
+    _, path, _ = published
+    labels = tf.saved_model.load(str(path)).signatures["labels"]()
+    assert labels["labels"].numpy().tolist() == [b"negative", b"positive"]
+    assert labels["version"].numpy() == 1
+    assert not labels["streaming"].numpy()

@@ -1,0 +1,216 @@
+"""The command line as a user meets it: output, errors in one block, exit codes, files."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import fresh
+import pytest
+from pipelines import write_tiny
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A working directory with a finished run and its model."""
+    directory = tmp_path_factory.mktemp("home")
+    write_tiny(directory)
+    done = fresh.run("seqpipe", "run", "tiny.yaml", cwd=directory, COLUMNS="160")
+    assert done.returncode == 0, done.stderr
+    assert "seqpipe predict saved_models/tiny/1" in done.stdout
+    return directory
+
+
+def seqpipe(*arguments, cwd):
+    return fresh.run("seqpipe", *arguments, cwd=cwd, COLUMNS="160", NO_COLOR="1")
+
+
+def refused(*arguments, cwd):
+    """The message of a command that ends with code 2 and no traceback."""
+    done = seqpipe(*arguments, cwd=cwd)
+    assert done.returncode == 2, done
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_cli_help_and_mistakes_do_not_import_tensorflow(tmp_path):
+    write_tiny(tmp_path, training__epoch=3)
+    code = (
+        "import sys, seqpipe.cli\n"
+        "sys.argv = ['seqpipe', *{arguments!r}]\n"
+        "try:\n    seqpipe.cli.main()\nexcept SystemExit as stop: print('code', stop.code)\n"
+        "print([m for m in ('tensorflow', 'keras', 'pandas', 'sklearn', 'tensorflow_datasets') if m in sys.modules])"
+    )
+    for arguments, expected in ((["--help"], "code 0"), (["run", "tiny.yaml"], "code 2"), (["list"], "code 0")):
+        done = subprocess.run(
+            [sys.executable, "-c", code.format(arguments=arguments)], cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        assert expected in done.stdout
+        assert done.stdout.strip().endswith("[]")
+
+
+def test_cli_every_command_has_help():
+    listing = fresh.run("seqpipe", "--help", cwd=".").stdout
+    for command in ("run", "check", "show", "schema", "train", "evaluate", "export", "predict", "list", "info"):
+        assert f"  {command} " in listing
+        assert fresh.run("seqpipe", command, "--help", cwd=".").returncode == 0
+
+
+def test_cli_show_names_every_default_and_origin(home):
+    text = seqpipe("show", "tiny.yaml", "--set", "training.epochs=2", cwd=home).stdout
+    rows = {line.split()[0]: line for line in text.splitlines() if line.strip()}
+    assert rows["training.epochs"].split()[1:] == ["2", "--set", "training.epochs=2"]
+    assert rows["training.optimizer"].split()[1:] == ['"adam"', "default"]
+    assert "tiny.yaml:" in rows["training.batch_size"]
+
+
+def test_cli_check_reports_data_padding_and_receptive_fields(home, tmp_path):
+    done = seqpipe("check", str(home / "tiny.yaml"), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "320 rows" in done.stdout
+    assert "of the steps in a batch" in done.stdout
+    assert "convolution_1" in done.stdout
+    assert not list(tmp_path.iterdir()), "check keeps nothing"
+
+
+def test_cli_check_refuses_a_kernel_longer_than_every_input(home):
+    text = refused("check", "tiny.yaml", "--set", "model.convolution.0.kernel_size=301", cwd=home)
+    assert "convolution_1 sees 30" in text
+    assert "the longest training row has" in text
+
+
+def test_cli_predict_texts(home):
+    done = seqpipe("predict", "tiny", "a superb meal", "a dull film", "--format", "jsonl", cwd=home)
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["text"] for row in rows] == ["a superb meal", "a dull film"]
+    assert set(rows[0]) == {"text", "label", "probability", "probabilities"}
+    table = seqpipe("predict", "tiny", "a superb meal", cwd=home).stdout
+    assert table.split()[0] == rows[0]["label"]
+
+
+def test_cli_predict_files_keep_order_and_agree(home, tmp_path):
+    texts = [f"the film number {i} was {'good ' * (i % 40)}" for i in range(300)]
+    with (tmp_path / "in.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "body"])
+        writer.writerows(enumerate(texts))
+    with gzip.open(tmp_path / "in.jsonl.gz", "wt") as file:
+        file.writelines(json.dumps({"body": text}) + "\n" for text in texts)
+    (tmp_path / "in.txt").write_text("\n".join(texts) + "\n")
+    answers = {}
+    for name, options in {"in.csv": ["--column", "body"], "in.jsonl.gz": ["--column", "body"], "in.txt": []}.items():
+        done = seqpipe("predict", "tiny", "--input", str(tmp_path / name), *options, "--output", str(tmp_path / "out.csv"), cwd=home)
+        assert done.returncode == 0, done.stderr
+        with (tmp_path / "out.csv").open(newline="") as file:
+            answers[name] = list(csv.DictReader(file))
+    assert [row["text"] for row in answers["in.csv"]] == texts
+    assert list(answers["in.csv"][0]) == ["text", "label", "probability", "negative", "positive"]
+    assert answers["in.csv"] == answers["in.jsonl.gz"] == answers["in.txt"]
+
+
+def test_cli_predict_interrupted_output_is_not_there(home, tmp_path):
+    (tmp_path / "long.txt").write_text("".join(f"a film {i}\n" for i in range(300_000)))
+    arguments = ("predict", "tiny", "--input", str(tmp_path / "long.txt"), "--output", str(tmp_path / "out.jsonl"))
+    started = fresh.start("seqpipe", *arguments, cwd=home)
+    while started.process.is_alive() and not list(tmp_path.glob(".out.jsonl.*.part")):
+        time.sleep(0.02)
+    os.kill(started.pid, signal.SIGINT)
+    assert started.wait().returncode != 0
+    assert [path.name for path in tmp_path.iterdir()] == ["long.txt"]
+
+
+def test_cli_evaluate_a_model_on_labelled_rows(home, tmp_path):
+    rows = [("positive", "a superb film , i loved it"), ("negative", "a dull film and a waste of time")] * 4
+    (tmp_path / "rows.txt").write_text("".join(f"{label} {text}\n" for label, text in rows))
+    done = seqpipe("evaluate", "tiny", "--data", f"files:{tmp_path}/rows.txt", "--output", str(tmp_path / "report"), cwd=home)
+    assert done.returncode == 0, done.stderr
+    assert "95 % interval" in done.stdout
+    assert {p.name for p in (tmp_path / "report").iterdir()} >= {"report.json", "report.md", "confusion.png", "reliability.png"}
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert report["accuracy"]["n"] == 8
+
+
+def test_cli_list_and_info(home):
+    listing = seqpipe("list", cwd=home).stdout
+    assert "tiny" in listing
+    assert "text_classification" in listing
+    text = seqpipe("info", "tiny", cwd=home).stdout
+    assert "serving_default: text string [?] -> label string [?], probabilities float [?, 2], probability float [?]" in text
+    assert "## Proof" in text
+
+
+def test_cli_schema_is_the_committed_one():
+    printed = fresh.run("seqpipe", "schema", cwd=".").stdout
+    committed = Path(__file__).parent.parent / "docs" / "pipeline.schema.json"
+    assert json.loads(printed) == json.loads(committed.read_text()), "run `make schema`"
+
+
+def test_cli_run_refuses_what_contradicts_a_finished_run(home):
+    text = refused("run", "tiny.yaml", "--set", "training.epochs=9", cwd=home)
+    assert "The configuration contradicts the run in runs/tiny:" in text
+    assert "training.epochs = 9 here, 3 in the run" in text
+    assert "Use --fresh to start over" in text
+
+
+def test_cli_run_repeats_only_what_changed(home, tmp_path):
+    shutil.copytree(home, tmp_path / "home")
+    done = seqpipe("run", "tiny.yaml", "--set", "evaluation.bootstrap_samples=200", cwd=tmp_path / "home")
+    assert done.returncode == 0, done.stderr
+    assert "Training is finished" in done.stdout
+    assert "Evaluating on dev, test" in done.stdout
+    assert "Published: saved_models/tiny/2" in done.stdout
+
+
+def test_cli_second_process_in_a_run_directory(home):
+    from seqpipe.storage import locked
+
+    with locked(home / "runs" / ".tiny.lock"):
+        text = refused("train", "tiny.yaml", cwd=home)
+    assert f"in use by another process (pid {os.getpid()})" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["run", "none.yaml"], "none.yaml does not exist"),
+        (["run", "."], ". is a directory. A pipeline file is a YAML file."),
+        (["train", "tiny.yaml", "--set", "name=x", "--set", "data.train=files:nope.csv"], "nope.csv does not exist"),
+        (["predict", "tinny", "text"], "Did you mean tiny?"),
+        (["predict", "tiny.yaml", "text"], "It is a file; a model is a directory."),
+        (["predict", "runs", "text"], "runs holds no model: there is no saved_model.pb in it"),
+        (["predict", "tiny"], "predict takes texts or --input FILE, one of them."),
+        (["predict", "tiny", "a", "--output", "out.txt"], "the ending says no format. Allowed: .csv, .jsonl"),
+        (["predict", "tiny", "a", "--output", "no/such/../../dev/full/x.csv", "--format", "csv"], "cannot be written"),
+        (["predict", "tiny", "--input", "nope.csv"], "nope.csv does not exist"),
+        (["evaluate", "tiny"], "name labelled rows for a model with --data SOURCE"),
+        (["evaluate", "tiny", "--data", "files:nope.csv"], "nope.csv does not exist"),
+        (["schema", "speech"], '"speech" is not a task.'),
+    ],
+)
+def test_cli_message(home, arguments, expected):
+    (home / "dev").mkdir(exist_ok=True)
+    (home / "dev" / "full").touch()
+    (home / "no" / "such").mkdir(parents=True, exist_ok=True)
+    assert expected in refused(*arguments, cwd=home)
+
+
+def test_cli_message_for_a_model_of_a_newer_version(home, tmp_path):
+    shutil.copytree(home / "saved_models" / "tiny" / "1", tmp_path / "newer")
+    facts = json.loads((tmp_path / "newer" / "parity.json").read_text())
+    (tmp_path / "newer" / "parity.json").write_text(json.dumps({**facts, "format": 99}))
+    text = refused("predict", str(tmp_path / "newer"), "text", cwd=tmp_path)
+    assert "was made by a newer seqpipe (format 99; this one reads up to 1)" in text
+
+
+def test_cli_unwritable_run_directory(tmp_path):
+    (tmp_path / "runs").write_text("a file where a directory should be")
+    write_tiny(tmp_path)
+    assert "cannot be written" in refused("train", "tiny.yaml", cwd=tmp_path)
