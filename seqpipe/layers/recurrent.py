@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any, Literal
 
 import keras
@@ -26,10 +27,10 @@ Runner = Literal["any", "xla", "serving"]
 
 # How a layer computes, from the measurements in docs/recurrent.md.
 STEPS_A_TURN = 5  # more win little, and the last turn computes up to this many steps too many
-HALVES_FROM_ROWS = 16  # from here two loops over half the batch each keep two cores busy
-BY_GATE_FROM_UNITS = 256  # from here the recurrent kernel leaves a core's cache: small batches share it among cores
-BLOCK_UP_TO_ROWS = 4  # up to here TensorFlow's fused LSTM wins, where its weights stay in a core's cache:
-BLOCK_UP_TO_WEIGHTS = 2**18
+MANY_ROWS = 16  # from here the inputs of a turn fill a product, and two loops over half the batch busy two cores
+BY_GATE_UNITS = 256  # from here the recurrent kernel leaves a core's cache: few rows share it among the cores
+BLOCK_ROWS = 4  # up to here TensorFlow's fused LSTM wins, where its weights stay in a core's cache:
+BLOCK_WEIGHTS = 2**18
 
 _runner: ContextVar[Runner] = ContextVar("runner", default="any")
 
@@ -87,13 +88,27 @@ class _Lengths:
         state = [self._value(s) for s in initial_state]
         sequences, weights, state_masks = self._weights(sequences, state[0], training=bool(training))
 
-        def part(sequences, state, state_masks, **places):
-            return self._part(sequences, state, kernels.Weights(**weights, masks=state_masks), training, **places)
+        def part(many, sequences, state, state_masks, **places):
+            part_weights = kernels.Weights(**weights, masks=state_masks)
+            return self._part(sequences, state, part_weights, many=many, training=training, **places)
 
         rows = {"sequences": sequences, "state": state, "state_masks": state_masks}
         rows |= {name: x for name, x in (("lengths", lengths), ("mask", mask)) if x is not None}
-        halves = not self.wrapped and _runner.get() != "xla"
-        output, *final = _in_halves(part, rows, batch) if halves else part(**rows)
+
+        def whole():
+            return part(True, **rows)
+
+        def halves():
+            middle = batch // 2
+            sides = slice(middle), slice(middle, None)
+            answers = [part(True, **tf.nest.map_structure(lambda x, side=side: x[side], rows)) for side in sides]
+            return [tf.concat(pair, axis=0) for pair in zip(*answers, strict=True)]
+
+        many = whole if self.wrapped or _runner.get() == "xla" else halves
+        if training and not isinstance(batch, int):
+            output, *final = many()
+        else:
+            output, *final = _by_rows(batch, MANY_ROWS, many, lambda: part(False, **rows))
 
         if self.stateful:
             for variable, s in zip(self.states, final, strict=True):
@@ -135,8 +150,9 @@ class _Lengths:
         x: Tensor,
         state: list[Tensor],
         weights: kernels.Weights,
-        training: bool | None,
         *,
+        many: bool,
+        training: bool | None,
         lengths: Tensor | None = None,
         mask: Tensor | None = None,
     ) -> list[Tensor]:
@@ -149,18 +165,19 @@ class _Lengths:
         by_hand = self._by_hand()
 
         def by_scan():
-            by_gate = runner != "xla" and self.units >= BY_GATE_FROM_UNITS
+            scanned, used = x, weights
+            if not many and self.units >= BY_GATE_UNITS or not many and runner != "xla":
+                scanned, used = kernels.affine(x, weights.kernel, weights.bias), replace(weights, kernel=None, bias=None)
+            by_gate = not many and runner != "xla" and self.units >= BY_GATE_UNITS
             valid = None if by_hand else rows.loop_valid
-            return kernels.scan(self._cell(), weights, x, state, steps=steps, by_gate=by_gate, valid=valid)[:wanted]
+            return kernels.scan(self._cell(), used, scanned, state, steps=steps, by_gate=by_gate, valid=valid)[:wanted]
 
         if training and by_hand:
             states = kernels.trained_scan(self._cell(), weights, x, state, steps=steps, wanted=wanted)
-        elif runner == "serving" and by_hand and self._fits_block(weights):
+        elif not many and runner == "serving" and by_hand and self._fits_block(weights):
+            batch = tf.shape(x)[1] if x.shape[1] is None else x.shape[1]
             states = _by_rows(
-                tf.shape(x)[1] if x.shape[1] is None else x.shape[1],
-                BLOCK_UP_TO_ROWS + 1,
-                by_scan,
-                lambda: list(kernels.block_lstm(weights, x, state))[:wanted],
+                batch, BLOCK_ROWS + 1, by_scan, lambda: list(kernels.block_lstm(weights, x, state))[:wanted]
             )
         else:
             states = by_scan()
@@ -210,7 +227,7 @@ class LSTM(_Lengths, keras.layers.LSTM):
 
     def _fits_block(self, weights: kernels.Weights) -> bool:
         size = weights.recurrent_kernel.shape.num_elements() + weights.kernel.shape.num_elements()
-        return weights.recurrent_kernel.dtype == tf.float32 and size <= BLOCK_UP_TO_WEIGHTS
+        return weights.recurrent_kernel.dtype == tf.float32 and size <= BLOCK_WEIGHTS
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")
@@ -314,16 +331,3 @@ def _by_rows(batch: Tensor | int, threshold: int, many: Callable[[], Any], few: 
     if isinstance(batch, int):
         return many() if batch >= threshold else few()
     return tf.cond(batch >= threshold, many, few)
-
-
-def _in_halves(part: Callable[..., list[Tensor]], rows: dict[str, Any], batch: Tensor | int) -> list[Tensor]:
-    """part(**rows), of two halves side by side where there are rows enough."""
-
-    def halves():
-        middle = batch // 2
-        answers = [
-            part(**tf.nest.map_structure(lambda x, s=side: x[s], rows)) for side in (slice(middle), slice(middle, None))
-        ]
-        return [tf.concat(pair, axis=0) for pair in zip(*answers, strict=True)]
-
-    return _by_rows(batch, HALVES_FROM_ROWS, halves, lambda: part(**rows))

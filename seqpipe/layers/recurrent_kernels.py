@@ -196,6 +196,7 @@ class Product:
 
 
 def affine(x: tf.Tensor, kernel: tf.Tensor | None, bias: tf.Tensor | None) -> tf.Tensor:
+    """x kernel + bias, without what is None."""
     x = x if kernel is None else tf.matmul(x, kernel)
     return x if bias is None else tf.nn.bias_add(x, bias)
 
