@@ -87,15 +87,15 @@ What validation found:
 {sections}
 ## Training
 
-Seed {config.seed}; {training["epochs"]} epochs in {training["seconds"]:,.0f} s on {os.cpu_count()} cores ({platform.machine()}, \
-Python {platform.python_version()}, TensorFlow {parity["tensorflow"]}, Keras {parity["keras"]}), by the configuration in
-`pipeline.yaml` beside this card.
+Seed {config.seed}; {training["epochs"]} epochs in {training["seconds"]:,.0f} s on {os.cpu_count()} cores
+({platform.machine()}, Python {platform.python_version()}, TensorFlow {parity["tensorflow"]}, Keras {parity["keras"]}),
+by the configuration in `pipeline.yaml` beside this card.
 
 ## Proof
 
-The directory was moved and loaded in a fresh process without seqpipe. Each signature answered its probes, real and hostile,
-alone and batched; differences are the largest absolute ones, allowed is {parity["tolerance"]:g}. Latency is the median of one warm
-request with the first probe, on {os.cpu_count()} cores.
+The directory was moved and loaded in a fresh process without seqpipe. Each signature answered its probes, real and
+hostile, alone and batched; differences are the largest absolute ones, allowed is {parity["tolerance"]:g}. Latency is
+the median of one warm request with the first probe, on {os.cpu_count()} cores.
 
 | signature | probes | alone against batched | against Keras | latency, ms |
 |---|---:|---:|---:|---:|

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -41,7 +42,7 @@ def check_pipeline(config: schema.Pipeline, out: Console) -> None:
     report_receptive_fields(model, lengths, out)
 
 
-def report_receptive_fields(model: object, lengths: np.ndarray, out: Console) -> None:
+def report_receptive_fields(model: Any, lengths: np.ndarray, out: Console) -> None:
     """Print a row a layer; lengths int [N] are those of the training rows."""
     from seqpipe.models import receptive_field_report
 
@@ -49,7 +50,7 @@ def report_receptive_fields(model: object, lengths: np.ndarray, out: Console) ->
     grid = Grid(box=None, pad_edge=False, header_style="bold")
     for title in ("layer", "sees", "stride", "parameters", "shared", "dense would need"):
         grid.add_column(title, justify="left" if title == "layer" else "right")
-    rows = receptive_field_report(model, typical_steps=typical)  # type: ignore[arg-type]
+    rows = receptive_field_report(model, typical_steps=typical)
     for row in rows:
         sees = "all" if row.receptive_field is None else f"{row.receptive_field:,}"
         grid.add_row(
@@ -69,8 +70,8 @@ def report_receptive_fields(model: object, lengths: np.ndarray, out: Console) ->
     for row in rows:
         if row.shortest_input > longest:
             raise DataError(
-                f"{row.name} sees {row.shortest_input:,} steps and the longest training row has {longest:,}: the kernel "
-                "would always reach into padding. Make kernel_size, dilation or pool smaller."
+                f"{row.name} sees {row.shortest_input:,} steps and the longest training row has {longest:,}: the "
+                "kernel would always reach into padding. Make kernel_size, dilation or pool smaller."
             )
         shorter = float(np.mean(lengths < row.shortest_input))
         if shorter > 0.5:

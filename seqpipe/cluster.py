@@ -42,5 +42,7 @@ def wait_for(condition: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + WAIT_S
     while not condition():
         if time.monotonic() > deadline:
-            raise RunError(f"Waited {WAIT_S:,.0f} s for the chief to {what}. Is it running, and is the run directory shared?")
+            raise RunError(
+                f"Waited {WAIT_S:,.0f} s for the chief to {what}. Is it running, and is the run directory shared?"
+            )
         time.sleep(POLL_S)

@@ -77,7 +77,7 @@ class TextFeatures(Section):
     vocabulary_size: int = Field(
         8000, ge=300, le=64000, description="Pieces, 256 byte pieces included; an upper bound."
     )
-    lowercase: bool = Field(False, description="Fold case before cutting into pieces.")
+    lowercase: bool = Field(False, description="Lower-case before cutting into pieces.")
     character_coverage: Fraction = Field(
         0.9995, gt=0, le=1, description="Share of characters that get pieces of their own."
     )
@@ -215,8 +215,8 @@ def load(file: str | Path, overrides: list[str], schemas: Mapping[str, type[Pipe
     file = Path(file)
     tree, origin = _read_yaml(file)
     problems = _apply_overrides(tree, origin, overrides)
-    task = tree.get("task")
-    if task is None:
+    task = str(tree.get("task", ""))
+    if not task:
         problems.append(f"{file}: the key task is missing. Allowed: {', '.join(schemas)}.")
     elif task not in schemas:
         problems.append(f"{_where(file, origin, 'task')}: task = {not_allowed(task, 'task', schemas)}")

@@ -42,7 +42,7 @@ class ProofError(SeqpipeError):
     """An exported model failed its proof; nothing was published."""
 
 
-class Interrupted(SeqpipeError):
+class Interrupted(SeqpipeError):  # noqa: N818  it is no error
     """Training stopped on SIGTERM or Ctrl-C; the position is saved."""
 
 

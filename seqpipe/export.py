@@ -217,8 +217,8 @@ def _ask_fresh_process(directory: Path, requests: list[Request]) -> tuple[list[R
             first = max((i for i, line in enumerate(lines) if re.match(r"[\w.]+: ", line)), default=0)
             reason = " ".join(lines[first:]) or "no message"
             raise ProofError(
-                "Moved to another place, with the run hidden and seqpipe not importable, the SavedModel does not load and "
-                f"answer: {reason[:1000]}"
+                "Moved to another place, with the run hidden and seqpipe not importable, the SavedModel does not load "
+                f"and answer: {reason[:1000]}"
             )
         done = json.loads(answered.read_text(encoding="utf-8"))
         answers = [{key: unpack(value) for key, value in answer.items()} for answer in done["answers"]]

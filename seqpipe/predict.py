@@ -82,8 +82,8 @@ def find_model(model: str | Path) -> Path:
     made_by = json.loads(facts.read_text(encoding="utf-8")).get("format", 1) if facts.is_file() else 1
     if made_by > FORMAT:
         raise ModelError(
-            f"{place} was made by a newer seqpipe (format {made_by}; this one reads up to {FORMAT}). Upgrade seqpipe, or "
-            "load it with tf.saved_model.load, which always works."
+            f"{place} was made by a newer seqpipe (format {made_by}; this one reads up to {FORMAT}). Upgrade seqpipe, "
+            "or load it with tf.saved_model.load, which always works."
         )
     return place
 

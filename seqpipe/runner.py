@@ -252,7 +252,9 @@ def open_run(
     directory = config.run_path
     if not is_chief():
         if fresh:
-            raise RunError("--fresh and TF_CONFIG exclude each other: a worker could not tell the old run from the new one.")
+            raise RunError(
+                "--fresh and TF_CONFIG exclude each other: a worker could not tell the old run from the new one."
+            )
         yield Run(config, say, callbacks, {}, chief=False)
         return
     with locked(directory.parent / f".{directory.name}.lock"):

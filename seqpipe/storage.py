@@ -25,7 +25,8 @@ def writing(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(beside, mode, **({} if "b" in mode else {"encoding": "utf-8", "newline": "\n"})) as file:
+        encoding, newline = (None, None) if "b" in mode else ("utf-8", "\n")
+        with open(beside, mode, encoding=encoding, newline=newline) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

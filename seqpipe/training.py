@@ -259,7 +259,7 @@ class Trainer:
         missing = -len(rows) % self.strategy.num_replicas_in_sync
         batch = self.train_examples.batch(np.concatenate([rows, np.repeat(rows[:1], missing)]))
         batch["weight"] = np.array([1.0] * len(rows) + [0.0] * missing, np.float32)
-        batch["total"] = np.float32(len(rows))
+        batch["total"] = np.array(len(rows), np.float32)
         return {name: np.asarray(array) for name, array in batch.items()}
 
     def _train_step(self, batch: Batch) -> tf.Tensor:
@@ -298,7 +298,7 @@ class Trainer:
         with self._averaged():
             for rows in plan_in_order_of_length(self.dev_examples.lengths, batch_size=self.config.batch_size):
                 batch = self.dev_examples.batch(rows)
-                batch |= {"weight": np.ones(len(rows), np.float32), "total": np.float32(len(rows))}
+                batch |= {"weight": np.ones(len(rows), np.float32), "total": np.array(len(rows), np.float32)}
                 for name, values in self.dev_step(batch).items():
                     sums[f"dev_{name}"] = sums.get(f"dev_{name}", 0.0) + float(np.sum(values, dtype=np.float64))
         return {name: value / len(self.dev_examples) for name, value in sums.items()}

@@ -23,7 +23,9 @@ def start(script: str | Path, *arguments: str, cwd: str | Path = ".", **environm
     return Started(str(script), arguments, str(cwd), environment)
 
 
-def run(script: str | Path, *arguments: str, cwd: str | Path = ".", **environment: str) -> subprocess.CompletedProcess[str]:
+def run(
+    script: str | Path, *arguments: str, cwd: str | Path = ".", **environment: str
+) -> subprocess.CompletedProcess[str]:
     return start(script, *arguments, cwd=cwd, **environment).wait()
 
 

@@ -27,7 +27,10 @@ if place == "after a step":
     seqpipe.training._write_line = lambda file, row: (write_line(file, row), die_at_last())
 elif place == "while the position is written":
     replace = os.replace
-    os.replace = lambda source, target: (str(target).endswith("position.npz") and die_at_last(), replace(source, target))
+    os.replace = lambda source, target: (
+        str(target).endswith("position.npz") and die_at_last(),
+        replace(source, target),
+    )
 elif place == "before evaluation":
     seqpipe.runner.Run.evaluate = die_at_last
 else:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import fresh
 import pytest
+
 from pipelines import write_tiny
 
 
@@ -51,7 +52,11 @@ def test_cli_help_and_mistakes_do_not_import_tensorflow(tmp_path):
     )
     for arguments, expected in ((["--help"], "code 0"), (["run", "tiny.yaml"], "code 2"), (["list"], "code 0")):
         done = subprocess.run(
-            [sys.executable, "-c", code.format(arguments=arguments)], cwd=tmp_path, capture_output=True, text=True, check=True
+            [sys.executable, "-c", code.format(arguments=arguments)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         assert expected in done.stdout
         assert done.stdout.strip().endswith("[]")
@@ -107,7 +112,16 @@ def test_cli_predict_files_keep_order_and_agree(home, tmp_path):
     (tmp_path / "in.txt").write_text("\n".join(texts) + "\n")
     answers = {}
     for name, options in {"in.csv": ["--column", "body"], "in.jsonl.gz": ["--column", "body"], "in.txt": []}.items():
-        done = seqpipe("predict", "tiny", "--input", str(tmp_path / name), *options, "--output", str(tmp_path / "out.csv"), cwd=home)
+        done = seqpipe(
+            "predict",
+            "tiny",
+            "--input",
+            str(tmp_path / name),
+            *options,
+            "--output",
+            str(tmp_path / "out.csv"),
+            cwd=home,
+        )
         assert done.returncode == 0, done.stderr
         with (tmp_path / "out.csv").open(newline="") as file:
             answers[name] = list(csv.DictReader(file))
@@ -130,10 +144,17 @@ def test_cli_predict_interrupted_output_is_not_there(home, tmp_path):
 def test_cli_evaluate_a_model_on_labelled_rows(home, tmp_path):
     rows = [("positive", "a superb film , i loved it"), ("negative", "a dull film and a waste of time")] * 4
     (tmp_path / "rows.txt").write_text("".join(f"{label} {text}\n" for label, text in rows))
-    done = seqpipe("evaluate", "tiny", "--data", f"files:{tmp_path}/rows.txt", "--output", str(tmp_path / "report"), cwd=home)
+    done = seqpipe(
+        "evaluate", "tiny", "--data", f"files:{tmp_path}/rows.txt", "--output", str(tmp_path / "report"), cwd=home
+    )
     assert done.returncode == 0, done.stderr
     assert "95 % interval" in done.stdout
-    assert {p.name for p in (tmp_path / "report").iterdir()} >= {"report.json", "report.md", "confusion.png", "reliability.png"}
+    assert {p.name for p in (tmp_path / "report").iterdir()} >= {
+        "report.json",
+        "report.md",
+        "confusion.png",
+        "reliability.png",
+    }
     report = json.loads((tmp_path / "report" / "report.json").read_text())
     assert report["accuracy"]["n"] == 8
 
@@ -143,7 +164,10 @@ def test_cli_list_and_info(home):
     assert "tiny" in listing
     assert "text_classification" in listing
     text = seqpipe("info", "tiny", cwd=home).stdout
-    assert "serving_default: text string [?] -> label string [?], probabilities float [?, 2], probability float [?]" in text
+    assert (
+        "serving_default: text string [?] -> label string [?], probabilities float [?, 2], probability float [?]"
+        in text
+    )
     assert "## Proof" in text
 
 

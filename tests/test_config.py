@@ -54,7 +54,8 @@ def test_config_reports_all_mistakes_at_once(tmp_path):
     assert len(lines) == 4
     joined = "\n".join(lines)
     assert (
-        'mine.yaml:7: model.recurrent.cell = "grru" is not a cell. Allowed: lstm, gru, simple. Did you mean gru?' in joined
+        'mine.yaml:7: model.recurrent.cell = "grru" is not a cell. Allowed: lstm, gru, simple. Did you mean gru?'
+        in joined
     )
     assert "mine.yaml:9: model.convolution.0.filter is not a key. Allowed: filters, kernel_size" in joined
     assert "Did you mean filters?" in joined
@@ -68,13 +69,19 @@ def test_config_reports_all_mistakes_at_once(tmp_path):
         (GOOD.replace("model:", "modle:"), "mine.yaml:5: modle is not a key. Allowed: task, name,"),
         (GOOD.replace("text_classification", "text_clasification"), "Did you mean text_classification?"),
         (GOOD.replace("task: text_classification\n", ""), "mine.yaml: the key task is missing. Allowed: text_class"),
-        (GOOD.replace("builtin:reviews", "file:train.csv"), "Allowed: files:PATH, tfds:NAME, builtin:NAME. Did you mean files?"),
+        (
+            GOOD.replace("builtin:reviews", "file:train.csv"),
+            "Allowed: files:PATH, tfds:NAME, builtin:NAME. Did you mean files?",
+        ),
         (GOOD.replace("name: mine", "name: a/b"), 'mine.yaml:2: name = "a/b": string should match pattern'),
         (GOOD + "model:\n  dropout: 0\n", "mine.yaml:10: the key model stands twice."),
         (GOOD + "training:\n  weight_decay: 0.1\n", 'weight_decay = 0.1 needs optimizer = "adamw", not "adam".'),
         (GOOD + "  builder: mymodule\n", 'builder = "mymodule" is not module:function, such as mymodule:build.'),
         (GOOD + "  builder: a:b\n  keras: c.keras\n", "builder and keras exclude each other: name one."),
-        (GOOD.replace("  train: ", "  encoding: utf-9\n  train: "), 'encoding = "utf-9" is not an encoding Python knows'),
+        (
+            GOOD.replace("  train: ", "  encoding: utf-9\n  train: "),
+            'encoding = "utf-9" is not an encoding Python knows',
+        ),
         ("[1, 2]", "mine.yaml: a pipeline file is a mapping of keys, this is list."),
         ("", "mine.yaml: a pipeline file is a mapping of keys, this is NoneType."),
         ("task: [\n", "mine.yaml:2:1: not YAML: "),
@@ -93,7 +100,10 @@ def test_config_message(tmp_path, text, expected):
         ("training.epoch=3", "--set training.epoch=3: training.epoch is not a key."),
         ("training.epochs=[", "--set training.epochs=[: the value is not YAML:"),
         ("model.convolution.7.filters=3", "leads nowhere in this file."),
-        ("training.epochs=0", "--set training.epochs=0: training.epochs = 0: input should be greater than or equal to 1."),
+        (
+            "training.epochs=0",
+            "--set training.epochs=0: training.epochs = 0: input should be greater than or equal to 1.",
+        ),
     ],
 )
 def test_config_override_message(tmp_path, override, expected):
@@ -102,12 +112,14 @@ def test_config_override_message(tmp_path, override, expected):
 
 def test_config_missing_file_names_the_nearest(tmp_path):
     write(tmp_path, GOOD, "sentiment.yaml")
-    with pytest.raises(ConfigError, match=r"sentimnt\.yaml does not exist \(looked in .*\)\. Did you mean .*sentiment\.yaml\?"):
+    with pytest.raises(
+        ConfigError, match=r"sentimnt\.yaml does not exist \(looked in .*\)\. Did you mean .*sentiment\.yaml\?"
+    ):
         load_pipeline(tmp_path / "sentimnt.yaml")
 
 
 def test_config_directory_instead_of_file(tmp_path):
-    with pytest.raises(ConfigError, match="is a directory. A pipeline file is a YAML file."):
+    with pytest.raises(ConfigError, match=r"is a directory\. A pipeline file is a YAML file."):
         load_pipeline(tmp_path)
 
 
@@ -125,5 +137,5 @@ def _pipelines(known):
 
 
 def test_config_schema_of_an_unknown_task():
-    with pytest.raises(ConfigError, match='"sentiment" is not a task. Allowed: text_classification'):
+    with pytest.raises(ConfigError, match=r'"sentiment" is not a task\. Allowed: text_classification'):
         json_schema("sentiment")

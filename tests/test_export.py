@@ -122,7 +122,10 @@ def place(tmp_path):
 
 def publish_to(place: Path, made: Artefact) -> Path:
     return publish(
-        made, place / "models" / "mine" / "1", run_directory=place / "runs" / "mine", files=lambda directory, parity: None
+        made,
+        place / "models" / "mine" / "1",
+        run_directory=place / "runs" / "mine",
+        files=lambda directory, parity: None,
     )
 
 
@@ -133,7 +136,9 @@ def test_export_publishes_a_sound_artefact(place):
     assert parity["signatures"]["serving_default"]["against_keras"] == 0.0
     assert sorted(p.name for p in path.parent.iterdir()) == ["1"]
     assert (place / "runs" / "mine" / "kept.txt").exists()
-    assert tf.saved_model.load(str(path)).signatures["serving_default"](text=tf.constant(["ab"]))["score"].numpy() == [4.0]
+    assert tf.saved_model.load(str(path)).signatures["serving_default"](text=tf.constant(["ab"]))["score"].numpy() == [
+        4.0
+    ]
 
 
 def test_export_warmup_requests_are_what_tensorflow_serving_reads(place):
@@ -151,7 +156,10 @@ def test_export_warmup_requests_are_what_tensorflow_serving_reads(place):
 
 
 FAULTS = {
-    "a foreign op": (lambda place: artefact(Foreign()), r"ops that stock TensorFlow Serving does not run everywhere: .*PyFunc"),
+    "a foreign op": (
+        lambda place: artefact(Foreign()),
+        r"ops that stock TensorFlow Serving does not run everywhere: .*PyFunc",
+    ),
     "a function XLA must compile": (lambda place: artefact(MustCompile()), "does not run everywhere: XlaMustCompile"),
     "an answer that depends on the batch": (
         lambda place: artefact(BatchDependent(), expected=lambda text: len(text) / (len(text) + 1)),

@@ -13,8 +13,7 @@ def test_storage_writing_replaces_only_when_whole(tmp_path):
     file = tmp_path / "a.txt"
     file.write_text("before")
     with pytest.raises(ZeroDivisionError), writing(file, "w") as stream:
-        stream.write("half")
-        stream.write(str(1 / 0))
+        stream.write(f"half {1 / 0}")
     assert file.read_text() == "before"
     with writing(file, "w") as stream:
         stream.write("after")
@@ -33,7 +32,10 @@ def test_storage_writing_directory_is_whole_or_absent(tmp_path):
 
 def test_storage_place_that_is_no_directory(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match=r"file/a.txt cannot be written: (Not a directory|File exists)"), writing(tmp_path / "file" / "a.txt"):
+    with (
+        pytest.raises(RunError, match=r"file/a.txt cannot be written: (Not a directory|File exists)"),
+        writing(tmp_path / "file" / "a.txt"),
+    ):
         pass
 
 
@@ -47,7 +49,10 @@ def test_storage_full_disk_leaves_nothing_half_written(tmp_path):
         pytest.skip("mounting a small file system needs root")
     try:
         (place / "a.bin").write_bytes(b"before")
-        with pytest.raises(RunError, match="the disk is full. Nothing half-written stays"), writing(place / "a.bin") as stream:
+        with (
+            pytest.raises(RunError, match=r"the disk is full\. Nothing half-written stays"),
+            writing(place / "a.bin") as stream,
+        ):
             stream.write(b"x" * 200_000)
         assert (place / "a.bin").read_bytes() == b"before"
         assert [path.name for path in place.iterdir()] == ["a.bin"]
@@ -67,7 +72,10 @@ def test_storage_lock_names_the_process_that_holds_it(tmp_path):
     holder = context.Process(target=_hold, args=(tmp_path / ".run.lock", ready, release))
     holder.start()
     assert ready.wait(30)
-    with pytest.raises(RunError, match=rf"in use by another process \(pid {holder.pid}\)"), locked(tmp_path / ".run.lock"):
+    with (
+        pytest.raises(RunError, match=rf"in use by another process \(pid {holder.pid}\)"),
+        locked(tmp_path / ".run.lock"),
+    ):
         pass
     release.set()
     holder.join()
@@ -79,9 +87,8 @@ def test_storage_hidden_directory_comes_back(tmp_path):
     run = tmp_path / "run"
     run.mkdir()
     (run / "x").write_text("x")
-    with pytest.raises(ZeroDivisionError), hidden(run):
-        assert not run.exists()
-        raise ZeroDivisionError
+    with pytest.raises(FileNotFoundError), hidden(run):
+        (run / "x").read_text()
     assert (run / "x").read_text() == "x"
 
 

@@ -13,8 +13,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from pipelines import write_tiny
 
+from pipelines import write_tiny
 from seqpipe import config as schema
 from seqpipe.data.examples import Examples, Ragged
 from seqpipe.errors import DataError, RunError
@@ -158,7 +158,9 @@ def test_training_traces_each_step_once(tmp_path):
 
 def test_training_names_what_to_lower_when_the_loss_is_not_finite(tmp_path):
     run = trainer(tmp_path, optimizer="sgd", learning_rate=1e30, clip_norm=None)
-    with pytest.raises(RunError, match=r"The loss became (nan|inf) in epoch .* Lower training.learning_rate \(now 1e\+30\)"):
+    with pytest.raises(
+        RunError, match=r"The loss became (nan|inf) in epoch .* Lower training.learning_rate \(now 1e\+30\)"
+    ):
         run.run()
 
 

@@ -69,7 +69,9 @@ def _check_symbolic(make: Callable[[], keras.layers.Layer], channels: int, outpu
 def _check_training(layer: keras.layers.Layer, x: np.ndarray, lengths: np.ndarray) -> None:
     x_variable = tf.Variable(x)
     with tf.GradientTape() as tape:
-        outputs = _tuple(layer(x_variable, lengths, training=True) if _takes_training(layer) else layer(x_variable, lengths))
+        outputs = _tuple(
+            layer(x_variable, lengths, training=True) if _takes_training(layer) else layer(x_variable, lengths)
+        )
         loss = tf.add_n([tf.reduce_sum(tf.square(tf.cast(o, tf.float32))) for o in outputs if o.dtype.is_floating])
     gradients = tape.gradient(loss, [x_variable, *(v.value for v in layer.trainable_variables)])
     for variable, gradient in zip(["input", *layer.trainable_variables], gradients, strict=True):

@@ -25,7 +25,7 @@ def evaluate_artefact(
     Args:
         model: a directory or a name.
         source: files:PATH, tfds:NAME or builtin:NAME.
-        overrides: such as `data.text_column=body`, where the columns or labels differ from those the model was trained with.
+        overrides: such as `data.text_column=body`, where the columns differ from those the model was trained with.
         directory: for report and pictures; without it runs/MODEL-VERSION-evaluation.
     Raises:
         DataError: the rows cannot be read, or are labelled with what is no class of the model.

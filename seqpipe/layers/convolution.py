@@ -106,9 +106,11 @@ class ConvolutionBlock(keras.layers.Layer):
         y = ops.pad(x, [[0, 0], [left, self.span - 1 - left], [0, 0]])
         y = self.convolution(y)  # [B, ceil(T / stride), filters]
         lengths = strided(lengths, self.stride)
-        if self.normalisation == "batch":
+        if self.norm is None:
+            pass
+        elif self.normalisation == "batch":
             y = self.norm(y, training=training, mask=step_mask(lengths, ops.shape(y)[1]))
-        elif self.normalisation == "layer":
+        else:
             y = self.norm(y)
         y = self.activate(y)
         if self.drop is not None:
@@ -124,15 +126,15 @@ class ConvolutionBlock(keras.layers.Layer):
     def compute_output_spec(self, x: Any, lengths: Any, training: bool | None = None) -> tuple[Any, Any]:
         steps = x.shape[1]
         if steps is not None:
-            steps = -(-(-(-steps // self.stride)) // self.pool)
+            steps = strided(strided(steps, self.stride), self.pool)
         return (
             keras.KerasTensor((x.shape[0], steps, self.filters), dtype=self.compute_dtype),
             keras.KerasTensor(lengths.shape, dtype="int32"),
         )
 
     def get_config(self) -> dict[str, Any]:
-        names = ("filters", "kernel_size", "dilation", "stride", "pool", "pool_kind", "padding", "normalisation")
-        names += ("activation", "residual", "dropout")
+        names = ["filters", "kernel_size", "dilation", "stride", "pool", "pool_kind", "padding", "normalisation"]
+        names += ["activation", "residual", "dropout"]
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 

@@ -31,5 +31,5 @@ def zero_beyond(x: Tensor, lengths: Tensor) -> Tensor:
 
 
 def strided(lengths: Tensor, stride: int) -> Tensor:
-    """Lengths after a stride: output step i stands at input step i * stride, so ceil(length / stride)."""
+    """Lengths, a tensor or a number, after a stride: output i stands at input i * stride, so ceil(length / stride)."""
     return (lengths + (stride - 1)) // stride

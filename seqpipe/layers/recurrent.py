@@ -166,8 +166,11 @@ class _Lengths:
 
         def by_scan():
             scanned, used = x, weights
-            if not many and self.units >= BY_GATE_UNITS or not many and runner != "xla":
-                scanned, used = kernels.affine(x, weights.kernel, weights.bias), replace(weights, kernel=None, bias=None)
+            if (not many and self.units >= BY_GATE_UNITS) or (not many and runner != "xla"):
+                scanned, used = (
+                    kernels.affine(x, weights.kernel, weights.bias),
+                    replace(weights, kernel=None, bias=None),
+                )
             by_gate = not many and runner != "xla" and self.units >= BY_GATE_UNITS
             valid = None if by_hand else rows.loop_valid
             return kernels.scan(self._cell(), used, scanned, state, steps=steps, by_gate=by_gate, valid=valid)[:wanted]
@@ -218,9 +221,12 @@ _ARGUMENTS = """
 
 @keras.saving.register_keras_serializable(package="seqpipe")
 class LSTM(_Lengths, keras.layers.LSTM):
-    __doc__ = """Keras' LSTM that takes lengths.
+    __doc__ = (
+        """Keras' LSTM that takes lengths.
 
-    Args: those of `keras.layers.LSTM`, and""" + _ARGUMENTS
+    Args: those of `keras.layers.LSTM`, and"""
+        + _ARGUMENTS
+    )
 
     def _cell(self) -> kernels.Cell:
         return kernels.Lstm(self.activation, self.recurrent_activation)
@@ -232,9 +238,12 @@ class LSTM(_Lengths, keras.layers.LSTM):
 
 @keras.saving.register_keras_serializable(package="seqpipe")
 class GRU(_Lengths, keras.layers.GRU):
-    __doc__ = """Keras' GRU that takes lengths.
+    __doc__ = (
+        """Keras' GRU that takes lengths.
 
-    Args: those of `keras.layers.GRU`, and""" + _ARGUMENTS
+    Args: those of `keras.layers.GRU`, and"""
+        + _ARGUMENTS
+    )
 
     def _cell(self) -> kernels.Cell:
         kind = kernels.Gru if self.reset_after else kernels.GruResetBefore
@@ -246,14 +255,18 @@ class GRU(_Lengths, keras.layers.GRU):
     def _biases(self, bias: Tensor | None) -> dict[str, Tensor | None]:
         if bias is None or not self.reset_after:
             return {"bias": bias}
-        return {"bias": bias[0], "recurrent_bias": bias[1]}
+        of_gates, of_candidate = tf.split(bias[1], [2 * self.units, self.units], axis=0)
+        return {"bias": bias[0] + tf.pad(of_gates, [[0, self.units]]), "recurrent_bias": of_candidate}
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")
 class SimpleRNN(_Lengths, keras.layers.SimpleRNN):
-    __doc__ = """Keras' SimpleRNN that takes lengths.
+    __doc__ = (
+        """Keras' SimpleRNN that takes lengths.
 
-    Args: those of `keras.layers.SimpleRNN`, and""" + _ARGUMENTS
+    Args: those of `keras.layers.SimpleRNN`, and"""
+        + _ARGUMENTS
+    )
 
     def _cell(self) -> kernels.Cell:
         return kernels.Simple(self.activation)

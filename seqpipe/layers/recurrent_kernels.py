@@ -32,7 +32,7 @@ class Weights:
         kernel: [C, GU], or None where the inputs are already multiplied.
         bias: [GU], or None.
         recurrent_kernel: [U, GU].
-        recurrent_bias: [GU], or None.
+        recurrent_bias: [U], of a GRU's candidate, where the reset gate reaches it; or None.
         masks: dropout of the state: one [B, U] for all gates, one for each gate, or none.
     """
 
@@ -100,6 +100,7 @@ class Gru:
     def forward(self, x, product, h):
         x_z, x_r, x_g = tf.split(x, 3, axis=1)
         h_z, h_r, h_g = product.gates(h)
+        h_g = h_g if product.bias is None else h_g + product.bias
         z, r = self.gate_activation(x_z + h_z), self.gate_activation(x_r + h_r)
         g = self.activation(x_g + r * h_g)
         difference = h - g
@@ -159,25 +160,24 @@ class Product:
         self.units = self.kernel.shape[0]
         self.by_gate = by_gate or len(self.masks) > 1
         self.kernels = tf.split(self.kernel, gates, axis=1)
-        self.biases = [None] * gates if self.bias is None else tf.split(self.bias, gates)
 
     def gates(self, h: tf.Tensor) -> Tensors:
         """G tensors [B, U]."""
         if self.by_gate:
             return [self.gate(h, n) for n in range(self.count)]
         h = h * self.masks[0] if self.masks else h
-        return tf.split(affine(h, self.kernel, self.bias), self.count, axis=1)
+        return tf.split(tf.matmul(h, self.kernel), self.count, axis=1)
 
     def gate(self, h: tf.Tensor, n: int) -> tf.Tensor:
         h = h * self.masks[n % len(self.masks)] if self.masks else h
-        return affine(h, self.kernels[n], self.biases[n])
+        return tf.matmul(h, self.kernels[n])
 
     def sums(self, x: tf.Tensor, h: tf.Tensor) -> Tensors:
         """x [B, GU] + product, G tensors [B, U]."""
         if self.by_gate:
             return [a + b for a, b in zip(tf.split(x, self.count, axis=1), self.gates(h), strict=True)]
         h = h * self.masks[0] if self.masks else h
-        return tf.split(x + affine(h, self.kernel, self.bias), self.count, axis=1)
+        return tf.split(x + tf.matmul(h, self.kernel), self.count, axis=1)
 
     def gradient(self, transposed: tf.Tensor, d: tf.Tensor) -> tf.Tensor:
         """By the state [B, U], of the gradient by the product [B, GU]; transposed: the kernel [GU, U]."""
@@ -216,9 +216,7 @@ def scan(
     return _forward(cell, weights, x, state, steps=steps, by_gate=by_gate, valid=valid, keep=False)[0]
 
 
-def trained_scan(
-    cell: Cell, weights: Weights, x: tf.Tensor, state: Tensors, *, steps: int, wanted: int
-) -> Tensors:
+def trained_scan(cell: Cell, weights: Weights, x: tf.Tensor, state: Tensors, *, steps: int, wanted: int) -> Tensors:
     """As `scan`, the first `wanted` states only, with the gradient written by hand (tanh and sigmoid)."""
     given = {name: w for name in TRAINED if (w := getattr(weights, name)) is not None}
 
@@ -340,7 +338,7 @@ def _backward(
     found = {
         "bias": tf.reduce_sum(by_inputs, axis=0),
         "recurrent_kernel": product.kernel_gradient(before, by_product),
-        "recurrent_bias": tf.reduce_sum(by_product, axis=0),
+        "recurrent_bias": tf.reduce_sum(by_product[:, -product.units :], axis=0),
     }
     dx = by_inputs
     if weights.kernel is not None:

@@ -9,7 +9,7 @@ import keras
 from seqpipe import config as schema
 from seqpipe import layers
 
-CELLS = {"lstm": layers.LSTM, "gru": layers.GRU, "simple": layers.SimpleRNN}
+CELLS: dict[str, Any] = {"lstm": layers.LSTM, "gru": layers.GRU, "simple": layers.SimpleRNN}
 POOLINGS = {"mean": layers.MeanPooling, "max": layers.MaxPooling}
 
 

@@ -54,7 +54,9 @@ def _built(name: str, config: schema.Classifier, vocabulary_size: int, classes: 
         return function(config, vocabulary_size=vocabulary_size, classes=classes)
     except Exception as error:
         frame = traceback.extract_tb(error.__traceback__)
-        place = next((f"{f.filename}:{f.lineno}" for f in reversed(frame) if f.filename == module.__file__), module_name)
+        place = next(
+            (f"{f.filename}:{f.lineno}" for f in reversed(frame) if f.filename == module.__file__), module_name
+        )
         raise ModelError(f"model.builder = {name} failed at {place}: {type(error).__name__}: {error}") from error
 
 

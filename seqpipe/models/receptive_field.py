@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 
@@ -111,8 +112,8 @@ def _has_no_time(layer: keras.layers.Layer) -> bool:
     return not isinstance(layer.output, (list, tuple)) and len(layer.output.shape) == 2
 
 
-def _channels(shape_of: object) -> int:
+def _channels(shape_of: Any) -> int:
     """Channels of a layer's first input or output; 1 for ids."""
     tensor = shape_of[0] if isinstance(shape_of, (list, tuple)) else shape_of
-    shape = tensor.shape  # type: ignore[attr-defined]
+    shape = tensor.shape
     return int(shape[-1]) if len(shape) > 1 and shape[-1] is not None else 1

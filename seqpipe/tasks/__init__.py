@@ -1,4 +1,4 @@
-"""Tasks: one file each, saying what is its own and nothing else; the dictionary below is all there is to registering."""
+"""Tasks: one file each, saying what is its own and nothing else; registering is a line in the dictionary below."""
 
 from __future__ import annotations
 
@@ -96,6 +96,6 @@ def json_schema(task: str | None = None) -> dict[str, Any]:
     if task is not None and task not in TASKS:
         raise ConfigError([not_allowed(task, "task", TASKS)])
     chosen = [each.Config for name, each in TASKS.items() if task in (None, name)]
-    adapter: TypeAdapter[Any] = TypeAdapter(Union[tuple(chosen)])  # noqa: UP007  built from a list
-    schema_ = adapter.json_schema()
+    any_of: Any = Union[tuple(chosen)]  # noqa: UP007  built from a list
+    schema_ = TypeAdapter(any_of).json_schema()
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A seqpipe pipeline", **schema_}

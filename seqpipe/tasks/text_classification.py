@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from seqpipe.export import Artefact, Row
 
 
-class Config(schema.Pipeline):
+class Pipeline(schema.Pipeline):
     task: Literal["text_classification"] = "text_classification"
     data: schema.ClassificationData
     features: schema.TextFeatures = schema.TextFeatures()
@@ -32,15 +32,15 @@ class Config(schema.Pipeline):
 class TextClassification:
     """Texts with one of several labels."""
 
-    name = "text_classification"
-    Config = Config
+    name: ClassVar[str] = "text_classification"
+    Config: ClassVar[type[schema.Pipeline]] = Pipeline
 
     splits: Splits
     features: TextFeatures
     classes: list[str]
     class_weights: np.ndarray  # float32 [C], how much a row of each class weighs in the loss
 
-    def __init__(self, config: Config):
+    def __init__(self, config: Pipeline):
         self.config = config
 
     def read(self) -> list[Finding]:
@@ -166,7 +166,8 @@ class TextClassification:
     def headline(self, report: dict[str, Any]) -> str:
         split = "test" if "test" in report["splits"] else "dev"
         figure = report["splits"][split]["accuracy"]
-        return f"{split} accuracy {figure['value']:.2%} (95 % interval {figure['low']:.2%} to {figure['high']:.2%}, {figure['n']:,} rows)"
+        value, low, high = (f"{100 * figure[key]:.2f}" for key in ("value", "low", "high"))
+        return f"{split} accuracy {value} % (95 % interval {low} to {high}, {figure['n']:,} rows)"
 
     def describe(self, report: dict[str, Any]) -> str:
         from seqpipe.evaluation.classification import to_markdown
@@ -193,12 +194,11 @@ class TextClassification:
             version=version,
         )
         rows = probes(self.splits.dev.texts)
-        signatures = module.signatures()
         return Artefact(
             module=module,
             model=model,
-            signatures=signatures,
-            probes={name: rows for name in signatures if name != "labels"},
+            signatures=module.functions,
+            probes={name: rows for name in module.functions if name != "labels"},
             reference={"serving_default": lambda rows: self._reference(model, report["temperature"], rows)},
         )
 

@@ -14,7 +14,7 @@ from seqpipe.models.receptive_field import total_stride
 
 
 class TextClassifier(tf.Module):
-    """Signatures over a Keras model of piece ids.
+    """Signatures over a Keras model of piece ids: serving_default, labels, and explain where weights are to be had.
 
     Args:
         model: (ids int32 [B, T], lengths int32 [B]) -> logits [B, C].
@@ -42,35 +42,34 @@ class TextClassifier(tf.Module):
         self._temperature = temperature
         self._max_pieces = max_pieces
         self._version = version
+        self._stride = total_stride(model)
         # Behind plain functions: a Keras model as an attribute would be saved whole, with functions of its own.
         self._infer = lambda ids, lengths: model([ids, lengths], training=False)
+        text = [tf.TensorSpec([None], tf.string, name="text")]
+        self.functions = {
+            "serving_default": tf.function(self._classify, input_signature=text),
+            "labels": tf.function(self._labels, input_signature=[]),
+        }
         explainer = _explainer(model)
-        self._infer_weights = None if explainer is None else lambda i, n: explainer([i, n], training=False)
-        self._stride = total_stride(model)
+        if explainer is not None:
+            self._infer_weights = lambda ids, lengths: explainer([ids, lengths], training=False)
+            self.functions["explain"] = tf.function(self._explain, input_signature=text)
 
-    def signatures(self) -> dict[str, Any]:
-        functions = {"serving_default": self.classify, "labels": self.labels}
-        return functions | ({"explain": self.explain} if self._infer_weights is not None else {})
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
-    def classify(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _classify(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         ids, lengths, _ = self._encode(text)
         return self._answer(self._infer(ids, lengths))
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
-    def explain(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _explain(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         ids, lengths, truncated = self._encode(text)
         logits, weights = self._infer_weights(ids, lengths)
-        weights = spread(weights, lengths, tf.shape(ids)[1], self._stride)
         return {
             "pieces": self.tokenizer.pieces(ids),
-            "weights": weights,
+            "weights": spread(weights, lengths, tf.shape(ids)[1], self._stride),
             "truncated": truncated,
             **self._answer(logits),
         }
 
-    @tf.function(input_signature=[])
-    def labels(self) -> dict[str, tf.Tensor]:
+    def _labels(self) -> dict[str, tf.Tensor]:
         return {
             "labels": tf.constant(self._classes),
             "version": tf.constant(self._version, tf.int32),

@@ -26,7 +26,7 @@ def test_plan_epoch_depends_on_seed_and_epoch_alone():
 
 def test_plan_epoch_pads_little_and_mixes_lengths_between_batches():
     plan = plan_epoch(LENGTHS, batch_size=64, seed=1, epoch=0)
-    unsorted = [rows for rows in np.array_split(np.arange(len(LENGTHS)), len(plan))]
+    unsorted = np.array_split(np.arange(len(LENGTHS)), len(plan))
     assert padding_fraction(LENGTHS, plan) < 0.05 < padding_fraction(LENGTHS, unsorted)
     longest = [LENGTHS[batch].max() for batch in plan]
     assert abs(np.corrcoef(longest, np.arange(len(plan)))[0, 1]) < 0.5  # the batches are not in order of length

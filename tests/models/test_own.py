@@ -74,5 +74,5 @@ def test_own_model_file_stays_in_safe_mode(here):
     x = keras.Input((None,))
     n = keras.Input(())
     keras.Model([x, n], keras.layers.Lambda(lambda y: y[:, :3])(x)).save(here / "lambda.keras")
-    with pytest.raises(ModelError, match="safe_mode|unsafe"):
+    with pytest.raises(ModelError, match=r"safe_mode|unsafe"):
         own_model(schema.Classifier(keras="lambda.keras"), **SIZES)

@@ -11,9 +11,15 @@ from seqpipe.models.receptive_field import total_stride
 STACKS = {
     "one": [{"filters": 4, "kernel_size": 3}],
     "even": [{"filters": 4, "kernel_size": 4}],
-    "stride then dilation": [{"filters": 4, "kernel_size": 3, "stride": 2}, {"filters": 4, "kernel_size": 3, "dilation": 4}],
+    "stride then dilation": [
+        {"filters": 4, "kernel_size": 3, "stride": 2},
+        {"filters": 4, "kernel_size": 3, "dilation": 4},
+    ],
     "pool then kernel": [{"filters": 4, "kernel_size": 3, "pool": 3}, {"filters": 4, "kernel_size": 5}],
-    "causal": [{"filters": 4, "kernel_size": 5, "padding": "causal"}, {"filters": 4, "kernel_size": 2, "padding": "causal"}],
+    "causal": [
+        {"filters": 4, "kernel_size": 5, "padding": "causal"},
+        {"filters": 4, "kernel_size": 2, "padding": "causal"},
+    ],
 }
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import yaml
-from pipelines import TINY
 from testing import ask_without_seqpipe
 
 import seqpipe
+from pipelines import TINY
 from seqpipe.config import to_yaml
 from seqpipe.runner import open_run
 from seqpipe.tasks import TASKS, load_pipeline, make_task

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from pipelines import write_tiny
+
+from seqpipe.errors import ModelError, ProofError
+from seqpipe.runner import open_run
+from seqpipe.tasks import load_pipeline, make_task
+from seqpipe.tasks.text_classification_serving import spread
+
+BUILDERS = '''
+import keras
+from seqpipe import layers
+from seqpipe.models import classifier
+
+def honest(config, *, vocabulary_size, classes):
+    """No layer named pooling: no weights to explain with."""
+    ids = keras.Input((None,), dtype="int32")
+    lengths = keras.Input((), dtype="int32")
+    x = keras.layers.Embedding(vocabulary_size, 8)(ids)
+    x, _ = layers.MeanPooling()(x, lengths)
+    return keras.Model([ids, lengths], keras.layers.Dense(classes)(x))
+
+def leaky(config, *, vocabulary_size, classes):
+    """Stock layers that forget the lengths at the convolution."""
+    ids = keras.Input((None,), dtype="int32")
+    lengths = keras.Input((), dtype="int32")
+    x = keras.layers.Embedding(vocabulary_size, 8)(ids)
+    x = keras.layers.Conv1D(8, 3, padding="same")(x)
+    x = keras.layers.Bidirectional(keras.layers.GRU(8))(x)
+    return keras.Model([ids, lengths], keras.layers.Dense(classes)(x))
+'''
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own_builders.py").write_text(BUILDERS)
+    monkeypatch.delitem(__import__("sys").modules, "own_builders", raising=False)
+    return tmp_path
+
+
+def run_pipeline(file):
+    with open_run(load_pipeline(file).config, say=lambda line: None) as run:
+        return run.all()
+
+
+def test_text_classification_with_a_builder_of_the_users_own(here):
+    path = run_pipeline(write_tiny(here, model={"builder": "own_builders:honest"}, training__epochs=1))
+    signatures = tf.saved_model.load(str(path)).signatures
+    assert sorted(signatures) == ["labels", "serving_default"]  # no weights, so no explain
+    assert keras.saving.load_model(path / "model.keras").count_params() > 0
+
+
+def test_text_classification_with_a_keras_file_of_the_users_own(here):
+    first = run_pipeline(write_tiny(here, training__epochs=1))
+    path = run_pipeline(write_tiny(here, name="tuned", model={"keras": str(first / "model.keras")}, training__epochs=1))
+    assert "explain" in tf.saved_model.load(str(path)).signatures
+
+
+def test_text_classification_refuses_a_model_that_forgets_lengths(here):
+    file = write_tiny(here, model={"builder": "own_builders:leaky"}, training__epochs=1)
+    with pytest.raises(ProofError, match=r"depends on the rows beside it .* must not change its answer"):
+        run_pipeline(file)
+    assert not (here / "saved_models" / "tiny").exists()
+
+
+@pytest.fixture
+def task(tmp_path):
+    def make(**changes):
+        made = make_task(load_pipeline(write_tiny(tmp_path, **changes)).config)
+        made.read()
+        made.fit_features(tmp_path / "features")
+        return made
+
+    return make
+
+
+def test_text_classification_balanced_class_weights(task):
+    made = task(training__class_weights="balanced")
+    labels = made.splits.train.labels
+    weights = made.class_weights[labels]
+    assert weights.mean() == pytest.approx(1.0)
+    assert weights[labels == 0].sum() == pytest.approx(weights[labels == 1].sum(), rel=1e-5)
+
+
+def test_text_classification_class_weights_must_name_every_class(task):
+    with pytest.raises(ModelError, match="names positive; it must give one weight to each class: negative, positive"):
+        task(training__class_weights={"positive": 2.0})
+
+
+def test_text_classification_loss_is_weighted_smoothed_cross_entropy(task):
+    made = task(training__class_weights={"positive": 2.0, "negative": 1.0}, training__label_smoothing=0.1)
+    logits = np.array([[1.0, -0.5], [0.3, 0.2]], np.float32)
+    loss = made.loss({"label": np.array([0, 1], np.int32)}, tf.constant(logits)).numpy()
+    log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    targets = np.array([[0.95, 0.05], [0.05, 0.95]])
+    np.testing.assert_allclose(loss, [-(targets[0] * log_p[0]).sum(), -2 * (targets[1] * log_p[1]).sum()], rtol=1e-5)
+
+
+def test_spread_shares_a_step_among_its_pieces():
+    weights = tf.constant([[0.75, 0.25], [1.0, 0.0]])
+    pieces = spread(weights, tf.constant([4, 2]), 4, 3).numpy()
+    np.testing.assert_allclose(pieces, [[0.25, 0.25, 0.25, 0.25], [0.5, 0.5, 0, 0]])
