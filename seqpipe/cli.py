@@ -217,16 +217,12 @@ def list_() -> None:
     """Released and local models."""
     from seqpipe.predict import list_models, model_directories, read_card
 
-    grid = Grid(box=None, pad_edge=False, header_style="bold")
-    for title in ("model", "version", "task", "figure", "MB", "date", "directory"):
-        grid.add_column(title, overflow="fold", justify="right" if title == "MB" else "left")
     for path in list_models():
         facts = read_card(path)
-        cells = (facts.get(key, "?") for key in ("task", "figure", "size_mb", "date"))
-        grid.add_row(path.parent.name, path.name, *(str(cell) for cell in cells), str(path))
-    if grid.row_count:
-        out.print(grid)
-    else:
+        out.print(f"{path.parent.name}  version {path.name}  {facts.get('task', 'no card')}  {path}")
+        if facts:
+            out.print(f"    {facts['figure']}; {facts['size_mb']} MB; {facts['date']}")
+    if not list_models():
         places = ", ".join(str(path) for path in model_directories()) or "saved_models (there is no such directory)"
         out.print(f"No models in {places}.")
 

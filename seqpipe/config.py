@@ -1,6 +1,6 @@
 """The schema of a pipeline file: the only place where a default is written.
 
-Each task joins the parts below to its own `Config` (a `Pipeline`). `load` reads a file, applies `--set`, checks
+Each task joins the parts below to a `Pipeline` of its own. `load` reads a file, applies `--set`, checks
 everything at once, and remembers where each value came from. TensorFlow is never imported here.
 """
 
@@ -174,7 +174,7 @@ class Export(Section):
 
 
 class Pipeline(Section):
-    """What every pipeline file has; a task's Config adds data, features and model."""
+    """What every pipeline file has; a task's own adds data, features and model."""
 
     task: str
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Names the run directory and the artefact.")
@@ -188,6 +188,15 @@ class Pipeline(Section):
     @property
     def run_path(self) -> Path:
         return Path(self.run_directory) / self.name
+
+
+class TextClassification(Pipeline):
+    """A text in; one of several labels out."""
+
+    task: Literal["text_classification"] = "text_classification"
+    data: ClassificationData
+    features: TextFeatures = TextFeatures()
+    model: Classifier = Classifier()
 
 
 P = TypeVar("P", bound=Pipeline)
@@ -208,7 +217,7 @@ def load(file: str | Path, overrides: list[str], schemas: Mapping[str, type[Pipe
     Args:
         file: a YAML file.
         overrides: `dotted.key=value`, the value read as YAML.
-        schemas: the Config of each task by its name.
+        schemas: the Pipeline of each task by its name.
     Raises:
         ConfigError: with every mistake in file and overrides at once.
     """

@@ -41,7 +41,8 @@ def test_docs_adding_a_task_works_as_written(tmp_path, monkeypatch):
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "text_regression", module)
     spec.loader.exec_module(module)
-    monkeypatch.setitem(tasks.TASKS, "text_regression", module.TextRegression)
+    registered = tasks.Registered(module.Pipeline, "text_regression:TextRegression")
+    monkeypatch.setitem(tasks.TASKS, "text_regression", registered)
     monkeypatch.chdir(tmp_path)
     with open_run(tasks.load_pipeline("stars.yaml").config, say=lambda line: None) as run:
         path = run.all()
@@ -64,3 +65,25 @@ def test_docs_pipelines_load_and_say_how_they_are_run():
         assert lines[0] == f"# seqpipe run pipelines/{file.name}"
         assert lines[1] == "# yaml-language-server: $schema=../docs/pipeline.schema.json"
         assert tasks.load_pipeline(file).config.name == file.stem
+
+
+def test_docs_readme_code_runs(monkeypatch, capsys):
+    if not (ROOT / "saved_models" / "sentiment_en").is_dir():
+        pytest.skip("the released model is not in this checkout")
+    monkeypatch.chdir(ROOT)
+    code = blocks("README.md", "python")
+    assert len(code) == 4
+    names: dict[str, object] = {}
+    for block in code:
+        exec(compile(block, "README.md", "exec"), names)
+    printed = capsys.readouterr().out
+    assert "'label': 'positive'" in printed
+    assert "[b'positive']" in printed
+
+
+def test_docs_readme_table_is_what_its_command_writes():
+    spec = importlib.util.spec_from_file_location("results_table", ROOT / "tools" / "results_table.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert module.with_table(readme) == readme, "run python tools/results_table.py"

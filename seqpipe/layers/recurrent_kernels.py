@@ -275,7 +275,9 @@ def _forward(
     x = tf.reshape(x, [turns, steps * batch, x.shape[-1]])
 
     def body(turn, state, arrays, kept):
-        inputs = tf.reshape(affine(x[turn], weights.kernel, weights.bias), [steps, batch, cell.gates * units])
+        inputs = x[turn] if weights.kernel is None else tf.matmul(x[turn], weights.kernel)
+        inputs = tf.reshape(inputs, [steps, batch, cell.gates * units])
+        inputs = inputs if weights.bias is None else inputs + weights.bias
         for n, step_input in enumerate(tf.unstack(inputs, num=steps)):
             t = turn * steps + n
             after, keeps = cell.forward(step_input, product, *state)
@@ -314,34 +316,35 @@ def _backward(
     turns = tf.shape(x)[0] // steps
 
     def body(n, d_state, arrays):
-        turn = turns - 1 - n
-        gradients = []
         for k in reversed(range(steps)):
-            t = turn * steps + k
+            t = (turns - 1 - n) * steps + k
             arriving = [d + outside[t] for d, outside in zip(d_state, d_states, strict=False)]
             d_state = (*arriving, *d_state[len(arriving) :])
-            gradient, direct = cell.backward([array.read(t) for array in kept], *d_state)
-            dh = product.gradient(transposed, gradient[-1])
+            gradients, direct = cell.backward([array.read(t) for array in kept], *d_state)
+            dh = product.gradient(transposed, gradients[-1])
             d_state = (dh if direct[0] is None else direct[0] + dh, *direct[1:])
-            gradients.insert(0, gradient)
-        columns = zip(*gradients, strict=True)
-        return n + 1, d_state, [a.write(turn, tf.concat(c, axis=0)) for a, c in zip(arrays, columns, strict=True)]
+            arrays = [array.write(t, g) for array, g in zip(arrays, gradients, strict=True)]
+        return n + 1, d_state, arrays
 
-    arrays = [tf.TensorArray(x.dtype, size=turns) for _ in range(cell.gradients)]
-    _, d_state, arrays = tf.while_loop(
-        lambda n, *_: n < turns, body, (0, tuple(tf.zeros_like(s) for s in state), arrays), maximum_iterations=turns
-    )
+    d_state = tuple(tf.zeros_like(s) for s in state)
+    arrays = [tf.TensorArray(x.dtype, size=tf.shape(x)[0]) for _ in range(cell.gradients)]
+    _, d_state, arrays = tf.while_loop(lambda n, *_: n < turns, body, (0, d_state, arrays), maximum_iterations=turns)
     by_inputs, by_product = (
         tf.reshape(array.stack(), [-1, cell.gates * product.units]) for array in (arrays[0], arrays[-1])
     )  # [TB, GU]
     before = tf.concat([state[0][tf.newaxis], h[:-1]], axis=0)
     found = {
-        "bias": tf.reduce_sum(by_inputs, axis=0),
+        "bias": _sum_rows(by_inputs),
         "recurrent_kernel": product.kernel_gradient(before, by_product),
-        "recurrent_bias": tf.reduce_sum(by_product[:, -product.units :], axis=0),
+        "recurrent_bias": _sum_rows(by_product[:, -product.units :]),
     }
     dx = by_inputs
     if weights.kernel is not None:
         found["kernel"] = tf.matmul(tf.reshape(x, [-1, x.shape[-1]]), by_inputs, transpose_a=True)
         dx = tf.matmul(by_inputs, tf.transpose(weights.kernel))
     return tf.reshape(dx, tf.shape(x)), d_state, found
+
+
+def _sum_rows(x: tf.Tensor) -> tf.Tensor:
+    """[N, C] -> [C]; a product with ones, which is quicker than tf.reduce_sum."""
+    return tf.matmul(tf.ones([1, tf.shape(x)[0]], x.dtype), x)[0]

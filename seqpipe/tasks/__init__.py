@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Union
 
-from pydantic import TypeAdapter
-
 from seqpipe import config as schema
-from seqpipe.data.classification import Finding
 from seqpipe.errors import ConfigError, not_allowed
-from seqpipe.tasks.text_classification import TextClassification
 
 if TYPE_CHECKING:
     import keras
 
+    from seqpipe.data.classification import Finding
     from seqpipe.data.examples import Examples
     from seqpipe.export import Artefact
 
@@ -26,7 +25,6 @@ class Task(Protocol):
     """
 
     name: ClassVar[str]  # permanent: it stands in pipeline files and artefacts
-    Config: ClassVar[type[schema.Pipeline]]
 
     def __init__(self, config: Any): ...
 
@@ -69,9 +67,27 @@ class Task(Protocol):
         """Signatures, probes and reference answers for export and proof."""
 
 
-TASKS: dict[str, type[Task]] = {
-    "text_classification": TextClassification,
+@dataclass(frozen=True)
+class Registered:
+    """A task by its two halves: what a pipeline file of it holds, and where its class is (imported when it is used)."""
+
+    pipeline: type[schema.Pipeline]
+    place: str
+
+    def make(self, config: schema.Pipeline) -> Task:
+        module, _, name = self.place.partition(":")
+        return getattr(importlib.import_module(module), name)(config)
+
+
+TASKS = {
+    "text_classification": Registered(
+        schema.TextClassification, "seqpipe.tasks.text_classification:TextClassification"
+    ),
 }
+
+
+def make_task(config: schema.Pipeline) -> Task:
+    return TASKS[config.task].make(config)
 
 
 def load_pipeline(file: str | Path, overrides: list[str] | None = None) -> schema.Loaded:
@@ -79,12 +95,8 @@ def load_pipeline(file: str | Path, overrides: list[str] | None = None) -> schem
     return schema.load(file, overrides or [], schemas())
 
 
-def make_task(config: schema.Pipeline) -> Task:
-    return TASKS[config.task](config)
-
-
 def schemas() -> dict[str, type[schema.Pipeline]]:
-    return {name: task.Config for name, task in TASKS.items()}
+    return {name: task.pipeline for name, task in TASKS.items()}
 
 
 def json_schema(task: str | None = None) -> dict[str, Any]:
@@ -93,9 +105,13 @@ def json_schema(task: str | None = None) -> dict[str, Any]:
     Raises:
         ConfigError: there is no such task.
     """
+    from pydantic import TypeAdapter
+
     if task is not None and task not in TASKS:
         raise ConfigError([not_allowed(task, "task", TASKS)])
-    chosen = [each.Config for name, each in TASKS.items() if task in (None, name)]
-    any_of: Any = Union[tuple(chosen)]  # noqa: UP007  built from a list
-    schema_ = TypeAdapter(any_of).json_schema()
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A seqpipe pipeline", **schema_}
+    any_of: Any = Union[tuple(each.pipeline for name, each in TASKS.items() if task in (None, name))]  # noqa: UP007
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A seqpipe pipeline",
+        **TypeAdapter(any_of).json_schema(),
+    }

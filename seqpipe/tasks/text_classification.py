@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -22,25 +22,17 @@ if TYPE_CHECKING:
     from seqpipe.export import Artefact, Row
 
 
-class Pipeline(schema.Pipeline):
-    task: Literal["text_classification"] = "text_classification"
-    data: schema.ClassificationData
-    features: schema.TextFeatures = schema.TextFeatures()
-    model: schema.Classifier = schema.Classifier()
-
-
 class TextClassification:
     """Texts with one of several labels."""
 
     name: ClassVar[str] = "text_classification"
-    Config: ClassVar[type[schema.Pipeline]] = Pipeline
 
     splits: Splits
     features: TextFeatures
     classes: list[str]
     class_weights: np.ndarray  # float32 [C], how much a row of each class weighs in the loss
 
-    def __init__(self, config: Pipeline):
+    def __init__(self, config: schema.TextClassification):
         self.config = config
 
     def read(self) -> list[Finding]:

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from pipelines import write_tiny
 
+from pipelines import write_tiny
 from seqpipe.errors import ModelError, ProofError
 from seqpipe.runner import open_run
 from seqpipe.tasks import load_pipeline, make_task
