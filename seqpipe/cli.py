@@ -36,6 +36,13 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. training.epochs=3; repeatable."),
 ]
+Seeds = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N|SEED,SEED,...",
+        help="Train so many seeds, from the pipeline's own on, or these; each is a run NAME-seedN.",
+    ),
+]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Forget what the run directory holds and start over.")]
 ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="A model directory, or a name in saved_models/.")]
 
@@ -76,6 +83,15 @@ def _run(file: Path, overrides: list[str] | None, *, fresh: bool = False) -> Ite
         yield run
 
 
+def _run_seeds(file: Path, overrides: list[str] | None, seeds: str, *, fresh: bool, publish: bool) -> Path | None:
+    from seqpipe.seeds import parse_seeds, run_seeds
+
+    config = _load(file, overrides).config
+    wanted = parse_seeds(seeds, config.seed)
+    _start()
+    return run_seeds(config, wanted, publish=publish, fresh=fresh, out=out, callbacks=_callbacks)
+
+
 def _callbacks(config: schema.Pipeline) -> Callable[[int, int], Sequence[Any]]:
     def make(epochs: int, steps_per_epoch: int) -> Sequence[Any]:
         from seqpipe.progress import TrainingProgress
@@ -91,10 +107,13 @@ def _callbacks(config: schema.Pipeline) -> Callable[[int, int], Sequence[Any]]:
 
 
 @app.command()
-def run(file: File, set: Set = None, fresh: Fresh = False) -> None:
-    """Check, train, evaluate, export and prove; finished steps are not repeated."""
-    with _run(file, set, fresh=fresh) as opened:
-        path = opened.all()
+def run(file: File, set: Set = None, seeds: Seeds = None, fresh: Fresh = False) -> None:
+    """Check, train, evaluate, export and prove; finished steps are not repeated. Of several seeds dev chooses one."""
+    if seeds is None:
+        with _run(file, set, fresh=fresh) as opened:
+            path = opened.all()
+    else:
+        path = _run_seeds(file, set, seeds, fresh=fresh, publish=True)
     if path is not None:
         out.print(f'\nTry it:  seqpipe predict {path} "your text"')
 
@@ -132,8 +151,11 @@ def schema_(task: Annotated[str | None, typer.Argument(help="Only this task's.")
 
 
 @app.command()
-def train(file: File, set: Set = None, fresh: Fresh = False) -> None:
+def train(file: File, set: Set = None, seeds: Seeds = None, fresh: Fresh = False) -> None:
     """Train in the run directory, from wherever the last process left it."""
+    if seeds is not None:
+        _run_seeds(file, set, seeds, fresh=fresh, publish=False)
+        return
     with _run(file, set, fresh=fresh) as opened:
         opened.train()
 
@@ -199,7 +221,7 @@ def predict(
 
     find_model(model)
     _start()
-    loaded = load(model)
+    loaded = load(model, compile=False)
     rows = texts if texts else read_texts(str(input), column=column)
     if kind == "table":
         _print_answers(predict_rows(loaded, rows))

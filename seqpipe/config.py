@@ -19,6 +19,8 @@ from seqpipe.errors import ConfigError, nearest, not_allowed
 
 Source = str
 SCHEMES = ("files", "tfds", "builtin")
+SEED_LIMIT = 2**31
+SEARCHED = ("features", "model", "training")  # sections whose keys `seqpipe tune` may search
 Fraction = float
 
 
@@ -173,17 +175,52 @@ class Export(Section):
     version: int | None = Field(None, ge=1, description="Without it the next free number.")
 
 
+class Search(Section):
+    """The values `seqpipe tune` tries for a key: a range, or choices."""
+
+    low: int | float | None = Field(None, description="Lowest value tried.")
+    high: int | float | None = Field(None, description="Highest value tried.")
+    log: bool = Field(False, description="Even over orders of magnitude instead of over values.")
+    choices: list[bool | int | float | str | None] | None = Field(None, description="The values tried, in no order.")
+
+    @model_validator(mode="after")
+    def _range_or_choices(self) -> Search:
+        if self.choices is not None:
+            if self.low is not None or self.high is not None or self.log:
+                raise ValueError("choices exclude low, high and log.")
+            if len(self.choices) < 2 or any(self.choices.count(choice) > 1 for choice in self.choices):
+                raise ValueError("choices must be two or more different values.")
+            return self
+        if self.low is None or self.high is None:
+            raise ValueError("name low and high, or choices.")
+        if self.low >= self.high:
+            raise ValueError(f"low = {self.low} is not below high = {self.high}.")
+        if self.log and self.low <= 0:
+            raise ValueError(f"log needs low above 0, not {self.low}.")
+        return self
+
+
+class Tune(Section):
+    """What `seqpipe tune` searches; no other command uses it."""
+
+    trials: int = Field(20, ge=1, description="Trainings of the search, pruned ones included; may grow later.")
+    space: dict[str, Search] = Field(
+        min_length=1, description="Dotted keys of features, model and training, each with low and high, or choices."
+    )
+
+
 class Pipeline(Section):
     """What every pipeline file has; a task's own adds data, features and model."""
 
     task: str
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Names the run directory and the artefact.")
     description: str = ""
-    seed: int = Field(1, ge=0, lt=2**31)
+    seed: int = Field(1, ge=0, lt=SEED_LIMIT)
     run_directory: str = Field("runs", description="The run lives in RUN_DIRECTORY/NAME.")
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
     export: Export = Export()
+    tune: Tune | None = Field(None, description="Search space of `seqpipe tune`.")
 
     @property
     def run_path(self) -> Path:
@@ -231,7 +268,11 @@ def load(file: str | Path, overrides: list[str], schemas: Mapping[str, type[Pipe
         problems.append(f"{_where(file, origin, 'task')}: task = {not_allowed(task, 'task', schemas)}")
     if problems:
         raise ConfigError(problems)
-    return Loaded(_validated(schemas[task], tree, file, origin), file, origin)
+    config = _validated(schemas[task], tree, file, origin)
+    problems = [f"{_where(file, origin, f'tune.space.{key}')}: {text}" for key, text in _search_problems(config)]
+    if problems:
+        raise ConfigError(problems)
+    return Loaded(config, file, origin)
 
 
 def load_again(
@@ -252,6 +293,58 @@ def load_again(
     if problems:
         raise ConfigError(problems)
     return _validated(schemas[tree["task"]], tree, file, origin)
+
+
+def with_values(config: P, values: Mapping[str, Any]) -> P:
+    """The configuration with other values at dotted keys, checked like a file.
+
+    Raises:
+        ConfigError: a value is not allowed.
+    """
+    tree, origin = config.model_dump(mode="json"), dict[str, str]()
+    overrides = [as_override(key, value) for key, value in values.items()]
+    problems = _apply_overrides(tree, origin, overrides)
+    if problems:
+        raise ConfigError(problems)
+    return _validated(type(config), tree, Path("the configuration"), origin)
+
+
+def as_override(key: str, value: Any) -> str:
+    """`dotted.key=value` as `--set` takes it."""
+    return f"{key}={yaml.safe_dump(value, default_flow_style=True, width=10_000).removesuffix('...' + chr(10)).strip()}"
+
+
+def _search_problems(config: Pipeline) -> list[tuple[str, str]]:
+    """(key of the search space, what is wrong with it): no key of the pipeline, or a value that it does not take."""
+    if config.tune is None:
+        return []
+    tree = config.model_dump(mode="json", include=set(SEARCHED))
+    known = [key for key in _leaves(tree) if key != "training.monitor"]
+    problems = []
+    for key, search in config.tune.space.items():
+        if key not in known:
+            text = f"tune.space.{key} is not a key to search: it must be one of features, model or training."
+            if key == "training.monitor":
+                text = "tune.space.training.monitor: the figure that trials are compared by cannot be searched."
+            problems.append((key, f"{text}{nearest(key, known)}"))
+            continue
+        for value in search.choices if search.choices is not None else (search.low, search.high):
+            try:
+                with_values(config, {key: value})
+            except ConfigError as error:
+                problems.append((key, f"tune.space.{key}: {error.problems[0].partition(': ')[2]}"))
+    return problems
+
+
+def _leaves(tree: Any, prefix: str = "") -> list[str]:
+    """Dotted paths of all leaves; items of a list of sections by their number."""
+    if isinstance(tree, dict) and tree:
+        pairs: list[tuple[Any, Any]] = list(tree.items())
+    elif isinstance(tree, list) and tree and isinstance(tree[0], dict):
+        pairs = list(enumerate(tree))
+    else:
+        return [prefix]
+    return [leaf for key, value in pairs for leaf in _leaves(value, f"{prefix}.{key}" if prefix else str(key))]
 
 
 def _validated(schema: type[P], tree: dict[str, Any], file: Path, origin: dict[str, str]) -> P:

@@ -145,7 +145,7 @@ class Run:
         learning_curves(read_history(self.directory), self.directory / "report" / "learning_curves.png")
 
     def evaluate(self) -> dict[str, Any]:
-        if self.finished("evaluate"):
+        if self.finished("evaluate") and self._report_file.exists():
             self.say(f"Evaluation is finished: {self.state['steps']['evaluate']['summary']}")
             return self._report()
         if not self.finished("train"):
@@ -161,16 +161,24 @@ class Run:
         self.say(summary)
         return report
 
-    def export(self) -> Path:
+    def export(self, *, name: str | None = None, section: str = "") -> Path:
+        """Export, prove and publish the trained model.
+
+        Args:
+            name: of the artefact, where that is not the run's.
+            section: Markdown of level three that the card has after the report.
+        """
         from seqpipe import card
         from seqpipe.export import next_version, publish
 
+        config = self.config.model_copy(update={"name": name or self.config.name})
         if self.finished("export"):
             path = Path(self.state["steps"]["export"]["path"])
-            if path.exists():
+            asked_for = (config.name, section)
+            if path.exists() and asked_for == (path.parent.name, self.state["steps"]["export"].get("section", "")):
                 self.say(f"Published: {path}")
                 return path
-            self.say(f"{path} is gone; exporting again")
+            self.say(f"{path} is {'of another name or other seeds' if path.exists() else 'gone'}; exporting again")
         if not self.finished("evaluate"):
             raise RunError(
                 f"{self.directory} holds no finished evaluation. Run `seqpipe evaluate` first, or `seqpipe run`."
@@ -178,8 +186,8 @@ class Run:
         report = self._report()
         self.prepare()
         model = self.best_model()
-        directory = Path(self.config.export.directory) / self.config.name
-        version = self.config.export.version or next_version(directory)
+        directory = Path(config.export.directory) / config.name
+        version = config.export.version or next_version(directory)
         self.say("Exporting, and proving the export in a fresh process without seqpipe")
         path = publish(
             self.task.artefact(model, report, version),
@@ -187,18 +195,18 @@ class Run:
             run_directory=self.directory,
             files=lambda staged, parity: card.write(
                 staged,
-                config=self.config,
+                config=config,
                 report=report,
                 parity=parity,
                 training=self.state["steps"]["train"],
                 headline=self.task.headline(report),
-                sections=self.task.describe(report),
+                sections="\n".join(part for part in (self.task.describe(report), section) if part),
                 limits=self.task.limits(),
                 parameters=model.count_params(),
                 version=version,
             ),
         )
-        self._finish("export", {"path": str(path)})
+        self._finish("export", {"path": str(path), "section": section})
         self.say(f"Published: {path}")
         return path
 

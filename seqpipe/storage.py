@@ -72,8 +72,8 @@ def remove_leftovers(directory: Path) -> None:
 
 def unwritable(path: Path, error: OSError) -> RunError:
     """The message for a write that failed, by its cause."""
-    # numpy reports a short write without a number.
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, None):
+    short_write = error.errno is None and "requested and" in str(error)  # numpy's words; it gives no number
+    if short_write or error.errno in (errno.ENOSPC, errno.EDQUOT):
         return RunError(
             f"{path} cannot be written: the disk is full. Nothing half-written stays; "
             "make room and run the same command again, it goes on where it was."

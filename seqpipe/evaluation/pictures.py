@@ -53,10 +53,10 @@ def confusion_matrix(matrix: ArrayLike, classes: Sequence[str], path: str | Path
     side_inches = float(np.clip(0.55 * count, 3.0, 10.5))
     size = min(11.0, 0.4 * 72 * side_inches / count)
     names_inches = 0.1 * longest * size / 11
-    figure = _figure(side_inches + names_inches + 1.9, side_inches + (0.7 * names_inches if slanted else 0.1) + 1.0)
+    figure = new_figure(side_inches + names_inches + 1.9, side_inches + (0.7 * names_inches if slanted else 0.1) + 1.0)
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    _plain(axes, _drawable(title))
+    plain(axes, drawable(title))
     axes.set_xlabel("predicted")
     axes.set_ylabel("label")
     # Lines between the cells, drawn by minor ticks that show nothing else.
@@ -74,11 +74,11 @@ def confusion_matrix(matrix: ArrayLike, classes: Sequence[str], path: str | Path
             colour = "white" if share > 0.55 else INK if cell else "#A8A8A8"
             text = f"{cell:,}\n{share * 100:.1f} %" if cell and count <= _MAX_SHARES else f"{cell:,}"
             axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=size - 2, linespacing=1.3)
-    bar = figure.colorbar(image, ax=axes, shrink=0.8, pad=0.03, ticks=[0, 0.25, 0.5, 0.75, 1], format=_percent)
+    bar = figure.colorbar(image, ax=axes, shrink=0.8, pad=0.03, ticks=[0, 0.25, 0.5, 0.75, 1], format=percent)
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=0, labelsize=9, labelcolor=GREY)
     bar.set_label("share of the label's rows", color=GREY)
-    return _save(figure, path)
+    return save(figure, path)
 
 
 def reliability_diagram(
@@ -100,7 +100,7 @@ def reliability_diagram(
         panels = [("as answered", BLUE, probabilities_before)]
     else:
         panels.append(("after temperature scaling", BLUE, probabilities_after))
-    figure = _figure(4.8 * len(panels), 6.0)
+    figure = new_figure(4.8 * len(panels), 6.0)
     grid = figure.add_gridspec(2, len(panels), height_ratios=[3.4, 1], hspace=0.04)
     first: tuple[Axes, Axes] | None = None
     for column, (name, colour, probabilities) in enumerate(panels):
@@ -110,8 +110,8 @@ def reliability_diagram(
         upper = figure.add_subplot(grid[0, column], sharey=first[0] if first else None)
         lower = figure.add_subplot(grid[1, column], sharex=upper, sharey=first[1] if first else None)
         first = first or (upper, lower)
-        _plain(upper, f"{name}\ncalibration error {bins.calibration_error * 100:.1f} %")
-        _plain(lower)
+        plain(upper, f"{name}\ncalibration error {bins.calibration_error * 100:.1f} %")
+        plain(lower)
         filled = bins.count > 0
         confidence, right = bins.confidence[filled], bins.accuracy[filled]
         intervals = np.array(
@@ -147,8 +147,8 @@ def reliability_diagram(
         upper.tick_params(labelbottom=False)
         lower.set_xlabel("probability of the top class")
         for axes in (upper, lower):
-            axes.yaxis.set_major_formatter(_percent)
-            axes.xaxis.set_major_formatter(_percent)
+            axes.yaxis.set_major_formatter(percent)
+            axes.xaxis.set_major_formatter(percent)
             axes.grid(color=LIGHT, linewidth=0.8)
         if column == 0:
             upper.set_ylabel("right answers")
@@ -156,7 +156,7 @@ def reliability_diagram(
             handles, names = upper.get_legend_handles_labels()
             columns = 2 * len(panels)
             figure.legend(handles, names, loc="outside lower center", ncols=columns, frameon=False, labelcolor=INK)
-    return _save(figure, path)
+    return save(figure, path)
 
 
 def learning_curves(history: Sequence[Mapping[str, Any]], path: str | Path) -> Path:
@@ -174,7 +174,7 @@ def learning_curves(history: Sequence[Mapping[str, Any]], path: str | Path) -> P
     epochs = [row for row in history if "step" not in row]
     if not epochs:
         raise ValueError("the history holds no finished epoch: there is nothing to draw.")
-    figure = _figure(9.6, 4.2)
+    figure = new_figure(9.6, 4.2)
     left, right = figure.subplots(1, 2)
     steps = [(row["epoch"], row["step"], row["loss"]) for row in history if "step" in row]
     if steps:
@@ -202,18 +202,18 @@ def learning_curves(history: Sequence[Mapping[str, Any]], path: str | Path) -> P
                 kept + 1, value, marker="o", markersize=12, markerfacecolor="none", color=colour, markeredgewidth=1.6
             )
             title = f"{name}: {text.format(value)} in epoch {kept + 1}, kept".replace("%", " %")
-        _plain(axes, title)
+        plain(axes, title)
         axes.set_xlabel("epoch")
         axes.set_xlim(-0.1 if steps else 0.6, len(epochs) + 0.4)
         axes.locator_params(axis="x", integer=True, min_n_ticks=1)
         axes.margins(y=0.12)
         axes.grid(color=LIGHT, linewidth=0.8)
     left.legend(fontsize=10, frameon=False, labelcolor=INK)
-    right.yaxis.set_major_formatter(_percent)
+    right.yaxis.set_major_formatter(percent)
     if not accuracies:
         right.text(0.5, 0.5, "no dev accuracy", transform=right.transAxes, ha="center", color=GREY, fontsize=11)
         right.set_yticks([])
-    return _save(figure, path)
+    return save(figure, path)
 
 
 def _curve(axes: Axes, epochs: Sequence[Mapping[str, Any]], key: str, colour: str, label: str) -> dict[int, float]:
@@ -226,7 +226,7 @@ def _curve(axes: Axes, epochs: Sequence[Mapping[str, Any]], key: str, colour: st
     return points
 
 
-def _figure(width_inches: float, height_inches: float) -> Figure:
+def new_figure(width_inches: float, height_inches: float) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -237,7 +237,7 @@ def _figure(width_inches: float, height_inches: float) -> Figure:
     return figure
 
 
-def _plain(axes: Axes, title: str = "") -> None:
+def plain(axes: Axes, title: str = "") -> None:
     """No frame, grey ticks, a title at the left, labels of a readable size."""
     axes.set_title(title, loc="left", fontsize=12, fontweight="bold", color=INK, pad=10, parse_math=False)
     axes.spines[:].set_visible(False)
@@ -247,19 +247,19 @@ def _plain(axes: Axes, title: str = "") -> None:
     axes.set_axisbelow(True)
 
 
-def _percent(value: float, _position: float) -> str:
+def percent(value: float, _position: float) -> str:
     return f"{value * 100:.4g} %"
 
 
 def _tick_names(classes: Sequence[str]) -> list[str]:
     """Class names on one short line each, or indices where the font cannot draw one of them."""
     names = [" ".join(name.split()) for name in classes]
-    if any(_drawable(name) != name for name in names):
+    if any(drawable(name) != name for name in names):
         return [str(index) for index in range(len(classes))]
     return [name if len(name) <= _MAX_CHARACTERS else f"{name[: _MAX_CHARACTERS - 1]}…" for name in names]
 
 
-def _drawable(text: str) -> str:
+def drawable(text: str) -> str:
     """The text with ? for what the font that comes with matplotlib lacks (it would warn and draw boxes)."""
     from matplotlib.font_manager import findfont
     from matplotlib.ft2font import FT2Font
@@ -268,7 +268,7 @@ def _drawable(text: str) -> str:
     return "".join(character if font.get_char_index(ord(character)) else "?" for character in text)
 
 
-def _save(figure: Figure, path: str | Path) -> Path:
+def save(figure: Figure, path: str | Path) -> Path:
     path = Path(path)
     with writing(path) as file:
         # Without the software's version in it, equal pictures are equal files.

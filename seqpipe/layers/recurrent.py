@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import replace
 from typing import Any, Literal
 
 import keras
@@ -28,7 +27,7 @@ Runner = Literal["any", "xla", "serving"]
 # How a layer computes, from the measurements in docs/recurrent.md.
 STEPS_A_TURN = 5  # more win little, and the last turn computes up to this many steps too many
 MANY_ROWS = 16  # from here the inputs of a turn fill a product, and two loops over half the batch busy two cores
-BY_GATE_UNITS = 256  # from here the recurrent kernel leaves a core's cache: few rows share it among the cores
+BIG_UNITS = 256  # from here one product busies two cores; few rows share it among them gate by gate
 BLOCK_ROWS = 4  # up to here TensorFlow's fused LSTM wins, where its weights stay in a core's cache:
 BLOCK_WEIGHTS = 2**18
 
@@ -50,7 +49,7 @@ def traced_for(runner: Runner) -> Iterator[None]:
         _runner.reset(token)
 
 
-class _Lengths:
+class _Lengths(keras.layers.RNN):
     """What our LSTM, GRU and SimpleRNN share: a mixin in front of Keras' layer of that name."""
 
     wrapped = False  # in a Bidirectional: outputs at their inputs' steps; the other direction busies the other core
@@ -104,7 +103,8 @@ class _Lengths:
             answers = [part(True, **tf.nest.map_structure(lambda x, side=side: x[side], rows)) for side in sides]
             return [tf.concat(pair, axis=0) for pair in zip(*answers, strict=True)]
 
-        many = whole if self.wrapped or _runner.get() == "xla" else halves
+        one_loop = self.wrapped or self.units >= BIG_UNITS or _runner.get() == "xla"
+        many = whole if one_loop else halves
         if training and not isinstance(batch, int):
             output, *final = many()
         else:
@@ -135,7 +135,7 @@ class _Lengths:
             gates = [tf.matmul(x * m[:, tf.newaxis], k) for m, k in zip(masks, parts, strict=True)]
             x, weights["kernel"] = tf.concat(gates, axis=2), None
         elif not isinstance(masks, list):
-            x *= masks[:, tf.newaxis]
+            x = x * masks[:, tf.newaxis]
         if self.weight_dropout:
             weights["recurrent_kernel"] = keras.random.dropout(
                 weights["recurrent_kernel"], self.weight_dropout, seed=self.cell.seed_generator
@@ -165,19 +165,16 @@ class _Lengths:
         by_hand = self._by_hand()
 
         def by_scan():
-            scanned, used = x, weights
-            if (not many and self.units >= BY_GATE_UNITS) or (not many and runner != "xla"):
-                scanned, used = (
-                    kernels.affine(x, weights.kernel, weights.bias),
-                    replace(weights, kernel=None, bias=None),
-                )
-            by_gate = not many and runner != "xla" and self.units >= BY_GATE_UNITS
+            big = self.units >= BIG_UNITS
+            project = not many and (big or runner != "xla")
+            used, inputs = kernels.project(weights, x) if project else (weights, x)
+            by_gate = big and not many and runner != "xla"
             valid = None if by_hand else rows.loop_valid
-            return kernels.scan(self._cell(), used, scanned, state, steps=steps, by_gate=by_gate, valid=valid)[:wanted]
+            return kernels.scan(self._cell(), used, inputs, state, steps=steps, by_gate=by_gate, valid=valid)[:wanted]
 
         if training and by_hand:
             states = kernels.trained_scan(self._cell(), weights, x, state, steps=steps, wanted=wanted)
-        elif not many and runner == "serving" and by_hand and self._fits_block(weights):
+        elif not many and runner == "serving" and by_hand and self._fits_block():
             batch = tf.shape(x)[1] if x.shape[1] is None else x.shape[1]
             states = _by_rows(
                 batch, BLOCK_ROWS + 1, by_scan, lambda: list(kernels.block_lstm(weights, x, state))[:wanted]
@@ -194,8 +191,12 @@ class _Lengths:
         """Whether the gradient written by hand applies."""
         return self.activation is keras.activations.tanh and self.recurrent_activation is keras.activations.sigmoid
 
-    def _fits_block(self, weights: kernels.Weights) -> bool:
+    def _fits_block(self) -> bool:
+        """Whether TensorFlow's fused operation computes this layer, and well."""
         return False
+
+    def _cell(self) -> kernels.Cell:
+        raise NotImplementedError
 
     def get_config(self) -> dict[str, Any]:
         """Keras' config; weight_dropout only where it is used, so that Keras' layer reads it too."""
@@ -231,9 +232,9 @@ class LSTM(_Lengths, keras.layers.LSTM):
     def _cell(self) -> kernels.Cell:
         return kernels.Lstm(self.activation, self.recurrent_activation)
 
-    def _fits_block(self, weights: kernels.Weights) -> bool:
-        size = weights.recurrent_kernel.shape.num_elements() + weights.kernel.shape.num_elements()
-        return weights.recurrent_kernel.dtype == tf.float32 and size <= BLOCK_WEIGHTS
+    def _fits_block(self) -> bool:
+        inputs = self.cell.kernel.shape[0]
+        return self.compute_dtype == "float32" and (inputs + self.units) * 4 * self.units <= BLOCK_WEIGHTS
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")
@@ -246,8 +247,9 @@ class GRU(_Lengths, keras.layers.GRU):
     )
 
     def _cell(self) -> kernels.Cell:
-        kind = kernels.Gru if self.reset_after else kernels.GruResetBefore
-        return kind(self.activation, self.recurrent_activation)
+        if self.reset_after:
+            return kernels.Gru(self.activation, self.recurrent_activation)
+        return kernels.GruResetBefore(self.activation, self.recurrent_activation)
 
     def _by_hand(self) -> bool:
         return self.reset_after and super()._by_hand()
@@ -310,7 +312,8 @@ class Bidirectional(keras.layers.Bidirectional):
         training: bool | None = None,
     ) -> Any:
         half = len(initial_state) // 2 if initial_state is not None else 0
-        outputs, states = [], []
+        outputs: list[Tensor] = []
+        states: list[Tensor] = []
         for layer, state in (
             (self.forward_layer, initial_state and initial_state[:half]),
             (self.backward_layer, initial_state and initial_state[half:]),

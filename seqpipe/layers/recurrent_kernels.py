@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import tensorflow as tf
 
@@ -43,29 +43,36 @@ class Weights:
     masks: Tensors = ()
 
 
-class Cell(Protocol):
-    """One step of a recurrence; `backward` only where the gradient is written by hand."""
+class Cell:
+    """One step of a recurrence.
+
+    gates: blocks of U columns in the kernels. kept: tensors `forward` keeps for `backward`. gradients: tensors
+    `backward` returns for inputs and product: one where they are equal. The last two are 0 where TensorFlow finds the
+    gradient.
+    """
 
     gates: int
-    kept: int
-    gradients: int
+    kept = 0
+    gradients = 0
+
+    def __init__(self, activation: Callable, gate_activation: Callable = tf.sigmoid):
+        self.activation, self.gate_activation = activation, gate_activation
 
     def forward(self, x: tf.Tensor, product: Product, *state: tf.Tensor) -> tuple[Tensors, Tensors]:
-        """(state after the step, what `backward` needs) from the step's inputs [B, GU] and the state before it."""
+        """(state after the step, what is kept) from the step's inputs [B, GU] and the state before it."""
+        raise NotImplementedError
 
     def backward(self, kept: Tensors, *d_state: tf.Tensor) -> tuple[Tensors, Sequence[Any]]:
-        """Gradients by inputs and by product, [B, GU] each, one tensor where they are equal; and by the state before
-        the step, as far as it does not pass through the product (None where it all does).
+        """Gradients by inputs and by product, [B, GU] each; and by the state before the step, as far as they do not
+        pass through the product (None where they all do). With tanh and sigmoid.
         """
+        raise NotImplementedError
 
 
-class Lstm:
+class Lstm(Cell):
     """Hochreiter and Schmidhuber, 1997; gates: input, forget, candidate, output."""
 
     gates, kept, gradients = 4, 6, 1
-
-    def __init__(self, activation: Callable, gate_activation: Callable):
-        self.activation, self.gate_activation = activation, gate_activation
 
     def forward(self, x, product, h, c):
         i, f, g, o = product.sums(x, h)
@@ -89,13 +96,10 @@ class Lstm:
         return (dz,), (None, dc * f)
 
 
-class Gru:
+class Gru(Cell):
     """GRU with the reset gate after the product, as cuDNN has it; gates: update, reset, candidate."""
 
     gates, kept, gradients = 3, 5, 2
-
-    def __init__(self, activation: Callable, gate_activation: Callable):
-        self.activation, self.gate_activation = activation, gate_activation
 
     def forward(self, x, product, h):
         x_z, x_r, x_g = tf.split(x, 3, axis=1)
@@ -115,13 +119,10 @@ class Gru:
         return (tf.concat([dz, dr, dg], axis=1), tf.concat([dz, dr, dg * r], axis=1)), (through,)
 
 
-class GruResetBefore:
+class GruResetBefore(Cell):
     """GRU with the reset gate before the product (Cho et al., 2014); gates: update, reset, candidate."""
 
-    gates, kept, gradients = 3, 0, 0
-
-    def __init__(self, activation: Callable, gate_activation: Callable):
-        self.activation, self.gate_activation = activation, gate_activation
+    gates = 3
 
     def forward(self, x, product, h):
         x_z, x_r, x_g = tf.split(x, 3, axis=1)
@@ -131,13 +132,10 @@ class GruResetBefore:
         return (g + z * (h - g),), ()
 
 
-class Simple:
+class Simple(Cell):
     """Fully connected recurrence."""
 
     gates, kept, gradients = 1, 1, 1
-
-    def __init__(self, activation: Callable):
-        self.activation = activation
 
     def forward(self, x, product, h):
         (z,) = product.sums(x, h)
@@ -195,10 +193,14 @@ class Product:
         return tf.concat([tf.matmul(a, p, transpose_a=True) for a, p in zip(masked, parts, strict=True)], axis=1)
 
 
-def affine(x: tf.Tensor, kernel: tf.Tensor | None, bias: tf.Tensor | None) -> tf.Tensor:
-    """x kernel + bias, without what is None."""
-    x = x if kernel is None else tf.matmul(x, kernel)
-    return x if bias is None else tf.nn.bias_add(x, bias)
+def project(weights: Weights, x: tf.Tensor) -> tuple[Weights, tf.Tensor]:
+    """Inputs [T, B, C] times their kernel, plus bias, over all steps at once: [T, B, GU], and the weights left."""
+    steps, batch = tf.shape(x)[0], tf.shape(x)[1]
+    if weights.kernel is not None:
+        flat = tf.matmul(tf.reshape(x, [-1, x.shape[-1]]), weights.kernel)
+        x = tf.reshape(flat, [steps, batch, weights.kernel.shape[1]])
+    x = x if weights.bias is None else tf.nn.bias_add(x, weights.bias)
+    return replace(weights, kernel=None, bias=None), x
 
 
 def scan(
@@ -277,7 +279,7 @@ def _forward(
     def body(turn, state, arrays, kept):
         inputs = x[turn] if weights.kernel is None else tf.matmul(x[turn], weights.kernel)
         inputs = tf.reshape(inputs, [steps, batch, cell.gates * units])
-        inputs = inputs if weights.bias is None else inputs + weights.bias
+        inputs = inputs if weights.bias is None else tf.nn.bias_add(inputs, weights.bias)
         for n, step_input in enumerate(tf.unstack(inputs, num=steps)):
             t = turn * steps + n
             after, keeps = cell.forward(step_input, product, *state)

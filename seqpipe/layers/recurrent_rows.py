@@ -26,7 +26,7 @@ class Rows:
         multiple: T' is the next multiple of it from T.
     """
 
-    def __init__(self, x: Tensor, lengths: Tensor | None, mask: Tensor | None, *, backwards: bool, multiple: int):
+    def __init__(self, x: Tensor, lengths: Tensor, mask: Tensor, *, backwards: bool, multiple: int):
         batch, steps = tf.shape(x)[0], tf.shape(x)[1]
         loop_steps = (steps + multiple - 1) // multiple * multiple
         row, step = tf.range(batch), tf.tile(tf.range(steps)[tf.newaxis], [batch, 1])
@@ -36,11 +36,12 @@ class Rows:
         self.lengths = None if lengths is None else tf.cast(lengths, tf.int32)  # [B]
         self.steps = steps
         self.backwards = backwards
-        self.ends = (tf.fill([batch], steps) if lengths is None else self.lengths)[:, tf.newaxis]  # [B, 1]
+        ends = tf.fill([batch], steps) if lengths is None else tf.cast(lengths, tf.int32)
+        self.ends = ends[:, tf.newaxis]  # [B, 1]
         # [B, T]: the step of the loop that reads each step, and [T', B]: the step each step of the loop reads
         home = step
-        t = tf.minimum(tf.range(loop_steps), steps - 1)[:, tf.newaxis]
-        read = tf.transpose(self._turned(t[:, 0])) if backwards else tf.tile(t, [1, batch])
+        t = tf.range(loop_steps)[:, tf.newaxis]
+        read = tf.maximum(ends - 1 - t if backwards else tf.minimum(t, ends - 1), 0)  # behind the end a real step again
         if mask is not None:
             self._real_first = tf.argsort(tf.cast(~mask, tf.int32), axis=1, stable=True)
             read = tf.transpose(tf.gather(self._real_first, tf.transpose(read), batch_dims=1))
@@ -61,7 +62,7 @@ class Rows:
         return tf.where(t < self.ends, self.ends - 1 - t, t)
 
     def to_loop(self, x: Tensor) -> Tensor:
-        """[B, T, C] -> [T', B, C]; beyond a row's end follows something finite."""
+        """[B, T, C] -> [T', B, C]; beyond a row's end one of its real steps stands again, not its padding."""
         return tf.custom_gradient(lambda x: (self._into(x), self._back))(x)
 
     def from_loop(self, y: Tensor) -> Tensor:

@@ -124,6 +124,7 @@ class TextClassification:
         from seqpipe.evaluation import classification as evaluation
         from seqpipe.evaluation.baselines import LinearBaseline
         from seqpipe.evaluation.metrics import fit_temperature
+        from seqpipe.evaluation.predictions import Predictions
         from seqpipe.training import predict
 
         train = self.splits.train
@@ -150,10 +151,35 @@ class TextClassification:
                 seed=self.config.seed,
             )
             (directory / split).mkdir(parents=True, exist_ok=True)
+            rows_key = content_key(self.classes, table.texts, table.labels)
+            Predictions(logits[split], table.labels, rows_key).write(directory / split)
             evaluation.write_report(
                 report["splits"][split], directory / split, logits=logits[split], labels=table.labels
             )
+        report["splits"]["dev"]["deletion"] = self._deletion(model, examples["dev"], temperature)
         return report
+
+    def _deletion(self, model: Any, dev: Examples, temperature: float) -> dict[str, Any] | None:
+        """The deletion test of the weights that `explain` gives; None for a model that has none."""
+        from seqpipe.evaluation.deletion import ROWS, deletion_test
+        from seqpipe.evaluation.metrics import softmax
+        from seqpipe.tasks.text_classification_serving import piece_weights
+        from seqpipe.training import predict
+
+        column = dev.columns["ids"]
+        assert isinstance(column, Ragged)
+        chosen = np.random.default_rng(self.config.seed).permutation(len(dev))[:ROWS]
+        ids = [np.asarray(column.values[column.offsets[row] : column.offsets[row + 1]]) for row in chosen]
+        weights = piece_weights(model, Ragged.from_rows(ids))
+        if weights is None:
+            return None
+
+        def probabilities(rows: list[np.ndarray]) -> np.ndarray:
+            examples = Examples({"ids": Ragged.from_rows(rows), "label": np.zeros(len(rows), np.int32)})
+            return softmax(predict(model, self, examples) / temperature)
+
+        samples = self.config.evaluation.bootstrap_samples
+        return deletion_test(ids, weights, probabilities, samples=samples, seed=self.config.seed)
 
     def headline(self, report: dict[str, Any]) -> str:
         split = "test" if "test" in report["splits"] else "dev"
@@ -162,9 +188,12 @@ class TextClassification:
         return f"{split} accuracy {value} % (95 % interval {low} to {high}, {figure['n']:,} rows)"
 
     def describe(self, report: dict[str, Any]) -> str:
+        from seqpipe.evaluation import deletion
         from seqpipe.evaluation.classification import to_markdown
 
-        return "\n".join(f"### {split}\n\n{to_markdown(part)}" for split, part in report["splits"].items())
+        sections = [f"### {split}\n\n{to_markdown(part)}" for split, part in report["splits"].items()]
+        tested = report["splits"]["dev"].get("deletion")
+        return "\n".join([*sections, *([f"### Weights\n\n{deletion.to_markdown(tested)}"] if tested else [])])
 
     def limits(self) -> list[str]:
         return [

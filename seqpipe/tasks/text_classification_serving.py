@@ -8,8 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from seqpipe.data.examples import Ragged
+from seqpipe.data.plan import plan_in_order_of_length
+from seqpipe.layers.recurrent import traced_for
 from seqpipe.models.receptive_field import total_stride
 
 
@@ -46,6 +50,10 @@ class TextClassifier(tf.Module):
         # Behind plain functions: a Keras model as an attribute would be saved whole, with functions of its own.
         self._infer = lambda ids, lengths: model([ids, lengths], training=False)
         text = [tf.TensorSpec([None], tf.string, name="text")]
+        pieces = [tf.TensorSpec([None, None], tf.int32, name="ids"), tf.TensorSpec([None], tf.int32, name="lengths")]
+        # The two halves of serving_default, so that `seqpipe.load` can have XLA compile the second one.
+        self.tokenize = tf.function(self._encode, input_signature=text)
+        self.classify_pieces = tf.function(self._classify_pieces, input_signature=pieces)
         self.functions = {
             "serving_default": tf.function(self._classify, input_signature=text),
             "labels": tf.function(self._labels, input_signature=[]),
@@ -57,11 +65,17 @@ class TextClassifier(tf.Module):
 
     def _classify(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         ids, lengths, _ = self._encode(text)
-        return self._answer(self._infer(ids, lengths))
+        with traced_for("serving"):
+            return self._answer(self._infer(ids, lengths))
+
+    def _classify_pieces(self, ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
+        with traced_for("xla"):
+            return tf.nn.softmax(self._infer(ids, lengths) / self._temperature)
 
     def _explain(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         ids, lengths, truncated = self._encode(text)
-        logits, weights = self._infer_weights(ids, lengths)
+        with traced_for("serving"):
+            logits, weights = self._infer_weights(ids, lengths)
         return {
             "pieces": self.tokenizer.pieces(ids),
             "weights": spread(weights, lengths, tf.shape(ids)[1], self._stride),
@@ -118,3 +132,23 @@ def _explainer(model: keras.Model) -> keras.Model | None:
         if isinstance(output, (list, tuple)) and len(output) == 2:
             return keras.Model(model.inputs, [model.outputs[0], output[1]])
     return None
+
+
+def piece_weights(model: keras.Model, ids: Ragged) -> list[np.ndarray] | None:
+    """The weight of each piece as `explain` gives it, float32 [T] a row; None for a model without such weights."""
+    explainer = _explainer(model)
+    if explainer is None:
+        return None
+    stride = total_stride(model)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)])
+    def weigh(ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
+        _, weights = explainer([ids, lengths], training=False)
+        return spread(weights, lengths, tf.shape(ids)[1], stride)
+
+    found: list[np.ndarray] = [np.zeros(0, np.float32)] * len(ids)
+    for rows in plan_in_order_of_length(ids.lengths, batch_size=64):
+        batch, lengths = ids.padded(rows)
+        for row, length, weights in zip(rows, lengths, weigh(batch, lengths).numpy(), strict=True):
+            found[row] = weights[:length]
+    return found

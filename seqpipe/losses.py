@@ -1,0 +1,72 @@
+"""Losses over padded batches.
+
+Axes: B batch, T time (steps), V classes (for text: pieces).
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from seqpipe.layers.lengths import step_mask
+
+
+def softmax_cross_entropy(
+    labels: tf.Tensor, logits: tf.Tensor, lengths: tf.Tensor | None = None, *, label_smoothing: float = 0.0
+) -> tf.Tensor:
+    """Cross-entropy of softmax(logits) against (1 - s) * label + s * uniform, with s = label_smoothing.
+
+    Made for thousands of classes: no one-hot labels are built, and the one softmax of the forward pass serves the
+    gradient (Szegedy et al., 2016, for the smoothing; uniform over all classes as in Keras).
+
+    Args:
+        labels: int [B, T] or [B], 0..V-1; beyond a length any number.
+        logits: float [B, T, V] or [B, V]; computed in float32.
+        lengths: int32 [B], real steps of each row; without it every step is real.
+        label_smoothing: 0..1, below 1.
+    Returns:
+        float32, the shape of labels; zero beyond each length, where the gradient is zero too.
+    Raises:
+        ValueError: label_smoothing is not a share.
+    """
+    if not 0 <= label_smoothing < 1:
+        raise ValueError(f"label_smoothing = {label_smoothing} is not a share. Allowed: 0 <= label_smoothing < 1.")
+    labels = tf.cast(labels, tf.int32)
+    real = None if lengths is None else step_mask(lengths, tf.shape(labels)[1])  # [B, T]
+    if real is not None:
+        labels = tf.where(real, labels, 0)
+    classes = tf.shape(logits)[-1]
+    flat = tf.reshape(tf.cast(logits, tf.float32), [-1, classes])  # [N, V]
+    losses = tf.reshape(_cross_entropy(flat, tf.reshape(labels, [-1]), label_smoothing), tf.shape(labels))
+    return losses if real is None else tf.where(real, losses, 0.0)
+
+
+def mean_cross_entropy(
+    labels: tf.Tensor, logits: tf.Tensor, lengths: tf.Tensor | None = None, *, label_smoothing: float = 0.0
+) -> tf.Tensor:
+    """Mean of `softmax_cross_entropy` over the real steps of a batch, a float32 scalar; zero where there are none."""
+    losses = softmax_cross_entropy(labels, logits, lengths, label_smoothing=label_smoothing)
+    count = tf.size(losses) if lengths is None else tf.reduce_sum(lengths)
+    return tf.math.divide_no_nan(tf.reduce_sum(losses), tf.cast(count, tf.float32))
+
+
+def _cross_entropy(logits: tf.Tensor, labels: tf.Tensor, smoothing: float) -> tf.Tensor:
+    """[N, V], [N] -> [N]."""
+
+    @tf.custom_gradient
+    def run(logits):
+        # loss = log sum exp(logits) - logit of the label; backprop = softmax - one-hot label
+        loss, backprop = tf.raw_ops.SparseSoftmaxCrossEntropyWithLogits(features=logits, labels=labels)
+        at_labels = tf.stack([tf.range(tf.shape(labels)[0]), labels], axis=1)  # [N, 2]
+        if smoothing:
+            loss += smoothing * (tf.gather_nd(logits, at_labels) - tf.reduce_mean(logits, axis=1))
+
+        def gradient(d_loss):
+            d_logits = backprop * d_loss[:, tf.newaxis]
+            if not smoothing:
+                return d_logits
+            uniform = smoothing / tf.cast(tf.shape(logits)[1], tf.float32)
+            return tf.tensor_scatter_nd_add(d_logits - uniform * d_loss[:, tf.newaxis], at_labels, smoothing * d_loss)
+
+        return loss, gradient
+
+    return run(logits)

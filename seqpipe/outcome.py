@@ -1,0 +1,122 @@
+"""What a run directory says once it has trained: its configuration, the figures of its epochs, its report."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from seqpipe.errors import RunError, nearest
+
+RUNS = Path("runs")  # where the name of a run is looked up
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A run that has finished training.
+
+    directory: of the run.
+    config: its configuration by dotted key.
+    epochs: dev figures of its finished epochs, as history.jsonl has them.
+    seconds: of training.
+    """
+
+    directory: Path
+    config: dict[str, Any]
+    epochs: list[dict[str, Any]]
+    seconds: float
+
+    @property
+    def name(self) -> str:
+        return self.directory.name
+
+    @property
+    def seed(self) -> int:
+        return self.config["seed"]
+
+    @property
+    def monitor(self) -> str:
+        """The dev figure its best epoch was chosen by."""
+        return self.config["training.monitor"]
+
+    @property
+    def best(self) -> dict[str, Any]:
+        """The epoch that was kept."""
+        kept = self.epochs[-1]["best_epoch"]
+        return next(row for row in self.epochs if row["epoch"] == kept)
+
+    @property
+    def figure(self) -> float:
+        """The monitored dev figure of the epoch that was kept."""
+        return self.best[f"dev_{self.monitor}"]
+
+    @cached_property
+    def report(self) -> dict[str, Any]:
+        """report.json; empty for a run that was not evaluated."""
+        file = self.directory / "report" / "report.json"
+        evaluated = "evaluate" in _state(self.directory)["steps"]
+        return json.loads(file.read_text(encoding="utf-8")) if evaluated and file.is_file() else {}
+
+    def accuracy(self, split: str) -> dict[str, Any] | None:
+        """{value, low, high, n} of a split; None where the report has none."""
+        return self.report.get("splits", {}).get(split, {}).get("accuracy")
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Several values of one figure: mean, sample standard deviation (None for a single value), range."""
+
+    mean: float
+    deviation: float | None
+    low: float
+    high: float
+    n: int
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Spread:
+        """
+        >>> Spread.of([1.0, 2.0, 3.0])
+        Spread(mean=2.0, deviation=1.0, low=1.0, high=3.0, n=3)
+        """
+        values = list(values)
+        deviation = statistics.stdev(values) if len(values) > 1 else None
+        return cls(statistics.fmean(values), deviation, min(values), max(values), len(values))
+
+
+def read_outcome(directory: Path) -> Outcome:
+    """Read a run directory.
+
+    Raises:
+        RunError: it is none, or its training is not finished.
+    """
+    state = _state(directory)
+    if "train" not in state["steps"]:
+        raise RunError(f"{directory} holds no finished training. Run `seqpipe train` or `seqpipe run` first.")
+    lines = (directory / "history.jsonl").read_text(encoding="utf-8").splitlines()
+    epochs = [row for row in map(json.loads, lines) if "step" not in row]
+    return Outcome(directory, state["config"], epochs, state["steps"]["train"]["seconds"])
+
+
+def find_run(run: str) -> Path:
+    """The directory of a run given as a directory or by its name in runs/.
+
+    Raises:
+        RunError: there is no such run.
+    """
+    for place in (Path(run), RUNS / run):
+        if (place / "state.json").is_file():
+            return place
+    names = sorted(path.parent.name for path in RUNS.glob("[!.]*/state.json"))
+    hint = " It is a directory without a state.json." if Path(run).is_dir() else ""
+    raise RunError(
+        f"{run} is neither a run directory nor the name of a run in {RUNS}.{hint} "
+        f"Known names: {', '.join(names) or 'none'}.{nearest(run, names)}"
+    )
+
+
+def _state(directory: Path) -> dict[str, Any]:
+    return json.loads((directory / "state.json").read_text(encoding="utf-8"))
