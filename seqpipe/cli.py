@@ -193,6 +193,17 @@ def export(file: File, set: Set = None) -> None:
 
 
 @app.command()
+def compare(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="Run directories, or names in runs/.")],
+    output: Annotated[Path | None, typer.Option(metavar="DIRECTORY", help="Where table and pictures go.")] = None,
+) -> None:
+    """Runs beside the first of them: what differs, accuracy, paired differences on the same rows, learning curves."""
+    from seqpipe.comparing import compare
+
+    compare(runs, output=output, out=out)
+
+
+@app.command()
 def predict(
     model: ModelName,
     texts: Annotated[

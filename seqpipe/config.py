@@ -155,6 +155,9 @@ class Training(Section):
     patience: int | None = Field(None, ge=1, description="Stop after so many epochs without a better dev figure.")
     monitor: Literal["accuracy", "loss"] = Field("accuracy", description="Dev figure the best epoch is chosen by.")
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
+    xla: Literal["auto", "on", "off"] = Field(
+        "auto", description="Compile the step with XLA; auto: in long runs, where it is faster on the first batches."
+    )
     save_every_steps: int = Field(200, ge=1, description="The position is saved so often, and after each epoch.")
     tensorboard: bool = Field(False, description="Write summaries for TensorBoard to the run directory.")
 

@@ -128,6 +128,7 @@ class Run:
             dev=examples["dev"],
             seed=self.config.seed,
             directory=self.directory,
+            say=self.say,
         )
         position = trainer.run(self.callbacks(self.config.training.epochs, trainer.steps_per_epoch))
         if not self.chief:

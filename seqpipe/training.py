@@ -30,9 +30,12 @@ from seqpipe.cluster import is_chief
 from seqpipe.data.examples import Examples
 from seqpipe.data.plan import plan_epoch, plan_in_order_of_length
 from seqpipe.errors import DataError, Interrupted, RunError
+from seqpipe.layers.recurrent import traced_for
 from seqpipe.storage import remove_leftovers, writing
 
 Batch = dict[str, Any]
+XLA_WORTH_MEASURING_S = 900.0  # compiling takes some ten seconds a shape: a shorter run cannot earn that back
+XLA_LENGTH_QUANTILES = (0.5, 0.75, 0.9, 1.0)  # of the training rows' lengths: what batches are padded to
 
 
 class Objective(Protocol):
@@ -63,6 +66,7 @@ class Position:
     history_bytes: int = 0
     seconds: float = 0.0
     finished: bool = False
+    xla: bool | None = None  # whether XLA compiles the step; None until it is decided
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")
@@ -132,6 +136,7 @@ class Trainer:
         train, dev: the examples.
         seed: of weights, dropout and the order of batches.
         directory: holds position.npz, best.npz and history.jsonl.
+        say: prints one line of progress.
     """
 
     def __init__(
@@ -144,10 +149,11 @@ class Trainer:
         dev: Examples,
         seed: int,
         directory: Path,
+        say: Callable[[str], None] = print,
     ):
         if not len(train) or not len(dev):
             raise DataError(f"Training needs rows in train and dev; there are {len(train)} and {len(dev)}.")
-        self.objective, self.config, self.seed, self.directory = objective, config, seed, directory
+        self.objective, self.config, self.seed, self.directory, self.say = objective, config, seed, directory, say
         self.train_examples, self.dev_examples = train, dev
         self.chief = is_chief()
         self.strategy = make_strategy()
@@ -165,6 +171,7 @@ class Trainer:
             name: tf.TensorSpec([None] * array.ndim, array.dtype, name) for name, array in self._batch([0]).items()
         }
         self.train_step = tf.function(self._train_step, input_signature=[signature])
+        self.compiled_step = tf.function(self._compiled_step, jit_compile=True)
         self.dev_step = tf.function(self._dev_step, input_signature=[signature])
         self.position = Position()
         self.interrupted = False
@@ -183,6 +190,8 @@ class Trainer:
         self.restore()
         if self.position.finished:
             return self.position
+        if self.position.xla is None:
+            self.position.xla = self._choose_xla()
         with self._signals(), self._history() as history:
             self.callbacks.on_train_begin()
             for epoch in range(self.position.epoch, self.config.epochs):
@@ -200,7 +209,7 @@ class Trainer:
         plan = plan_epoch(self.train_examples.lengths, batch_size=self.config.batch_size, seed=self.seed, epoch=epoch)
         for step in range(position.step, len(plan)):
             self.callbacks.on_train_batch_begin(step)
-            loss = float(self.train_step(self._batch(plan[step])))
+            loss = float(self._step(plan[step]))
             if not np.isfinite(loss):
                 raise RunError(
                     f"The loss became {loss} in epoch {epoch + 1}, step {step + 1}. Lower training.learning_rate "
@@ -261,6 +270,47 @@ class Trainer:
         batch["weight"] = np.array([1.0] * len(rows) + [0.0] * missing, np.float32)
         batch["total"] = np.array(len(rows), np.float32)
         return {name: np.asarray(array) for name, array in batch.items()}
+
+    def _step(self, rows: np.ndarray) -> tf.Tensor:
+        if self.position.xla:
+            return self.compiled_step(self._fixed_shape(rows))
+        return self.train_step(self._batch(rows))
+
+    def _choose_xla(self) -> bool:
+        """Whether XLA is worth it: decided once, on the first batch of each shape, and saved with the position."""
+        if self.config.xla != "auto":
+            return self.config.xla == "on"
+        plan = plan_epoch(self.train_examples.lengths, batch_size=self.config.batch_size, seed=self.seed, epoch=0)
+        before = [v.numpy() for v in self._variables()]
+        plain_s = _seconds(lambda: self.train_step(self._batch(plan[0])))
+        whole_s = plain_s * len(plan) * self.config.epochs
+        measured = self.strategy.num_replicas_in_sync == 1 and whole_s > XLA_WORTH_MEASURING_S
+        xla_s = _seconds(lambda: self.compiled_step(self._fixed_shape(plan[0]))) if measured else None
+        for variable, value in zip(self._variables(), before, strict=True):
+            variable.assign(value)
+        if xla_s is None:
+            return False
+        choice = "with" if xla_s < plain_s else "without"
+        self.say(f"A step takes {1e3 * xla_s:.1f} ms with XLA and {1e3 * plain_s:.1f} ms without: training {choice} it")
+        return xla_s < plain_s
+
+    def _fixed_shape(self, rows: np.ndarray) -> Batch:
+        """A batch of full size, padded to one of a few lengths, so that XLA compiles a handful of shapes."""
+        missing = self.config.batch_size - len(rows)
+        batch = self.train_examples.batch(np.concatenate([rows, np.repeat(rows[:1], missing)]))
+        batch["weight"] = np.array([1.0] * len(rows) + [0.0] * missing, np.float32)
+        batch["total"] = np.array(len(rows), np.float32)
+        quantiles = np.quantile(self.train_examples.lengths, XLA_LENGTH_QUANTILES, method="higher")
+        for name in [name for name in batch if f"{name}_lengths" in batch]:
+            steps = batch[name].shape[1]
+            wanted = max(1, int(quantiles[np.searchsorted(quantiles, steps)]))
+            rest = [(0, 0)] * (batch[name].ndim - 2)
+            batch[name] = np.pad(batch[name], [(0, 0), (0, wanted - steps), *rest])
+        return batch
+
+    def _compiled_step(self, batch: Batch) -> tf.Tensor:
+        with traced_for("xla"):
+            return self._train_step(batch)
 
     def _train_step(self, batch: Batch) -> tf.Tensor:
         losses = self.strategy.run(self._replica_step, args=(batch,))
@@ -431,6 +481,17 @@ def _optimizer(config: schema.Training, total_steps: int) -> keras.optimizers.Op
             return keras.optimizers.SGD(rate, momentum=0.9)
         case other:
             raise ValueError(f'optimizer = "{other}" is not one of adam, adamw, sgd.')
+
+
+def _seconds(call: Callable[[], Any], repeats: int = 5) -> float:
+    """Median time of a call after a first one."""
+    float(call())
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        float(call())
+        times.append(time.perf_counter() - start)
+    return float(np.median(times))
 
 
 def _write_line(file: io.BufferedWriter, row: dict[str, Any]) -> None:

@@ -169,6 +169,40 @@ def test_training_needs_rows(tmp_path):
         trainer(tmp_path, train=Examples({"ids": Ragged.from_rows([]), "label": np.zeros(0, np.int32)}))
 
 
+def test_training_with_xla_is_the_same_training_and_compiles_few_shapes(tmp_path):
+    losses = {}
+    for xla in ("on", "off"):
+        run = trainer(tmp_path / xla, xla=xla, batch_size=24)
+        for layer in run.model.layers:
+            if isinstance(layer, keras.layers.Dropout):
+                layer.rate = 0.0
+        run.run()
+        assert run.position.xla is (xla == "on")
+        losses[xla] = [row["loss"] for row in read_history(tmp_path / xla) if "step" in row]
+    np.testing.assert_allclose(losses["on"], losses["off"], atol=1e-4)
+    shapes = {run._fixed_shape(np.arange(i, i + 3))["ids"].shape for i in range(90)}
+    assert len(shapes) <= 4
+
+
+@pytest.mark.parametrize(("seconds", "choice"), [([2.0, 1.0], True), ([1.0, 2.0], False), ([1e-6], False)])
+def test_training_chooses_xla_once_by_measurement(tmp_path, monkeypatch, seconds, choice):
+    said = []
+    times = iter(seconds)
+    monkeypatch.setattr("seqpipe.training._seconds", lambda call: call() and next(times) * 100)
+    run = trainer(tmp_path)
+    run.say = said.append
+    before = [v.numpy() for v in run._variables()]
+    assert run._choose_xla() is choice
+    for variable, value in zip(run._variables(), before, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), value)
+    assert len(said) == len(seconds) - 1  # a short run is not measured
+    run.position.xla = choice
+    run.run()
+    again = trainer(tmp_path)
+    again.restore()
+    assert again.position.xla is choice
+
+
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [("constant", [0.25, 1.0, 1.0, 1.0]), ("linear", [0.25, 1.0, 0.5, 0.0]), ("cosine", [0.25, 1.0, 0.5, 0.0])],
