@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -17,6 +17,7 @@ from seqpipe.errors import DataError, Interrupted, SeqpipeError
 
 if TYPE_CHECKING:
     from seqpipe import config as schema
+    from seqpipe.predict import Model
     from seqpipe.runner import Run
 
 app = typer.Typer(
@@ -193,6 +194,17 @@ def export(file: File, set: Set = None) -> None:
 
 
 @app.command()
+def tune(file: File, set: Set = None, fresh: Fresh = False) -> None:
+    """Search the keys named under `tune` in the file; an interrupted search goes on, more trials may be asked for."""
+    from seqpipe import tuning
+
+    config = _load(file, set).config
+    tuning.check_tune(config, file)
+    _start()
+    tuning.tune(config, file, fresh=fresh, out=out, callbacks=_callbacks)
+
+
+@app.command()
 def compare(
     runs: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="Run directories, or names in runs/.")],
     output: Annotated[Path | None, typer.Option(metavar="DIRECTORY", help="Where table and pictures go.")] = None,
@@ -219,6 +231,10 @@ def predict(
     format: Annotated[
         Literal["auto", "table", "jsonl", "csv"], typer.Option(help="auto: by --output's ending, else a table.")
     ] = "auto",
+    explain: Annotated[bool, typer.Option("--explain", help="Show what each piece weighs in the answer.")] = False,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the explained texts as one page instead of printing.")
+    ] = None,
 ) -> None:
     """Answer texts, or a file of any length in constant memory; answers keep the order of the input."""
     if texts == ["-"]:
@@ -226,6 +242,10 @@ def predict(
     if bool(texts) == bool(input):
         raise DataError("predict takes texts or --input FILE, one of them.")
     kind = _output_format(format, output)
+    if html is not None and (output is not None or format != "auto"):
+        raise DataError("--html FILE excludes --output and --format: the page is all that is written.")
+    if explain and kind == "csv":
+        raise DataError("--explain: a CSV row has no place for pieces. Allowed: --format jsonl, --format table.")
     from rich.progress import Progress, SpinnerColumn, TextColumn
 
     from seqpipe.predict import answers_to, find_model, load, predict_rows, read_texts
@@ -234,6 +254,12 @@ def predict(
     _start()
     loaded = load(model, compile=False)
     rows = texts if texts else read_texts(str(input), column=column)
+    if html is not None:
+        _write_page(loaded, rows, html)
+        return
+    if explain and kind == "table":
+        _print_explanations(loaded, rows)
+        return
     if kind == "table":
         _print_answers(predict_rows(loaded, rows))
         return
@@ -241,7 +267,13 @@ def predict(
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task("", total=None)
         with answers_to(output, kind, sys.stdout) as write:
-            for text, answer in predict_rows(loaded, rows, advance=lambda count: bar.advance(task, count)):
+            answers = predict_rows(
+                loaded,
+                rows,
+                signature="explain" if explain else "serving_default",
+                advance=lambda count: bar.advance(task, count),
+            )
+            for text, answer in answers:
                 write(text, answer)
 
 
@@ -297,6 +329,21 @@ def _print_answers(answers: Iterator[tuple[str, dict[str, Any]]]) -> None:
         shown = " ".join(text.split())
         shown = shown if len(shown) <= TEXT_WIDTH else shown[: TEXT_WIDTH - 1] + "…"
         out.print(f"{answer['label']:<{width}}  {answer['probability']:.3f}  {shown}")
+
+
+def _print_explanations(model: Model, rows: Iterable[str]) -> None:
+    from seqpipe.explaining import as_line, explain
+
+    colour = out.color_system is not None and not out.no_color
+    for explanation in explain(model, rows):
+        out.print(as_line(explanation, colour=colour))
+
+
+def _write_page(model: Model, rows: Iterable[str], file: Path) -> None:
+    from seqpipe.explaining import explain, write_page
+
+    count = write_page(file, explain(model, rows), title=f"{model.path.parent.name}, version {model.path.name}")
+    out.print(f"{count:,} texts explained in {file}")
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ class Line:
 
     accuracy: by split, {value, low, high}: 95 % interval of a run; lowest and highest of several seeds.
     deviation: by split, the sample standard deviation over seeds; empty for a run.
-    difference: by split, {value, low, high} against the first line of its kind; None for that one itself.
+    difference: by split, {value, low, high} from the first pipeline, row by row; None within that one.
     differs: keys and values that not all runs share.
     """
 
@@ -87,12 +87,14 @@ def compare(names: Sequence[str], *, output: Path | None, out: Console) -> list[
     for split in splits:
         rows = [(line.name, line.style, line.difference[split]) for line in lines if line.difference[split]]
         drawn = [(name, style, difference) for name, style, difference in rows if difference is not None]
-        pictures.append(comparison_pictures.differences(drawn, first, split, directory / f"differences_{split}.png"))
+        if drawn:
+            place = directory / f"differences_{split}.png"
+            pictures.append(comparison_pictures.differences(drawn, first, split, place))
     header, cells = _table(lines, splits)
     note = (
-        "Accuracy of a run: 95 % Wilson interval; of several seeds: mean, ± sample standard deviation, lowest to "
-        f"highest. Difference: percentage points on the same rows from {outcomes[0].name}, of several seeds from "
-        f"the mean of {first}, 95 % interval of a paired bootstrap."
+        "Accuracy of a run: 95 % Wilson interval; of several seeds: mean ± sample standard deviation, lowest to "
+        f"highest. Difference: percentage points from {first} on the same rows (several seeds: the mean of each row), "
+        "95 % interval of a paired bootstrap."
     )
     write_text(directory / "comparison.md", _markdown(header, cells, note, pictures))
     write_json(directory / "comparison.json", {"first": first, "lines": [vars(line) for line in lines]})
@@ -146,7 +148,7 @@ def _settings(outcome: Outcome) -> dict[str, Any]:
 
 
 def _shared_splits(outcomes: Sequence[Outcome], contestants: Sequence[Contestant]) -> list[str]:
-    """Splits that every run answered, checked to hold the same rows."""
+    """The splits that every run answered, checked to hold the same rows."""
     for outcome in outcomes:
         if not outcome.report:
             raise RunError(
@@ -191,7 +193,7 @@ def _lines(outcomes: Sequence[Outcome], contestants: Sequence[Contestant], split
                     differs={"seed": run.seed} if several else differs,
                     accuracy={split: run.accuracy(split) or {} for split in splits},
                     deviation={},
-                    difference=_differences(alone, Contestant(contestants[0].runs[:1]), splits),
+                    difference=_differences(alone, contestants[0], splits),
                     parameters=_parameters(run),
                     seconds=run.seconds,
                     epochs=len(run.epochs),
@@ -222,7 +224,7 @@ def _seeds_line(
 
 
 def _differences(one: Contestant, first: Contestant, splits: list[str]) -> dict[str, Mapping[str, float] | None]:
-    if [run.directory for run in one.runs] == [run.directory for run in first.runs]:
+    if one.runs[0] in first.runs:
         return dict.fromkeys(splits)
     differences: dict[str, Mapping[str, float] | None] = {}
     for split in splits:
@@ -247,20 +249,20 @@ def _curves(contestants: Sequence[Contestant], outcomes: Sequence[Outcome], dire
 def _table(lines: Sequence[Line], splits: list[str]) -> tuple[list[str], list[list[str]]]:
     header = ["run"]
     for split in splits:
-        header += [f"{split} accuracy, %", "difference"]
+        header += [f"{split}, %", "difference"]
     header += ["parameters", "training, s", "epochs", "what differs"]
     cells = []
     for line in lines:
         row = [line.name]
         for split in splits:
             figure, difference = line.accuracy[split], line.difference[split]
-            value, low, high = (f"{100 * figure[key]:.2f}" for key in ("value", "low", "high"))
+            value, low, high = (100 * figure[key] for key in ("value", "low", "high"))
             spread = f" ± {100 * line.deviation[split]:.2f}" if line.deviation else ""
-            row.append(f"{value}{spread} ({low} to {high})")
+            row.append(f"{value:.2f}{spread} ({low:.1f} to {high:.1f})")
             row.append(
                 "–"
                 if difference is None
-                else "{:+.2f} ({:+.2f} to {:+.2f})".format(*(100 * difference[key] for key in ("value", "low", "high")))
+                else "{:+.2f} ({:+.1f} to {:+.1f})".format(*(100 * difference[key] for key in ("value", "low", "high")))
             )
         differs = "\n".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in line.differs.items())
         cells.append([*row, f"{line.parameters:,}", f"{line.seconds:,.0f}", f"{line.epochs:g}", differs or "nothing"])

@@ -116,16 +116,27 @@ class Recurrent(Section):
     recurrent_dropout: Fraction = Field(0.0, ge=0, lt=1, description="Dropout on the state, one mask a sequence.")
 
 
+class Ngrams(Section):
+    """A linear expert on n-grams of pieces beside the network, fitted before it trains."""
+
+    longest: int = Field(3, ge=1, le=5, description="Pieces in the longest n-gram.")
+    entries: int = Field(131_072, ge=1, le=4_000_000, description="N-grams kept: those in the most rows.")
+
+
 class Classifier(Section):
     """Embedding -> convolutions -> recurrence -> pooling -> classes; or a model of the user's own."""
 
     builder: str | None = Field(None, description="module:function of your own that returns a keras.Model.")
     keras: str | None = Field(None, description="A saved .keras file of your own.")
+    word_dropout: Fraction = Field(
+        0.0, ge=0, lt=1, description="Share of pieces replaced by the unknown one in training."
+    )
     embedding: Embedding = Embedding()
     convolution: list[Convolution] = [Convolution(filters=64)]
     recurrent: Recurrent | None = Recurrent()
     pooling: Literal["attention", "mean", "max"] = "attention"
     dropout: Fraction = Field(0.3, ge=0, lt=1, description="Dropout before the last layer.")
+    ngrams: Ngrams | None = Field(None, description="Add a linear expert on n-grams to the network's scores.")
 
     @model_validator(mode="after")
     def _one_origin(self) -> Classifier:

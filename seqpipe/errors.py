@@ -38,6 +38,10 @@ class RunError(SeqpipeError):
     """A run directory is busy, contradicts the configuration, or cannot be written."""
 
 
+class Diverged(RunError):  # noqa: N818  as Interrupted
+    """The loss is no number any more."""
+
+
 class ProofError(SeqpipeError):
     """An exported model failed its proof; nothing was published."""
 

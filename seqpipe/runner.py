@@ -162,11 +162,12 @@ class Run:
         self.say(summary)
         return report
 
-    def export(self, *, name: str | None = None, section: str = "") -> Path:
+    def export(self, *, name: str | None = None, note: str = "", section: str = "") -> Path:
         """Export, prove and publish the trained model.
 
         Args:
             name: of the artefact, where that is not the run's.
+            note: what the card's main figure is followed by.
             section: Markdown of level three that the card has after the report.
         """
         from seqpipe import card
@@ -200,7 +201,7 @@ class Run:
                 report=report,
                 parity=parity,
                 training=self.state["steps"]["train"],
-                headline=self.task.headline(report),
+                headline="; ".join(part for part in (self.task.headline(report), note) if part),
                 sections="\n".join(part for part in (self.task.describe(report), section) if part),
                 limits=self.task.limits(),
                 parameters=model.count_params(),

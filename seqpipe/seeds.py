@@ -100,7 +100,7 @@ def run_seeds(
     best = outcomes.index(best_of(outcomes))
     out.print(f"Publishing seed {seeds[best]}, the best on dev, as {config.name}")
     with open_run(configs[best], say=out.print) as run:
-        return run.export(name=config.name, section=to_markdown(outcomes))
+        return run.export(name=config.name, note=summary(outcomes), section=to_markdown(outcomes))
 
 
 def best_of(outcomes: Sequence[Outcome]) -> Outcome:
@@ -135,13 +135,14 @@ def summary(outcomes: Sequence[Outcome]) -> str:
 def to_markdown(outcomes: Sequence[Outcome]) -> str:
     """How the model was chosen among its seeds, as a section of the card."""
     best = best_of(outcomes)
+    mean = summary(outcomes).capitalize()
     header, rows = _table(outcomes)
     lines = [f"| {' | '.join(header)} |", "|---|" + "---:|" * (len(header) - 1)]
     lines += [f"| {' | '.join(row)} |" for row in rows]
     return (
         f"### Seeds\n\nThe same pipeline was trained with {len(outcomes)} seeds. This model is the one of seed "
-        f"{best.seed}, which has the best dev {best.monitor}. Its own dev figure leans to the good side therefore; the mean "
-        f"says what another training would give.\n\n{summary(outcomes).capitalize()}.\n\n" + "\n".join(lines) + "\n"
+        f"{best.seed}, which has the best dev {best.monitor}. Its own dev figure leans to the good side therefore; the "
+        f"mean says what another training would give.\n\n{mean}.\n\n" + "\n".join(lines) + "\n"
     )
 
 

@@ -29,7 +29,7 @@ from seqpipe import config as schema
 from seqpipe.cluster import is_chief
 from seqpipe.data.examples import Examples
 from seqpipe.data.plan import plan_epoch, plan_in_order_of_length
-from seqpipe.errors import DataError, Interrupted, RunError
+from seqpipe.errors import DataError, Diverged, Interrupted, RunError
 from seqpipe.layers.recurrent import traced_for
 from seqpipe.storage import remove_leftovers, writing
 
@@ -211,7 +211,7 @@ class Trainer:
             self.callbacks.on_train_batch_begin(step)
             loss = float(self._step(plan[step]))
             if not np.isfinite(loss):
-                raise RunError(
+                raise Diverged(
                     f"The loss became {loss} in epoch {epoch + 1}, step {step + 1}. Lower training.learning_rate "
                     f"(now {self.config.learning_rate}) or training.clip_norm (now {self.config.clip_norm})."
                 )

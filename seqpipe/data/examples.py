@@ -41,6 +41,9 @@ class Ragged:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
+    def row(self, i: int) -> np.ndarray:
+        return np.asarray(self.values[self.offsets[i] : self.offsets[i + 1]])
+
     def padded(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(values [B, T, ...] padded with zeros to the longest row and at least one step, lengths int32 [B])."""
         lengths = (self.offsets[rows + 1] - self.offsets[rows]).astype(np.int32)

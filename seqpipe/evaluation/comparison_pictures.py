@@ -64,7 +64,7 @@ def learning_curves(
     axes.grid(color=LIGHT, linewidth=0.8)
     if monitor != "loss":
         axes.yaxis.set_major_formatter(percent)
-    figure.legend(loc="outside right upper", frameon=False, fontsize=10, labelcolor=INK)
+    figure.legend(loc="outside lower left", ncols=min(3, len(curves)), frameon=False, fontsize=10, labelcolor=INK)
     return save(figure, path)
 
 

@@ -94,7 +94,7 @@ def to_markdown(deletion: dict[str, Any]) -> str:
         verdict = "The interval holds 0: no evidence that the weights mean something."
     return (
         f"Weights of pieces (`explain`), tested by deletion on {difference['n']:,} dev rows: without the heaviest "
-        f"{100 * deletion['fraction']:.0f} % of its pieces, a text's probability of the answered class moves by {heaviest} "
-        f"points on average, without as many random ones by {random}. The difference is {value} points "
+        f"{100 * deletion['fraction']:.0f} % of its pieces, a text's probability of the answered class moves by "
+        f"{heaviest} points on average, without as many random ones by {random}. The difference is {value} points "
         f"(95 % interval {low} to {high}). **{verdict}**\n"
     )

@@ -2,8 +2,10 @@
 
 from seqpipe.layers.convolution import ConvolutionBlock
 from seqpipe.layers.lengths import step_mask, strided, zero_beyond
+from seqpipe.layers.ngrams import NgramExpert
 from seqpipe.layers.pooling import AttentionPooling, MaxPooling, MeanPooling
 from seqpipe.layers.recurrent import GRU, LSTM, Bidirectional, SimpleRNN
+from seqpipe.layers.words import WordDropout
 
 __all__ = [
     "GRU",
@@ -13,7 +15,9 @@ __all__ = [
     "ConvolutionBlock",
     "MaxPooling",
     "MeanPooling",
+    "NgramExpert",
     "SimpleRNN",
+    "WordDropout",
     "step_mask",
     "strided",
     "zero_beyond",

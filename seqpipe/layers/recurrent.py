@@ -22,12 +22,12 @@ from seqpipe.layers.recurrent_rows import Rows
 
 Tensor = Any
 Shape = tuple[int | None, ...]
-Runner = Literal["any", "xla", "serving"]
+Runner = Literal["any", "xla", "xla_loops", "serving"]
 
 # How a layer computes, from the measurements in docs/recurrent.md.
 STEPS_A_TURN = 5  # more win little, and the last turn computes up to this many steps too many
 MANY_ROWS = 16  # from here the inputs of a turn fill a product, and two loops over half the batch busy two cores
-BIG_UNITS = 256  # from here one product busies two cores; few rows share it among them gate by gate
+BIG_UNITS = 256  # from here one product busies two cores, better than XLA does; few rows share it gate by gate
 BLOCK_ROWS = 4  # up to here TensorFlow's fused LSTM wins, where its weights stay in a core's cache:
 BLOCK_WEIGHTS = 2**18
 
@@ -39,8 +39,9 @@ def traced_for(runner: Runner) -> Iterator[None]:
     """Layers called inside choose the form that is quickest where their graph will run.
 
     Args:
-        runner: any: everywhere, best without XLA. xla: in a function that XLA compiles. serving: in TensorFlow
-            Serving or a loaded SavedModel, without XLA, which cannot compile all of it.
+        runner: any: everywhere, best without XLA. xla: in a function that XLA compiles. xla_loops: where XLA may
+            compile the loops, each for itself, again for each new batch and time. serving: in TensorFlow Serving or a
+            loaded SavedModel, without XLA, which cannot compile all of it.
     """
     token = _runner.set(runner)
     try:
@@ -91,6 +92,8 @@ class _Lengths(keras.layers.RNN):
             part_weights = kernels.Weights(**weights, masks=state_masks)
             return self._part(sequences, state, part_weights, many=many, training=training, **places)
 
+        if _runner.get() == "xla_loops" and self.units < BIG_UNITS:
+            part = _compiled(part)
         rows = {"sequences": sequences, "state": state, "state_masks": state_masks}
         rows |= {name: x for name, x in (("lengths", lengths), ("mask", mask)) if x is not None}
 
@@ -173,7 +176,9 @@ class _Lengths(keras.layers.RNN):
             return kernels.scan(self._cell(), used, inputs, state, steps=steps, by_gate=by_gate, valid=valid)[:wanted]
 
         if training and by_hand:
-            states = kernels.trained_scan(self._cell(), weights, x, state, steps=steps, wanted=wanted)
+            states = kernels.trained_scan(
+                self._cell(), weights, x, state, steps=steps, wanted=wanted, dense=runner == "xla"
+            )
         elif not many and runner == "serving" and by_hand and self._fits_block():
             batch = tf.shape(x)[1] if x.shape[1] is None else x.shape[1]
             states = _by_rows(
@@ -340,6 +345,16 @@ class Bidirectional(keras.layers.Bidirectional):
             case None:
                 return forward, backward
         raise ValueError(f'merge_mode = "{self.merge_mode}". Allowed: concat, sum, ave, mul, None.')
+
+
+def _compiled(part: Callable[..., list[Tensor]]) -> Callable[..., list[Tensor]]:
+    """part as a function that XLA compiles, in the form that suits it."""
+
+    def run(*args, **kwargs):
+        with traced_for("xla"):
+            return part(*args, **kwargs)
+
+    return tf.function(run, jit_compile=True)
 
 
 def _by_rows(batch: Tensor | int, threshold: int, many: Callable[[], Any], few: Callable[[], Any]) -> Any:

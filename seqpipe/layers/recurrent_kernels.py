@@ -218,15 +218,22 @@ def scan(
     return _forward(cell, weights, x, state, steps=steps, by_gate=by_gate, valid=valid, keep=False)[0]
 
 
-def trained_scan(cell: Cell, weights: Weights, x: tf.Tensor, state: Tensors, *, steps: int, wanted: int) -> Tensors:
-    """As `scan`, the first `wanted` states only, with the gradient written by hand (tanh and sigmoid)."""
+def trained_scan(
+    cell: Cell, weights: Weights, x: tf.Tensor, state: Tensors, *, steps: int, wanted: int, dense: bool
+) -> Tensors:
+    """As `scan`, the first `wanted` states only, with the gradient written by hand (tanh and sigmoid).
+
+    Args:
+        dense: keep what the gradient needs as one tensor each, which costs a copy but for XLA, and which a function
+            that XLA compiles can hand over to its gradient.
+    """
     given = {name: w for name in TRAINED if (w := getattr(weights, name)) is not None}
 
     @tf.custom_gradient
     def run(x, *rest):
         first, used = rest[: len(state)], dict(zip(given, rest[len(state) :], strict=True))
         traced = replace(weights, **used)
-        states, kept = _forward(cell, traced, x, first, steps=steps, by_gate=False, valid=None, keep=True)
+        states, kept = _forward(cell, traced, x, first, steps=steps, by_gate=False, valid=None, keep=True, dense=dense)
 
         def gradient(*d_states):
             dx, d_first, found = _backward(cell, traced, x, first, states[0], kept, d_states, steps=steps)
@@ -268,8 +275,9 @@ def _forward(
     by_gate: bool,
     valid: tf.Tensor | None,
     keep: bool,
-) -> tuple[Tensors, list[tf.TensorArray]]:
-    """All states, [T, B, U] each; and, to keep, what each step's gradient needs."""
+    dense: bool = False,
+) -> tuple[Tensors, list[Any]]:
+    """All states, [T, B, U] each; and, to keep, what each step's gradient needs: arrays, dense ones or lists."""
     product = Product(weights, cell.gates, by_gate=by_gate)
     total, batch, units = tf.shape(x)[0], tf.shape(x)[1], product.units
     turns = total // steps
@@ -298,7 +306,8 @@ def _forward(
     _, _, arrays, kept = tf.while_loop(
         lambda turn, *_: turn < turns, body, (0, tuple(state), arrays, kept), maximum_iterations=turns
     )
-    return [array.stack() for array in arrays], kept
+    states, kept = [array.stack() for array in arrays], list(kept)
+    return states, [array.stack() for array in kept] if dense else kept
 
 
 def _backward(
@@ -307,7 +316,7 @@ def _backward(
     x: tf.Tensor,
     state: Tensors,
     h: tf.Tensor,
-    kept: list[tf.TensorArray],
+    kept: list[Any],
     d_states: Tensors,
     *,
     steps: int,
@@ -322,7 +331,8 @@ def _backward(
             t = (turns - 1 - n) * steps + k
             arriving = [d + outside[t] for d, outside in zip(d_state, d_states, strict=False)]
             d_state = (*arriving, *d_state[len(arriving) :])
-            gradients, direct = cell.backward([array.read(t) for array in kept], *d_state)
+            of_step = [k.read(t) if isinstance(k, tf.TensorArray) else k[t] for k in kept]
+            gradients, direct = cell.backward(of_step, *d_state)
             dh = product.gradient(transposed, gradients[-1])
             d_state = (dh if direct[0] is None else direct[0] + dh, *direct[1:])
             arrays = [array.write(t, g) for array, g in zip(arrays, gradients, strict=True)]

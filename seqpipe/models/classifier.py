@@ -14,7 +14,12 @@ POOLINGS = {"mean": layers.MeanPooling, "max": layers.MaxPooling}
 
 
 def classifier(
-    config: schema.Classifier, *, vocabulary_size: int, classes: int, name: str = "classifier"
+    config: schema.Classifier,
+    *,
+    vocabulary_size: int,
+    classes: int,
+    ngram_entries: int | None = None,
+    name: str = "classifier",
 ) -> keras.Model:
     """A `keras.Model` from piece ids to class scores.
 
@@ -22,18 +27,25 @@ def classifier(
         config: what to build; its defaults are the defaults of a pipeline file.
         vocabulary_size: ids are 0..vocabulary_size - 1.
         classes: number of classes.
+        ngram_entries: n-grams that were found, where these are fewer than config.ngrams.entries.
     Returns:
         A functional model. Inputs: `ids` int32 [B, T] and `lengths` int32 [B]; output: logits float32 [B, classes].
         What stands beyond a length changes nothing. The layer named `pooling` also returns the weight of each step.
     """
     ids = keras.Input((None,), dtype="int32", name="ids")
     lengths = keras.Input((), dtype="int32", name="lengths")
-    x = keras.layers.Embedding(vocabulary_size, config.embedding.units, name="embedding")(ids)  # [B, T, C]
+    seen = layers.WordDropout(config.word_dropout)(ids) if config.word_dropout else ids
+    x = keras.layers.Embedding(vocabulary_size, config.embedding.units, name="embedding")(seen)  # [B, T, C]
     x = _dropout(config.embedding.dropout, x)
     x, steps = encoder(config, x, lengths)
     x, _ = _pooling(config.pooling, x.shape[-1])(x, steps)  # [B, C]
     x = _dropout(config.dropout, x)
     logits = keras.layers.Dense(classes, dtype="float32", name="logits")(x)  # [B, classes]
+    if config.ngrams is not None:
+        expert = layers.NgramExpert(
+            config.ngrams.longest, entries=ngram_entries or config.ngrams.entries, classes=classes, name="ngrams"
+        )
+        logits = expert(logits, ids, lengths)
     return keras.Model([ids, lengths], logits, name=name)
 
 

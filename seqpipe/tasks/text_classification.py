@@ -15,6 +15,7 @@ from seqpipe import config as schema
 from seqpipe.data.classification import Finding, Splits, Table, read_splits, seen_rows
 from seqpipe.data.examples import Examples, Ragged, content_key
 from seqpipe.errors import ModelError
+from seqpipe.features.ngrams import NgramTables, fit_ngrams
 from seqpipe.features.text import TextFeatures
 from seqpipe.storage import write_json
 
@@ -57,11 +58,21 @@ class TextClassification:
         )
         features.save(directory)
         counts = np.bincount(self.splits.train.labels, minlength=len(self.classes))
+        if self.config.model.ngrams is not None:
+            fit_ngrams(
+                Ragged.from_rows(features.encode(self.splits.train.texts)),
+                self.splits.train.labels,
+                len(self.classes),
+                longest=self.config.model.ngrams.longest,
+                entries=self.config.model.ngrams.entries,
+                seed=self.config.seed,
+            ).save(directory / "ngrams.npz")
         write_json(directory / "classes.json", {"classes": self.classes, "train_rows": counts.tolist()})
         self.load_features(directory)
 
     def load_features(self, directory: Path) -> None:
         self.features = TextFeatures.load(directory)
+        self.ngrams = NgramTables.load(directory / "ngrams.npz") if self.config.model.ngrams is not None else None
         saved = json.loads((directory / "classes.json").read_text(encoding="utf-8"))
         self.classes = saved["classes"]
         self.class_weights = self._class_weights(np.array(saved["train_rows"]))
@@ -101,7 +112,11 @@ class TextClassification:
         sizes = {"vocabulary_size": self.features.vocabulary_size, "classes": len(self.classes)}
         if self.config.model.builder is not None or self.config.model.keras is not None:
             return own_model(self.config.model, **sizes)
-        return classifier(self.config.model, **sizes, name=self.config.name)
+        if self.ngrams is None:
+            return classifier(self.config.model, **sizes, name=self.config.name)
+        model = classifier(self.config.model, **sizes, ngram_entries=len(self.ngrams.keys), name=self.config.name)
+        model.get_layer("ngrams").set_tables(self.ngrams)
+        return model
 
     def forward(self, model: Any, batch: dict[str, Any], training: bool) -> Any:
         return model([batch["ids"], batch["ids_lengths"]], training=training)
@@ -166,8 +181,7 @@ class TextClassification:
         from seqpipe.tasks.text_classification_serving import piece_weights
         from seqpipe.training import predict
 
-        column = dev.columns["ids"]
-        assert isinstance(column, Ragged)
+        column: Any = dev.columns["ids"]
         chosen = np.random.default_rng(self.config.seed).permutation(len(dev))[:ROWS]
         ids = [np.asarray(column.values[column.offsets[row] : column.offsets[row + 1]]) for row in chosen]
         weights = piece_weights(model, Ragged.from_rows(ids))

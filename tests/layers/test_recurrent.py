@@ -174,6 +174,13 @@ def test_recurrent_compiled_by_xla_equals_keras(cell, runner):
         compare(cell, OPTIONS["states"], numbers(4, STEPS, CHANNELS), lengths=tf.constant(LENGTHS), compiled=True)
 
 
+@pytest.mark.parametrize("cell", ["LSTM", "GRU"])
+def test_recurrent_loops_compiled_by_xla_equal_keras_and_draw_the_same_dropout(cell):
+    options = {**OPTIONS["states"], "dropout": 0.2, "recurrent_dropout": 0.3}
+    with traced_for("xla_loops"):
+        compare(cell, options, numbers(21, STEPS, CHANNELS), lengths=tf.constant(LENGTHS * 5 + [3]), graph=True)
+
+
 @pytest.mark.parametrize("cell", CELLS)
 def test_recurrent_second_order_gradients_equal_keras(cell):
     x = numbers(3, STEPS, CHANNELS)
@@ -192,7 +199,7 @@ def test_recurrent_second_order_gradients_equal_keras(cell):
 
 
 @pytest.mark.parametrize("big", [False, True])
-@pytest.mark.parametrize("runner", ["any", "xla", "serving"])
+@pytest.mark.parametrize("runner", ["any", "xla", "xla_loops", "serving"])
 @pytest.mark.parametrize("cell", CELLS)
 def test_recurrent_forms_answer_alike_for_every_batch(monkeypatch, cell, runner, big):
     if big:  # the forms of large layers, at a size that a test can afford

@@ -1,0 +1,156 @@
+"""An expert on n-grams: a linear classifier over the pieces and the short runs of pieces that a text holds.
+
+Features are binary, scaled by their naive-Bayes log-count ratio and brought to length one; a linear SVM weighs them
+(Wang and Manning 2012, Baselines and Bigrams). Fitted in closed form before the network trains;
+`seqpipe.layers.NgramExpert` is the same in the graph. An n-gram is known by a 32-bit hash.
+
+Axes: N rows, C classes (C' = 1 column for two classes), K n-grams.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seqpipe.data.examples import Ragged
+from seqpipe.errors import DataError
+from seqpipe.storage import writing
+
+MULTIPLIER = 1_779_033_703  # odd and below 2^31, so that products of 32-bit keys stay inside int64
+MASK = (1 << 32) - 1
+HALF = 1 << 31  # keys are stored as int32, shifted so that their order stays
+SMOOTHING = 1.0
+PENALTY = 0.25  # C of the SVM
+FOLDS = 4
+
+
+@dataclass(frozen=True)
+class NgramTables:
+    """What the layer needs.
+
+    keys: int32 [K], ascending.
+    weights: float16 [K, C'], ratio times SVM weight, in units of a logit.
+    squares: float16 [K, C'], the ratio squared.
+    bias: float32 [C'].
+    """
+
+    keys: np.ndarray
+    weights: np.ndarray
+    squares: np.ndarray
+    bias: np.ndarray
+
+    def save(self, file: Path) -> None:
+        with writing(file) as stream:
+            np.savez(stream, keys=self.keys, weights=self.weights, squares=self.squares, bias=self.bias)
+
+    @classmethod
+    def load(cls, file: Path) -> NgramTables:
+        with np.load(file) as saved:
+            return cls(saved["keys"], saved["weights"], saved["squares"], saved["bias"])
+
+
+def ngram_keys(ids: np.ndarray, longest: int) -> np.ndarray:
+    """The distinct n-grams of a row, 1 <= n <= longest.
+
+    Args:
+        ids: int32 [T].
+    Returns:
+        int32 [at most T * longest], ascending.
+    """
+    key = np.zeros(len(ids), np.int64)
+    found = [np.zeros(0, np.int64)]
+    for n in range(1, min(longest, len(ids)) + 1):
+        key = ((key[: len(ids) - n + 1] * MULTIPLIER) & MASK) + ids[n - 1 :] + n
+        found.append(((key & MASK) * MULTIPLIER) & MASK)
+    return (np.unique(np.concatenate(found)) - HALF).astype(np.int32)
+
+
+def fit_ngrams(rows: Ragged, labels: np.ndarray, classes: int, *, longest: int, entries: int, seed: int) -> NgramTables:
+    """Fit on the training split; the scale of a logit comes from cross-validation inside it.
+
+    Args:
+        rows: piece ids of N rows.
+        labels: int [N].
+        classes: C.
+        longest: pieces in the longest n-gram.
+        entries: the n-grams kept are those in the most rows; those in a single row never are.
+        seed: of the folds.
+    Raises:
+        DataError: no n-gram stands in two rows.
+    """
+    from sklearn.model_selection import StratifiedKFold
+
+    present = [ngram_keys(rows.row(i), longest) for i in range(len(rows))]
+    keys, counts = np.unique(np.concatenate(present), return_counts=True)
+    most = np.argsort(-counts, kind="stable")[:entries]
+    keys = np.sort(keys[most[counts[most] > 1]])
+    if not len(keys):
+        raise DataError(
+            "model.ngrams: no n-gram stands in two training rows, so there is nothing to learn. Set it to null."
+        )
+    binary = _binary(present, keys)
+    columns = []
+    for target in [labels == 1] if classes == 2 else [labels == label for label in range(classes)]:
+        scale = 1.0
+        folds = min(FOLDS, int(target.sum()), int((~target).sum()))
+        if folds > 1:
+            margins = np.zeros(len(rows))
+            for fit, hold in StratifiedKFold(folds, shuffle=True, random_state=seed).split(binary, target):
+                weights, bias, ratio = _fit_one(binary[fit], target[fit])
+                margins[hold] = _scaled(binary[hold], ratio) @ weights + bias
+            scale = _logit_scale(margins, target)
+        weights, bias, ratio = _fit_one(binary, target)
+        columns.append((scale * weights * ratio, ratio**2, scale * bias))
+    weights, squares, bias = zip(*columns, strict=True)
+    return NgramTables(
+        keys,
+        np.stack(weights, axis=1).astype(np.float16),
+        np.stack(squares, axis=1).astype(np.float16),
+        np.array(bias, np.float32),
+    )
+
+
+def _binary(present: list[np.ndarray], keys: np.ndarray) -> Any:
+    """A sparse matrix [N, K]: which row holds which n-gram."""
+    from scipy import sparse
+
+    places = []
+    for row in present:
+        place = np.minimum(np.searchsorted(keys, row), len(keys) - 1)
+        places.append(place[keys[place] == row])
+    offsets = np.cumsum([0, *(len(place) for place in places)])
+    ones = np.ones(offsets[-1], np.float32)
+    return sparse.csr_matrix((ones, np.concatenate(places), offsets), shape=(len(present), len(keys)))
+
+
+def _fit_one(binary: Any, target: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
+    """SVM weights [K], bias, and log-count ratios [K] of one class against the others."""
+    from sklearn.svm import LinearSVC
+
+    inside = SMOOTHING + np.asarray(binary[target].sum(axis=0))[0]
+    outside = SMOOTHING + np.asarray(binary[~target].sum(axis=0))[0]
+    ratio = np.log((inside / inside.sum()) / (outside / outside.sum()))
+    svm = LinearSVC(C=PENALTY, dual=True, random_state=0).fit(_scaled(binary, ratio), target)
+    return svm.coef_[0], float(svm.intercept_[0]), ratio
+
+
+def _scaled(binary: Any, ratio: np.ndarray) -> Any:
+    from sklearn.preprocessing import normalize
+
+    return normalize(binary.multiply(ratio[None, :]).tocsr())
+
+
+def _logit_scale(margins: np.ndarray, target: np.ndarray) -> float:
+    """The factor that makes margins logits: least negative log likelihood (Platt 1999, with no offset)."""
+    from scipy.optimize import minimize_scalar
+
+    signs = np.where(target, 1.0, -1.0)
+    result = minimize_scalar(
+        lambda log_scale: np.mean(np.logaddexp(0.0, -signs * margins * np.exp(log_scale))),
+        bounds=(-4.0, 4.0),
+        method="bounded",
+    )
+    return float(np.exp(result.x))

@@ -1,0 +1,89 @@
+"""The expert on n-grams in the graph.
+
+Axes: B batch, T time (pieces), M n-grams of a row, K known n-grams, C classes (C' = 1 for two classes).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from seqpipe.features.ngrams import HALF, MASK, MULTIPLIER, NgramTables
+from seqpipe.layers.lengths import Tensor
+
+NOTHING = (1 << 31) - 1  # stands where there is no n-gram; sorts behind all
+
+
+@keras.saving.register_keras_serializable(package="seqpipe")
+class NgramExpert(keras.layers.Layer):
+    """Adds to logits what `seqpipe.features.ngrams` says of the n-grams of a row; silent in training.
+
+    In training it adds nothing, for it knows the training rows by heart and would leave nothing to learn beside it.
+
+    Args:
+        longest: pieces in the longest n-gram.
+        entries: K.
+        classes: C.
+
+    Call with logits float32 [B, C], ids int32 [B, T], lengths int32 [B]; returns logits float32 [B, C]. Pieces beyond
+    a length are not seen; a row of length 0 gets the bias.
+    """
+
+    def __init__(self, longest: int, *, entries: int, classes: int, **base: Any):
+        super().__init__(**base)
+        self.longest, self.entries, self.classes = longest, entries, classes
+
+    def build(self, *shapes: Any) -> None:
+        def table(name: str, *shape: int, dtype: str) -> Any:
+            return self.add_weight(name=name, shape=shape, dtype=dtype, initializer="zeros", trainable=False)
+
+        columns = 1 if self.classes == 2 else self.classes
+        self.keys = table("keys", self.entries, dtype="int32")
+        self.table = table("weights", self.entries, columns, dtype="float16")
+        self.squares = table("squares", self.entries, columns, dtype="float16")
+        self.bias = table("bias", columns, dtype="float32")
+        self.built = True
+
+    def set_tables(self, tables: NgramTables) -> None:
+        self.set_weights([tables.keys, tables.weights, tables.squares, tables.bias])
+
+    def call(self, logits: Tensor, ids: Tensor, lengths: Tensor, training: bool | None = None) -> Tensor:
+        if training:
+            return logits
+        keys = tf.sort(self._keys(ids, lengths), axis=1)  # [B, M]
+        first = tf.concat([tf.ones_like(keys[:, :1], tf.bool), keys[:, 1:] != keys[:, :-1]], axis=1)
+        known = tf.convert_to_tensor(self.keys.value)
+        place = tf.reshape(tf.searchsorted(known, tf.reshape(keys, [-1])), tf.shape(keys))
+        place = tf.minimum(place, self.entries - 1)
+        counted = (first & (keys != NOTHING) & (tf.gather(known, place) == keys))[:, :, None]
+
+        def total(table: Any) -> tf.Tensor:
+            values = tf.cast(tf.gather(table.value, place), tf.float32)  # [B, M, C']
+            return tf.reduce_sum(tf.where(counted, values, 0.0), axis=1)
+
+        expert = total(self.table) / tf.sqrt(tf.maximum(total(self.squares), 1e-12)) + self.bias.value
+        if self.classes == 2:
+            expert = tf.concat([-expert, expert], axis=1) / 2.0
+        return logits + tf.cast(expert, logits.dtype)
+
+    def _keys(self, ids: Tensor, lengths: Tensor) -> tf.Tensor:
+        """The key of each n-gram, int32 [B, M], as `seqpipe.features.ngrams.ngram_keys` computes it."""
+        ids = tf.cast(ids, tf.int64)
+        steps = tf.shape(ids)[1]
+        key = tf.zeros_like(ids)
+        found = []
+        for n in range(1, self.longest + 1):
+            shifted = tf.pad(ids, [[0, 0], [0, n - 1]])[:, n - 1 :]  # the n-th piece of the n-gram that starts here
+            key = tf.bitwise.bitwise_and(key * MULTIPLIER, MASK) + shifted + n
+            mixed = tf.bitwise.bitwise_and(tf.bitwise.bitwise_and(key, MASK) * MULTIPLIER, MASK)
+            whole = tf.range(steps)[None, :] + n <= tf.cast(lengths, tf.int32)[:, None]
+            found.append(tf.where(whole, tf.cast(mixed - HALF, tf.int32), NOTHING))
+        return tf.concat(found, axis=1)
+
+    def compute_output_spec(self, logits: Any, ids: Any, lengths: Any, training: bool | None = None) -> Any:
+        return keras.KerasTensor(logits.shape, dtype=logits.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "longest": self.longest, "entries": self.entries, "classes": self.classes}

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import pytest
+from matplotlib.image import imread
+
+from seqpipe.evaluation import comparison_pictures as pictures
+
+
+def epochs(*figures):
+    best = max(range(len(figures)), key=lambda i: figures[i])
+    return [
+        {"epoch": i, "dev_accuracy": figure, "dev_loss": 1 - figure, "best_epoch": best}
+        for i, figure in enumerate(figures)
+    ]
+
+
+def is_picture(path):
+    image = imread(path)
+    return image.shape[0] >= 200 and image.shape[1] >= 600 and image[..., :3].std() > 0.02
+
+
+@pytest.mark.parametrize("monitor", ["accuracy", "loss"])
+def test_comparison_pictures_of_runs_and_seeds(tmp_path, caplog, monitor):
+    curves = [
+        ("$a$_好", [epochs(0.5, 0.7, 0.6), epochs(0.55, 0.6)]),
+        *((f"run {i}", [epochs(0.5 + i / 40)]) for i in range(12)),
+    ]
+    assert is_picture(pictures.learning_curves(curves, monitor, tmp_path / "curves.png"))
+    assert not caplog.records
+
+
+def test_comparison_pictures_of_differences(tmp_path, caplog):
+    rows = [("$a$_好", 0, {"value": 0.02, "low": 0.01, "high": 0.03}), ("b", 9, {"value": 0.0, "low": -0.1, "high": 0.1})]
+    assert is_picture(pictures.differences(rows, "$c$", "dev", tmp_path / "differences.png"))
+    assert not caplog.records
+
+
+def test_comparison_pictures_tell_many_apart():
+    assert len({str(pictures.style(number)) for number in range(28)}) == 28
