@@ -31,6 +31,7 @@ from seqpipe.data.examples import Examples
 from seqpipe.data.plan import plan_epoch, plan_in_order_of_length
 from seqpipe.errors import DataError, Diverged, Interrupted, RunError
 from seqpipe.layers.recurrent import traced_for
+from seqpipe.optimizers import make_optimizer
 from seqpipe.storage import remove_leftovers, writing
 
 Batch = dict[str, Any]
@@ -67,37 +68,6 @@ class Position:
     seconds: float = 0.0
     finished: bool = False
     xla: bool | None = None  # whether XLA compiles the step; None until it is decided
-
-
-@keras.saving.register_keras_serializable(package="seqpipe")
-class Schedule(keras.optimizers.schedules.LearningRateSchedule):
-    """Linear growth over warm-up steps, then constant, or down to zero linearly or along half a cosine."""
-
-    def __init__(self, peak: float, *, kind: str, warmup_steps: int, total_steps: int):
-        self.peak, self.kind, self.warmup_steps, self.total_steps = peak, kind, warmup_steps, total_steps
-
-    def __call__(self, step: Any) -> Any:
-        step = tf.cast(step, tf.float32)
-        progress = tf.clip_by_value((step - self.warmup_steps) / max(1, self.total_steps - self.warmup_steps), 0.0, 1.0)
-        match self.kind:
-            case "constant":
-                factor = tf.ones_like(progress)
-            case "linear":
-                factor = 1.0 - progress
-            case "cosine":
-                factor = 0.5 * (1.0 + tf.cos(np.pi * progress))
-            case other:
-                raise ValueError(f'schedule = "{other}" is not one of constant, linear, cosine.')
-        warmup = tf.minimum(1.0, (step + 1.0) / (self.warmup_steps + 1.0))
-        return self.peak * factor * warmup
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            "peak": self.peak,
-            "kind": self.kind,
-            "warmup_steps": self.warmup_steps,
-            "total_steps": self.total_steps,
-        }
 
 
 def make_strategy() -> tf.distribute.Strategy:
@@ -161,7 +131,7 @@ class Trainer:
         self.steps_per_epoch = len(plan_epoch(train.lengths, batch_size=config.batch_size, seed=seed, epoch=0))
         with self.strategy.scope(), precision(config.precision):
             self.model = build()
-            self.optimizer = _optimizer(config, self.steps_per_epoch * config.epochs)
+            self.optimizer = make_optimizer(config, self.steps_per_epoch * config.epochs)
             self.optimizer.build(self.model.trainable_variables)
             self.averages = [
                 tf.Variable(v.value, trainable=False, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
@@ -466,21 +436,6 @@ def predict(model: keras.Model, objective: Objective, examples: Examples, *, bat
     if outputs is None:
         raise DataError("There are no rows to predict.")
     return outputs
-
-
-def _optimizer(config: schema.Training, total_steps: int) -> keras.optimizers.Optimizer:
-    rate = Schedule(
-        config.learning_rate, kind=config.schedule, warmup_steps=config.warmup_steps, total_steps=total_steps
-    )
-    match config.optimizer:
-        case "adam":
-            return keras.optimizers.Adam(rate)
-        case "adamw":
-            return keras.optimizers.AdamW(rate, weight_decay=config.weight_decay)
-        case "sgd":
-            return keras.optimizers.SGD(rate, momentum=0.9)
-        case other:
-            raise ValueError(f'optimizer = "{other}" is not one of adam, adamw, sgd.')
 
 
 def _seconds(call: Callable[[], Any], repeats: int = 5) -> float:

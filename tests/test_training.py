@@ -19,7 +19,8 @@ from seqpipe import config as schema
 from seqpipe.data.examples import Examples, Ragged
 from seqpipe.errors import DataError, RunError
 from seqpipe.models import classifier
-from seqpipe.training import Schedule, Trainer, load_weights, predict, read_history
+from seqpipe.optimizers import Schedule
+from seqpipe.training import Trainer, load_weights, predict, read_history
 
 KILLED = Path(__file__).with_name("killed.py")
 

@@ -104,13 +104,8 @@ def fit_ngrams(rows: Ragged, labels: np.ndarray, classes: int, *, longest: int, 
             scale = _logit_scale(margins, target)
         weights, bias, ratio = _fit_one(binary, target)
         columns.append((scale * weights * ratio, ratio**2, scale * bias))
-    weights, squares, bias = zip(*columns, strict=True)
-    return NgramTables(
-        keys,
-        np.stack(weights, axis=1).astype(np.float16),
-        np.stack(squares, axis=1).astype(np.float16),
-        np.array(bias, np.float32),
-    )
+    weights, squares = (np.stack([column[i] for column in columns], axis=1).astype(np.float16) for i in (0, 1))
+    return NgramTables(keys, weights, squares, np.array([column[2] for column in columns], np.float32))
 
 
 def _binary(present: list[np.ndarray], keys: np.ndarray) -> Any:

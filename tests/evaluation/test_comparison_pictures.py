@@ -30,7 +30,10 @@ def test_comparison_pictures_of_runs_and_seeds(tmp_path, caplog, monitor):
 
 
 def test_comparison_pictures_of_differences(tmp_path, caplog):
-    rows = [("$a$_好", 0, {"value": 0.02, "low": 0.01, "high": 0.03}), ("b", 9, {"value": 0.0, "low": -0.1, "high": 0.1})]
+    rows = [
+        ("$a$_好", 0, {"value": 0.02, "low": 0.01, "high": 0.03}),
+        ("b", 9, {"value": 0.0, "low": -0.1, "high": 0.1}),
+    ]
     assert is_picture(pictures.differences(rows, "$c$", "dev", tmp_path / "differences.png"))
     assert not caplog.records
 

@@ -7,7 +7,10 @@ from seqpipe.evaluation.search_picture import Trial, search
 
 
 def trials(count, **values):
-    return [Trial(i, {"a.rate": 10.0 ** -(i % 4), "a.kind": f"$k$ 好{i % 3}", **values}, i / 40, i % 5 == 4) for i in range(count)]
+    return [
+        Trial(i, {"a.rate": 10.0 ** -(i % 4), "a.kind": f"$k$ 好{i % 3}", **values}, i / 40, i % 5 == 4)
+        for i in range(count)
+    ]
 
 
 @pytest.mark.parametrize(
