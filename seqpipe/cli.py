@@ -181,7 +181,7 @@ def evaluate(
 
     find_model(target)
     _start()
-    from seqpipe.evaluation.artefact import evaluate_artefact
+    from seqpipe.evaluating import evaluate_artefact
 
     evaluate_artefact(target, data, overrides=set or [], directory=output, console=out)
 

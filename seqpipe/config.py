@@ -166,7 +166,7 @@ class Training(Section):
     patience: int | None = Field(None, ge=1, description="Stop after so many epochs without a better dev figure.")
     monitor: Literal["accuracy", "loss"] = Field("accuracy", description="Dev figure the best epoch is chosen by.")
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
-    xla: Literal["auto", "on", "off"] = Field(
+    xla: Literal["auto", "always", "never"] = Field(
         "auto", description="Compile the step with XLA; auto: in long runs, where it is faster on the first batches."
     )
     save_every_steps: int = Field(200, ge=1, description="The position is saved so often, and after each epoch.")
@@ -346,7 +346,10 @@ def _search_problems(config: Pipeline) -> list[tuple[str, str]]:
             try:
                 with_values(config, {key: value})
             except ConfigError as error:
-                problems.append((key, f"tune.space.{key}: {error.problems[0].partition(': ')[2]}"))
+                text = error.problems[0].partition(": ")[2]
+                # A value that another key forbids is no mistake yet: that key may be searched too.
+                if text.startswith(f"{key} ="):
+                    problems.append((key, f"tune.space.{key}: {text}"))
     return problems
 
 

@@ -140,9 +140,9 @@ class Trainer:
         signature = {
             name: tf.TensorSpec([None] * array.ndim, array.dtype, name) for name, array in self._batch([0]).items()
         }
-        self.train_step = tf.function(self._train_step, input_signature=[signature])
-        self.compiled_step = tf.function(self._compiled_step, jit_compile=True)
-        self.dev_step = tf.function(self._dev_step, input_signature=[signature])
+        self.train_step = tf.function(self._train_step, input_signature=[signature], autograph=False)
+        self.compiled_step = tf.function(self._compiled_step, jit_compile=True, autograph=False)
+        self.dev_step = tf.function(self._dev_step, input_signature=[signature], autograph=False)
         self.position = Position()
         self.interrupted = False
 
@@ -249,7 +249,7 @@ class Trainer:
     def _choose_xla(self) -> bool:
         """Whether XLA is worth it: decided once, on the first batch of each shape, and saved with the position."""
         if self.config.xla != "auto":
-            return self.config.xla == "on"
+            return self.config.xla == "always"
         plan = plan_epoch(self.train_examples.lengths, batch_size=self.config.batch_size, seed=self.seed, epoch=0)
         before = [v.numpy() for v in self._variables()]
         plain_s = _seconds(lambda: self.train_step(self._batch(plan[0])))
@@ -423,7 +423,7 @@ def predict(model: keras.Model, objective: Objective, examples: Examples, *, bat
         for name, array in examples.batch(np.array([0])).items()
     }
 
-    @tf.function(input_signature=[signature])
+    @tf.function(input_signature=[signature], autograph=False)
     def forward(batch: Batch) -> tf.Tensor:
         return objective.forward(model, batch, False)
 

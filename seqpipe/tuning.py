@@ -133,7 +133,7 @@ def _check_settings(study: optuna.Study, config: schema.Pipeline, directory: Pat
 
 def _shown(value: Any) -> str:
     if isinstance(value, dict):  # a search: what was left out need not be shown
-        value = {key: each for key, each in value.items() if each not in (None, False)}
+        value = {key: each for key, each in value.items() if each is not None and each is not False}
     return "nothing" if value is None else json.dumps(value, ensure_ascii=False)
 
 

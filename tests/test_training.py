@@ -172,15 +172,15 @@ def test_training_needs_rows(tmp_path):
 
 def test_training_with_xla_is_the_same_training_and_compiles_few_shapes(tmp_path):
     losses = {}
-    for xla in ("on", "off"):
+    for xla in ("always", "never"):
         run = trainer(tmp_path / xla, train=examples(50, 1, lengths=[6]), xla=xla, batch_size=24, epochs=1)
         for layer in run.model.layers:
             if isinstance(layer, keras.layers.Dropout):
                 layer.rate = 0.0
         run.run()
-        assert run.position.xla is (xla == "on")
+        assert run.position.xla is (xla == "always")
         losses[xla] = [row["loss"] for row in read_history(tmp_path / xla) if "step" in row]
-    np.testing.assert_allclose(losses["on"], losses["off"], atol=1e-4)
+    np.testing.assert_allclose(losses["always"], losses["never"], atol=1e-4)
     run = trainer(tmp_path)
     shapes = {run._fixed_shape(np.arange(i, i + 3))["ids"].shape for i in range(90)}
     assert 1 < len(shapes) <= 4
