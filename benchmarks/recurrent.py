@@ -2,7 +2,7 @@
 
     python benchmarks/recurrent.py            # all rows; about half an hour
     python benchmarks/recurrent.py --quick    # two sizes, full lengths, one direction; prints only
-    python benchmarks/recurrent.py --forms    # the ways a layer can compute, beside each other; for docs/recurrent.md
+    python benchmarks/recurrent.py --forms    # the ways a layer can compute; writes its tables into docs/recurrent.md
 
 All columns of a row are measured in turns, so that a busy moment of the machine meets each of them. Torch is measured
 where it can be imported. Writes docs/recurrent_benchmark.json and docs/recurrent_benchmark.md.
@@ -96,7 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="two sizes, full lengths, one direction; writes nothing")
     parser.add_argument("--rounds", type=int, help="measurements of each figure; 15, quick 7")
-    parser.add_argument("--forms", action="store_true", help="the ways our layers can compute; prints only")
+    parser.add_argument("--forms", action="store_true", help="the ways a layer can compute; into docs/recurrent.md")
     arguments = parser.parse_args()
     tf.config.threading.set_inter_op_parallelism_threads(THREADS)
     tf.config.threading.set_intra_op_parallelism_threads(THREADS)
@@ -321,15 +321,19 @@ FORMS = {  # work -> form -> (runner, constants of seqpipe.layers.recurrent)
 
 def compare_forms(rounds: int) -> None:
     """One table a kind of work: milliseconds of each form, over the sizes, beside Keras' layer."""
+    lines = [f"Milliseconds, median of {rounds}; {processor()}, {THREADS} threads, TensorFlow {tf.__version__}."]
     for work, forms in FORMS.items():
-        print(f"\n| {work} | " + " | ".join("x".join(map(str, size)) for size in SIZES) + " |")
-        print("|---" * (len(SIZES) + 1) + "|", flush=True)
+        sizes = " | ".join("x".join(map(str, size)) for size in SIZES)
+        lines += ["", f"| {work} | {sizes} |", "|---" * (len(SIZES) + 1) + "|"]
         for cell in GATES:
             columns = [form_times(Row(cell, 1, work, size, ragged=False), forms, rounds) for size in SIZES]
             for form in columns[0]:
-                print(
-                    f"| {cell}: {form} | " + " | ".join(f"{column[form]:.2f}" for column in columns) + " |", flush=True
-                )
+                lines.append(f"| {cell}: {form} | " + " | ".join(f"{column[form]:.2f}" for column in columns) + " |")
+                print(lines[-1], flush=True)
+    page = DOCS / "recurrent.md"
+    before, begin, rest = page.read_text(encoding="utf-8").partition("<!-- forms -->\n")
+    _, end, after = rest.partition("<!-- end of forms -->")
+    page.write_text(before + begin + "\n".join(lines) + "\n" + end + after, encoding="utf-8")
 
 
 def form_times(row: Row, forms: dict[str, tuple[Any, dict[str, Any]]], rounds: int) -> dict[str, float]:

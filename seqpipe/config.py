@@ -161,7 +161,10 @@ class Training(Section):
         "none", description="balanced: each class weighs the same in the loss; or a weight for each class name."
     )
     average_decay: Fraction = Field(
-        0.0, ge=0, lt=1, description="Exponential moving average of the weights, used to evaluate and export; 0 is off."
+        0.0,
+        ge=0,
+        lt=1,
+        description="Moving average of the weights, used to evaluate and export; closer at first. 0 is off.",
     )
     patience: int | None = Field(None, ge=1, description="Stop after so many epochs without a better dev figure.")
     monitor: Literal["accuracy", "loss"] = Field("accuracy", description="Dev figure the best epoch is chosen by.")

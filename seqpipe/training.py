@@ -305,8 +305,11 @@ class Trainer:
             gradients, _ = tf.clip_by_global_norm(gradients, self.config.clip_norm)
         # Keras' optimizer sums over the replicas once more.
         self.optimizer.apply([g / replicas for g in gradients] if replicas > 1 else gradients, variables)
+        # At first the average follows closely, so that it forgets the random weights it started from.
+        step = tf.cast(self.optimizer.iterations.value, tf.float32)
+        decay = tf.minimum(self.config.average_decay, (1.0 + step) / (10.0 + step))
         for average, variable in zip(self.averages, variables, strict=bool(self.averages)):
-            average.assign_add((variable.value - average) * (1.0 - self.config.average_decay))
+            average.assign_add((variable.value - average) * (1.0 - decay))
         return loss
 
     def _dev_step(self, batch: Batch) -> dict[str, tf.Tensor]:

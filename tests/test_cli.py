@@ -64,7 +64,8 @@ def test_cli_help_and_mistakes_do_not_import_tensorflow(tmp_path):
 
 def test_cli_every_command_has_help():
     listing = fresh.run("seqpipe", "--help", cwd=".").stdout
-    for command in ("run", "check", "show", "schema", "train", "evaluate", "export", "predict", "list", "info"):
+    steps = ("run", "check", "show", "schema", "train", "evaluate", "export")
+    for command in (*steps, "tune", "compare", "predict", "list", "info"):
         assert f"  {command} " in listing
         assert fresh.run("seqpipe", command, "--help", cwd=".").returncode == 0
 
@@ -99,6 +100,21 @@ def test_cli_predict_texts(home):
     assert set(rows[0]) == {"text", "label", "probability", "probabilities"}
     table = seqpipe("predict", "tiny", "a superb meal", cwd=home).stdout
     assert table.split()[0] == rows[0]["label"]
+
+
+def test_cli_predict_explains(home, tmp_path):
+    marked = seqpipe("predict", "tiny", "--explain", "a superb meal", "<b>&\x1b[31m", cwd=home).stdout.splitlines()
+    assert marked[0].count("[") == 3
+    assert "superb meal" in marked[0].replace("[", "").replace("]", "")
+    assert "\x1b" not in marked[1]
+    (row,) = seqpipe("predict", "tiny", "--explain", "--format", "jsonl", "a superb meal", cwd=home).stdout.splitlines()
+    assert len(json.loads(row)["pieces"]) == len(json.loads(row)["weights"]) > 1
+    (tmp_path / "in.txt").write_text("a superb meal\n<script>\n")
+    arguments = ("--input", str(tmp_path / "in.txt"), "--html", str(tmp_path / "page.html"))
+    assert "2 texts explained in" in seqpipe("predict", "tiny", *arguments, cwd=home).stdout
+    page = (tmp_path / "page.html").read_text()
+    assert "tiny, version 1" in page
+    assert "<script" not in page
 
 
 def test_cli_predict_files_keep_order_and_agree(home, tmp_path):
@@ -214,6 +230,13 @@ def test_cli_second_process_in_a_run_directory(home):
         (["predict", "tiny", "a", "--output", "out.txt"], "the ending says no format. Allowed: .csv, .jsonl"),
         (["predict", "tiny", "a", "--output", "no/such/../../dev/full/x.csv", "--format", "csv"], "cannot be written"),
         (["predict", "tiny", "--input", "nope.csv"], "nope.csv does not exist"),
+        (["run", "tiny.yaml", "--seeds", "1,1"], "1 stands twice. The same seed gives the same run again."),
+        (["train", "tiny.yaml", "--seeds", "x"], "write how many, such as --seeds 3"),
+        (["tune", "tiny.yaml"], "tiny.yaml: the key tune is missing. It says what to search"),
+        (["compare", "tiny"], "compare takes two runs or more."),
+        (["compare", "tiny", "tinny"], "Known names: tiny. Did you mean tiny?"),
+        (["predict", "tiny", "a", "--html", "x.html", "--output", "x.csv"], "--html FILE excludes --output"),
+        (["predict", "tiny", "a", "--explain", "--format", "csv"], "a CSV row has no place for pieces"),
         (["evaluate", "tiny"], "name labelled rows for a model with --data SOURCE"),
         (["evaluate", "tiny", "--data", "files:nope.csv"], "nope.csv does not exist"),
         (["schema", "speech"], '"speech" is not a task.'),

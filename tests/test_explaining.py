@@ -149,5 +149,5 @@ def test_explain_a_model_without_weights_is_refused():
     class Loaded:
         signatures = {"serving_default": None, "labels": None}  # noqa: RUF012
 
-    with pytest.raises(ModelError, match="has no signature explain. It has: labels, serving_default"):
+    with pytest.raises(ModelError, match=r"has no signature explain\. It has: labels, serving_default"):
         next(explain(Model("place", Loaded()), ["a"]))

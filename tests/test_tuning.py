@@ -1,4 +1,4 @@
-"""Searches over a tiny pipeline: what is refused, what is pruned, and that a killed search goes on as if it never was."""
+"""Searches over a tiny pipeline: what is refused, what is pruned, and that a killed one goes on as if it never was."""
 
 from __future__ import annotations
 
@@ -35,18 +35,30 @@ def write(directory, *, space=SPACE, trials=3, **changes):
 @pytest.mark.parametrize(
     ("key", "search", "message"),
     [
-        ("training.learningrate", {"low": 1, "high": 2}, "is not a key to search: .* Did you mean training.learning_rate?"),
+        (
+            "training.learningrate",
+            {"low": 1, "high": 2},
+            "is not a key to search: .* Did you mean training.learning_rate?",
+        ),
         ("model.convolution.1.filters", {"low": 1, "high": 2}, "Did you mean model.convolution.0.filters?"),
         ("data.train", {"choices": ["a", "b"]}, "it must be one of features, model or training"),
         ("training.monitor", {"choices": ["loss", "accuracy"]}, "the figure that trials are compared by"),
-        ("training.epochs", {"low": 0, "high": 3}, r"tune\.space\.training\.epochs: training\.epochs = 0: input should"),
+        (
+            "training.epochs",
+            {"low": 0, "high": 3},
+            r"tune\.space\.training\.epochs: training\.epochs = 0: input should",
+        ),
         ("model.pooling", {"choices": ["mean", "meen"]}, '"meen" is not a pooling.* Did you mean mean?'),
         ("model.dropout", {"low": 0.2, "high": 0.1}, r"low = 0\.2 is not below high = 0\.1"),
         ("model.dropout", {"low": 0, "high": 0.1, "log": True}, "log needs low above 0, not 0"),
         ("model.dropout", {"low": 0.1}, "name low and high, or choices"),
         ("model.dropout", {"low": 0.1, "choices": [0.1, 0.2]}, "choices exclude low, high and log"),
         ("model.pooling", {"choices": ["mean"]}, "choices must be two or more different values"),
-        ("model.pooling", {"choice": ["mean"]}, r"choice is not a key\. Allowed: low, high, log, choices\. Did you mean choi"),
+        (
+            "model.pooling",
+            {"choice": ["mean"]},
+            r"choice is not a key\. Allowed: low, high, log, choices\. Did you mean choi",
+        ),
     ],
 )
 def test_tuning_message_for_a_search_space(tmp_path, key, search, message):
@@ -100,7 +112,9 @@ def test_tuning_finds_resumes_and_refuses_another_space(tmp_path, monkeypatch):
 
     space = {**SPACE, "model.dropout": {"low": 0, "high": 0.6}}
     write(tmp_path, trials=2, space=space)
-    with pytest.raises(RunError, match=r"contradicts the study in runs/tiny-tune:\n  tune\.space\.model\.dropout = ") as caught:
+    with pytest.raises(
+        RunError, match=r"contradicts the study in runs/tiny-tune:\n  tune\.space\.model\.dropout = "
+    ) as caught:
         search(file)
     assert '{"low": 0, "high": 0.6} here, {"low": 0, "high": 0.5} in the study' in str(caught.value)
     with pytest.raises(RunError, match=r"training\.epochs = 1 here, 2 in the study"):
@@ -121,7 +135,10 @@ def test_tuning_prunes_by_the_dev_figure_of_an_epoch(tmp_path, monkeypatch):
 def test_tuning_goes_on_after_a_trial_that_cannot_be_trained(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     # A decay needs adamw: each value is allowed, not each pair.
-    space = {"training.optimizer": {"choices": ["adam", "adamw"]}, "training.learning_rate": SPACE["training.learning_rate"]}
+    space = {
+        "training.optimizer": {"choices": ["adam", "adamw"]},
+        "training.learning_rate": SPACE["training.learning_rate"],
+    }
     file = write(tmp_path, trials=4, space=space, training__optimizer="adamw", training__weight_decay=0.01)
     values, printed = search(file, overrides=["training.epochs=1"])
     assert "cannot be trained: " in printed

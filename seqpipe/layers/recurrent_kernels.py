@@ -227,7 +227,7 @@ def trained_scan(
         dense: keep what the gradient needs as one tensor each, which costs a copy but for XLA, and which a function
             that XLA compiles can hand over to its gradient.
     """
-    given = {name: w for name in TRAINED if (w := getattr(weights, name)) is not None}
+    given = {name: getattr(weights, name) for name in TRAINED if getattr(weights, name) is not None}
 
     @tf.custom_gradient
     def run(x, *rest):
