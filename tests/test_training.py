@@ -100,7 +100,7 @@ def test_training_stops_when_patience_ends(tmp_path):
 
 
 def test_training_averages_follow_the_weights(tmp_path):
-    run = trainer(tmp_path, epochs=1, average_decay=0.3)
+    run = trainer(tmp_path, epochs=1, average_decay=0.3, xla="never")
     expected = [v.numpy() for v in run.model.trainable_variables]
     train_step = run.train_step
 
