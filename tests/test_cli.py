@@ -234,7 +234,7 @@ def test_cli_second_process_in_a_run_directory(home):
         (["train", "tiny.yaml", "--seeds", "x"], "write how many, such as --seeds 3"),
         (["tune", "tiny.yaml"], "tiny.yaml: the key tune is missing. It says what to search"),
         (["compare", "tiny"], "compare takes two runs or more."),
-        (["compare", "tiny", "tinny"], "Known names: tiny. Did you mean tiny?"),
+        (["compare", "tiny", "tinny"], "Did you mean tiny?"),
         (["predict", "tiny", "a", "--html", "x.html", "--output", "x.csv"], "--html FILE excludes --output"),
         (["predict", "tiny", "a", "--explain", "--format", "csv"], "a CSV row has no place for pieces"),
         (["evaluate", "tiny"], "name labelled rows for a model with --data SOURCE"),
