@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from seqpipe import __version__
+from seqpipe import __version__, pipeline_file
 from seqpipe import config as schema
 from seqpipe.storage import write_text
 
@@ -39,7 +39,7 @@ def write(
         limits: what the model is not for, one sentence each.
         parameters: of the Keras model.
     """
-    write_text(directory / "pipeline.yaml", schema.to_yaml(config))
+    write_text(directory / "pipeline.yaml", pipeline_file.to_yaml(config))
     size_mb = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file()) / 1e6
     facts = {
         "name": config.name,

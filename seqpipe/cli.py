@@ -17,6 +17,7 @@ from seqpipe.errors import DataError, Interrupted, SeqpipeError
 
 if TYPE_CHECKING:
     from seqpipe import config as schema
+    from seqpipe import pipeline_file
     from seqpipe.predict import Model
     from seqpipe.runner import Run
 
@@ -68,7 +69,7 @@ def _start() -> None:
         import_tensorflow()
 
 
-def _load(file: Path, overrides: list[str] | None) -> schema.Loaded:
+def _load(file: Path, overrides: list[str] | None) -> pipeline_file.Loaded:
     from seqpipe.tasks import load_pipeline
 
     return load_pipeline(file, overrides)
@@ -132,14 +133,14 @@ def check(file: File, set: Set = None) -> None:
 @app.command()
 def show(file: File, set: Set = None) -> None:
     """The effective configuration, and where each value came from."""
-    from seqpipe import config as schema
+    from seqpipe import pipeline_file
 
     loaded = _load(file, set)
     grid = Grid(box=None, pad_edge=False, header_style="bold")
     for title in ("key", "value", "from"):
         grid.add_column(title, overflow="fold")
-    for path, value in schema.flatten(loaded.config.model_dump(mode="json")).items():
-        grid.add_row(path, json.dumps(value, ensure_ascii=False), schema.origin_of(loaded, path))
+    for path, value in pipeline_file.flatten(loaded.config.model_dump(mode="json")).items():
+        grid.add_row(path, json.dumps(value, ensure_ascii=False), pipeline_file.origin_of(loaded, path))
     out.print(grid)
 
 

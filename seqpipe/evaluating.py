@@ -9,6 +9,7 @@ import numpy as np
 from rich.console import Console
 
 from seqpipe import config as schema
+from seqpipe import pipeline_file
 from seqpipe.data.classification import read_table
 from seqpipe.errors import ModelError
 from seqpipe.evaluation.classification import evaluate_classifier, to_markdown, write_report
@@ -35,7 +36,7 @@ def evaluate_artefact(
     if not file.is_file():
         raise ModelError(f"{loaded.path} has no pipeline.yaml, which says how its data is read.")
     changes = {"train": source, "dev": None, "test": None}
-    config: Any = schema.load_again(file, changes, overrides, schemas())
+    config: Any = pipeline_file.load_again(file, changes, overrides, schemas())
     # A file may name its labels as the training data did, or by the names of the classes.
     labels = {**(config.data.labels or {}), **{name: name for name in loaded.labels}}
     data = config.data.model_copy(update={"labels": labels})

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqpipe import config as schema
+from seqpipe import pipeline_file
 from seqpipe.cluster import is_chief, wait_for
 from seqpipe.data.classification import Finding
 from seqpipe.errors import RunError
@@ -274,7 +275,7 @@ def open_run(
         directory.mkdir(parents=True, exist_ok=True)
         remove_leftovers(directory)
         run = Run(config, say, callbacks, _read_state(directory, config))
-        write_text(directory / "pipeline.yaml", schema.to_yaml(config))
+        write_text(directory / "pipeline.yaml", pipeline_file.to_yaml(config))
         write_json(directory / "state.json", run.state)
         try:
             yield run
@@ -285,7 +286,7 @@ def open_run(
 def _read_state(directory: Path, config: schema.Pipeline) -> dict[str, Any]:
     """The state of the run, less the steps that the configuration asks for anew."""
     file = directory / "state.json"
-    wanted = schema.flatten(config.model_dump(mode="json"))
+    wanted = pipeline_file.flatten(config.model_dump(mode="json"))
     if not file.exists():
         return {"config": wanted, "steps": {}}
     state = json.loads(file.read_text(encoding="utf-8"))

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from seqpipe import config as schema
+from seqpipe import pipeline_file
 from seqpipe.errors import ConfigError, DataError, Diverged, ModelError, RunError
 from seqpipe.outcome import read_outcome
 from seqpipe.storage import locked
@@ -111,7 +112,7 @@ def _check_settings(study: optuna.Study, config: schema.Pipeline, directory: Pat
     task.read()  # data that cannot be read is a mistake now, not a trial that failed
     space = {f"tune.space.{key}": search.model_dump(mode="json") for key, search in config.tune.space.items()}
     sections = {"task", "seed", "data", *schema.SEARCHED}
-    flat = schema.flatten(config.model_dump(mode="json", include=sections))
+    flat = pipeline_file.flatten(config.model_dump(mode="json", include=sections))
     settings = {"data": task.data_key(), **space}
     settings |= {key: value for key, value in flat.items() if key not in config.tune.space}
     before = study.user_attrs.get("settings", settings)
@@ -170,7 +171,9 @@ def _run_trial(
     values = {key: _suggest(trial, config, key, search) for key, search in config.tune.space.items()}
     trial.set_user_attr("values", values)
     name = f"trial-{trial.number + 1:03d}"
-    out.print(f"\n{name} of {config.tune.trials}: " + " ".join(schema.as_override(*pair) for pair in values.items()))
+    out.print(
+        f"\n{name} of {config.tune.trials}: " + " ".join(pipeline_file.as_override(*pair) for pair in values.items())
+    )
     monitor = config.training.monitor
 
     def report(epoch: int, figures: dict[str, float]) -> None:
@@ -183,7 +186,7 @@ def _run_trial(
     try:
         if not trial.user_attrs.get("pruned"):  # pruned, and killed before the study was told
             keras.backend.clear_session()  # layers get the names they would have in a process of their own
-            own = schema.with_values(config, values)
+            own = pipeline_file.with_values(config, values)
             own = own.model_copy(update={"name": name, "run_directory": str(directory), "tune": None})
             make = callbacks(own)
             with open_run(
@@ -259,7 +262,7 @@ def _conclude(
         raise RunError(f"No trial of the study in {directory} came to an end: {counts['FAIL']} could not be trained.")
     best = study.best_trial
     values: dict[str, Any] = best.user_attrs["values"]
-    arguments = " ".join(f"--set {schema.as_override(key, value)}" for key, value in values.items())
+    arguments = " ".join(f"--set {pipeline_file.as_override(key, value)}" for key, value in values.items())
     monitor = config.training.monitor
     out.print(
         f"\n{len(study.trials)} trials: {counts['COMPLETE']} to the end, {counts['PRUNED']} pruned, {counts['FAIL']} "

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from seqpipe import config as schema
+from seqpipe import pipeline_file
 from seqpipe.errors import ConfigError
 from seqpipe.tasks import json_schema, load_pipeline, schemas
 
@@ -38,14 +39,14 @@ def test_config_load_fills_defaults_and_remembers_origins(tmp_path):
     assert loaded.config.training.epochs == 3
     assert loaded.config.model.convolution[0].filters == 16
     assert loaded.config.model.recurrent.units == schema.Recurrent().units
-    assert schema.origin_of(loaded, "model.recurrent.cell") == f"{file}:7"
-    assert schema.origin_of(loaded, "training.epochs") == "--set training.epochs=3"
-    assert schema.origin_of(loaded, "model.recurrent.units") == "default"
+    assert pipeline_file.origin_of(loaded, "model.recurrent.cell") == f"{file}:7"
+    assert pipeline_file.origin_of(loaded, "training.epochs") == "--set training.epochs=3"
+    assert pipeline_file.origin_of(loaded, "model.recurrent.units") == "default"
 
 
 def test_config_effective_yaml_loads_to_itself(tmp_path):
     config = load_pipeline(write(tmp_path, GOOD)).config
-    assert load_pipeline(write(tmp_path, schema.to_yaml(config), "again.yaml")).config == config
+    assert load_pipeline(write(tmp_path, pipeline_file.to_yaml(config), "again.yaml")).config == config
 
 
 def test_config_reports_all_mistakes_at_once(tmp_path):

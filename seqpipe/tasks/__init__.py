@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Union
 
 from seqpipe import config as schema
+from seqpipe import pipeline_file
 from seqpipe.errors import ConfigError, not_allowed
 
 if TYPE_CHECKING:
@@ -90,9 +91,9 @@ def make_task(config: schema.Pipeline) -> Task:
     return TASKS[config.task].make(config)
 
 
-def load_pipeline(file: str | Path, overrides: list[str] | None = None) -> schema.Loaded:
+def load_pipeline(file: str | Path, overrides: list[str] | None = None) -> pipeline_file.Loaded:
     """Read a pipeline file; see `seqpipe.config.load`."""
-    return schema.load(file, overrides or [], schemas())
+    return pipeline_file.load(file, overrides or [], schemas())
 
 
 def schemas() -> dict[str, type[schema.Pipeline]]:

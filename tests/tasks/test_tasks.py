@@ -14,7 +14,7 @@ from testing import ask_without_seqpipe
 
 import seqpipe
 from pipelines import TINY
-from seqpipe.config import to_yaml
+from seqpipe.pipeline_file import to_yaml
 from seqpipe.runner import open_run
 from seqpipe.tasks import TASKS, load_pipeline, make_task
 
