@@ -166,7 +166,7 @@ class Training(Section):
     monitor: Literal["accuracy", "loss"] = Field("accuracy", description="Dev figure the best epoch is chosen by.")
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
     xla: Literal["auto", "always", "never"] = Field(
-        "auto", description="Compile the step with XLA; auto: in long runs, where it is faster on the first batches."
+        "auto", description="XLA for the recurrent loops; auto: in long runs, where it is faster on the first batches."
     )
     save_every_steps: int = Field(200, ge=1, description="The position is saved so often, and after each epoch.")
     tensorboard: bool = Field(False, description="Write summaries for TensorBoard to the run directory.")

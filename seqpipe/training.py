@@ -141,7 +141,7 @@ class Trainer:
             name: tf.TensorSpec([None] * array.ndim, array.dtype, name) for name, array in self._batch([0]).items()
         }
         self.train_step = tf.function(self._train_step, input_signature=[signature], autograph=False)
-        self.compiled_step = tf.function(self._compiled_step, jit_compile=True, autograph=False)
+        self.compiled_step = tf.function(self._compiled_step, input_signature=[signature], autograph=False)
         self.dev_step = tf.function(self._dev_step, input_signature=[signature], autograph=False)
         self.position = Position()
         self.interrupted = False
@@ -279,7 +279,8 @@ class Trainer:
         return batch
 
     def _compiled_step(self, batch: Batch) -> tf.Tensor:
-        with traced_for("xla"):
+        """XLA for the loops of recurrent layers alone: over the whole step it is slower than none at all."""
+        with traced_for("xla_loops"):
             return self._train_step(batch)
 
     def _train_step(self, batch: Batch) -> tf.Tensor:

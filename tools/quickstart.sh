@@ -21,5 +21,5 @@ fi
 cat <<'TEXT'
 
 Next: your own data, a CSV with the columns text and label:
-  .venv/bin/seqpipe run pipelines/sentiment_en.yaml --set name=mine --set data.train=files:mine.csv
+  .venv/bin/seqpipe run pipelines/my_text.yaml --set data.train=files:mine.csv
 TEXT

@@ -1,0 +1,152 @@
+"""What the recurrent layers buy the sentiment pipeline: a training step and one request, beside Keras' own layers.
+
+    python benchmarks/sentiment.py [--rounds 25]
+
+The same architecture (pipelines/sentiment_en.yaml, n-grams left out) twice, measured in turn in one process: with
+seqpipe's recurrent layers and with Keras' (its mask made from the lengths). Rows are as long as film reviews; their
+pieces are drawn at random, which changes nothing about the time. A request is a raw string to a loaded SavedModel.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from seqpipe import layers
+from seqpipe.data.examples import Examples, Ragged
+from seqpipe.data.plan import plan_epoch
+from seqpipe.data.sources import read_rows
+from seqpipe.features.text import TextFeatures
+from seqpipe.models import classifier
+from seqpipe.predict import Model
+from seqpipe.tasks import load_pipeline, make_task
+from seqpipe.tasks.text_classification_serving import TextClassifier
+from seqpipe.training import Trainer
+
+ROOT = Path(__file__).parent.parent
+ROWS, BATCHES = 22_500, 24
+REQUEST = "One of the most moving films I have seen in years, and the acting is superb."
+
+
+class StockBidirectional(keras.layers.Bidirectional):
+    """Keras' layer behind our calling convention."""
+
+    def call(self, x: Any, lengths: Any, training: bool | None = None) -> Any:
+        y = super().call(x, mask=layers.step_mask(lengths, tf.shape(x)[1]), training=training)
+        return layers.zero_beyond(y, lengths)
+
+
+def build(stock: bool, config: Any) -> keras.Model:
+    module = sys.modules["seqpipe.models.classifier"]
+    ours = dict(module.CELLS), module.layers.Bidirectional
+    if stock:
+        module.CELLS.update(gru=keras.layers.GRU, lstm=keras.layers.LSTM)
+        module.layers.Bidirectional = StockBidirectional
+    try:
+        keras.utils.set_random_seed(1)
+        return classifier(config, vocabulary_size=8000, classes=2)
+    finally:
+        module.CELLS.update(ours[0])
+        module.layers.Bidirectional = ours[1]
+
+
+def interleaved_ms(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for call in calls.values():
+        call()
+    for _ in range(rounds):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            times[name].append((time.perf_counter() - start) * 1e3)
+    return times
+
+
+def training(task: Any, place: Path) -> dict[str, list[float]]:
+    """Milliseconds of each of the same batches."""
+    rng = np.random.default_rng(1)
+    lengths = np.clip(rng.lognormal(5.5, 0.6, ROWS), 10, 500).astype(int)
+    ids = Ragged.from_rows(rng.integers(260, 8000, size=n).astype(np.int32) for n in lengths)
+    rows = Examples({"ids": ids, "label": rng.integers(0, 2, ROWS).astype(np.int32)})
+    plan = plan_epoch(rows.lengths, batch_size=64, seed=1, epoch=0)[:BATCHES]
+    times: dict[str, list[float]] = {"seqpipe": [], "Keras": []}
+    trainers = {
+        name: Trainer(
+            lambda name=name: build(name == "Keras", task.config.model),
+            objective=task,
+            config=task.config.training,
+            train=rows,
+            dev=rows,
+            seed=1,
+            directory=place / name,
+        )
+        for name in times
+    }
+    batches = [trainers["Keras"]._batch(batch) for batch in plan]
+    for name, trainer in trainers.items():
+        float(trainer.train_step(batches[0]))
+    for batch in batches:
+        for name, trainer in trainers.items():
+            start = time.perf_counter()
+            float(trainer.train_step(batch))
+            times[name].append((time.perf_counter() - start) * 1e3)
+    return times
+
+
+def requests(task: Any, place: Path, rounds: int) -> dict[str, list[float]]:
+    texts = [row.values["text"] for row in read_rows("builtin:reviews", columns={"text": "text"}, role="train")]
+    features = TextFeatures.fit(texts, vocabulary_size=8000, lowercase=True, character_coverage=0.9995)
+    calls: dict[str, Callable[[], Any]] = {}
+    for name in ("seqpipe", "Keras"):
+        module = TextClassifier(
+            build(name == "Keras", task.config.model),
+            features.tokenizer(),
+            classes=["negative", "positive"],
+            temperature=1.0,
+            max_pieces=500,
+            version=1,
+        )
+        concrete = {key: function.get_concrete_function() for key, function in module.functions.items()}
+        tf.saved_model.save(module, str(place / f"{name}-model"), signatures=concrete)
+        loaded = Model(place / f"{name}-model", tf.saved_model.load(str(place / f"{name}-model")))
+        calls[f"{name}, as served"] = lambda loaded=loaded: loaded.run([REQUEST])
+        if name == "seqpipe":
+            compiled = Model(loaded.path, loaded.loaded)
+            compiled.compile()
+            calls["seqpipe, through seqpipe.load"] = lambda: compiled.run([REQUEST])
+    return interleaved_ms(calls, rounds)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=101, help="requests of each kind")
+    rounds = parser.parse_args().rounds
+    overrides = ["data.train=builtin:reviews", "data.labels=null", "model.ngrams=null"]
+    task: Any = make_task(load_pipeline(ROOT / "pipelines" / "sentiment_en.yaml", overrides).config)
+    task.classes, task.class_weights = ["negative", "positive"], np.ones(2, np.float32)
+    with tempfile.TemporaryDirectory() as place:
+        steps = training(task, Path(place))
+        answers = requests(task, Path(place), rounds)
+    print(f"{os.cpu_count()} cores, TensorFlow {tf.__version__}, Keras {keras.__version__}, seed 1\n")
+    print("| | median, ms | half the distance of the quartiles |\n|---|---:|---:|")
+    for title, times in (("training step, batch 64", steps), ("one request", answers)):
+        for name, values in times.items():
+            low, middle, high = statistics.quantiles(values, n=4)
+            print(f"| {title}: {name} | {middle:.2f} | {(high - low) / 2:.2f} |")
+    epoch = {name: len(plan_epoch(np.ones(ROWS), batch_size=64, seed=1, epoch=0)) * statistics.fmean(values) / 1e3 for name, values in steps.items()}
+    print(f"\nAn epoch of {ROWS:,} rows, from {BATCHES} batches: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in epoch.items()))
+
+
+if __name__ == "__main__":
+    main()
