@@ -39,11 +39,19 @@ ROWS, BATCHES = 22_500, 24
 REQUEST = "One of the most moving films I have seen in years, and the acting is superb."
 
 
-class StockBidirectional(keras.layers.Bidirectional):
+class StockBidirectional(keras.layers.Layer):
     """Keras' layer behind our calling convention."""
 
+    def __init__(self, cell: keras.layers.Layer, *, name: str):
+        super().__init__(name=name)
+        self.inner = keras.layers.Bidirectional(cell)
+
+    def build(self, x_shape: Any, lengths_shape: Any) -> None:
+        self.inner.build(x_shape)
+        self.built = True
+
     def call(self, x: Any, lengths: Any, training: bool | None = None) -> Any:
-        y = super().call(x, mask=layers.step_mask(lengths, tf.shape(x)[1]), training=training)
+        y = self.inner(x, mask=layers.step_mask(lengths, keras.ops.shape(x)[1]), training=training)
         return layers.zero_beyond(y, lengths)
 
 
@@ -94,7 +102,7 @@ def training(task: Any, place: Path) -> dict[str, list[float]]:
         for name in times
     }
     batches = [trainers["Keras"]._batch(batch) for batch in plan]
-    for name, trainer in trainers.items():
+    for trainer in trainers.values():
         float(trainer.train_step(batches[0]))
     for batch in batches:
         for name, trainer in trainers.items():
@@ -123,8 +131,8 @@ def requests(task: Any, place: Path, rounds: int) -> dict[str, list[float]]:
         calls[f"{name}, as served"] = lambda loaded=loaded: loaded.run([REQUEST])
         if name == "seqpipe":
             compiled = Model(loaded.path, loaded.loaded)
-            compiled.compile()
-            calls["seqpipe, through seqpipe.load"] = lambda: compiled.run([REQUEST])
+            compiled.compile(always=True)
+            calls["seqpipe, compiled by XLA at load"] = lambda compiled=compiled: compiled.run([REQUEST])
     return interleaved_ms(calls, rounds)
 
 
@@ -144,8 +152,9 @@ def main() -> None:
         for name, values in times.items():
             low, middle, high = statistics.quantiles(values, n=4)
             print(f"| {title}: {name} | {middle:.2f} | {(high - low) / 2:.2f} |")
-    epoch = {name: len(plan_epoch(np.ones(ROWS), batch_size=64, seed=1, epoch=0)) * statistics.fmean(values) / 1e3 for name, values in steps.items()}
-    print(f"\nAn epoch of {ROWS:,} rows, from {BATCHES} batches: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in epoch.items()))
+    batches = -(-ROWS // 64)
+    epochs = ", ".join(f"{name} {batches * statistics.fmean(values) / 1e3:.1f} s" for name, values in steps.items())
+    print(f"\nAn epoch of {ROWS:,} rows, from {BATCHES} of its batches: {epochs}")
 
 
 if __name__ == "__main__":

@@ -253,7 +253,7 @@ def predict(
 
     find_model(model)
     _start()
-    loaded = load(model, compile=False)
+    loaded = load(model)
     rows = texts if texts else read_texts(str(input), column=column)
     if html is not None:
         _write_page(loaded, rows, html)

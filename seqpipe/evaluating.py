@@ -31,7 +31,7 @@ def evaluate_artefact(
     Raises:
         DataError: the rows cannot be read, or are labelled with what is no class of the model.
     """
-    loaded = load(model, compile=False)
+    loaded = load(model)
     file = loaded.path / "pipeline.yaml"
     if not file.is_file():
         raise ModelError(f"{loaded.path} has no pipeline.yaml, which says how its data is read.")

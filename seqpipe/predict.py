@@ -26,7 +26,7 @@ FORMAT = 1  # of an artefact's directory; a reader refuses a higher one
 # Rows that are in memory at once, and sorted by length so that a batch holds little padding.
 WINDOW_ROWS = 2048
 BATCH_ROWS = 64
-COMPILED_STEPS = (16, 32, 64, 128)  # pieces
+COMPILED_STEPS = (32, 128, 512)  # pieces
 
 Answer = dict[str, Any]
 
@@ -145,18 +145,20 @@ class Model:
         (name,) = function.structured_input_signature[1]
         return {key: value.numpy() for key, value in function(**{name: texts}).items()}
 
-    def compile(self) -> None:
-        """Have XLA compile the answer to one row at each of a few padded lengths, and keep it where it is faster."""
+    def compile(self, *, always: bool = False) -> None:
+        """Have XLA compile the answer to one row at each of a few padded lengths; keep what is faster, or all."""
         import tensorflow as tf
 
         if not hasattr(self.loaded, "classify_pieces"):
             return
         for steps in COMPILED_STEPS:
-            pieces = tf.ones([1, steps], tf.int32), tf.constant([steps])
-            signature = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in pieces]
-            candidate = tf.function(self.loaded.classify_pieces, input_signature=signature, jit_compile=True)
-            if median_ms(lambda: candidate(*pieces)) < median_ms(lambda: self.loaded.classify_pieces(*pieces)):  # noqa: B023
-                self.compiled[steps] = candidate
+            pieces = [tf.TensorSpec([1, steps], tf.int32), tf.TensorSpec([1], tf.int32)]
+            compiled = tf.function(self.loaded.classify_pieces, input_signature=pieces, jit_compile=True)
+            text = ["a " * (steps // 2)]  # of about so many pieces
+            plain = Model(self.path, self.loaded)
+            candidate = Model(self.path, self.loaded, {steps: compiled})
+            if always or median_ms(lambda: candidate.run(text)) < median_ms(lambda: plain.run(text)):  # noqa: B023
+                self.compiled[steps] = compiled
 
     def __call__(self, rows: Sequence[str | bytes], *, signature: str = "serving_default") -> list[Answer]:
         """An answer for each row, in row order; strings are str, numbers float, `probabilities` by class name."""
@@ -194,11 +196,12 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def load(model: str | Path, *, compile: bool = True) -> Model:
+def load(model: str | Path, *, compile: bool = False) -> Model:
     """Load an exported model by name or directory.
 
     Args:
-        compile: spend some seconds now on functions that answer a single row faster, where XLA finds such.
+        compile: spend some ten seconds now on functions that answer a single row faster, and keep those that do: it
+            pays for layers of many steps and units (docs/recurrent.md), not for the released models.
     Raises:
         ModelError: there is no such model, or TensorFlow cannot load it.
     """

@@ -110,3 +110,14 @@ def test_task_labels_say_what_there_is(published):
     assert labels["labels"].numpy().tolist() == [b"negative", b"positive"]
     assert labels["version"].numpy() == 1
     assert not labels["streaming"].numpy()
+
+
+def test_task_compiled_by_xla_answers_the_same(published):
+    _, path, _ = published
+    plain, compiled = seqpipe.load(path), seqpipe.load(path)
+    compiled.compile(always=True)
+    assert set(compiled.compiled) == {32, 128, 512}
+    for text in ("", "a fine meal", "the food was dull " * 12):
+        (expected,), (answer,) = plain([text]), compiled([text])
+        assert answer["label"] == expected["label"]
+        assert answer["probabilities"] == pytest.approx(expected["probabilities"], abs=1e-5)
