@@ -200,6 +200,7 @@ def test_cli_run_refuses_what_contradicts_a_finished_run(home):
     assert "Use --fresh to start over" in text
 
 
+@pytest.mark.slow
 def test_cli_run_repeats_only_what_changed(home, tmp_path):
     shutil.copytree(home, tmp_path / "home")
     done = seqpipe("run", "tiny.yaml", "--set", "evaluation.bootstrap_samples=200", cwd=tmp_path / "home")

@@ -132,6 +132,7 @@ def test_tuning_prunes_by_the_dev_figure_of_an_epoch(tmp_path, monkeypatch):
     assert len([line for line in lines if "dev_accuracy" in line]) == 1
 
 
+@pytest.mark.slow
 def test_tuning_goes_on_after_a_trial_that_cannot_be_trained(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     # A decay needs adamw: each value is allowed, not each pair.

@@ -89,7 +89,7 @@ def test_pictures_learning_curves(tmp_path, history):
 
 def test_pictures_learning_curves_ring_the_kept_epoch(tmp_path, monkeypatch):
     drawn = []
-    monkeypatch.setattr(pictures, "_save", lambda figure, path: drawn.append(figure) or path)
+    monkeypatch.setattr(pictures, "save", lambda figure, path: drawn.append(figure) or path)
     pictures.learning_curves(HISTORY, tmp_path / "learning.png")
     left, right = drawn[0].axes
     assert left.get_title(loc="left") == "loss: 0.500 on dev in epoch 1, kept"

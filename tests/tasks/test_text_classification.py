@@ -57,8 +57,11 @@ def test_text_classification_with_a_builder_of_the_users_own(here):
 
 
 def test_text_classification_with_a_keras_file_of_the_users_own(here):
-    first = run_pipeline(write_tiny(here, training__epochs=1))
-    path = run_pipeline(write_tiny(here, name="tuned", model={"keras": str(first / "model.keras")}, training__epochs=1))
+    made = make_task(load_pipeline(write_tiny(here)).config)
+    made.read()
+    made.fit_features(here / "features")
+    made.build().save(here / "mine.keras")
+    path = run_pipeline(write_tiny(here, model={"keras": "mine.keras"}, training__epochs=1))
     assert "explain" in tf.saved_model.load(str(path)).signatures
 
 
