@@ -9,7 +9,7 @@ echo "The model just made:"
 "$seqpipe" predict quickstart \
     "The acting is superb, and I would watch it again." \
     "The start is promising, but in the end it was a waste of time." \
-    "The charger is not at all flimsy."
+    "The cook is not at all great."
 if [ -d saved_models/sentiment_en ]; then
     echo
     echo "The released model sentiment_en, trained on film reviews:"
