@@ -1,0 +1,115 @@
+"""What every pipeline file has, whatever its task."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+SEED_LIMIT = 2**31
+SEARCHED = ("features", "model", "training")  # sections whose keys `seqpipe tune` may search
+Fraction = float
+
+
+class Section(BaseModel):
+    """A part of a pipeline file: unknown keys are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Training(Section):
+    epochs: int = Field(10, ge=1)
+    batch_size: int = Field(64, ge=1, description="Rows a step, over all workers.")
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(0.0, ge=0, description="Decoupled decay; adamw only.")
+    schedule: Literal["constant", "linear", "cosine"] = Field("constant", description="Course down to zero at the end.")
+    warmup_steps: int = Field(0, ge=0, description="Steps of linear growth before the schedule.")
+    clip_norm: float | None = Field(1.0, gt=0, description="Bound on the norm of all gradients together.")
+    label_smoothing: Fraction = Field(0.0, ge=0, lt=1)
+    class_weights: Literal["none", "balanced"] | dict[str, float] = Field(
+        "none", description="balanced: each class weighs the same in the loss; or a weight for each class name."
+    )
+    average_decay: Fraction = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Moving average of the weights, used to evaluate and export; closer at first. 0 is off.",
+    )
+    patience: int | None = Field(None, ge=1, description="Stop after so many epochs without a better dev figure.")
+    monitor: Literal["accuracy", "loss"] = Field("accuracy", description="Dev figure the best epoch is chosen by.")
+    precision: Literal["float32", "mixed_bfloat16"] = "float32"
+    xla: Literal["auto", "always", "never"] = Field(
+        "auto", description="XLA for the recurrent loops; auto: in long runs, where it is faster on the first batches."
+    )
+    save_every_steps: int = Field(200, ge=1, description="The position is saved so often, and after each epoch.")
+    tensorboard: bool = Field(False, description="Write summaries for TensorBoard to the run directory.")
+
+    @model_validator(mode="after")
+    def _decay_needs_adamw(self) -> Training:
+        if self.weight_decay and self.optimizer != "adamw":
+            raise ValueError(f'weight_decay = {self.weight_decay} needs optimizer = "adamw", not "{self.optimizer}".')
+        return self
+
+
+class Evaluation(Section):
+    baseline: bool = Field(True, description="Also train a TF-IDF linear SVM on the same rows.")
+    bootstrap_samples: int = Field(2000, ge=100, description="Resamples behind the interval of a difference.")
+
+
+class Export(Section):
+    directory: str = Field("saved_models", description="The artefact is published as DIRECTORY/NAME/VERSION.")
+    version: int | None = Field(None, ge=1, description="Without it the next free number.")
+
+
+class Search(Section):
+    """The values `seqpipe tune` tries for a key: a range, or choices."""
+
+    low: int | float | None = Field(None, description="Lowest value tried.")
+    high: int | float | None = Field(None, description="Highest value tried.")
+    log: bool = Field(False, description="Even over orders of magnitude instead of over values.")
+    choices: list[bool | int | float | str | None] | None = Field(None, description="The values tried, in no order.")
+
+    @model_validator(mode="after")
+    def _range_or_choices(self) -> Search:
+        if self.choices is not None:
+            if self.low is not None or self.high is not None or self.log:
+                raise ValueError("choices exclude low, high and log.")
+            if len(self.choices) < 2 or any(self.choices.count(choice) > 1 for choice in self.choices):
+                raise ValueError("choices must be two or more different values.")
+            return self
+        if self.low is None or self.high is None:
+            raise ValueError("name low and high, or choices.")
+        if self.low >= self.high:
+            raise ValueError(f"low = {self.low} is not below high = {self.high}.")
+        if self.log and self.low <= 0:
+            raise ValueError(f"log needs low above 0, not {self.low}.")
+        return self
+
+
+class Tune(Section):
+    """What `seqpipe tune` searches; no other command uses it."""
+
+    trials: int = Field(20, ge=1, description="Trainings of the search, pruned ones included; may grow later.")
+    space: dict[str, Search] = Field(
+        min_length=1, description="Dotted keys of features, model and training, each with low and high, or choices."
+    )
+
+
+class Pipeline(Section):
+    """What every pipeline file has; a task's own adds data, features and model."""
+
+    task: str
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Names the run directory and the artefact.")
+    description: str = ""
+    seed: int = Field(1, ge=0, lt=SEED_LIMIT)
+    run_directory: str = Field("runs", description="The run lives in RUN_DIRECTORY/NAME.")
+    training: Training = Training()
+    evaluation: Evaluation = Evaluation()
+    export: Export = Export()
+    tune: Tune | None = Field(None, description="Search space of `seqpipe tune`.")
+
+    @property
+    def run_path(self) -> Path:
+        return Path(self.run_directory) / self.name

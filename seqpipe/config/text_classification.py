@@ -1,0 +1,66 @@
+"""Pipeline files of text classification."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from seqpipe.config.data import Data, Encoding
+from seqpipe.config.parts import Convolution, Embedding, Recurrent, TextFeatures
+from seqpipe.config.pipeline import Fraction, Pipeline, Section
+
+
+class ClassificationData(Data):
+    """Labelled text."""
+
+    text_column: str = Field("text", description="Column, JSON key or TFDS feature that holds the text.")
+    label_column: str = Field("label", description="Column, JSON key or TFDS feature that holds the label.")
+    labels: dict[str, str] | None = Field(
+        None, description="From a label in the data to a class name, in class order; other labels are errors."
+    )
+    format: Literal["auto", "csv", "tsv", "jsonl", "label_text"] = Field(
+        "auto",
+        description="auto: by the file's ending (.csv .tsv .jsonl; .txt is `label sentence`), .gz and .xz allowed.",
+    )
+    encoding: Encoding = Field("utf-8", description="Encoding of files.")
+
+
+class Ngrams(Section):
+    """A linear expert on n-grams of pieces beside the network, fitted before it trains."""
+
+    longest: int = Field(3, ge=1, le=5, description="Pieces in the longest n-gram.")
+    entries: int = Field(131_072, ge=1, le=4_000_000, description="N-grams kept: those in the most rows.")
+
+
+class Classifier(Section):
+    """Embedding -> convolutions -> recurrence -> pooling -> classes; or a model of the user's own."""
+
+    builder: str | None = Field(None, description="module:function of your own that returns a keras.Model.")
+    keras: str | None = Field(None, description="A saved .keras file of your own.")
+    word_dropout: Fraction = Field(
+        0.0, ge=0, lt=1, description="Share of pieces replaced by the unknown one in training."
+    )
+    embedding: Embedding = Embedding()
+    convolution: list[Convolution] = Field([Convolution(filters=64)], description="Blocks, one after another.")
+    recurrent: Recurrent | None = Recurrent()
+    pooling: Literal["attention", "mean", "max"] = "attention"
+    dropout: Fraction = Field(0.3, ge=0, lt=1, description="Dropout before the last layer.")
+    ngrams: Ngrams | None = Field(None, description="Add a linear expert on n-grams to the network's scores.")
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Classifier:
+        if self.builder is not None and self.keras is not None:
+            raise ValueError("builder and keras exclude each other: name one.")
+        if self.builder is not None and self.builder.count(":") != 1:
+            raise ValueError(f'builder = "{self.builder}" is not module:function, such as mymodule:build.')
+        return self
+
+
+class TextClassification(Pipeline):
+    """A text in; one of several labels out."""
+
+    task: Literal["text_classification"] = "text_classification"
+    data: ClassificationData
+    features: TextFeatures = TextFeatures()
+    model: Classifier = Classifier()
