@@ -19,6 +19,16 @@ from seqpipe.config.pipeline import (
     Tune,
 )
 from seqpipe.config.text_classification import ClassificationData, Classifier, Ngrams, TextClassification
+from seqpipe.config.translation import (
+    Decoder,
+    Encoder,
+    Seq2Seq,
+    Translation,
+    TranslationData,
+    TranslationEvaluation,
+    TranslationFeatures,
+    TranslationTraining,
+)
 
 __all__ = [
     "SEARCHED",
@@ -27,7 +37,9 @@ __all__ = [
     "Classifier",
     "Convolution",
     "Data",
+    "Decoder",
     "Embedding",
+    "Encoder",
     "Encoding",
     "Evaluation",
     "Export",
@@ -37,9 +49,15 @@ __all__ = [
     "Recurrent",
     "Search",
     "Section",
+    "Seq2Seq",
     "Source",
     "TextClassification",
     "TextFeatures",
     "Training",
+    "Translation",
+    "TranslationData",
+    "TranslationEvaluation",
+    "TranslationFeatures",
+    "TranslationTraining",
     "Tune",
 ]

@@ -1,6 +1,9 @@
 """Keras layers that know their lengths: each takes (x, lengths) and never lets padding change an answer."""
 
+from seqpipe.layers.attention import BahdanauAttention, LuongAttention
 from seqpipe.layers.convolution import ConvolutionBlock
+from seqpipe.layers.decoder import AttentionDecoder
+from seqpipe.layers.embedding import TiedEmbedding
 from seqpipe.layers.lengths import step_mask, strided, zero_beyond
 from seqpipe.layers.ngrams import NgramExpert
 from seqpipe.layers.pooling import AttentionPooling, MaxPooling, MeanPooling
@@ -10,13 +13,17 @@ from seqpipe.layers.words import WordDropout
 __all__ = [
     "GRU",
     "LSTM",
+    "AttentionDecoder",
     "AttentionPooling",
+    "BahdanauAttention",
     "Bidirectional",
     "ConvolutionBlock",
+    "LuongAttention",
     "MaxPooling",
     "MeanPooling",
     "NgramExpert",
     "SimpleRNN",
+    "TiedEmbedding",
     "WordDropout",
     "step_mask",
     "strided",
