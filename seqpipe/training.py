@@ -229,21 +229,34 @@ class Trainer:
             with self._averaged():
                 save_weights(self.model, self.directory / "best.npz")
 
-    def _batch(self, rows: Sequence[int] | np.ndarray) -> dict[str, np.ndarray]:
+    def _batch(self, rows: Sequence[int] | np.ndarray, *, compiled: bool = False) -> Batch:
         """A batch with each row's `weight` and the `total` number of rows, filled up so that all replicas get as many.
 
         The rows that fill up weigh nothing.
+
+        Args:
+            compiled: of full size and padded to one of a few lengths, so that XLA compiles a handful of shapes.
         """
         rows = np.asarray(rows)
-        missing = -len(rows) % self.strategy.num_replicas_in_sync
+        missing = self.config.batch_size - len(rows) if compiled else -len(rows) % self.strategy.num_replicas_in_sync
         batch = self.train_examples.batch(np.concatenate([rows, np.repeat(rows[:1], missing)]))
         batch["weight"] = np.array([1.0] * len(rows) + [0.0] * missing, np.float32)
         batch["total"] = np.array(len(rows), np.float32)
-        return {name: np.asarray(array) for name, array in batch.items()}
+        return self._padded_to_quantile(batch) if compiled else batch
+
+    def _padded_to_quantile(self, batch: Batch) -> Batch:
+        quantiles = np.quantile(self.train_examples.lengths, XLA_LENGTH_QUANTILES, method="higher")
+        padded = dict(batch)
+        for name in [name for name in batch if f"{name}_lengths" in batch]:
+            steps = batch[name].shape[1]
+            wanted = max(1, int(quantiles[np.searchsorted(quantiles, steps)]))
+            rest = [(0, 0)] * (batch[name].ndim - 2)
+            padded[name] = np.pad(batch[name], [(0, 0), (0, wanted - steps), *rest])
+        return padded
 
     def _step(self, rows: np.ndarray) -> tf.Tensor:
         if self.position.xla:
-            return self.compiled_step(self._fixed_shape(rows))
+            return self.compiled_step(self._batch(rows, compiled=True))
         return self.train_step(self._batch(rows))
 
     def _choose_xla(self) -> bool:
@@ -255,7 +268,7 @@ class Trainer:
         plain_s = _seconds(lambda: self.train_step(self._batch(plan[0])))
         whole_s = plain_s * len(plan) * self.config.epochs
         measured = self.strategy.num_replicas_in_sync == 1 and whole_s > XLA_WORTH_MEASURING_S
-        xla_s = _seconds(lambda: self.compiled_step(self._fixed_shape(plan[0]))) if measured else None
+        xla_s = _seconds(lambda: self.compiled_step(self._batch(plan[0], compiled=True))) if measured else None
         for variable, value in zip(self._variables(), before, strict=True):
             variable.assign(value)
         if xla_s is None:
@@ -263,20 +276,6 @@ class Trainer:
         choice = "with" if xla_s < plain_s else "without"
         self.say(f"A step takes {1e3 * xla_s:.1f} ms with XLA and {1e3 * plain_s:.1f} ms without: training {choice} it")
         return xla_s < plain_s
-
-    def _fixed_shape(self, rows: np.ndarray) -> Batch:
-        """A batch of full size, padded to one of a few lengths, so that XLA compiles a handful of shapes."""
-        missing = self.config.batch_size - len(rows)
-        batch = self.train_examples.batch(np.concatenate([rows, np.repeat(rows[:1], missing)]))
-        batch["weight"] = np.array([1.0] * len(rows) + [0.0] * missing, np.float32)
-        batch["total"] = np.array(len(rows), np.float32)
-        quantiles = np.quantile(self.train_examples.lengths, XLA_LENGTH_QUANTILES, method="higher")
-        for name in [name for name in batch if f"{name}_lengths" in batch]:
-            steps = batch[name].shape[1]
-            wanted = max(1, int(quantiles[np.searchsorted(quantiles, steps)]))
-            rest = [(0, 0)] * (batch[name].ndim - 2)
-            batch[name] = np.pad(batch[name], [(0, 0), (0, wanted - steps), *rest])
-        return batch
 
     def _compiled_step(self, batch: Batch) -> tf.Tensor:
         """XLA for the loops of recurrent layers alone: over the whole step it is slower than none at all."""

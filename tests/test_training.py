@@ -185,7 +185,7 @@ def test_training_with_xla_is_the_same_training_and_compiles_few_shapes(tmp_path
         losses[xla] = [row["loss"] for row in read_history(tmp_path / xla) if "step" in row]
     np.testing.assert_allclose(losses["always"], losses["never"], atol=1e-4)
     run = trainer(tmp_path)
-    shapes = {run._fixed_shape(np.arange(i, i + 3))["ids"].shape for i in range(90)}
+    shapes = {run._batch(np.arange(i, i + 3), compiled=True)["ids"].shape for i in range(90)}
     assert 1 < len(shapes) <= 4
 
 
