@@ -43,7 +43,8 @@ class Objective(Protocol):
     """What training minimises and watches; each task is one.
 
     It may also have `training_batch(examples, rows, epoch) -> Batch`, which makes a batch in place of `examples.batch`:
-    the same names, types and ranks, and a pure function of its arguments, so that a resumed run stays the same.
+    the same names, types and ranks, and a pure function of its arguments, so that a resumed run stays the same; and
+    `dev_figures(model) -> dict[str, float]`, figures on the dev split that are no means over its rows.
     """
 
     def forward(self, model: keras.Model, batch: Batch, training: bool) -> Any:
@@ -131,6 +132,9 @@ class Trainer:
         self.train_examples, self.dev_examples = train, dev
         self.make_batch: Callable[[Examples, np.ndarray, int], Batch] = getattr(
             objective, "training_batch", lambda examples, rows, epoch: examples.batch(rows)
+        )
+        self.dev_figures: Callable[[keras.Model], dict[str, float]] = getattr(
+            objective, "dev_figures", lambda model: {}
         )
         self.chief = is_chief()
         self.strategy = make_strategy()
@@ -257,7 +261,7 @@ class Trainer:
         padded = dict(batch)
         for name in [name for name in batch if f"{name}_lengths" in batch]:
             steps = batch[name].shape[1]
-            wanted = max(1, int(quantiles[np.searchsorted(quantiles, steps)]))
+            wanted = max([steps, *quantiles[np.searchsorted(quantiles, steps) :][:1].astype(int)])
             rest = [(0, 0)] * (batch[name].ndim - 2)
             padded[name] = np.pad(batch[name], [(0, 0), (0, wanted - steps), *rest])
         return padded
@@ -332,7 +336,8 @@ class Trainer:
                 batch |= {"weight": np.ones(len(rows), np.float32), "total": np.array(len(rows), np.float32)}
                 for name, values in self.dev_step(batch).items():
                     sums[f"dev_{name}"] = sums.get(f"dev_{name}", 0.0) + float(np.sum(values, dtype=np.float64))
-        return {name: value / len(self.dev_examples) for name, value in sums.items()}
+            of_the_whole = {f"dev_{name}": value for name, value in self.dev_figures(self.model).items()}
+        return {**{name: value / len(self.dev_examples) for name, value in sums.items()}, **of_the_whole}
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:

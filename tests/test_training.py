@@ -118,6 +118,27 @@ def test_training_batches_are_made_by_an_objective_that_wants_to(tmp_path):
         assert sorted(seen) == list(range(100))
 
 
+class Figured(Twice):
+    """Has a figure of its own, which falls from epoch to epoch."""
+
+    def __init__(self):
+        self.models = []
+
+    def dev_figures(self, model):
+        self.models.append(model)
+        return {"own": 10.0 - len(self.models)}
+
+
+def test_training_chooses_by_an_objectives_own_figure(tmp_path):
+    objective = Figured()
+    run = trainer(tmp_path, epochs=2, xla="never", objective=objective)
+    run.config = run.config.model_copy(update={"monitor": "own"})
+    run.run()
+    assert objective.models == [run.model, run.model]
+    assert [row["dev_own"] for row in read_history(tmp_path) if "step" not in row] == [9.0, 8.0]
+    assert (run.position.best, run.position.best_epoch) == (9.0, 0)
+
+
 def test_training_stops_when_patience_ends(tmp_path):
     run = trainer(tmp_path, epochs=50, learning_rate=1e-9, patience=2)
     run.run()
