@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -14,10 +14,12 @@ from seqpipe.config.pipeline import Evaluation, Fraction, Pipeline, Section, Tra
 class TranslationData(Data):
     """Pairs of texts. Two parallel files stand in one source, separated by a comma: files:train.en,train.fr"""
 
-    source_column: str | int = Field(
+    source_column: str | Annotated[int, Field(ge=1)] = Field(
         "source", description="Column, JSON key or TFDS feature; a number counts columns of files without a header."
     )
-    target_column: str | int = Field("target", description="As source_column, for what it is translated into.")
+    target_column: str | Annotated[int, Field(ge=1)] = Field(
+        "target", description="As source_column, for what it is translated into."
+    )
     format: Literal["auto", "csv", "tsv", "jsonl"] = Field(
         "auto", description="Of a single file; auto: by its ending (.csv .tsv .jsonl), .gz and .xz allowed."
     )
