@@ -106,7 +106,10 @@ def _follow(step: Step, state: Any, bounds: tf.Tensor, choose: Callable, length_
     written = tf.TensorArray(tf.int32, size=tf.reduce_max(bounds) + 1, element_shape=[None])
     first = (0, tf.fill([rows], BOS), state, tf.zeros([rows]), tf.zeros([rows], tf.int32), bounds <= 0, written)
     steps, _, _, scores, lengths, _, written = tf.while_loop(
-        lambda t, tokens, state, scores, lengths, ended, written: ~tf.reduce_all(ended), body, first
+        # One step in any case: no steps have no shape.
+        lambda t, tokens, state, scores, lengths, ended, written: tf.equal(t, 0) | ~tf.reduce_all(ended),
+        body,
+        first,
     )
     ids = tf.reshape(written.gather(tf.range(steps)), [steps, rows])
     ids = tf.transpose(ids)[:, : tf.reduce_max(tf.concat([lengths, [0]], 0))]

@@ -84,6 +84,7 @@ TASKS = {
     "text_classification": Registered(
         schema.TextClassification, "seqpipe.tasks.text_classification:TextClassification"
     ),
+    "translation": Registered(schema.Translation, "seqpipe.tasks.translation:Translation"),
 }
 
 
