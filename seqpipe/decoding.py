@@ -1,12 +1,12 @@
 """Search for a text, piece by piece: greedy, by sampling, and by beam; over any model that has a step.
 
-A model gives a `step(tokens int32 [B, W], state) -> (logits float32 [B, W, V], state)` and the state before the first
-step, of W = 1. The state is any structure of tensors [B, W, ...]: the search moves it by plain gathers. What is the same
-for all hypotheses of a row stays out of it, in the step itself.
+A model gives a `step(tokens int32 [B, W], state) -> (logits float32 [B, W, V], state)` and the state before the
+first step, of W = 1. The state is any structure of tensors [B, W, ...]: the search moves it by plain gathers. What is
+the same for all hypotheses of a row stays out of it, in the step itself.
 
-A hypothesis ends with EOS. It has at most `bounds` pieces before that: there it is made to end, and the price of EOS is
-part of its score like any other. So every search ends, and all scores are of whole texts. A row whose bound is 0 gets the
-empty text. Each search stops when all rows have ended. Only core TensorFlow ops.
+A hypothesis ends with EOS. It has at most `bounds` pieces before that: there it is made to end, and the price of EOS
+is part of its score like any other. So every search ends, and all scores are of whole texts. A row whose bound is 0
+gets the empty text. Each search stops when all rows have ended. Only core TensorFlow ops.
 
 Axes: B batch (rows), W hypotheses of a row, V vocabulary, T pieces of the longest answer, K candidates.
 """

@@ -176,13 +176,15 @@ def _parallel(files: str, encoding: str) -> Iterator[Row | BadRow]:
         counts = [count + (row is not None) for count, row in zip(counts, rows, strict=True)]
         if None in rows:
             continue
-        bad = next((row for row in rows if isinstance(row, BadRow)), None)
-        first = rows[0]
-        yield bad or Row({"source": rows[0].values["text"], "target": rows[1].values["text"]}, first.file, first.line)
+        source, target = rows
+        if isinstance(source, Row) and isinstance(target, Row):
+            yield Row({"source": source.values["text"], "target": target.values["text"]}, source.file, source.line)
+        else:
+            yield source if isinstance(source, BadRow) else target
     if counts[0] != counts[1]:
         raise DataError(
-            f"{names[0]} has {counts[0]:,} lines and {names[1]} has {counts[1]:,}. Line n of one must be the translation "
-            "of line n of the other: both need the same number of lines."
+            f"{names[0]} has {counts[0]:,} lines and {names[1]} has {counts[1]:,}. Line n of one must be the "
+            "translation of line n of the other: both need the same number of lines."
         )
 
 
@@ -334,7 +336,7 @@ def _check_oddities(role: str, pairs: Pairs) -> list[Finding]:
 
 def _check_between(first: str, earlier: Pairs, second: str, later: Pairs) -> list[Finding]:
     """Sources of the later split that stand in the earlier one."""
-    origin = {source: place for source, place in zip(earlier.sources, earlier.places, strict=True)}
+    origin = dict(zip(earlier.sources, earlier.places, strict=True))
     seen = [
         f"{place} is {origin[source]}"
         for source, place in zip(later.sources, later.places, strict=True)

@@ -1,4 +1,4 @@
-"""The report on translations: BLEU and chrF with their signatures, an interval, baselines, and each answer to look at."""
+"""The report on translations: BLEU and chrF with signatures and interval, baselines, and each answer to look at."""
 
 from __future__ import annotations
 
@@ -115,8 +115,8 @@ def _by_length(pairs: Pairs, answers: Sequence[str], tokenize: str) -> list[dict
     words = np.array([len(text.split()) if " " in text else len(text) for text in pairs.sources])
     rows = []
     for least, following in zip(LENGTH_BINS, (*LENGTH_BINS[1:], None), strict=True):
-        chosen = np.flatnonzero((words >= least) & (words < (following or np.inf)))
-        if len(chosen):
+        chosen = np.flatnonzero((words >= least) & (words < (following or np.inf))).tolist()
+        if chosen:
             score = bleu([answers[i] for i in chosen], [pairs.targets[i] for i in chosen], tokenize)
             label = f"{least} or more" if following is None else f"{least} to {following - 1}"
             rows.append({"words": label, "rows": len(chosen), "bleu": score})
@@ -152,12 +152,13 @@ def write_report(
 
 def _page(rows: Sequence[tuple[float, str, str, str, str]]) -> str:
     body = "\n".join(
-        f"<tr><td>{score:.1f}</td><td>{'<br>'.join(html.escape(text) for text in texts)}</td><td>{html.escape(place)}</td></tr>"
+        f"<tr><td>{score:.1f}</td><td>{'<br>'.join(map(html.escape, texts))}</td><td>{html.escape(place)}</td></tr>"
         for score, place, *texts in rows
     )
     return f"""<!doctype html>
 <html><head><meta charset="utf-8"><title>Translations, the worst first</title>
-<style>body {{ font: 15px sans-serif; margin: 2em }} td {{ padding: .4em; border-top: 1px solid #ccc; vertical-align: top }}
+<style>body {{ font: 15px sans-serif; margin: 2em }}
+td {{ padding: .4em; border-top: 1px solid #ccc; vertical-align: top }}
 td:first-child {{ text-align: right }} td:last-child {{ color: #777; font-size: 80% }}</style></head>
 <body><h1>Translations, the worst first</h1>
 <p>Sentence BLEU; source, reference and answer below each other; place.</p>

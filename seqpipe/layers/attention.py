@@ -1,10 +1,11 @@
 """Attention of queries over a memory: which source steps a target step looks at.
 
-Each layer takes queries [B, T, U], memory [B, S, C] and the memory's lengths [B], and returns (context [B, T, C], weights
-[B, T, S]). The weights of a query sum to 1 over the real steps of its memory and are exactly zero beyond; over a memory of
-length 0 context and weights are zero.
+Each layer takes queries [B, T, U], memory [B, S, C] and the memory's lengths [B], and returns (context [B, T, C],
+weights [B, T, S]). The weights of a query sum to 1 over the real steps of its memory and are exactly zero beyond; over
+a memory of length 0 context and weights are zero.
 
-Axes: B batch, T queries of a row, S steps of the memory, U units of a query, C channels of the memory, A units of a score.
+Axes: B batch, T queries of a row, S steps of the memory, U units of a query, C channels of the memory, A units of a
+score.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A recurrent decoder that looks at an encoder's memory.
 
-Without input feeding nothing of a step depends on where the step before it looked: under teacher forcing each recurrence
-runs over all steps at once, and attention and output are a few large products. With more than one layer the attention
-sits above the first, so that the upper layers remember what was looked at.
+Without input feeding nothing of a step depends on where the step before it looked: under teacher forcing each
+recurrence runs over all steps at once, and attention and output are a few large products. With more than one layer the
+attention sits above the first, so that the upper layers remember what was looked at.
 
 Axes: B batch, T target steps, S source steps, W hypotheses of a row, E channels of inputs, C of the memory, U units,
 O output units.
@@ -123,7 +123,7 @@ class AttentionDecoder(keras.layers.Layer):
         return zero_beyond(output, lengths), zero_beyond(weights, lengths)
 
     def start(self, memory: Tensor, memory_lengths: Tensor) -> tuple[State, State]:
-        """What a step needs: the state that each hypothesis has, [B, 1, ...] each, and what a row's hypotheses share."""
+        """What a step needs: the state of each hypothesis, [B, 1, ...] each, and what a row's hypotheses share."""
         memory = zero_beyond(memory, memory_lengths)
         state: State = {"cells": [[s[:, tf.newaxis] for s in of] for of in self._first_states(memory, memory_lengths)]}
         if self.input_feeding:

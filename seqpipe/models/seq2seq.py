@@ -30,7 +30,7 @@ def seq2seq(
     Returns:
         A functional model. Inputs: `source` int32 [B, S], `source_lengths` int32 [B], `target` int32 [B, T] (the pieces
         before each step: first the one that begins a text), `target_lengths` int32 [B]. Outputs: logits float32
-        [B, T, V]; alignment float32 [B, T, S]. What stands beyond a length changes nothing; logits beyond it mean nothing.
+        [B, T, V]; alignment float32 [B, T, S]. What stands beyond a length changes nothing; logits there mean nothing.
     """
     source = keras.Input((None,), dtype="int32", name="source")
     source_lengths = keras.Input((), dtype="int32", name="source_lengths")

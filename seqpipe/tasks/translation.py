@@ -94,8 +94,9 @@ class Translation:
             return examples.batch(rows)
         generator = np.random.default_rng([self.config.seed, SPLITTING, epoch, int(rows[0]), len(rows)])
         columns: dict[str, Any] = {}
-        for (name, column), splitter in zip(sorted(examples.columns.items()), self._splitters, strict=True):
-            columns[name] = splitter(column.take(rows), fraction, generator)  # type: ignore[union-attr]
+        for name, splitter in zip(("source", "target"), self._splitters, strict=True):
+            column: Any = examples.columns[name]
+            columns[name] = splitter(column.take(rows), fraction, generator)
         return Examples(columns).batch(np.arange(len(rows)))
 
     def build(self) -> Any:
@@ -207,13 +208,9 @@ class Translation:
         """Source pieces, target pieces and where each of the latter looks, [T, S]."""
         ids, answer = self.encode([source], self.source), self.encode([target], self.target)
         weights = align(*ids.padded(np.array([0])), *answer.padded(np.array([0]))).numpy()[0]
-        pieces = (
-            [p.decode("utf-8", "replace") for p in side.pieces(row.values)] for side, row in self._both(ids, answer)
-        )
-        return (*pieces, weights)  # type: ignore[return-value]
-
-    def _both(self, source: Ragged, target: Ragged) -> list[tuple[TextFeatures, Ragged]]:
-        return [(self.source, source), (self.target, target)]
+        source_pieces, target_pieces = self.source.pieces(ids.values), self.target.pieces(answer.values)
+        shown = ([piece.decode("utf-8", "replace") for piece in pieces] for pieces in (source_pieces, target_pieces))
+        return *shown, weights
 
     def headline(self, report: dict[str, Any]) -> str:
         split = "test" if "test" in report["splits"] else "dev"
@@ -232,8 +229,8 @@ class Translation:
     def limits(self) -> list[str]:
         return [
             f"A text is cut after {self.config.features.max_pieces:,} pieces, and a translation has at most "
-            f"{self.config.model.max_ratio:g} times as many pieces as its source and {self.config.model.max_extra} more; "
-            "`truncated` says where either happened.",
+            f"{self.config.model.max_ratio:g} times as many pieces as its source and {self.config.model.max_extra} "
+            "more; `truncated` says where either happened.",
             "It translates one sentence like those it was trained on; of other texts it makes what looks like one.",
             "Rare names and numbers are often wrong: compare them with the source.",
         ]

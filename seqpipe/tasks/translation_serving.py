@@ -12,8 +12,7 @@ import tensorflow as tf
 
 from seqpipe.layers.recurrent import traced_for
 from seqpipe.models.searches import Searches
-
-WIDEST_BEAM = 512
+from seqpipe.predict import HIGHEST_PENALTY, WIDEST_BEAM
 
 
 class Translator(tf.Module):
@@ -78,8 +77,8 @@ class Translator(tf.Module):
         rules = [
             tf.debugging.Assert(in_range, [f"beam_width must be 1 to {WIDEST_BEAM}, it is", beam_width]),
             tf.debugging.Assert(
-                (length_penalty >= 0.0) & (length_penalty <= 10.0),
-                ["length_penalty must be 0 to 10, it is", length_penalty],
+                (length_penalty >= 0.0) & (length_penalty <= HIGHEST_PENALTY),
+                [f"length_penalty must be 0 to {HIGHEST_PENALTY:g}, it is", length_penalty],
             ),
         ]
         with tf.control_dependencies(rules):
