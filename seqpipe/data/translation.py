@@ -313,7 +313,9 @@ def _check_repeats(role: str, pairs: Pairs) -> list[Finding]:
     many = [" and ".join(pairs.places[row] for row in rows[:2]) for rows in targets.values() if len(rows) > 1]
     findings = []
     if copies:
-        findings.append(Finding("warning", f"{role}: {_count(len(copies))} stand there before: {_examples(copies)}."))
+        verb = "repeats" if len(copies) == 1 else "repeat"
+        text = f"{role}: {_count(len(copies))} {verb} an earlier one: {_examples(copies)}."
+        findings.append(Finding("warning", text))
     if many:
         findings.append(
             Finding("warning", f"{role}: {_count(len(many), 'source')} with several targets: {_examples(many)}.")
