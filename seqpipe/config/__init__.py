@@ -18,7 +18,14 @@ from seqpipe.config.pipeline import (
     Training,
     Tune,
 )
-from seqpipe.config.text_classification import ClassificationData, Classifier, Ngrams, TextClassification
+from seqpipe.config.text_classification import (
+    ClassificationData,
+    Classifier,
+    Ngrams,
+    Pretraining,
+    TextClassification,
+    TextTraining,
+)
 
 __all__ = [
     "SEARCHED",
@@ -34,12 +41,14 @@ __all__ = [
     "Fraction",
     "Ngrams",
     "Pipeline",
+    "Pretraining",
     "Recurrent",
     "Search",
     "Section",
     "Source",
     "TextClassification",
     "TextFeatures",
+    "TextTraining",
     "Training",
     "Tune",
 ]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from seqpipe.config.data import Data, Encoding
+from seqpipe.config.data import Data, Encoding, Source
 from seqpipe.config.parts import Convolution, Embedding, Recurrent, TextFeatures
-from seqpipe.config.pipeline import Fraction, Pipeline, Section
+from seqpipe.config.pipeline import Fraction, Pipeline, Section, Training
 
 
 class ClassificationData(Data):
@@ -38,13 +38,17 @@ class Classifier(Section):
 
     builder: str | None = Field(None, description="module:function of your own that returns a keras.Model.")
     keras: str | None = Field(None, description="A saved .keras file of your own.")
+    start_from: str | None = Field(
+        None,
+        description="A run directory, or its pretrain directory: start from the encoder kept there, with its pieces.",
+    )
     word_dropout: Fraction = Field(
         0.0, ge=0, lt=1, description="Share of pieces replaced by the unknown one in training."
     )
     embedding: Embedding = Embedding()
     convolution: list[Convolution] = Field([Convolution(filters=64)], description="Blocks, one after another.")
     recurrent: Recurrent | None = Recurrent()
-    pooling: Literal["attention", "mean", "max"] = "attention"
+    pooling: Literal["attention", "attention_max", "mean", "max"] = "attention"
     dropout: Fraction = Field(0.3, ge=0, lt=1, description="Dropout before the last layer.")
     ngrams: Ngrams | None = Field(None, description="Add a linear expert on n-grams to the network's scores.")
 
@@ -57,6 +61,36 @@ class Classifier(Section):
         return self
 
 
+class Pretraining(Section):
+    """The encoder as a language model, before it learns the task."""
+
+    source: Source | None = Field(
+        None, description="More text of the same kind, its labels unused; the training rows are read in any case."
+    )
+    epochs: int = Field(5, ge=1)
+    batch_size: int = Field(32, ge=1, description="Chunks a step.")
+    chunk_pieces: int = Field(256, ge=16, description="Texts are cut into chunks of so many pieces.")
+    window: int = Field(4, ge=1, description="Pieces that a step of the encoder guesses.")
+    sampled_pieces: int = Field(1024, ge=1, description="Pieces that a guess is scored against in training.")
+    learning_rate: float = Field(2e-3, gt=0)
+    warmup_steps: int = Field(200, ge=0)
+    dropout: Fraction = Field(0.1, ge=0, lt=1, description="Dropout on embeddings.")
+    save_every_steps: int = Field(1000, ge=1, description="The position is saved so often, and after each epoch.")
+
+
+class TextTraining(Training):
+    """How a text classifier is trained."""
+
+    pretrain: Pretraining | None = Field(
+        None, description="Train the encoder as a language model first; a source alone may stand here."
+    )
+
+    @field_validator("pretrain", mode="before")
+    @classmethod
+    def _source_alone(cls, value: Any) -> Any:
+        return {"source": value} if isinstance(value, str) else value
+
+
 class TextClassification(Pipeline):
     """A text in; one of several labels out."""
 
@@ -64,3 +98,13 @@ class TextClassification(Pipeline):
     data: ClassificationData
     features: TextFeatures = TextFeatures()
     model: Classifier = Classifier()
+    training: TextTraining = TextTraining()
+
+    @model_validator(mode="after")
+    def _one_start(self) -> TextClassification:
+        own = self.model.builder or self.model.keras
+        if own and (self.training.pretrain or self.model.start_from):
+            raise ValueError(f"training.pretrain and model.start_from need seqpipe's own encoder, not {own}.")
+        if self.training.pretrain and self.model.start_from:
+            raise ValueError("training.pretrain and model.start_from exclude each other: name one.")
+        return self

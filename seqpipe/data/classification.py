@@ -176,6 +176,33 @@ def read_table(
     return table, findings
 
 
+def read_unlabelled(source: str | None, data: ClassificationData, splits: Splits) -> list[str]:
+    """More texts, their labels unused; none for no source.
+
+    Raises:
+        DataError: the source cannot be read, or texts of dev or test stand in it.
+    """
+    if source is None:
+        return []
+    rows = read_rows(
+        source, columns={"text": data.text_column}, role="unlabelled", format="auto", encoding=data.encoding
+    )
+    texts = [row.values["text"] for row in rows if not isinstance(row, BadRow) and row.values["text"].strip()]
+    if not texts:
+        raise DataError(f"{source}: no text in it.")
+    stripped = {text.strip() for text in texts}
+    for role, table in (("dev", splits.dev), ("test", splits.test)):
+        held_back = [text for text in table.texts if text.strip() in stripped] if table is not None else []
+        if held_back:
+            shown = held_back[0].strip()[:60]
+            raise DataError(
+                f"{source}: {len(held_back):,} of {len(table or ()):,} {role} texts stand in it, such as "
+                f'"{shown}{"..." if len(held_back[0].strip()) > 60 else ""}". Text to pre-train on must not hold the '
+                "rows that figures are taken on: remove them."
+            )
+    return texts
+
+
 def seen_rows(table: Table, train: Table) -> np.ndarray:
     """bool [rows]: whether a row's text, white space around it aside, also stands in train."""
     known = {text.strip() for text in train.texts}

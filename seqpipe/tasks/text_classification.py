@@ -6,21 +6,30 @@ Axes: B batch (rows), T time (pieces), C classes.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from seqpipe import config as schema
-from seqpipe.data.classification import Finding, Splits, Table, read_splits, seen_rows
+from seqpipe.data.classification import Finding, Splits, Table, read_splits, read_unlabelled, seen_rows
 from seqpipe.data.examples import Examples, Ragged, content_key
 from seqpipe.errors import ModelError
 from seqpipe.features.ngrams import NgramTables, fit_ngrams
-from seqpipe.features.text import TextFeatures
+from seqpipe.features.text import TextFeatures, cut, head_pieces
+from seqpipe.pretraining import ENCODER, find_encoder, load_encoder, pretrain, save_encoder
 from seqpipe.storage import write_json
 
 if TYPE_CHECKING:
     from seqpipe.export import Artefact, Row
+
+
+LONG_TEXTS = {
+    "head": "its beginning",
+    "tail": "its end",
+    "head_and_tail": "a quarter from its beginning, the rest from its end",
+}
 
 
 class TextClassification:
@@ -29,33 +38,31 @@ class TextClassification:
     name: ClassVar[str] = "text_classification"
 
     splits: Splits
+    unlabelled: list[str]  # more text to pre-train on
     features: TextFeatures
     classes: list[str]
     class_weights: np.ndarray  # float32 [C], how much a row of each class weighs in the loss
 
     def __init__(self, config: schema.TextClassification):
         self.config = config
+        self.start: dict[str, np.ndarray] | None = None  # weights of an encoder to begin with
 
     def read(self) -> list[Finding]:
         self.splits = read_splits(self.config.data)
         self.classes = self.splits.classes
+        pretraining = self.config.training.pretrain
+        self.unlabelled = read_unlabelled(pretraining.source, self.config.data, self.splits) if pretraining else []
         return self.splits.findings
 
     def data_key(self) -> str:
-        parts: list[Any] = [self.splits.classes]
+        parts: list[Any] = [self.splits.classes, self.unlabelled]
         for table in (self.splits.train, self.splits.dev, self.splits.test):
             if table is not None:
                 parts += [table.texts, table.labels]
         return content_key(*parts)
 
     def fit_features(self, directory: Path) -> None:
-        wanted = self.config.features
-        features = TextFeatures.fit(
-            self.splits.train.texts,
-            vocabulary_size=wanted.vocabulary_size,
-            lowercase=wanted.lowercase,
-            character_coverage=wanted.character_coverage,
-        )
+        features = self._fit_pieces(directory)
         features.save(directory)
         counts = np.bincount(self.splits.train.labels, minlength=len(self.classes))
         if self.config.model.ngrams is not None:
@@ -70,7 +77,23 @@ class TextClassification:
         write_json(directory / "classes.json", {"classes": self.classes, "train_rows": counts.tolist()})
         self.load_features(directory)
 
+    def _fit_pieces(self, directory: Path) -> TextFeatures:
+        """The pieces of the encoder that is started from, whose weights are copied beside them; else new ones."""
+        if self.config.model.start_from is not None:
+            encoder, features = find_encoder(self.config.model.start_from)
+            save_encoder(load_encoder(encoder), directory / ENCODER)
+            return TextFeatures.load(features)
+        wanted = self.config.features
+        return TextFeatures.fit(
+            self.splits.train.texts,
+            vocabulary_size=wanted.vocabulary_size,
+            lowercase=wanted.lowercase,
+            character_coverage=wanted.character_coverage,
+        )
+
     def load_features(self, directory: Path) -> None:
+        if self.config.model.start_from is not None:
+            self.start = load_encoder(directory / ENCODER)
         self.features = TextFeatures.load(directory)
         self.ngrams = NgramTables.load(directory / "ngrams.npz") if self.config.model.ngrams is not None else None
         saved = json.loads((directory / "classes.json").read_text(encoding="utf-8"))
@@ -91,9 +114,9 @@ class TextClassification:
         return np.array([wanted[name] for name in self.classes], np.float32)
 
     def encode(self, texts: list[str] | list[bytes]) -> Ragged:
-        """Piece ids, each row cut to max_pieces."""
-        limit = self.config.features.max_pieces
-        return Ragged.from_rows(ids[:limit] for ids in self.features.encode(texts))
+        """Piece ids, each row cut to max_pieces by the rule for long texts."""
+        wanted = self.config.features
+        return Ragged.from_rows(cut(ids, wanted.max_pieces, wanted.long_texts) for ids in self.features.encode(texts))
 
     def examples(self, split: str) -> Examples:
         table = self._table(split)
@@ -107,16 +130,43 @@ class TextClassification:
 
     def build(self) -> Any:
         from seqpipe.models import classifier
+        from seqpipe.models.language_model import set_encoder_weights
         from seqpipe.models.own import own_model
 
         sizes = {"vocabulary_size": self.features.vocabulary_size, "classes": len(self.classes)}
         if self.config.model.builder is not None or self.config.model.keras is not None:
             return own_model(self.config.model, **sizes)
-        if self.ngrams is None:
-            return classifier(self.config.model, **sizes, name=self.config.name)
-        model = classifier(self.config.model, **sizes, ngram_entries=len(self.ngrams.keys), name=self.config.name)
-        model.get_layer("ngrams").set_tables(self.ngrams)
+        entries = None if self.ngrams is None else len(self.ngrams.keys)
+        model = classifier(self.config.model, **sizes, ngram_entries=entries, name=self.config.name)
+        if self.ngrams is not None:
+            model.get_layer("ngrams").set_tables(self.ngrams)
+        if self.start is not None:
+            set_encoder_weights(model, self.start, self.config.model.start_from or "pre-training")
         return model
+
+    def pretrain(
+        self, directory: Path, *, say: Callable[[str], None], callbacks: Callable[[int, int], Sequence[Any]]
+    ) -> str | None:
+        if self.config.training.pretrain is None:
+            return None
+        return pretrain(
+            self.config.model,
+            self.config.training.pretrain,
+            Ragged.from_rows(self.features.encode([*self.splits.train.texts, *self.unlabelled])),
+            vocabulary_size=self.features.vocabulary_size,
+            seed=self.config.seed,
+            directory=directory,
+            say=say,
+            callbacks=callbacks,
+        )
+
+    def load_pretrained(self, directory: Path) -> None:
+        self.start = load_encoder(directory / ENCODER)
+
+    def keep_encoder(self, model: Any, directory: Path) -> None:
+        from seqpipe.models.language_model import encoder_weights
+
+        save_encoder(encoder_weights(model), directory / ENCODER)
 
     def forward(self, model: Any, batch: dict[str, Any], training: bool) -> Any:
         return model([batch["ids"], batch["ids_lengths"]], training=training)
@@ -138,7 +188,6 @@ class TextClassification:
     def evaluate(self, model: Any, examples: dict[str, Examples], directory: Path) -> dict[str, Any]:
         from seqpipe.evaluation import classification as evaluation
         from seqpipe.evaluation.baselines import LinearBaseline
-        from seqpipe.evaluation.metrics import fit_temperature
         from seqpipe.evaluation.predictions import Predictions
         from seqpipe.training import predict
 
@@ -146,9 +195,10 @@ class TextClassification:
         baseline = (
             LinearBaseline.fit(train.texts, train.labels, self.config.seed) if self.config.evaluation.baseline else None
         )
+        calibration = self._calibrate(model, examples["dev"])
+        temperature = calibration["temperature"]
         logits = {split: predict(model, self, rows) for split, rows in examples.items()}
-        temperature = fit_temperature(logits["dev"], self.splits.dev.labels)
-        report: dict[str, Any] = {"classes": self.classes, "temperature": temperature, "splits": {}}
+        report: dict[str, Any] = {"classes": self.classes, **calibration, "splits": {}}
         for split in logits:
             table = self._table(split)
             report["splits"][split] = evaluation.evaluate_classifier(
@@ -173,6 +223,23 @@ class TextClassification:
             )
         report["splits"]["dev"]["deletion"] = self._deletion(model, examples["dev"], temperature)
         return report
+
+    def _calibrate(self, model: Any, dev: Examples) -> dict[str, float]:
+        """Fit on dev what makes probabilities honest: the temperature, and the weight of the network beside n-grams."""
+        from seqpipe.evaluation.metrics import fit_shares, fit_temperature
+        from seqpipe.training import predict
+
+        labels = self.splits.dev.labels
+        together = predict(model, self, dev)
+        if self.ngrams is None:
+            return {"temperature": fit_temperature(together, labels)}
+        import keras
+
+        expert = model.get_layer("ngrams")
+        network = predict(keras.Model(model.inputs, expert.input[0]), self, dev)
+        network_share, expert_share = fit_shares(network, together - network, labels)
+        expert.network_scale.assign(network_share / expert_share)
+        return {"temperature": 1.0 / expert_share, "network_scale": network_share / expert_share}
 
     def _deletion(self, model: Any, dev: Examples, temperature: float) -> dict[str, Any] | None:
         """The deletion test of the weights that `explain` gives; None for a model that has none."""
@@ -211,7 +278,8 @@ class TextClassification:
 
     def limits(self) -> list[str]:
         return [
-            f"A text is cut after {self.config.features.max_pieces:,} pieces; `explain` says so in `truncated`.",
+            f"Of a text longer than {self.config.features.max_pieces:,} pieces it reads so many: "
+            f"{LONG_TEXTS[self.config.features.long_texts]}; `explain` says so in `truncated`.",
             f"Whatever it reads, it answers with one of: {', '.join(self.classes)}; an empty text gets one too.",
             "It knows texts like its training data; figures on other kinds of text are not in this card.",
         ]
@@ -220,12 +288,15 @@ class TextClassification:
         from seqpipe.export import Artefact
         from seqpipe.tasks.text_classification_serving import TextClassifier
 
+        if "network_scale" in report:
+            model.get_layer("ngrams").network_scale.assign(report["network_scale"])
         module = TextClassifier(
             model,
             self.features.tokenizer(),
             classes=self.classes,
             temperature=report["temperature"],
             max_pieces=self.config.features.max_pieces,
+            head_pieces=head_pieces(self.config.features.max_pieces, self.config.features.long_texts),
             version=version,
         )
         rows = probes(self.splits.dev.texts)
