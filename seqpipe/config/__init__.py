@@ -21,9 +21,13 @@ from seqpipe.config.pipeline import (
 from seqpipe.config.text_classification import (
     ClassificationData,
     Classifier,
+    LabelledText,
     Ngrams,
+    OtherDomain,
+    PieceEmbedding,
     Pretraining,
     TextClassification,
+    TextEvaluation,
     TextTraining,
 )
 
@@ -39,7 +43,10 @@ __all__ = [
     "Evaluation",
     "Export",
     "Fraction",
+    "LabelledText",
     "Ngrams",
+    "OtherDomain",
+    "PieceEmbedding",
     "Pipeline",
     "Pretraining",
     "Recurrent",
@@ -47,6 +54,7 @@ __all__ = [
     "Section",
     "Source",
     "TextClassification",
+    "TextEvaluation",
     "TextFeatures",
     "TextTraining",
     "Training",

@@ -8,11 +8,11 @@ from pydantic import Field, field_validator, model_validator
 
 from seqpipe.config.data import Data, Encoding, Source
 from seqpipe.config.parts import Convolution, Embedding, Recurrent, TextFeatures
-from seqpipe.config.pipeline import Fraction, Pipeline, Section, Training
+from seqpipe.config.pipeline import Evaluation, Fraction, Pipeline, Section, Training
 
 
-class ClassificationData(Data):
-    """Labelled text."""
+class LabelledText(Section):
+    """How labelled text is read."""
 
     text_column: str = Field("text", description="Column, JSON key or TFDS feature that holds the text.")
     label_column: str = Field("label", description="Column, JSON key or TFDS feature that holds the label.")
@@ -24,6 +24,25 @@ class ClassificationData(Data):
         description="auto: by the file's ending (.csv .tsv .jsonl; .txt is `label sentence`), .gz and .xz allowed.",
     )
     encoding: Encoding = Field("utf-8", description="Encoding of files.")
+    max_bad_fraction: Fraction = Field(0.0, ge=0, le=1, description="Stop when more than this share of rows is bad.")
+
+
+class ClassificationData(LabelledText, Data):
+    """Labelled text to learn from, to choose by and to report on."""
+
+
+class OtherDomain(LabelledText):
+    """Labelled text of another kind than the training rows, with the same classes."""
+
+    source: Source = Field(description="Where the rows come from: files:PATH, tfds:NAME or builtin:NAME.")
+
+
+class TextEvaluation(Evaluation):
+    """What the report on a text classifier holds."""
+
+    other_domains: dict[str, OtherDomain] = Field(
+        {}, description="Name -> labelled text of another kind, to see how far the model carries; never chosen by."
+    )
 
 
 class Ngrams(Section):
@@ -31,6 +50,21 @@ class Ngrams(Section):
 
     longest: int = Field(3, ge=1, le=5, description="Pieces in the longest n-gram.")
     entries: int = Field(131_072, ge=1, le=4_000_000, description="N-grams kept: those in the most rows.")
+
+
+class PieceEmbedding(Embedding):
+    """Embedding of pieces."""
+
+    vectors: Source | None = Field(
+        None, description="Word vectors to start from, files:PATH in word2vec's or GloVe's text form, .gz or .xz."
+    )
+
+    @field_validator("vectors")
+    @classmethod
+    def _vectors_are_files(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith("files:"):
+            raise ValueError(f'= "{value}" is no file. Allowed: files:PATH; nothing is downloaded.')
+        return value
 
 
 class Classifier(Section):
@@ -45,7 +79,7 @@ class Classifier(Section):
     word_dropout: Fraction = Field(
         0.0, ge=0, lt=1, description="Share of pieces replaced by the unknown one in training."
     )
-    embedding: Embedding = Embedding()
+    embedding: PieceEmbedding = PieceEmbedding()
     convolution: list[Convolution] = Field([Convolution(filters=64)], description="Blocks, one after another.")
     recurrent: Recurrent | None = Recurrent()
     pooling: Literal["attention", "attention_max", "mean", "max"] = "attention"
@@ -99,6 +133,7 @@ class TextClassification(Pipeline):
     features: TextFeatures = TextFeatures()
     model: Classifier = Classifier()
     training: TextTraining = TextTraining()
+    evaluation: TextEvaluation = TextEvaluation()
 
     @model_validator(mode="after")
     def _one_start(self) -> TextClassification:
@@ -107,4 +142,8 @@ class TextClassification(Pipeline):
             raise ValueError(f"training.pretrain and model.start_from need seqpipe's own encoder, not {own}.")
         if self.training.pretrain and self.model.start_from:
             raise ValueError("training.pretrain and model.start_from exclude each other: name one.")
+        if self.model.embedding.vectors and (own or self.model.start_from):
+            raise ValueError(
+                "model.embedding.vectors fills a new embedding; model.start_from and own models bring theirs."
+            )
         return self

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from seqpipe.config import ClassificationData
+from seqpipe.config import ClassificationData, LabelledText
 from seqpipe.data.sources import BadRow, Role, read_rows
 from seqpipe.errors import DataError, not_allowed
 
@@ -153,9 +153,7 @@ def read_splits(data: ClassificationData) -> Splits:
     return Splits(classes, tables["train"], tables["dev"], tables.get("test"), findings)
 
 
-def read_table(
-    source: str, data: ClassificationData, classes: list[str], role: Role = "test"
-) -> tuple[Table, list[Finding]]:
+def read_table(source: str, data: LabelledText, classes: list[str], role: Role = "test") -> tuple[Table, list[Finding]]:
     """Read and check other rows for a model whose classes are known.
 
     Args:
@@ -209,7 +207,7 @@ def seen_rows(table: Table, train: Table) -> np.ndarray:
     return np.array([text.strip() in known for text in table.texts], bool)
 
 
-def _read(source: str, role: Role, data: ClassificationData, known: Mapping[str, str] | None) -> _Reading:
+def _read(source: str, role: Role, data: LabelledText, known: Mapping[str, str] | None) -> _Reading:
     """Rows with class names; known: from a label in the data to its class, None where any label is a class."""
     columns = {"text": data.text_column, "label": data.label_column}
     reading = _Reading(role)

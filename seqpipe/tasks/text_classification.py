@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from seqpipe import config as schema
-from seqpipe.data.classification import Finding, Splits, Table, read_splits, read_unlabelled, seen_rows
+from seqpipe.data.classification import Finding, Splits, Table, read_splits, read_table, read_unlabelled, seen_rows
 from seqpipe.data.examples import Examples, Ragged, content_key
 from seqpipe.errors import ModelError
 from seqpipe.features.ngrams import NgramTables, fit_ngrams
 from seqpipe.features.text import TextFeatures, cut, head_pieces
+from seqpipe.features.vectors import PieceVectors, spread_vectors
 from seqpipe.pretraining import ENCODER, find_encoder, load_encoder, pretrain, save_encoder
 from seqpipe.storage import write_json
 
 if TYPE_CHECKING:
+    from seqpipe.evaluation.baselines import LinearBaseline
     from seqpipe.export import Artefact, Row
 
 
@@ -30,6 +32,9 @@ LONG_TEXTS = {
     "tail": "its end",
     "head_and_tail": "a quarter from its beginning, the rest from its end",
 }
+
+
+VECTORS = "vectors.npz"
 
 
 class TextClassification:
@@ -74,6 +79,10 @@ class TextClassification:
                 entries=self.config.model.ngrams.entries,
                 seed=self.config.seed,
             ).save(directory / "ngrams.npz")
+        vectors = self.config.model.embedding.vectors
+        if vectors is not None:
+            units = self.config.model.embedding.units
+            spread_vectors(vectors.removeprefix("files:"), features, units=units).save(directory / VECTORS)
         write_json(directory / "classes.json", {"classes": self.classes, "train_rows": counts.tolist()})
         self.load_features(directory)
 
@@ -96,6 +105,8 @@ class TextClassification:
             self.start = load_encoder(directory / ENCODER)
         self.features = TextFeatures.load(directory)
         self.ngrams = NgramTables.load(directory / "ngrams.npz") if self.config.model.ngrams is not None else None
+        wanted = self.config.model.embedding.vectors
+        self.vectors = PieceVectors.load(directory / VECTORS) if wanted is not None else None
         saved = json.loads((directory / "classes.json").read_text(encoding="utf-8"))
         self.classes = saved["classes"]
         self.class_weights = self._class_weights(np.array(saved["train_rows"]))
@@ -140,6 +151,9 @@ class TextClassification:
         model = classifier(self.config.model, **sizes, ngram_entries=entries, name=self.config.name)
         if self.ngrams is not None:
             model.get_layer("ngrams").set_tables(self.ngrams)
+        if self.vectors is not None:
+            table = model.get_layer("embedding").embeddings
+            table.assign(self.vectors.onto(table.numpy()))
         if self.start is not None:
             set_encoder_weights(model, self.start, self.config.model.start_from or "pre-training")
         return model
@@ -199,6 +213,9 @@ class TextClassification:
         temperature = calibration["temperature"]
         logits = {split: predict(model, self, rows) for split, rows in examples.items()}
         report: dict[str, Any] = {"classes": self.classes, **calibration, "splits": {}}
+        if self.vectors is not None:
+            pieces = self.encode(train.texts).values
+            report["vectors"] = self.vectors.coverage(np.bincount(pieces, minlength=self.features.vocabulary_size))
         for split in logits:
             table = self._table(split)
             report["splits"][split] = evaluation.evaluate_classifier(
@@ -221,8 +238,33 @@ class TextClassification:
             evaluation.write_report(
                 report["splits"][split], directory / split, logits=logits[split], labels=table.labels
             )
+        report["other_domains"] = {
+            name: self._other_domain(model, name, other, temperature, baseline)
+            for name, other in self.config.evaluation.other_domains.items()
+        }
         report["splits"]["dev"]["deletion"] = self._deletion(model, examples["dev"], temperature)
         return report
+
+    def _other_domain(
+        self, model: Any, name: str, other: schema.OtherDomain, temperature: float, baseline: LinearBaseline | None
+    ) -> dict[str, Any]:
+        """The report on labelled text of another kind."""
+        from seqpipe.evaluation.classification import evaluate_classifier
+        from seqpipe.training import predict
+
+        table, _ = read_table(other.source, other, self.classes)
+        rows = Examples({"ids": self.encode(table.texts), "label": table.labels})
+        return evaluate_classifier(
+            logits=predict(model, self, rows),
+            labels=table.labels,
+            classes=self.classes,
+            temperature=temperature,
+            split=name,
+            seen=seen_rows(table, self.splits.train),
+            baseline_predictions=None if baseline is None else baseline.predict(table.texts),
+            bootstrap_samples=self.config.evaluation.bootstrap_samples,
+            seed=self.config.seed,
+        )
 
     def _calibrate(self, model: Any, dev: Examples) -> dict[str, float]:
         """Fit on dev what makes probabilities honest: the temperature, and the weight of the network beside n-grams."""
@@ -270,9 +312,18 @@ class TextClassification:
 
     def describe(self, report: dict[str, Any]) -> str:
         from seqpipe.evaluation import deletion
-        from seqpipe.evaluation.classification import to_markdown
+        from seqpipe.evaluation.classification import domains_table, to_markdown
 
         sections = [f"### {split}\n\n{to_markdown(part)}" for split, part in report["splits"].items()]
+        if "network_scale" in report:
+            sections.append(
+                "### Network and n-grams\n\nThe network's scores count "
+                f"{report['network_scale']:.2f} times beside those of the n-grams, by the likelihood of dev.\n"
+            )
+        if "vectors" in report:
+            sections.append(f"### Word vectors\n\n{report['vectors']}.\n")
+        if report["other_domains"]:
+            sections.append(f"### Other domains\n\n{domains_table(report['other_domains'])}")
         tested = report["splits"]["dev"].get("deletion")
         return "\n".join([*sections, *([f"### Weights\n\n{deletion.to_markdown(tested)}"] if tested else [])])
 
@@ -281,7 +332,12 @@ class TextClassification:
             f"Of a text longer than {self.config.features.max_pieces:,} pieces it reads so many: "
             f"{LONG_TEXTS[self.config.features.long_texts]}; `explain` says so in `truncated`.",
             f"Whatever it reads, it answers with one of: {', '.join(self.classes)}; an empty text gets one too.",
-            "It knows texts like its training data; figures on other kinds of text are not in this card.",
+            "It knows texts like its training data; "
+            + (
+                "on others it is worse, see Other domains."
+                if self.config.evaluation.other_domains
+                else "figures on other kinds of text are not in this card."
+            ),
         ]
 
     def artefact(self, model: Any, report: dict[str, Any], version: int) -> Artefact:
