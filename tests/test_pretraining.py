@@ -123,6 +123,10 @@ def test_pretraining_text_that_holds_dev_rows_is_refused(here):
     file = write_tiny(here, name="other", training__pretrain="files:more.txt")
     with pytest.raises(DataError, match=r"files:more\.txt: 2 of 64 dev texts stand in it, such as"):
         train(file)
+    skipping = {"source": "files:more.txt", "skip_held_back": True}
+    with open_run(load_pipeline(write_tiny(here, training__pretrain=skipping)).config, say=lambda line: None) as opened:
+        assert any("2 of 64 dev texts" in finding.text for finding in opened.findings)
+        assert opened.task.unlabelled == ["quite new"]
 
 
 def test_pretraining_start_from_what_keeps_no_encoder_is_said(here):

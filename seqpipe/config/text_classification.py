@@ -101,6 +101,9 @@ class Pretraining(Section):
     source: Source | None = Field(
         None, description="More text of the same kind, its labels unused; the training rows are read in any case."
     )
+    skip_held_back: bool = Field(
+        False, description="Leave out texts that also stand in dev or test, instead of refusing the source."
+    )
     epochs: int = Field(5, ge=1)
     batch_size: int = Field(32, ge=1, description="Chunks a step.")
     chunk_pieces: int = Field(256, ge=16, description="Texts are cut into chunks of so many pieces.")

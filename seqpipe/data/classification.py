@@ -174,31 +174,38 @@ def read_table(source: str, data: LabelledText, classes: list[str], role: Role =
     return table, findings
 
 
-def read_unlabelled(source: str | None, data: ClassificationData, splits: Splits) -> list[str]:
+def read_unlabelled(
+    source: str | None, data: ClassificationData, splits: Splits, *, skip_held_back: bool
+) -> tuple[list[str], list[Finding]]:
     """More texts, their labels unused; none for no source.
 
+    Args:
+        skip_held_back: leave out texts that also stand in dev or test, instead of refusing the source.
     Raises:
         DataError: the source cannot be read, or texts of dev or test stand in it.
     """
     if source is None:
-        return []
-    rows = read_rows(
-        source, columns={"text": data.text_column}, role="unlabelled", format="auto", encoding=data.encoding
-    )
+        return [], []
+    rows = read_rows(source, columns={"text": data.text_column}, role="unlabelled", encoding=data.encoding)
     texts = [row.values["text"] for row in rows if not isinstance(row, BadRow) and row.values["text"].strip()]
     if not texts:
         raise DataError(f"{source}: no text in it.")
-    stripped = {text.strip() for text in texts}
+    findings = [Finding("info", f"unlabelled: {_rows(len(texts))}.")]
+    present = {text.strip() for text in texts}
     for role, table in (("dev", splits.dev), ("test", splits.test)):
-        held_back = [text for text in table.texts if text.strip() in stripped] if table is not None else []
-        if held_back:
-            shown = held_back[0].strip()[:60]
+        held_back = [text.strip() for text in table.texts if text.strip() in present] if table is not None else []
+        if not held_back or table is None:
+            continue
+        shown = held_back[0] if len(held_back[0]) <= 60 else f"{held_back[0][:57]}..."
+        found = f'{source}: {len(held_back):,} of {len(table):,} {role} texts stand in it, such as "{shown}"'
+        if not skip_held_back:
             raise DataError(
-                f"{source}: {len(held_back):,} of {len(table or ()):,} {role} texts stand in it, such as "
-                f'"{shown}{"..." if len(held_back[0].strip()) > 60 else ""}". Text to pre-train on must not hold the '
-                "rows that figures are taken on: remove them."
+                f"{found}. Text to pre-train on must not hold the rows that figures are taken on: remove them, or have "
+                "them left out by training.pretrain.skip_held_back = true."
             )
-    return texts
+        findings.append(Finding("warning", f"{found}; they are left out."))
+        present -= set(held_back)
+    return [text for text in texts if text.strip() in present], findings
 
 
 def seen_rows(table: Table, train: Table) -> np.ndarray:

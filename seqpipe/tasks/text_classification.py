@@ -56,8 +56,13 @@ class TextClassification:
         self.splits = read_splits(self.config.data)
         self.classes = self.splits.classes
         pretraining = self.config.training.pretrain
-        self.unlabelled = read_unlabelled(pretraining.source, self.config.data, self.splits) if pretraining else []
-        return self.splits.findings
+        if pretraining is None:
+            self.unlabelled = []
+            return self.splits.findings
+        self.unlabelled, findings = read_unlabelled(
+            pretraining.source, self.config.data, self.splits, skip_held_back=pretraining.skip_held_back
+        )
+        return [*self.splits.findings, *findings]
 
     def data_key(self) -> str:
         parts: list[Any] = [self.splits.classes, self.unlabelled]
