@@ -124,7 +124,9 @@ def test_pretraining_text_that_holds_dev_rows_is_refused(here):
     with pytest.raises(DataError, match=r"files:more\.txt: 2 of 64 dev texts stand in it, such as"):
         train(file)
     skipping = {"source": "files:more.txt", "skip_held_back": True}
-    with open_run(load_pipeline(write_tiny(here, name="third", training__pretrain=skipping)).config, say=lambda line: None) as opened:
+    with open_run(
+        load_pipeline(write_tiny(here, name="third", training__pretrain=skipping)).config, say=lambda line: None
+    ) as opened:
         assert any("2 of 64 dev texts" in finding.text for finding in opened.findings)
         assert opened.task.unlabelled == ["quite new"]
 
