@@ -74,8 +74,8 @@ class Classifier(Section):
     keras: str | None = Field(None, description="A saved .keras file of your own.")
     start_from: str | None = Field(
         None,
-        description="A run directory, or its pretrain directory: start from the encoder kept there, with its pieces; of "
-        "features only max_pieces and long_texts count then.",
+        description="A run directory, or its pretrain directory: start from the encoder kept there, with its pieces; "
+        "of features only max_pieces and long_texts count then.",
     )
     word_dropout: Fraction = Field(
         0.0, ge=0, lt=1, description="Share of pieces replaced by the unknown one in training."
