@@ -18,7 +18,7 @@ from seqpipe.cluster import is_chief, wait_for
 from seqpipe.data.classification import Finding
 from seqpipe.errors import RunError
 from seqpipe.storage import locked, remove_leftovers, unhide, unwritable, write_json, write_text
-from seqpipe.tasks import Task, make_task
+from seqpipe.tasks import Pretrained, Task, make_task
 
 if TYPE_CHECKING:
     import keras
@@ -84,7 +84,7 @@ class Run:
             self.task.load_features(features)
             return self._examples()
         if not self.chief:
-            wait_for(self._features_are_there, "prepare features and examples")
+            wait_for(lambda: self._is_there("features"), "prepare features and examples")
             return self.prepare()
         self.say("Fitting features on the training split")
         shutil.rmtree(features, ignore_errors=True)
@@ -108,11 +108,12 @@ class Run:
             for split in ("train", "dev", *(["test"] if tested else []))
         }
 
-    def _features_are_there(self) -> bool:
+    def _is_there(self, step: str) -> bool:
+        """Whether the worker that writes has finished a step."""
         file = self.directory / "state.json"
         if file.exists():
             self.state = json.loads(file.read_text(encoding="utf-8"))
-        return self.finished("features")
+        return self.finished(step)
 
     def train(self) -> None:
         from seqpipe.training import Trainer
@@ -121,6 +122,7 @@ class Run:
             self.say(f"Training is finished: {self.state['steps']['train']['summary']}")
             return
         examples = self.prepare()
+        self._pretrain()
         trainer = Trainer(
             self.task.build,
             objective=self.task,
@@ -139,12 +141,30 @@ class Run:
             f"{position.epoch} epochs in {position.seconds:,.0f} s, best dev {monitor} {position.best:.4f} "
             f"in epoch {(position.best_epoch or 0) + 1}"
         )
+        if isinstance(self.task, Pretrained):
+            self.task.keep_encoder(self.best_model(), self.directory)
         self._finish("train", {"summary": summary, "seconds": position.seconds, "epochs": position.epoch})
         self.say(summary)
         from seqpipe.evaluation.pictures import learning_curves
         from seqpipe.training import read_history
 
         learning_curves(read_history(self.directory), self.directory / "report" / "learning_curves.png")
+
+    def _pretrain(self) -> None:
+        """The part of training that needs no labels, for a task that has one."""
+        if not isinstance(self.task, Pretrained):
+            return
+        directory = self.directory / "pretrain"
+        if not self.finished("pretrain"):
+            summary = self.task.pretrain(directory, say=self.say, callbacks=self.callbacks)
+            if summary is None:
+                return
+            if self.chief:
+                self._finish("pretrain", {"summary": summary})
+                self.say(f"Pre-training: {summary}")
+            else:
+                wait_for(lambda: self._is_there("pretrain"), "finish pre-training")
+        self.task.load_pretrained(directory)
 
     def evaluate(self) -> dict[str, Any]:
         if self.finished("evaluate") and self._report_file.exists():

@@ -30,6 +30,7 @@ from seqpipe.cluster import is_chief
 from seqpipe.data.examples import Examples
 from seqpipe.data.plan import plan_epoch, plan_in_order_of_length
 from seqpipe.errors import DataError, Diverged, Interrupted, RunError
+from seqpipe.layers.adversarial import noisy_pass
 from seqpipe.layers.recurrent import traced_for
 from seqpipe.optimizers import make_optimizer
 from seqpipe.storage import remove_leftovers, writing
@@ -305,12 +306,7 @@ class Trainer:
             number = replica.replica_id_in_sync_group
             batch = {name: value[number::replicas] if value.shape.rank else value for name, value in batch.items()}
         variables = self.model.trainable_variables
-        with tf.GradientTape() as tape:
-            outputs = self.objective.forward(self.model, batch, True)
-            loss = tf.reduce_sum(self.objective.loss(batch, outputs) * batch["weight"]) / batch["total"]
-            loss += tf.add_n(self.model.losses) / replicas if self.model.losses else 0.0
-        # Dense, because the sparse gradient of an embedding is neither clipped nor summed in one known order.
-        gradients = [tf.convert_to_tensor(g) for g in tape.gradient(loss, [v.value for v in variables])]
+        loss, gradients = self._gradients(batch, [v.value for v in variables])
         if replicas > 1:
             gradients = replica.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         if self.config.clip_norm is not None:
@@ -322,6 +318,27 @@ class Trainer:
         decay = tf.minimum(self.config.average_decay, (1.0 + step) / (10.0 + step))
         for average, variable in zip(self.averages, variables, strict=bool(self.averages)):
             average.assign_add((variable.value - average) * (1.0 - decay))
+        return loss
+
+    def _gradients(self, batch: Batch, variables: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """The loss and its gradients; with adversarial noise in the model, the mean of those with and without it."""
+        with tf.GradientTape() as tape, noisy_pass() as clean:
+            loss = self._loss(batch)
+        found = tape.gradient(loss, [*variables, *clean.seen])
+        # Dense, because the sparse gradient of an embedding is neither clipped nor summed in one known order.
+        gradients = [tf.convert_to_tensor(g) for g in found[: len(variables)]]
+        if not clean.seen:
+            return loss, gradients
+        with tf.GradientTape() as tape, noisy_pass(found[len(variables) :]):
+            noisy_loss = self._loss(batch)
+        noisy = tape.gradient(noisy_loss, variables)
+        return loss, [(a + b) / 2.0 for a, b in zip(gradients, noisy, strict=True)]
+
+    def _loss(self, batch: Batch) -> tf.Tensor:
+        outputs = self.objective.forward(self.model, batch, True)
+        loss = tf.reduce_sum(self.objective.loss(batch, outputs) * batch["weight"]) / batch["total"]
+        if self.model.losses:
+            loss += tf.add_n(self.model.losses) / self.strategy.num_replicas_in_sync
         return loss
 
     def _dev_step(self, batch: Batch) -> dict[str, tf.Tensor]:

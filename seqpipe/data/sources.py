@@ -18,8 +18,8 @@ from seqpipe.errors import DataError, nearest, not_allowed
 
 __all__ = ["BadRow", "Role", "Row", "read_rows"]
 
-Role = Literal["train", "dev", "test"]
-TFDS_SPLITS = {"train": "train", "dev": "validation", "test": "test"}
+Role = Literal["train", "dev", "test", "unlabelled"]
+TFDS_SPLITS = {"train": "train", "dev": "validation", "test": "test", "unlabelled": "unsupervised"}
 
 
 def read_rows(

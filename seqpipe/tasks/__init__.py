@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Union
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Union, runtime_checkable
 
 from seqpipe import config as schema
 from seqpipe import pipeline_file
@@ -66,6 +67,22 @@ class Task(Protocol):
 
     def artefact(self, model: Any, report: dict[str, Any], version: int) -> Artefact:
         """Signatures, probes and reference answers for export and proof."""
+
+
+@runtime_checkable
+class Pretrained(Protocol):
+    """What a task has beyond `Task` if its encoder can be trained without labels first, or kept for other pipelines."""
+
+    def pretrain(
+        self, directory: Path, *, say: Callable[[str], None], callbacks: Callable[[int, int], Sequence[Any]]
+    ) -> str | None:
+        """Train from wherever the last process left it; say what was reached, or None where nothing is asked for."""
+
+    def load_pretrained(self, directory: Path) -> None:
+        """Take up what `pretrain` left, so that `build` starts from it."""
+
+    def keep_encoder(self, model: Any, directory: Path) -> None:
+        """Save the encoder of a trained model for other pipelines."""
 
 
 @dataclass(frozen=True)

@@ -6,21 +6,35 @@ Axes: B batch (rows), T time (pieces), C classes.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from seqpipe import config as schema
-from seqpipe.data.classification import Finding, Splits, Table, read_splits, seen_rows
+from seqpipe.data.classification import Finding, Splits, Table, read_splits, read_table, read_unlabelled, seen_rows
 from seqpipe.data.examples import Examples, Ragged, content_key
 from seqpipe.errors import ModelError
 from seqpipe.features.ngrams import NgramTables, fit_ngrams
-from seqpipe.features.text import TextFeatures
+from seqpipe.features.text import TextFeatures, cut, head_pieces
+from seqpipe.features.vectors import PieceVectors, spread_vectors
+from seqpipe.pretraining import ENCODER, find_encoder, load_encoder, pretrain, save_encoder
 from seqpipe.storage import write_json
 
 if TYPE_CHECKING:
+    from seqpipe.evaluation.baselines import LinearBaseline
     from seqpipe.export import Artefact, Row
+
+
+LONG_TEXTS = {
+    "head": "its beginning",
+    "tail": "its end",
+    "head_and_tail": "a quarter from its beginning, the rest from its end",
+}
+
+
+VECTORS = "vectors.npz"
 
 
 class TextClassification:
@@ -29,33 +43,36 @@ class TextClassification:
     name: ClassVar[str] = "text_classification"
 
     splits: Splits
+    unlabelled: list[str]  # more text to pre-train on
     features: TextFeatures
     classes: list[str]
     class_weights: np.ndarray  # float32 [C], how much a row of each class weighs in the loss
 
     def __init__(self, config: schema.TextClassification):
         self.config = config
+        self.start: dict[str, np.ndarray] | None = None  # weights of an encoder to begin with
 
     def read(self) -> list[Finding]:
         self.splits = read_splits(self.config.data)
         self.classes = self.splits.classes
-        return self.splits.findings
+        pretraining = self.config.training.pretrain
+        if pretraining is None:
+            self.unlabelled = []
+            return self.splits.findings
+        self.unlabelled, findings = read_unlabelled(
+            pretraining.source, self.config.data, self.splits, skip_held_back=pretraining.skip_held_back
+        )
+        return [*self.splits.findings, *findings]
 
     def data_key(self) -> str:
-        parts: list[Any] = [self.splits.classes]
+        parts: list[Any] = [self.splits.classes, self.unlabelled]
         for table in (self.splits.train, self.splits.dev, self.splits.test):
             if table is not None:
                 parts += [table.texts, table.labels]
         return content_key(*parts)
 
     def fit_features(self, directory: Path) -> None:
-        wanted = self.config.features
-        features = TextFeatures.fit(
-            self.splits.train.texts,
-            vocabulary_size=wanted.vocabulary_size,
-            lowercase=wanted.lowercase,
-            character_coverage=wanted.character_coverage,
-        )
+        features = self._fit_pieces(directory)
         features.save(directory)
         counts = np.bincount(self.splits.train.labels, minlength=len(self.classes))
         if self.config.model.ngrams is not None:
@@ -67,12 +84,34 @@ class TextClassification:
                 entries=self.config.model.ngrams.entries,
                 seed=self.config.seed,
             ).save(directory / "ngrams.npz")
+        vectors = self.config.model.embedding.vectors
+        if vectors is not None:
+            units = self.config.model.embedding.units
+            spread_vectors(vectors.removeprefix("files:"), features, units=units).save(directory / VECTORS)
         write_json(directory / "classes.json", {"classes": self.classes, "train_rows": counts.tolist()})
         self.load_features(directory)
 
+    def _fit_pieces(self, directory: Path) -> TextFeatures:
+        """The pieces of the encoder that is started from, whose weights are copied beside them; else new ones."""
+        if self.config.model.start_from is not None:
+            encoder, features = find_encoder(self.config.model.start_from)
+            save_encoder(load_encoder(encoder), directory / ENCODER)
+            return TextFeatures.load(features)
+        wanted = self.config.features
+        return TextFeatures.fit(
+            self.splits.train.texts,
+            vocabulary_size=wanted.vocabulary_size,
+            lowercase=wanted.lowercase,
+            character_coverage=wanted.character_coverage,
+        )
+
     def load_features(self, directory: Path) -> None:
+        if self.config.model.start_from is not None:
+            self.start = load_encoder(directory / ENCODER)
         self.features = TextFeatures.load(directory)
         self.ngrams = NgramTables.load(directory / "ngrams.npz") if self.config.model.ngrams is not None else None
+        wanted = self.config.model.embedding.vectors
+        self.vectors = PieceVectors.load(directory / VECTORS) if wanted is not None else None
         saved = json.loads((directory / "classes.json").read_text(encoding="utf-8"))
         self.classes = saved["classes"]
         self.class_weights = self._class_weights(np.array(saved["train_rows"]))
@@ -91,9 +130,9 @@ class TextClassification:
         return np.array([wanted[name] for name in self.classes], np.float32)
 
     def encode(self, texts: list[str] | list[bytes]) -> Ragged:
-        """Piece ids, each row cut to max_pieces."""
-        limit = self.config.features.max_pieces
-        return Ragged.from_rows(ids[:limit] for ids in self.features.encode(texts))
+        """Piece ids, each row cut to max_pieces by the rule for long texts."""
+        wanted = self.config.features
+        return Ragged.from_rows(cut(ids, wanted.max_pieces, wanted.long_texts) for ids in self.features.encode(texts))
 
     def examples(self, split: str) -> Examples:
         table = self._table(split)
@@ -107,16 +146,46 @@ class TextClassification:
 
     def build(self) -> Any:
         from seqpipe.models import classifier
+        from seqpipe.models.language_model import set_encoder_weights
         from seqpipe.models.own import own_model
 
         sizes = {"vocabulary_size": self.features.vocabulary_size, "classes": len(self.classes)}
         if self.config.model.builder is not None or self.config.model.keras is not None:
             return own_model(self.config.model, **sizes)
-        if self.ngrams is None:
-            return classifier(self.config.model, **sizes, name=self.config.name)
-        model = classifier(self.config.model, **sizes, ngram_entries=len(self.ngrams.keys), name=self.config.name)
-        model.get_layer("ngrams").set_tables(self.ngrams)
+        entries = None if self.ngrams is None else len(self.ngrams.keys)
+        model = classifier(self.config.model, **sizes, ngram_entries=entries, name=self.config.name)
+        if self.ngrams is not None:
+            model.get_layer("ngrams").set_tables(self.ngrams)
+        if self.vectors is not None:
+            table = model.get_layer("embedding").embeddings
+            table.assign(self.vectors.onto(table.numpy()))
+        if self.start is not None:
+            set_encoder_weights(model, self.start, self.config.model.start_from or "pre-training")
         return model
+
+    def pretrain(
+        self, directory: Path, *, say: Callable[[str], None], callbacks: Callable[[int, int], Sequence[Any]]
+    ) -> str | None:
+        if self.config.training.pretrain is None:
+            return None
+        return pretrain(
+            self.config.model,
+            self.config.training.pretrain,
+            Ragged.from_rows(self.features.encode([*self.splits.train.texts, *self.unlabelled])),
+            vocabulary_size=self.features.vocabulary_size,
+            seed=self.config.seed,
+            directory=directory,
+            say=say,
+            callbacks=callbacks,
+        )
+
+    def load_pretrained(self, directory: Path) -> None:
+        self.start = load_encoder(directory / ENCODER)
+
+    def keep_encoder(self, model: Any, directory: Path) -> None:
+        from seqpipe.models.language_model import encoder_weights
+
+        save_encoder(encoder_weights(model), directory / ENCODER)
 
     def forward(self, model: Any, batch: dict[str, Any], training: bool) -> Any:
         return model([batch["ids"], batch["ids_lengths"]], training=training)
@@ -138,7 +207,6 @@ class TextClassification:
     def evaluate(self, model: Any, examples: dict[str, Examples], directory: Path) -> dict[str, Any]:
         from seqpipe.evaluation import classification as evaluation
         from seqpipe.evaluation.baselines import LinearBaseline
-        from seqpipe.evaluation.metrics import fit_temperature
         from seqpipe.evaluation.predictions import Predictions
         from seqpipe.training import predict
 
@@ -146,9 +214,13 @@ class TextClassification:
         baseline = (
             LinearBaseline.fit(train.texts, train.labels, self.config.seed) if self.config.evaluation.baseline else None
         )
+        calibration = self._calibrate(model, examples["dev"])
+        temperature = calibration["temperature"]
         logits = {split: predict(model, self, rows) for split, rows in examples.items()}
-        temperature = fit_temperature(logits["dev"], self.splits.dev.labels)
-        report: dict[str, Any] = {"classes": self.classes, "temperature": temperature, "splits": {}}
+        report: dict[str, Any] = {"classes": self.classes, **calibration, "splits": {}}
+        if self.vectors is not None:
+            pieces = self.encode(train.texts).values
+            report["vectors"] = self.vectors.coverage(np.bincount(pieces, minlength=self.features.vocabulary_size))
         for split in logits:
             table = self._table(split)
             report["splits"][split] = evaluation.evaluate_classifier(
@@ -171,8 +243,50 @@ class TextClassification:
             evaluation.write_report(
                 report["splits"][split], directory / split, logits=logits[split], labels=table.labels
             )
+        report["other_domains"] = {
+            name: self._other_domain(model, name, other, temperature, baseline)
+            for name, other in self.config.evaluation.other_domains.items()
+        }
         report["splits"]["dev"]["deletion"] = self._deletion(model, examples["dev"], temperature)
         return report
+
+    def _other_domain(
+        self, model: Any, name: str, other: schema.OtherDomain, temperature: float, baseline: LinearBaseline | None
+    ) -> dict[str, Any]:
+        """The report on labelled text of another kind."""
+        from seqpipe.evaluation.classification import evaluate_classifier
+        from seqpipe.training import predict
+
+        table, _ = read_table(other.source, other, self.classes)
+        rows = Examples({"ids": self.encode(table.texts), "label": table.labels})
+        return evaluate_classifier(
+            logits=predict(model, self, rows),
+            labels=table.labels,
+            classes=self.classes,
+            temperature=temperature,
+            split=name,
+            seen=seen_rows(table, self.splits.train),
+            baseline_predictions=None if baseline is None else baseline.predict(table.texts),
+            bootstrap_samples=self.config.evaluation.bootstrap_samples,
+            seed=self.config.seed,
+        )
+
+    def _calibrate(self, model: Any, dev: Examples) -> dict[str, float]:
+        """Fit on dev what makes probabilities honest: the temperature, and the weight of the network beside n-grams."""
+        from seqpipe.evaluation.metrics import fit_shares, fit_temperature
+        from seqpipe.training import predict
+
+        labels = self.splits.dev.labels
+        together = predict(model, self, dev)
+        if self.ngrams is None:
+            return {"temperature": fit_temperature(together, labels)}
+        import keras
+
+        expert = model.get_layer("ngrams")
+        network = predict(keras.Model(model.inputs, expert.input[0]), self, dev)
+        network_share, expert_share = fit_shares(network, together - network, labels)
+        expert.network_scale.assign(network_share / expert_share)
+        return {"temperature": 1.0 / expert_share, "network_scale": network_share / expert_share}
 
     def _deletion(self, model: Any, dev: Examples, temperature: float) -> dict[str, Any] | None:
         """The deletion test of the weights that `explain` gives; None for a model that has none."""
@@ -203,29 +317,47 @@ class TextClassification:
 
     def describe(self, report: dict[str, Any]) -> str:
         from seqpipe.evaluation import deletion
-        from seqpipe.evaluation.classification import to_markdown
+        from seqpipe.evaluation.classification import domains_table, to_markdown
 
         sections = [f"### {split}\n\n{to_markdown(part)}" for split, part in report["splits"].items()]
+        if "network_scale" in report:
+            sections.append(
+                "### Network and n-grams\n\nThe network's scores count "
+                f"{report['network_scale']:.2f} times beside those of the n-grams, by the likelihood of dev.\n"
+            )
+        if "vectors" in report:
+            sections.append(f"### Word vectors\n\n{report['vectors']}.\n")
+        if report["other_domains"]:
+            sections.append(f"### Other domains\n\n{domains_table(report['other_domains'])}")
         tested = report["splits"]["dev"].get("deletion")
         return "\n".join([*sections, *([f"### Weights\n\n{deletion.to_markdown(tested)}"] if tested else [])])
 
     def limits(self) -> list[str]:
         return [
-            f"A text is cut after {self.config.features.max_pieces:,} pieces; `explain` says so in `truncated`.",
+            f"Of a text longer than {self.config.features.max_pieces:,} pieces it reads so many: "
+            f"{LONG_TEXTS[self.config.features.long_texts]}; `explain` says so in `truncated`.",
             f"Whatever it reads, it answers with one of: {', '.join(self.classes)}; an empty text gets one too.",
-            "It knows texts like its training data; figures on other kinds of text are not in this card.",
+            "It knows texts like its training data; "
+            + (
+                "on others it is worse, see Other domains."
+                if self.config.evaluation.other_domains
+                else "figures on other kinds of text are not in this card."
+            ),
         ]
 
     def artefact(self, model: Any, report: dict[str, Any], version: int) -> Artefact:
         from seqpipe.export import Artefact
         from seqpipe.tasks.text_classification_serving import TextClassifier
 
+        if "network_scale" in report:
+            model.get_layer("ngrams").network_scale.assign(report["network_scale"])
         module = TextClassifier(
             model,
             self.features.tokenizer(),
             classes=self.classes,
             temperature=report["temperature"],
             max_pieces=self.config.features.max_pieces,
+            head_pieces=head_pieces(self.config.features.max_pieces, self.config.features.long_texts),
             version=version,
         )
         rows = probes(self.splits.dev.texts)

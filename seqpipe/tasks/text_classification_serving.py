@@ -25,7 +25,8 @@ class TextClassifier(tf.Module):
         tokenizer: the graph side of the text features.
         classes: class names in order.
         temperature: logits are divided by it, so that probabilities are calibrated.
-        max_pieces: a longer text is cut.
+        max_pieces: a longer text is cut to so many.
+        head_pieces: how many of them are its first ones, the others its last.
         version: of the artefact.
     """
 
@@ -37,6 +38,7 @@ class TextClassifier(tf.Module):
         classes: list[str],
         temperature: float,
         max_pieces: int,
+        head_pieces: int,
         version: int,
     ):
         super().__init__()
@@ -44,7 +46,7 @@ class TextClassifier(tf.Module):
         self.weights = [variable.value for variable in model.weights]
         self._classes = classes
         self._temperature = temperature
-        self._max_pieces = max_pieces
+        self._max_pieces, self._head_pieces = max_pieces, head_pieces
         self._version = version
         self._stride = total_stride(model)
         # Behind plain functions: a Keras model as an attribute would be saved whole, with functions of its own.
@@ -91,7 +93,7 @@ class TextClassifier(tf.Module):
         }
 
     def _encode(self, text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        ids, lengths, truncated = self.tokenizer(text, self._max_pieces)
+        ids, lengths, truncated = self.tokenizer(text, self._max_pieces, self._head_pieces)
         # At least one step, so that layers need no case for a batch of empty texts.
         ids = tf.pad(ids, [[0, 0], [0, tf.maximum(0, 1 - tf.shape(ids)[1])]])
         return ids, lengths, truncated

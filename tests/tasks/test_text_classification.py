@@ -105,6 +105,36 @@ def test_text_classification_loss_is_weighted_smoothed_cross_entropy(task):
     np.testing.assert_allclose(loss, [-(targets[0] * log_p[0]).sum(), -2 * (targets[1] * log_p[1]).sum()], rtol=1e-5)
 
 
+def test_text_classification_card_of_a_pipeline_with_everything(here):
+    (here / "vectors.txt").write_text("film 1 2 3 4 5 6 7 8\nplot 8 7 6 5 4 3 2 1\n")
+    (here / "shop.tsv").write_text("words\tstars\nthe kettle is fine\tgood\nit broke\tbad\nit broke twice\tbad\n")
+    shop = {
+        "source": "files:shop.tsv",
+        "text_column": "words",
+        "label_column": "stars",
+        "labels": {"good": "positive", "bad": "negative"},
+    }
+    file = write_tiny(
+        here,
+        training__epochs=1,
+        model__embedding__vectors="files:vectors.txt",
+        model__ngrams={"longest": 2, "entries": 500},
+        evaluation__other_domains={"kettles": shop},
+        features__long_texts="head_and_tail",
+    )
+    with open_run(load_pipeline(file).config, say=lambda line: None) as run:
+        run.train()
+        report = run.evaluate()
+        path = run.export()
+    loaded = keras.saving.load_model(path / "model.keras")
+    assert float(loaded.get_layer("ngrams").network_scale.numpy()) == pytest.approx(report["network_scale"])
+    card = (path / "card.md").read_text()
+    assert f"The network's scores count {report['network_scale']:.2f} times" in card
+    assert "| kettles | 3 | " in card
+    assert "2 word vectors reach" in card
+    assert "a quarter from its beginning, the rest from its end" in card
+
+
 def test_spread_shares_a_step_among_its_pieces():
     weights = tf.constant([[0.75, 0.25], [1.0, 0.0]])
     pieces = spread(weights, tf.constant([4, 2]), 4, 3).numpy()
