@@ -127,11 +127,23 @@ class Model:
             raise ModelError(f"{self.path} has no signature {name}. It has: {known}.{nearest(name, self.signatures)}")
         return self.loaded.signatures[name]
 
-    def run(self, rows: Sequence[str | bytes], *, signature: str = "serving_default") -> dict[str, Any]:
-        """A signature's outputs for texts as one batch: numpy arrays with B rows by name."""
+    @cached_property
+    def hears(self) -> bool:
+        """Whether it takes waveforms; else it takes texts."""
+        return "waveform" in self._signature("serving_default").structured_input_signature[1]
+
+    def run(self, rows: Sequence[Any], *, signature: str = "serving_default") -> dict[str, Any]:
+        """A signature's outputs for texts, or waveforms of equal length, as one batch: arrays with B rows by name."""
         import numpy as np
         import tensorflow as tf
 
+        if self.hears:
+            waveforms = tf.constant(np.stack(rows))
+            try:
+                outputs = self._signature(signature)(waveform=waveforms)
+            except tf.errors.InvalidArgumentError as error:
+                raise DataError(_assertion(str(error.message))) from None
+            return {name: value.numpy() for name, value in outputs.items()}
         texts = tf.constant([_bytes(row) for row in rows], tf.string)
         if len(rows) == 1 and self.compiled and signature == "serving_default":
             ids, lengths, _ = self.loaded.tokenize(texts)
@@ -160,14 +172,17 @@ class Model:
             if always or median_ms(lambda: candidate.run(text)) < median_ms(lambda: plain.run(text)):  # noqa: B023
                 self.compiled[steps] = compiled
 
-    def __call__(self, rows: Sequence[str | bytes], *, signature: str = "serving_default") -> list[Answer]:
-        """An answer for each row, in row order; strings are str, numbers float, `probabilities` by class name."""
+    def __call__(self, rows: Sequence[Any], *, signature: str = "serving_default") -> list[Answer]:
+        """An answer for each row, in row order; strings are str, numbers float, `probabilities` by class name.
+
+        A row is a text; for a model that hears, an array of samples (16 kHz, -1..1) or a recording's path.
+        """
         if isinstance(rows, (str, bytes)):
             raise ModelError("A model takes a list of texts, not one text: write model([text]).")
+        rows = [_waveform(row) for row in rows] if self.hears else rows
         answers: list[Answer] = [{} for _ in rows]
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
-        for start in range(0, len(order), BATCH_ROWS):
-            numbers = order[start : start + BATCH_ROWS]
+        for numbers in _cut(order, [len(row) for row in rows], equal=self.hears):
             outputs = self.run([rows[i] for i in numbers], signature=signature)
             for place, number in enumerate(numbers):
                 answers[number] = self._answer({key: value[place] for key, value in outputs.items()})
@@ -181,6 +196,50 @@ class Model:
         if "probabilities" in answer:
             answer["probabilities"] = dict(zip(self.labels, answer["probabilities"], strict=True))
         return answer
+
+
+def _cut(order: list[int], lengths: list[int], *, equal: bool) -> Iterator[list[int]]:
+    """Row numbers in batches, of equal length where padding would change what is heard."""
+    batch: list[int] = []
+    for number in order:
+        if batch and (len(batch) == BATCH_ROWS or (equal and lengths[number] != lengths[batch[0]])):
+            yield batch
+            batch = []
+        batch.append(number)
+    if batch:
+        yield batch
+
+
+def _waveform(row: Any) -> Any:
+    """float32 [samples] of an array, or of a recording in a file.
+
+    Raises:
+        DataError: the file cannot be decoded, or the array is not one of samples.
+    """
+    import numpy as np
+
+    if not isinstance(row, (str, Path)):
+        samples = np.asarray(row)
+        if samples.ndim != 1 or samples.dtype.kind != "f":
+            raise DataError(
+                f"An array {samples.dtype} {list(samples.shape)} is not a waveform. Allowed: float [samples], 16 kHz, "
+                "one channel, in -1..1 (divide 16-bit samples by 32,768)."
+            )
+        return samples.astype(np.float32)
+    from seqpipe.data.recordings import INT16, decode
+
+    if not Path(row).is_file():
+        raise DataError(f"{row} is no file. A model that hears takes recordings (WAV, FLAC, OGG, MP3).")
+    try:
+        return (decode(Path(row)) / INT16).astype(np.float32)
+    except ValueError as error:
+        raise DataError(f"{row} {error}.") from None
+
+
+def _assertion(message: str) -> str:
+    """What an assertion in a graph says, without what TensorFlow puts around it."""
+    said = re.search(r"assertion failed: \[(.*?)\](?: \[(.*?)\])?\n", message + "\n")
+    return " ".join(part for part in said.groups() if part) if said else message
 
 
 def _bytes(text: str | bytes) -> bytes:

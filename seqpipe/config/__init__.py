@@ -18,13 +18,31 @@ from seqpipe.config.pipeline import (
     Training,
     Tune,
 )
+from seqpipe.config.speech_commands import (
+    SILENCE,
+    UNKNOWN,
+    AudioFeatures,
+    Augmentation,
+    CommandModel,
+    CommandsData,
+    CommandTraining,
+    SpectrogramConvolution,
+    SpeechCommands,
+)
 from seqpipe.config.text_classification import ClassificationData, Classifier, Ngrams, TextClassification
 
 __all__ = [
     "SEARCHED",
     "SEED_LIMIT",
+    "SILENCE",
+    "UNKNOWN",
+    "AudioFeatures",
+    "Augmentation",
     "ClassificationData",
     "Classifier",
+    "CommandModel",
+    "CommandTraining",
+    "CommandsData",
     "Convolution",
     "Data",
     "Embedding",
@@ -38,6 +56,8 @@ __all__ = [
     "Search",
     "Section",
     "Source",
+    "SpectrogramConvolution",
+    "SpeechCommands",
     "TextClassification",
     "TextFeatures",
     "Training",

@@ -5,6 +5,7 @@ from seqpipe.layers.lengths import step_mask, strided, zero_beyond
 from seqpipe.layers.ngrams import NgramExpert
 from seqpipe.layers.pooling import AttentionPooling, MaxPooling, MeanPooling
 from seqpipe.layers.recurrent import GRU, LSTM, Bidirectional, SimpleRNN
+from seqpipe.layers.spectrogram import FixedScale, LastSteps, SpectrogramBlock
 from seqpipe.layers.words import WordDropout
 
 __all__ = [
@@ -13,10 +14,13 @@ __all__ = [
     "AttentionPooling",
     "Bidirectional",
     "ConvolutionBlock",
+    "FixedScale",
+    "LastSteps",
     "MaxPooling",
     "MeanPooling",
     "NgramExpert",
     "SimpleRNN",
+    "SpectrogramBlock",
     "WordDropout",
     "step_mask",
     "strided",
