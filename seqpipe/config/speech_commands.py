@@ -64,9 +64,7 @@ class AudioFeatures(Section):
         if self.lowest_hz >= self.highest_hz:
             raise ValueError(f"lowest_hz = {self.lowest_hz:g} is not below highest_hz = {self.highest_hz:g}.")
         if self.hop_ms > self.window_ms:
-            raise ValueError(
-                f"hop_ms = {self.hop_ms:g} is above window_ms = {self.window_ms:g}: samples would be lost."
-            )
+            raise ValueError(f"hop_ms = {self.hop_ms:g} is above window_ms = {self.window_ms:g}: sound would be lost.")
         return self
 
 
@@ -115,7 +113,7 @@ class SpectrogramConvolution(Section):
     def _sees_every_frame(self) -> SpectrogramConvolution:
         if self.stride_frames > self.kernel_frames:
             raise ValueError(
-                f"stride_frames = {self.stride_frames} is above kernel_frames = {self.kernel_frames}: frames would be lost."
+                f"stride_frames = {self.stride_frames} is above kernel_frames = {self.kernel_frames}: sound is lost."
             )
         return self
 
@@ -140,9 +138,7 @@ class CommandModel(Section):
     @model_validator(mode="after")
     def _streams_forwards(self) -> CommandModel:
         if self.streaming and self.recurrent.bidirectional:
-            raise ValueError(
-                "streaming = true needs recurrent.bidirectional = false: a stream has no end to start from."
-            )
+            raise ValueError("streaming = true needs recurrent.bidirectional = false: a stream has no end.")
         if self.streaming and self.pooling == "max":
             raise ValueError('streaming = true needs pooling = "attention" or "mean".')
         if self.streaming and any(block.stride_frames > 1 for block in self.convolution[1:]):

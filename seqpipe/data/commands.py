@@ -181,7 +181,7 @@ def _speakers(role: Role, recordings: list[Recording], pattern: str | None) -> l
     missing = [recording.place for recording, match in zip(recordings, found, strict=True) if match is None]
     if missing:
         raise DataError(
-            f"{role}: data.speaker = {pattern!r} matches nothing in the name of {_places(missing)}, so nobody knows who "
+            f"{role}: data.speaker = {pattern!r} matches nothing in the name of {_places(missing)}: nobody knows who "
             "speaks there. Its group must find the speaker in every file's name."
         )
     return [match[1] for match in found if match is not None]
@@ -228,8 +228,8 @@ def _check_split(role: str, clips: Clips, classes: list[str], data: CommandsData
     findings = []
     for name in classes[:-2]:
         if not counts[name]:
-            severity = "error" if role in ("train", "dev") else "warning"
-            findings.append(Finding(severity, f"{role}: no recording of {name}."))
+            text = f"{role}: no recording of {name}."
+            findings.append(Finding("error" if role in ("train", "dev") else "warning", text))
         elif role == "train" and len(speakers[name]) < 2:
             who = next(iter(speakers[name]))
             findings.append(Finding("error", f"train: {name} is said by one speaker alone, {who}. There must be two."))

@@ -1,4 +1,4 @@
-"""Recordings of a source, decoded to 16 kHz mono: `files:` a folder or .tar with a folder for each word, `tfds:`, `builtin:`."""
+"""Recordings of a source, decoded to 16 kHz mono: `files:` a folder or .tar of folders, `tfds:`, `builtin:`."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ def read_recordings(source: str, role: Role) -> Iterator[Recording | BadRecordin
 
     Args:
         source: `files:PATH` (a folder or a .tar, plain or compressed, of folders named by words),
-            `tfds:NAME[?split=train]` with the features audio and label, or `builtin:tones[?split=train&rows=100&seed=1]`.
+            `tfds:NAME[?split=train]` with the features audio and label, or
+            `builtin:tones[?split=train&rows=100&seed=1]`.
         role: what the recordings are for; it chooses the split where the source names none.
     Raises:
         DataError: the source as a whole cannot be read. A single bad file comes out as a BadRecording.

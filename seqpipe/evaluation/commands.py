@@ -68,8 +68,10 @@ def _never_heard(task: SpeechCommands, model: Any) -> dict[str, Any] | None:
     if not len(task.splits.left_out):
         return None
     decibels, words = task.left_out_spectrograms()
-    rows = {"spectrogram": Ragged.from_rows(list(decibels), np.float32), "label": np.zeros(len(words), np.int32)}
-    taken = predict(model, task, Examples(rows)).argmax(axis=1)
+    rows = Examples(
+        {"spectrogram": Ragged.from_rows(list(decibels), np.float32), "label": np.zeros(len(words), np.int32)}
+    )
+    taken = predict(model, task, rows).argmax(axis=1)
     rejected = defaultdict(list)
     for word, answer in zip(words, taken, strict=True):
         rejected[word].append(answer >= len(task.classes) - 2)

@@ -38,8 +38,11 @@ def commands_model(
     scale = layers.FixedScale(name="scale")
     x, steps = scale(spectrogram), lengths
     for number, block in enumerate(config.convolution, start=1):
-        padding = "causal" if config.streaming else "same"
-        layer = layers.SpectrogramBlock(**block.model_dump(), padding=padding, name=f"convolution_{number}")
+        layer = layers.SpectrogramBlock(
+            **block.model_dump(),
+            padding="causal" if config.streaming else "same",
+            name=f"convolution_{number}",
+        )
         x, steps = layer(x, steps)  # [B, T', F', C]
     x = keras.layers.Reshape((-1, x.shape[2] * x.shape[3]), name="stacked")(x)
     x = keras.layers.Dense(config.projection, activation="relu", name="projection")(x)
