@@ -129,14 +129,19 @@ class Model:
             raise ModelError(f"{self.path} has no signature {name}. It has: {known}.{nearest(name, self.signatures)}")
         return self.loaded.signatures[name]
 
+    @cached_property
+    def hears(self) -> bool:
+        """Whether it takes waveforms; else it takes texts."""
+        return "waveform" in self._signature("serving_default").structured_input_signature[1]
+
     def run(
         self,
-        rows: Sequence[str | bytes],
+        rows: Sequence[Any],
         *,
         signature: str = "serving_default",
         options: Mapping[str, int | float] | None = None,
     ) -> dict[str, Any]:
-        """A signature's outputs for texts as one batch: numpy arrays with B rows by name.
+        """A signature's outputs for texts, or waveforms of equal length, as one batch: arrays with B rows by name.
 
         Args:
             options: what a signature takes once a request, such as beam_width.
@@ -146,6 +151,8 @@ class Model:
         import numpy as np
         import tensorflow as tf
 
+        if self.hears:
+            return self._call(signature, {"waveform": tf.constant(np.stack(rows))})
         texts = tf.constant([_bytes(row) for row in rows], tf.string)
         if len(rows) == 1 and self.compiled and signature == "serving_default":
             ids, lengths, _ = self.loaded.tokenize(texts)
@@ -155,19 +162,22 @@ class Model:
                 probabilities = self.compiled[steps](padded, lengths).numpy()
                 label = np.array([self.labels[probabilities[0].argmax()].encode()], object)
                 return {"label": label, "probability": probabilities.max(axis=1), "probabilities": probabilities}
-        function = self._signature(signature)
-        taken = function.structured_input_signature[1]
+        taken = self._signature(signature).structured_input_signature[1]
         options = options or {}
         if {*options, "text"} != set(taken):
             raise ModelError(f"{signature} takes {', '.join(taken)}, not {', '.join(['text', *options])}.")
         values = {name: tf.constant(value, taken[name].dtype) for name, value in options.items()}
+        return self._call(signature, {"text": texts, **values})
+
+    def _call(self, signature: str, inputs: dict[str, Any]) -> dict[str, Any]:
+        """A signature's outputs; what its graph refuses is the caller's mistake."""
+        import tensorflow as tf
+
         try:
-            return {key: value.numpy() for key, value in function(text=texts, **values).items()}
+            outputs = self._signature(signature)(**inputs)
         except tf.errors.InvalidArgumentError as error:
-            broken = re.search(r"assertion failed: (.*)", error.message)
-            if broken is None:
-                raise
-            raise ModelError(f"{signature}: {' '.join(re.findall('[^][]+', broken[1])).strip()}") from None
+            raise DataError(_assertion(str(error.message))) from None
+        return {name: value.numpy() for name, value in outputs.items()}
 
     def compile(self, *, always: bool = False) -> None:
         """Have XLA compile the answer to one row at each of a few padded lengths; keep what is faster, or all."""
@@ -186,22 +196,24 @@ class Model:
 
     def __call__(
         self,
-        rows: Sequence[str | bytes],
+        rows: Sequence[Any],
         *,
         signature: str = "serving_default",
         options: Mapping[str, int | float] | None = None,
     ) -> list[Answer]:
         """An answer for each row, in row order; strings are str, numbers float, `probabilities` by class name.
 
+        A row is a text; for a model that hears, an array of samples (16 kHz, -1..1) or a recording's path.
+
         Args:
             options: as `run` takes them.
         """
         if isinstance(rows, (str, bytes)):
             raise ModelError("A model takes a list of texts, not one text: write model([text]).")
+        rows = [_waveform(row) for row in rows] if self.hears else rows
         answers: list[Answer] = [{} for _ in rows]
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
-        for start in range(0, len(order), BATCH_ROWS):
-            numbers = order[start : start + BATCH_ROWS]
+        for numbers in _cut(order, [len(row) for row in rows], equal=self.hears):
             outputs = self.run([rows[i] for i in numbers], signature=signature, options=options)
             for place, number in enumerate(numbers):
                 answers[number] = self._answer({key: value[place] for key, value in outputs.items()})
@@ -220,6 +232,50 @@ class Model:
         if "probabilities" in answer:
             answer["probabilities"] = dict(zip(self.labels, answer["probabilities"], strict=True))
         return answer
+
+
+def _cut(order: list[int], lengths: list[int], *, equal: bool) -> Iterator[list[int]]:
+    """Row numbers in batches, of equal length where padding would change what is heard."""
+    batch: list[int] = []
+    for number in order:
+        if batch and (len(batch) == BATCH_ROWS or (equal and lengths[number] != lengths[batch[0]])):
+            yield batch
+            batch = []
+        batch.append(number)
+    if batch:
+        yield batch
+
+
+def _waveform(row: Any) -> Any:
+    """float32 [samples] of an array, or of a recording in a file.
+
+    Raises:
+        DataError: the file cannot be decoded, or the array is not one of samples.
+    """
+    import numpy as np
+
+    if not isinstance(row, (str, Path)):
+        samples = np.asarray(row)
+        if samples.ndim != 1 or samples.dtype.kind != "f":
+            raise DataError(
+                f"An array {samples.dtype} {list(samples.shape)} is not a waveform. Allowed: float [samples], 16 kHz, "
+                "one channel, in -1..1 (divide 16-bit samples by 32,768)."
+            )
+        return samples.astype(np.float32)
+    from seqpipe.data.recordings import INT16, decode
+
+    if not Path(row).is_file():
+        raise DataError(f"{row} is no file. A model that hears takes recordings (WAV, FLAC, OGG, MP3).")
+    try:
+        return (decode(Path(row)) / INT16).astype(np.float32)
+    except ValueError as error:
+        raise DataError(f"{row} {error}.") from None
+
+
+def _assertion(message: str) -> str:
+    """What an assertion in a graph says, without what TensorFlow puts around it."""
+    said = re.search(r"assertion failed: \[(.*?)\](?: \[(.*?)\])?\n", message + "\n")
+    return " ".join(part for part in said.groups() if part) if said else message
 
 
 def _bytes(text: str | bytes) -> bytes:

@@ -24,6 +24,24 @@ TINY = {
     "evaluation": {"bootstrap_samples": 100},
 }
 
+TONES = {
+    "task": "speech_commands",
+    "name": "tiny",
+    "data": {
+        "train": "builtin:tones?split=train&rows=120",
+        "dev": "builtin:tones?split=dev&rows=48",
+        "words": ["ba", "di", "gu", "aya"],
+        "speaker": "^(.*)_nohash_",
+    },
+    "model": {
+        "convolution": [{"filters": 8, "kernel_frames": 5, "kernel_bands": 5, "stride_frames": 2}, {"filters": 8}],
+        "projection": 16,
+        "recurrent": {"units": 8},
+    },
+    "training": {"epochs": 2, "batch_size": 32, "learning_rate": 0.01, "average_decay": 0.9},
+    "evaluation": {"bootstrap_samples": 100},
+}
+
 
 def write_tiny(directory: Path, **changes: object) -> Path:
     """Write the tiny pipeline, with dotted keys changed (`training__epochs=1`), as DIRECTORY/tiny.yaml."""

@@ -18,6 +18,17 @@ from seqpipe.config.pipeline import (
     Training,
     Tune,
 )
+from seqpipe.config.speech_commands import (
+    SILENCE,
+    UNKNOWN,
+    AudioFeatures,
+    Augmentation,
+    CommandModel,
+    CommandsData,
+    CommandTraining,
+    SpectrogramConvolution,
+    SpeechCommands,
+)
 from seqpipe.config.text_classification import (
     ClassificationData,
     Classifier,
@@ -44,8 +55,15 @@ from seqpipe.config.translation import (
 __all__ = [
     "SEARCHED",
     "SEED_LIMIT",
+    "SILENCE",
+    "UNKNOWN",
+    "AudioFeatures",
+    "Augmentation",
     "ClassificationData",
     "Classifier",
+    "CommandModel",
+    "CommandTraining",
+    "CommandsData",
     "Convolution",
     "Data",
     "Decoder",
@@ -66,6 +84,8 @@ __all__ = [
     "Section",
     "Seq2Seq",
     "Source",
+    "SpectrogramConvolution",
+    "SpeechCommands",
     "TextClassification",
     "TextEvaluation",
     "TextFeatures",

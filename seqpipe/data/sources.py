@@ -47,7 +47,7 @@ def read_rows(
     raise DataError(f"{source} is not a source. Allowed: files:PATH, tfds:NAME, builtin:NAME.")
 
 
-def _options(source: str, rest: str, allowed: tuple[str, ...]) -> tuple[str, dict[str, str]]:
+def source_options(source: str, rest: str, allowed: tuple[str, ...]) -> tuple[str, dict[str, str]]:
     """Name and options of NAME?key=value&key=value; values stay as they are, since `+` and `%` belong to splits."""
     name, _, query = rest.partition("?")
     options = {}
@@ -59,7 +59,7 @@ def _options(source: str, rest: str, allowed: tuple[str, ...]) -> tuple[str, dic
     return name, options
 
 
-def _whole_number(source: str, options: dict[str, str], key: str, default: int, least: int, most: int) -> int:
+def whole_number_option(source: str, options: dict[str, str], key: str, default: int, least: int, most: int) -> int:
     text = options.get(key, str(default))
     if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
         raise DataError(f'{source}: {key} = "{text}" is not allowed. Allowed: whole numbers from {least} to {most}.')
@@ -67,15 +67,15 @@ def _whole_number(source: str, options: dict[str, str], key: str, default: int, 
 
 
 def _read_builtin(source: str, rest: str, columns: Mapping[str, Column], role: Role) -> Iterator[Row | BadRow]:
-    name, options = _options(source, rest, ("split", "rows", "seed"))
+    name, options = source_options(source, rest, ("split", "rows", "seed"))
     if name not in BUILTINS:
         raise DataError(f"{source}: {not_allowed(name, 'builtin data set', BUILTINS)}")
     data = BUILTINS[name]
     split = options.get("split", role)
     if split not in data.rows:
         raise DataError(f"{source}: {not_allowed(split, 'split', data.rows)}")
-    rows = _whole_number(source, options, "rows", data.rows[split], 1, 100_000)
-    seed = _whole_number(source, options, "seed", 1, 0, 2**31 - 1)
+    rows = whole_number_option(source, options, "rows", data.rows[split], 1, 100_000)
+    seed = whole_number_option(source, options, "seed", 1, 0, 2**31 - 1)
     check_columns(source, columns, data.columns)
     records = data.generate(split, rows, seed)
     file = f"builtin:{name}/{split}"
@@ -86,26 +86,36 @@ def _read_builtin(source: str, rest: str, columns: Mapping[str, Column], role: R
 
 
 def _read_tfds(source: str, rest: str, columns: Mapping[str, Column], role: Role) -> Iterator[Row | BadRow]:
-    name, options = _options(source, rest, ("split",))
+    name, options = source_options(source, rest, ("split",))
     split = options.get("split", TFDS_SPLITS[role])
     import tensorflow_datasets as tfds
 
-    builder = _tfds_builder(source, name, role)
+    builder = prepared_tfds(source, name, split, role)
     features = builder.info.features
     check_columns(source, columns, features)
     for column in columns.values():
         if features[column].shape != ():
             kind = type(features[column]).__name__
             raise DataError(f"{source}: the feature {column} is of kind {kind}, not a text or a label.")
-    if not builder.data_path.exists():
-        _download_and_prepare(builder, source, role)
-    _check_tfds_split(source, name, split, builder.info.splits)
     dataset = builder.as_dataset(
         split=split,
         decoders=tfds.decode.PartialDecoding(dict.fromkeys(columns.values(), True)),
         read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),  # rows in the order of the files
     )
     return _tfds_rows(tfds.as_numpy(dataset), features, columns, f"tfds:{name}/{split}")
+
+
+def prepared_tfds(source: str, name: str, split: str, role: Role) -> Any:
+    """The builder of a data set whose files are there, downloaded now if need be, and which has the split.
+
+    Raises:
+        DataError: there is no such data set or split, or it cannot be prepared.
+    """
+    builder = _tfds_builder(source, name, role)
+    if not builder.data_path.exists():
+        _download_and_prepare(builder, source, role)
+    _check_tfds_split(source, name, split, builder.info.splits)
+    return builder
 
 
 def _tfds_builder(source: str, name: str, role: Role) -> Any:

@@ -9,6 +9,7 @@ from seqpipe.layers.lengths import step_mask, strided, zero_beyond
 from seqpipe.layers.ngrams import NgramExpert
 from seqpipe.layers.pooling import AttentionMaxPooling, AttentionPooling, MaxPooling, MeanPooling
 from seqpipe.layers.recurrent import GRU, LSTM, Bidirectional, SimpleRNN
+from seqpipe.layers.spectrogram import FixedScale, LastSteps, SpectrogramBlock
 from seqpipe.layers.words import WordDropout
 
 __all__ = [
@@ -21,11 +22,14 @@ __all__ = [
     "BahdanauAttention",
     "Bidirectional",
     "ConvolutionBlock",
+    "FixedScale",
+    "LastSteps",
     "LuongAttention",
     "MaxPooling",
     "MeanPooling",
     "NgramExpert",
     "SimpleRNN",
+    "SpectrogramBlock",
     "TiedEmbedding",
     "WordDropout",
     "step_mask",

@@ -98,6 +98,7 @@ class Registered:
 
 
 TASKS = {
+    "speech_commands": Registered(schema.SpeechCommands, "seqpipe.tasks.speech_commands:SpeechCommands"),
     "text_classification": Registered(
         schema.TextClassification, "seqpipe.tasks.text_classification:TextClassification"
     ),
