@@ -6,6 +6,7 @@ Axes: B batch (rows), S source pieces, T target pieces (with the one that ends a
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -22,7 +23,7 @@ from seqpipe.features.text import BOS, EOS, TextFeatures
 from seqpipe.storage import write_json
 
 if TYPE_CHECKING:
-    from seqpipe.export import Artefact
+    from seqpipe.export import Artefact, Row
 
 ROWS_AT_ONCE = 100  # in a search
 SPLITTING = 7  # sets the generator of split pieces apart from others made from the seed
@@ -262,23 +263,34 @@ class Translation:
             signatures=module.functions,
             probes={name: rows for name in module.functions if name != "info"},
             shared={"beam": beam},
-            reference={"serving_default": lambda rows: [self._reference(model, row["text"].item()) for row in rows]},
+            reference={"serving_default": lambda rows: self._reference(model, rows)},
         )
 
-    def _reference(self, model: Any, text: bytes) -> dict[str, Any]:
-        """What the Keras model answers, through the sentencepiece library, without a step: whole texts at once."""
+    def _reference(self, model: Any, rows: list[Row]) -> list[Row]:
+        """What the Keras model answers, through the sentencepiece library: no step, but whole texts again and again."""
+        import tensorflow as tf
+
+        ids = [tf.TensorSpec([1, None], tf.int32), tf.TensorSpec([1], tf.int32)]
+
+        @tf.function(input_signature=[*ids, *ids], autograph=False)
+        def last(*inputs: Any) -> Any:
+            logits = tf.cast(model(list(inputs), training=False)[0][0, -1], tf.float64)
+            return logits - tf.reduce_logsumexp(logits)
+
+        return [self._greedily(last, row["text"].item()) for row in rows]
+
+    def _greedily(self, last: Callable, text: bytes) -> Row:
         whole = self.source.encode([text])[0]
-        ids = whole[: self.config.features.max_pieces]
-        bound = int(np.ceil(self.config.model.max_ratio * len(ids))) + self.config.model.max_extra if len(ids) else 0
+        source = Ragged.from_rows([whole[: self.config.features.max_pieces]])
+        length = int(source.lengths[0])
+        bound = math.ceil(self.config.model.max_ratio * length) + self.config.model.max_extra if length else 0
         written, total = [BOS], 0.0
-        source = Ragged.from_rows([ids]).padded(np.array([0]))
         while bound:
-            logits = np.asarray(model([*source, np.array([written]), np.array([len(written)])], training=False)[0])[
-                0, -1
-            ]
-            log_probabilities = logits - np.logaddexp.reduce(logits.astype(np.float64))
-            allowed = np.concatenate([np.full(EOS, -np.inf), log_probabilities[EOS:]])
-            piece = EOS if len(written) > bound else int(allowed.argmax())
+            target = np.array([written], np.int32), np.array([len(written)], np.int32)
+            log_probabilities = last(*source.padded(np.array([0])), *target).numpy()
+            piece = (
+                EOS if len(written) > bound else EOS + int(log_probabilities[EOS:].argmax())
+            )  # none below is written
             total += log_probabilities[piece]
             if piece == EOS:
                 break
@@ -286,8 +298,8 @@ class Translation:
         divisor = ((5 + len(written)) / 6) ** self.config.evaluation.length_penalty
         return {
             "text": np.array(self.target.decode(written[1:]).encode(), object),
-            "score": np.float32(total / divisor),
-            "truncated": np.array(len(whole) > len(ids) or bool(bound and len(written) > bound)),
+            "score": np.array(total / divisor, np.float32),
+            "truncated": np.array(len(whole) > length or 0 < bound < len(written)),
         }
 
 

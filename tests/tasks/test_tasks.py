@@ -13,12 +13,12 @@ import yaml
 from testing import ask_without_seqpipe
 
 import seqpipe
-from pipelines import TINY, TONES
+from pipelines import PHRASES, TINY, TONES
 from seqpipe.pipeline_file import to_yaml
 from seqpipe.runner import open_run
 from seqpipe.tasks import TASKS, load_pipeline, make_task
 
-PIPELINES = {"text_classification": TINY, "speech_commands": TONES}
+PIPELINES = {"text_classification": TINY, "speech_commands": TONES, "translation": PHRASES}
 ROWS = {"text_classification": "a fine meal", "speech_commands": np.sin(np.arange(12_000) / 9)}
 CLASSES = {
     "text_classification": ["negative", "positive"],
