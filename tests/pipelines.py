@@ -46,20 +46,20 @@ PHRASES = {
     "task": "translation",
     "name": "tiny",
     "data": {
-        "train": "builtin:phrases?split=train&rows=1500",
+        "train": "builtin:phrases?split=train&rows=800",
         "dev": "builtin:phrases?split=dev&rows=48",
         "test": "builtin:phrases?split=test&rows=48",
     },
-    "features": {"vocabulary_size": 450, "max_pieces": 30, "split_fraction": 0.05},
+    "features": {"vocabulary_size": 450, "max_pieces": 16, "split_fraction": 0.05},
     "model": {
         "embedding": {"units": 32},
         "encoder": {"units": 16, "dropout": 0.0},
         "decoder": {"units": 32, "dropout": 0.0},
         "dropout": 0.0,
-        "max_ratio": 1.5,
-        "max_extra": 5,
+        "max_ratio": 1.0,
+        "max_extra": 4,
     },
-    "training": {"epochs": 4, "batch_size": 32, "learning_rate": 0.02, "average_decay": 0.9, "xla": "never"},
+    "training": {"epochs": 2, "batch_size": 16, "learning_rate": 0.02, "average_decay": 0.9, "xla": "never"},
     "evaluation": {"bootstrap_samples": 100, "beam_width": 3, "coverage_penalty": 0.1},
 }
 
