@@ -165,7 +165,9 @@ class Model:
         taken = self._signature(signature).structured_input_signature[1]
         options = options or {}
         if {*options, "text"} != set(taken):
-            raise ModelError(f"{signature} takes {', '.join(sorted(taken))}, not {', '.join(sorted([*options, 'text']))}.")
+            raise ModelError(
+                f"{signature} takes {', '.join(sorted(taken))}, not {', '.join(sorted([*options, 'text']))}."
+            )
         values = {name: tf.constant(value, taken[name].dtype) for name, value in options.items()}
         return self._call(signature, {"text": texts, **values})
 
