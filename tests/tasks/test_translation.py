@@ -235,3 +235,13 @@ def test_translation_an_artefact_is_evaluated_as_it_is_served(trained, model, tm
     assert (tmp_path / "out" / "translations.html").exists()
     assert (tmp_path / "out" / "alignment_1.png").exists()
     assert "| greedy search |" in (tmp_path / "said.txt").read_text()
+
+
+def test_translation_sources_of_any_ending_are_lines(tmp_path):
+    import gzip
+
+    from seqpipe.predict import read_texts
+
+    with gzip.open(tmp_path / "captions.en.gz", "wt") as file:
+        file.write('A dog.\n\nA cat, a "bird".\n')
+    assert list(read_texts(str(tmp_path / "captions.en.gz"), column="text")) == ["A dog.", "", 'A cat, a "bird".']
