@@ -59,6 +59,9 @@ class Recurrent(Section):
     bidirectional: bool = True
     dropout: Fraction = Field(0.0, ge=0, lt=1, description="Dropout on the input of each layer.")
     recurrent_dropout: Fraction = Field(0.0, ge=0, lt=1, description="Dropout on the state, one mask a sequence.")
+    weight_dropout: Fraction = Field(
+        0.0, ge=0, lt=1, description="Share of the recurrent weights dropped in a step of training."
+    )
     locked_dropout: Fraction = Field(
         0.0, ge=0, lt=1, description="Share of a row's output channels dropped at every step."
     )

@@ -123,6 +123,10 @@ class TextTraining(Training):
         None, description="Train the encoder as a language model first; a source alone may stand here."
     )
 
+    r_drop: float = Field(
+        0.0, ge=0, description="Weight of the divergence between two passes with different dropout; 0 makes one pass."
+    )
+
     @field_validator("pretrain", mode="before")
     @classmethod
     def _source_alone(cls, value: Any) -> Any:

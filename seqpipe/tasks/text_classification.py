@@ -188,14 +188,30 @@ class TextClassification:
         save_encoder(encoder_weights(model), directory / ENCODER)
 
     def forward(self, model: Any, batch: dict[str, Any], training: bool) -> Any:
-        return model([batch["ids"], batch["ids_lengths"]], training=training)
+        """Logits [B, C]; in training with R-Drop those of two passes, [B, 2, C]."""
+        import tensorflow as tf
+
+        inputs = [batch["ids"], batch["ids_lengths"]]
+        if not training or not self.config.training.r_drop:
+            return model(inputs, training=training)
+        return tf.stack([model(inputs, training=True), model(inputs, training=True)], axis=1)
 
     def loss(self, batch: dict[str, Any], outputs: Any) -> Any:
+        """Cross-entropy, smoothed and weighted by class; of two passes their mean, and how far they are apart.
+
+        Source of the latter: Wu et al. 2021, R-Drop: Regularized Dropout for Neural Networks, equation 3.
+        """
         import tensorflow as tf
 
         smoothing = self.config.training.label_smoothing
         targets = tf.one_hot(batch["label"], len(self.classes), 1.0 - smoothing, 0.0) + smoothing / len(self.classes)
-        loss = tf.nn.softmax_cross_entropy_with_logits(targets, outputs)
+        if outputs.shape.rank == 2:
+            loss = tf.nn.softmax_cross_entropy_with_logits(targets, outputs)
+        else:
+            loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets[:, None], outputs), axis=1)
+            first, second = tf.unstack(tf.nn.log_softmax(outputs), axis=1)
+            apart = tf.reduce_sum((tf.exp(first) - tf.exp(second)) * (first - second), axis=1)
+            loss += self.config.training.r_drop * apart / 2.0
         return loss * tf.gather(tf.constant(self.class_weights), batch["label"])
 
     def metrics(self, batch: dict[str, Any], outputs: Any) -> dict[str, Any]:

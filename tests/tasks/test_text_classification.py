@@ -105,6 +105,20 @@ def test_text_classification_loss_is_weighted_smoothed_cross_entropy(task):
     np.testing.assert_allclose(loss, [-(targets[0] * log_p[0]).sum(), -2 * (targets[1] * log_p[1]).sum()], rtol=1e-5)
 
 
+def test_text_classification_r_drop_adds_the_divergence_of_two_passes(task):
+    made = task(training__r_drop=0.5)
+    batch = {"label": np.array([1], np.int32)}
+    passes = np.array([[[1.0, -0.5], [0.3, 0.2]]], np.float32)
+    p, q = (np.exp(x) / np.exp(x).sum() for x in passes[0])
+    divergence = ((p * np.log(p / q)).sum() + (q * np.log(q / p)).sum()) / 2
+    expected = -(np.log(p[1]) + np.log(q[1])) / 2 + 0.5 * divergence
+    np.testing.assert_allclose(made.loss(batch, tf.constant(passes)), [expected], rtol=1e-5)
+    row = {"ids": np.array([[7, 8]], np.int32), "ids_lengths": np.array([2], np.int32)}
+    model = made.build()
+    assert made.forward(model, row, True).shape == (1, 2, 2)
+    assert made.forward(model, row, False).shape == (1, 2)
+
+
 def test_text_classification_card_of_a_pipeline_with_everything(here):
     (here / "vectors.txt").write_text("film 1 2 3 4 5 6 7 8\nplot 8 7 6 5 4 3 2 1\n")
     (here / "shop.tsv").write_text("words\tstars\nthe kettle is fine\tgood\nit broke\tbad\nit broke twice\tbad\n")
