@@ -21,6 +21,7 @@ from seqpipe.config.pipeline import (
 from seqpipe.config.text_classification import (
     ClassificationData,
     Classifier,
+    ClassifierFeatures,
     LabelledText,
     Ngrams,
     OtherDomain,
@@ -36,6 +37,7 @@ __all__ = [
     "SEED_LIMIT",
     "ClassificationData",
     "Classifier",
+    "ClassifierFeatures",
     "Convolution",
     "Data",
     "Embedding",

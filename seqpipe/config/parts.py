@@ -20,11 +20,6 @@ class TextFeatures(Section):
         0.9995, gt=0, le=1, description="Share of characters that get pieces of their own."
     )
     max_pieces: int = Field(400, ge=1, le=100_000, description="A longer text is cut to so many pieces.")
-    long_texts: Literal["head", "tail", "head_and_tail"] = Field(
-        "head",
-        description="What is kept of a longer text: its beginning, its end, or a quarter from its beginning and the "
-        "rest from its end.",
-    )
 
 
 class Embedding(Section):

@@ -45,6 +45,16 @@ class TextEvaluation(Evaluation):
     )
 
 
+class ClassifierFeatures(TextFeatures):
+    """Pieces, and what is read of a long text."""
+
+    long_texts: Literal["head", "tail", "head_and_tail", "windows"] = Field(
+        "head",
+        description="What is read of a longer text: its beginning, its end, a quarter from its beginning and the rest "
+        "from its end; or windows of max_pieces, up to eight, whose scores are pooled.",
+    )
+
+
 class Ngrams(Section):
     """A linear expert on n-grams of pieces beside the network, fitted before it trains."""
 
@@ -138,7 +148,7 @@ class TextClassification(Pipeline):
 
     task: Literal["text_classification"] = "text_classification"
     data: ClassificationData
-    features: TextFeatures = TextFeatures()
+    features: ClassifierFeatures = ClassifierFeatures()
     model: Classifier = Classifier()
     training: TextTraining = TextTraining()
     evaluation: TextEvaluation = TextEvaluation()

@@ -27,10 +27,12 @@ if TYPE_CHECKING:
     from seqpipe.export import Artefact, Row
 
 
+WINDOWS = 8  # a longer text is cut after so many windows
 LONG_TEXTS = {
-    "head": "its beginning",
-    "tail": "its end",
-    "head_and_tail": "a quarter from its beginning, the rest from its end",
+    "head": "so many from its beginning",
+    "tail": "so many from its end",
+    "head_and_tail": "so many, a quarter from its beginning, the rest from its end",
+    "windows": f"in windows of so many, up to {WINDOWS}, whose scores are pooled",
 }
 
 
@@ -130,9 +132,19 @@ class TextClassification:
         return np.array([wanted[name] for name in self.classes], np.float32)
 
     def encode(self, texts: list[str] | list[bytes]) -> Ragged:
-        """Piece ids, each row cut to max_pieces by the rule for long texts."""
-        wanted = self.config.features
-        return Ragged.from_rows(cut(ids, wanted.max_pieces, wanted.long_texts) for ids in self.features.encode(texts))
+        """Piece ids, long rows cut by the rule for long texts."""
+        rule = self.config.features.long_texts
+        return Ragged.from_rows(cut(ids, self.most_pieces, rule) for ids in self.features.encode(texts))
+
+    @property
+    def window(self) -> int | None:
+        """Pieces of a window, where long texts are read in windows."""
+        return self.config.features.max_pieces if self.config.features.long_texts == "windows" else None
+
+    @property
+    def most_pieces(self) -> int:
+        """What a longer text is cut to."""
+        return self.config.features.max_pieces * (1 if self.window is None else WINDOWS)
 
     def examples(self, split: str) -> Examples:
         table = self._table(split)
@@ -191,10 +203,19 @@ class TextClassification:
         """Logits [B, C]; in training with R-Drop those of two passes, [B, 2, C]."""
         import tensorflow as tf
 
-        inputs = [batch["ids"], batch["ids_lengths"]]
+        from seqpipe.models.windows import windowed
+
+        def logits() -> Any:
+            return windowed(
+                lambda ids, lengths: model([ids, lengths], training=training),
+                batch["ids"],
+                batch["ids_lengths"],
+                self.window,
+            )
+
         if not training or not self.config.training.r_drop:
-            return model(inputs, training=training)
-        return tf.stack([model(inputs, training=True), model(inputs, training=True)], axis=1)
+            return logits()
+        return tf.stack([logits(), logits()], axis=1)
 
     def loss(self, batch: dict[str, Any], outputs: Any) -> Any:
         """Cross-entropy, smoothed and weighted by class; of two passes their mean, and how far they are apart.
@@ -314,7 +335,7 @@ class TextClassification:
         column: Any = dev.columns["ids"]
         chosen = np.random.default_rng(self.config.seed).permutation(len(dev))[:ROWS]
         ids = [np.asarray(column.values[column.offsets[row] : column.offsets[row + 1]]) for row in chosen]
-        weights = piece_weights(model, Ragged.from_rows(ids))
+        weights = piece_weights(model, Ragged.from_rows(ids), self.window)
         if weights is None:
             return None
 
@@ -350,8 +371,8 @@ class TextClassification:
 
     def limits(self) -> list[str]:
         return [
-            f"Of a text longer than {self.config.features.max_pieces:,} pieces it reads so many: "
-            f"{LONG_TEXTS[self.config.features.long_texts]}; `explain` says so in `truncated`.",
+            f"A text of more than {self.config.features.max_pieces:,} pieces is read by a rule: "
+            f"{LONG_TEXTS[self.config.features.long_texts]}. `explain` says in `truncated` where pieces were left out.",
             f"Whatever it reads, it answers with one of: {', '.join(self.classes)}; an empty text gets one too.",
             "It knows texts like its training data; "
             + (
@@ -372,8 +393,9 @@ class TextClassification:
             self.features.tokenizer(),
             classes=self.classes,
             temperature=report["temperature"],
-            max_pieces=self.config.features.max_pieces,
-            head_pieces=head_pieces(self.config.features.max_pieces, self.config.features.long_texts),
+            max_pieces=self.most_pieces,
+            head_pieces=head_pieces(self.most_pieces, self.config.features.long_texts),
+            window=self.window,
             version=version,
         )
         rows = probes(self.splits.dev.texts)
@@ -392,7 +414,8 @@ class TextClassification:
         answers = []
         for row in rows:
             ids, lengths = self.encode([row["text"].item()]).padded(np.array([0]))
-            logits = np.asarray(model([ids, lengths], training=False))
+            batch = {"ids": ids, "ids_lengths": lengths}
+            logits = np.asarray(self.forward(model, batch, False))
             probabilities = softmax(logits / temperature)[0]
             best = int(np.argmax(probabilities))
             answers.append(
