@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from seqpipe import config as schema
-from seqpipe.data.classification import Finding, Splits, Table, read_splits, read_table, read_unlabelled, seen_rows
+from seqpipe.data.classification import Finding, Splits, Table, read_splits, read_unlabelled
 from seqpipe.data.examples import Examples, Ragged, content_key
 from seqpipe.errors import ModelError
 from seqpipe.features.ngrams import NgramTables, fit_ngrams
@@ -23,7 +23,6 @@ from seqpipe.pretraining import ENCODER, find_encoder, load_encoder, pretrain, s
 from seqpipe.storage import write_json
 
 if TYPE_CHECKING:
-    from seqpipe.evaluation.baselines import LinearBaseline
     from seqpipe.export import Artefact, Row
 
 
@@ -147,10 +146,10 @@ class TextClassification:
         return self.config.features.max_pieces * (1 if self.window is None else WINDOWS)
 
     def examples(self, split: str) -> Examples:
-        table = self._table(split)
+        table = self.table(split)
         return Examples({"ids": self.encode(table.texts), "label": table.labels.astype(np.int32)})
 
-    def _table(self, split: str) -> Table:
+    def table(self, split: str) -> Table:
         table = self.splits.get(split)
         if table is None:
             raise ModelError(f"This pipeline has no {split} split: data.{split} is not set.")
@@ -242,109 +241,9 @@ class TextClassification:
         return {"accuracy": tf.cast(hit, tf.float32)}
 
     def evaluate(self, model: Any, examples: dict[str, Examples], directory: Path) -> dict[str, Any]:
-        from seqpipe.evaluation import classification as evaluation
-        from seqpipe.evaluation.baselines import LinearBaseline
-        from seqpipe.evaluation.predictions import Predictions
-        from seqpipe.training import predict
+        from seqpipe.tasks.text_classification_report import evaluate
 
-        train = self.splits.train
-        baseline = (
-            LinearBaseline.fit(train.texts, train.labels, self.config.seed) if self.config.evaluation.baseline else None
-        )
-        calibration = self._calibrate(model, examples["dev"])
-        temperature = calibration["temperature"]
-        logits = {split: predict(model, self, rows) for split, rows in examples.items()}
-        report: dict[str, Any] = {"classes": self.classes, **calibration, "splits": {}}
-        if self.vectors is not None:
-            pieces = self.encode(train.texts).values
-            report["vectors"] = self.vectors.coverage(np.bincount(pieces, minlength=self.features.vocabulary_size))
-        for split in logits:
-            table = self._table(split)
-            report["splits"][split] = evaluation.evaluate_classifier(
-                logits=logits[split],
-                labels=table.labels,
-                classes=self.classes,
-                temperature=temperature,
-                split=split,
-                seen=seen_rows(table, train),
-                baseline_predictions=None if baseline is None else baseline.predict(table.texts),
-                baseline_description=None if baseline is None else baseline.describe(),
-                baseline_fit_time_s=None if baseline is None else baseline.fit_time_s,
-                baseline_size_bytes=None if baseline is None else baseline.size_bytes,
-                bootstrap_samples=self.config.evaluation.bootstrap_samples,
-                seed=self.config.seed,
-            )
-            (directory / split).mkdir(parents=True, exist_ok=True)
-            rows_key = content_key(self.classes, table.texts, table.labels)
-            Predictions(logits[split], table.labels, rows_key).write(directory / split)
-            evaluation.write_report(
-                report["splits"][split], directory / split, logits=logits[split], labels=table.labels
-            )
-        report["other_domains"] = {
-            name: self._other_domain(model, name, other, temperature, baseline)
-            for name, other in self.config.evaluation.other_domains.items()
-        }
-        report["splits"]["dev"]["deletion"] = self._deletion(model, examples["dev"], temperature)
-        return report
-
-    def _other_domain(
-        self, model: Any, name: str, other: schema.OtherDomain, temperature: float, baseline: LinearBaseline | None
-    ) -> dict[str, Any]:
-        """The report on labelled text of another kind."""
-        from seqpipe.evaluation.classification import evaluate_classifier
-        from seqpipe.training import predict
-
-        table, _ = read_table(other.source, other, self.classes)
-        rows = Examples({"ids": self.encode(table.texts), "label": table.labels})
-        return evaluate_classifier(
-            logits=predict(model, self, rows),
-            labels=table.labels,
-            classes=self.classes,
-            temperature=temperature,
-            split=name,
-            seen=seen_rows(table, self.splits.train),
-            baseline_predictions=None if baseline is None else baseline.predict(table.texts),
-            bootstrap_samples=self.config.evaluation.bootstrap_samples,
-            seed=self.config.seed,
-        )
-
-    def _calibrate(self, model: Any, dev: Examples) -> dict[str, float]:
-        """Fit on dev what makes probabilities honest: the temperature, and the weight of the network beside n-grams."""
-        from seqpipe.evaluation.metrics import fit_shares, fit_temperature
-        from seqpipe.training import predict
-
-        labels = self.splits.dev.labels
-        together = predict(model, self, dev)
-        if self.ngrams is None:
-            return {"temperature": fit_temperature(together, labels)}
-        import keras
-
-        expert = model.get_layer("ngrams")
-        network = predict(keras.Model(model.inputs, expert.input[0]), self, dev)
-        network_share, expert_share = fit_shares(network, together - network, labels)
-        expert.network_scale.assign(network_share / expert_share)
-        return {"temperature": 1.0 / expert_share, "network_scale": network_share / expert_share}
-
-    def _deletion(self, model: Any, dev: Examples, temperature: float) -> dict[str, Any] | None:
-        """The deletion test of the weights that `explain` gives; None for a model that has none."""
-        from seqpipe.evaluation.deletion import ROWS, deletion_test
-        from seqpipe.evaluation.metrics import softmax
-        from seqpipe.tasks.text_classification_serving import piece_weights
-        from seqpipe.training import predict
-
-        column: Any = dev.columns["ids"]
-        chosen = np.random.default_rng(self.config.seed).permutation(len(dev))[:ROWS]
-        ids = [np.asarray(column.values[column.offsets[row] : column.offsets[row + 1]]) for row in chosen]
-        weights = piece_weights(model, Ragged.from_rows(ids), self.window)
-        if weights is None:
-            return None
-
-        def probabilities(rows: list[np.ndarray]) -> np.ndarray:
-            examples = Examples({"ids": Ragged.from_rows(rows), "label": np.zeros(len(rows), np.int32)})
-            return softmax(predict(model, self, examples) / temperature)
-
-        samples = self.config.evaluation.bootstrap_samples
-        return deletion_test(ids, weights, probabilities, samples=samples, seed=self.config.seed)
+        return evaluate(self, model, examples, directory)
 
     def headline(self, report: dict[str, Any]) -> str:
         split = "test" if "test" in report["splits"] else "dev"
@@ -353,21 +252,9 @@ class TextClassification:
         return f"{split} accuracy {value} % (95 % interval {low} to {high}, {figure['n']:,} rows)"
 
     def describe(self, report: dict[str, Any]) -> str:
-        from seqpipe.evaluation import deletion
-        from seqpipe.evaluation.classification import domains_table, to_markdown
+        from seqpipe.tasks.text_classification_report import describe
 
-        sections = [f"### {split}\n\n{to_markdown(part)}" for split, part in report["splits"].items()]
-        if "network_scale" in report:
-            sections.append(
-                "### Network and n-grams\n\nThe network's scores count "
-                f"{report['network_scale']:.2f} times beside those of the n-grams, by the likelihood of dev.\n"
-            )
-        if "vectors" in report:
-            sections.append(f"### Word vectors\n\n{report['vectors']}.\n")
-        if report["other_domains"]:
-            sections.append(f"### Other domains\n\n{domains_table(report['other_domains'])}")
-        tested = report["splits"]["dev"].get("deletion")
-        return "\n".join([*sections, *([f"### Weights\n\n{deletion.to_markdown(tested)}"] if tested else [])])
+        return describe(report)
 
     def limits(self) -> list[str]:
         return [
