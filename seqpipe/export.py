@@ -97,8 +97,8 @@ def publish(
 def _save_and_prove(artefact: Artefact, staging: Path, run_directory: Path) -> dict[str, Any]:
     _prove_traced_once(artefact)  # before saving, which traces once more for itself
     try:
-        signatures = {name: function.get_concrete_function() for name, function in artefact.signatures.items()}
-        tf.saved_model.save(artefact.module, str(staging), signatures=signatures)
+        # Not their concrete functions: those would be saved beside the ones that saving traces.
+        tf.saved_model.save(artefact.module, str(staging), signatures=dict(artefact.signatures))
     except (TypeError, ValueError, AssertionError) as error:
         raise ProofError(f"The model cannot be saved as a SavedModel: {error}") from error
     ops = used_ops(staging)
