@@ -48,6 +48,7 @@ class Artefact:
     model: the Keras model, saved beside as model.keras.
     signatures: `tf.function`s with an input signature, by permanent name.
     probes: rows to prove each signature with; a signature without probes is proved to exist only.
+    shared: for a signature, inputs that a request has once, not once a row.
     reference: for a signature, the Keras model's own answers to rows, made without the exported graph.
     tolerance: bound on the absolute difference of numbers.
     """
@@ -56,6 +57,7 @@ class Artefact:
     model: keras.Model
     signatures: dict[str, Any]
     probes: dict[str, list[Row]]
+    shared: dict[str, Row] = field(default_factory=dict)
     reference: dict[str, Callable[[list[Row]], list[Row]]] = field(default_factory=dict)
     tolerance: float = TOLERANCE
 
@@ -161,7 +163,7 @@ def _forbid_foreign(ops: set[str]) -> None:
 def _prove_traced_once(artefact: Artefact) -> None:
     for name, rows in artefact.probes.items():
         function = artefact.signatures[name]
-        for inputs, _ in _batches(rows):
+        for inputs, _ in _batches(rows, artefact.shared.get(name, {})):
             function(**{key: tf.constant(value) for key, value in inputs.items()})
         traces = function.experimental_get_tracing_count()
         if traces != 1:
@@ -171,22 +173,24 @@ def _prove_traced_once(artefact: Artefact) -> None:
             )
 
 
-def _batches(rows: list[Row]) -> Iterator[tuple[dict[str, np.ndarray], list[int]]]:
-    """Each row alone, then all rows of equal shape together; with the numbers of the rows."""
+def _batches(rows: list[Row], shared: Row) -> Iterator[tuple[dict[str, np.ndarray], list[int]]]:
+    """Each row alone, then all rows of equal shape together, with what a request has once; and the rows' numbers."""
     groups: dict[Any, list[int]] = defaultdict(list)
     for number, row in enumerate(rows):
-        yield {key: value[None] for key, value in row.items()}, [number]
+        yield {**{key: value[None] for key, value in row.items()}, **shared}, [number]
         groups[tuple((key, value.shape) for key, value in row.items())].append(number)
     for numbers in groups.values():
         if len(numbers) > 1:
-            yield {key: np.stack([rows[i][key] for i in numbers]) for key in rows[numbers[0]]}, numbers
+            yield {**{key: np.stack([rows[i][key] for i in numbers]) for key in rows[numbers[0]]}, **shared}, numbers
 
 
 def _requests(artefact: Artefact) -> list[Request]:
     requests: list[Request] = []
     for name in artefact.signatures:
         rows = artefact.probes.get(name, [])
-        requests += [(name, inputs, numbers) for inputs, numbers in _batches(rows)] or [(name, {}, [])]
+        requests += [(name, inputs, numbers) for inputs, numbers in _batches(rows, artefact.shared.get(name, {}))] or [
+            (name, {}, [])
+        ]
     return requests
 
 
@@ -311,8 +315,9 @@ def _write_warmup(artefact: Artefact, directory: Path) -> None:
             for size in WARMUP_SIZES:
                 same = [row for row in rows if all(row[k].shape == rows[0][k].shape for k in row)][:size]
                 request = predict_pb2.PredictRequest(model_spec=model_pb2.ModelSpec(signature_name=name))
-                for key in rows[0]:
-                    request.inputs[key].CopyFrom(tf.make_tensor_proto(np.stack([row[key] for row in same])))
+                inputs = {key: np.stack([row[key] for row in same]) for key in rows[0]}
+                for key, value in {**inputs, **artefact.shared.get(name, {})}.items():
+                    request.inputs[key].CopyFrom(tf.make_tensor_proto(value))
                 log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
                 writer.write(log.SerializeToString())
 

@@ -337,4 +337,4 @@ def _shown(leaves: dict[str, Any], key: str) -> str:
 
 def _digest(features: Path) -> bytes:
     """The bytes of all feature files, so that a cache of other features is never used."""
-    return b"".join(path.read_bytes() for path in sorted(features.iterdir()) if path.is_file())
+    return b"".join(path.read_bytes() for path in sorted(features.rglob("*")) if path.is_file())

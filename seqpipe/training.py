@@ -41,7 +41,12 @@ XLA_LENGTH_QUANTILES = (0.5, 0.75, 0.9, 1.0)  # of the training rows' lengths: w
 
 
 class Objective(Protocol):
-    """What training minimises and watches; each task is one."""
+    """What training minimises and watches; each task is one.
+
+    It may also have `training_batch(examples, rows, epoch) -> Batch`, which makes a batch in place of `examples.batch`:
+    the same names, types and ranks, and a pure function of its arguments, so that a resumed run stays the same; and
+    `dev_figures(model) -> dict[str, float]`, figures on the dev split that are no means over its rows.
+    """
 
     def forward(self, model: keras.Model, batch: Batch, training: bool) -> Any:
         """The model's outputs for a batch."""
@@ -126,6 +131,12 @@ class Trainer:
             raise DataError(f"Training needs rows in train and dev; there are {len(train)} and {len(dev)}.")
         self.objective, self.config, self.seed, self.directory, self.say = objective, config, seed, directory, say
         self.train_examples, self.dev_examples = train, dev
+        self.make_batch: Callable[[Examples, np.ndarray, int], Batch] = getattr(
+            objective, "training_batch", lambda examples, rows, epoch: examples.batch(rows)
+        )
+        self.dev_figures: Callable[[keras.Model], dict[str, float]] = getattr(
+            objective, "dev_figures", lambda model: {}
+        )
         self.chief = is_chief()
         self.strategy = make_strategy()
         make_deterministic(seed)
@@ -180,7 +191,7 @@ class Trainer:
         plan = plan_epoch(self.train_examples.lengths, batch_size=self.config.batch_size, seed=self.seed, epoch=epoch)
         for step in range(position.step, len(plan)):
             self.callbacks.on_train_batch_begin(step)
-            loss = float(self._step(plan[step]))
+            loss = float(self._step(plan[step], epoch))
             if not np.isfinite(loss):
                 raise Diverged(
                     f"The loss became {loss} in epoch {epoch + 1}, step {step + 1}. Lower training.learning_rate "
@@ -230,17 +241,18 @@ class Trainer:
             with self._averaged():
                 save_weights(self.model, self.directory / "best.npz")
 
-    def _batch(self, rows: Sequence[int] | np.ndarray, *, compiled: bool = False) -> Batch:
+    def _batch(self, rows: Sequence[int] | np.ndarray, *, epoch: int = 0, compiled: bool = False) -> Batch:
         """A batch with each row's `weight` and the `total` number of rows, filled up so that all replicas get as many.
 
         The rows that fill up weigh nothing.
 
         Args:
+            epoch: what an objective that changes its rows from epoch to epoch goes by.
             compiled: of full size and padded to one of a few lengths, so that XLA compiles a handful of shapes.
         """
         rows = np.asarray(rows)
         missing = self.config.batch_size - len(rows) if compiled else -len(rows) % self.strategy.num_replicas_in_sync
-        batch = self.train_examples.batch(np.concatenate([rows, np.repeat(rows[:1], missing)]))
+        batch = self.make_batch(self.train_examples, np.concatenate([rows, np.repeat(rows[:1], missing)]), epoch)
         batch["weight"] = np.array([1.0] * len(rows) + [0.0] * missing, np.float32)
         batch["total"] = np.array(len(rows), np.float32)
         return self._padded_to_quantile(batch) if compiled else batch
@@ -250,15 +262,15 @@ class Trainer:
         padded = dict(batch)
         for name in [name for name in batch if f"{name}_lengths" in batch]:
             steps = batch[name].shape[1]
-            wanted = max(1, int(quantiles[np.searchsorted(quantiles, steps)]))
+            wanted = max([steps, *quantiles[np.searchsorted(quantiles, steps) :][:1].astype(int)])
             rest = [(0, 0)] * (batch[name].ndim - 2)
             padded[name] = np.pad(batch[name], [(0, 0), (0, wanted - steps), *rest])
         return padded
 
-    def _step(self, rows: np.ndarray) -> tf.Tensor:
+    def _step(self, rows: np.ndarray, epoch: int) -> tf.Tensor:
         if self.position.xla:
-            return self.compiled_step(self._batch(rows, compiled=True))
-        return self.train_step(self._batch(rows))
+            return self.compiled_step(self._batch(rows, epoch=epoch, compiled=True))
+        return self.train_step(self._batch(rows, epoch=epoch))
 
     def _choose_xla(self) -> bool:
         """Whether XLA is worth it: decided once, on the first batch of each shape, and saved with the position."""
@@ -341,7 +353,8 @@ class Trainer:
                 batch |= {"weight": np.ones(len(rows), np.float32), "total": np.array(len(rows), np.float32)}
                 for name, values in self.dev_step(batch).items():
                     sums[f"dev_{name}"] = sums.get(f"dev_{name}", 0.0) + float(np.sum(values, dtype=np.float64))
-        return {name: value / len(self.dev_examples) for name, value in sums.items()}
+            of_the_whole = {f"dev_{name}": value for name, value in self.dev_figures(self.model).items()}
+        return {**{name: value / len(self.dev_examples) for name, value in sums.items()}, **of_the_whole}
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:

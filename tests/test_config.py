@@ -69,7 +69,10 @@ def test_config_reports_all_mistakes_at_once(tmp_path):
     [
         (GOOD.replace("model:", "modle:"), "mine.yaml:5: modle is not a key. Allowed: task, name,"),
         (GOOD.replace("text_classification", "text_clasification"), "Did you mean text_classification?"),
-        (GOOD.replace("task: text_classification\n", ""), "mine.yaml: the key task is missing. Allowed: text_class"),
+        (
+            GOOD.replace("task: text_classification\n", ""),
+            "mine.yaml: the key task is missing. Allowed: speech_commands, text_class",
+        ),
         (
             GOOD.replace("builtin:reviews", "file:train.csv"),
             "Allowed: files:PATH, tfds:NAME, builtin:NAME. Did you mean files?",
@@ -138,7 +141,7 @@ def _pipelines(known):
 
 
 def test_config_schema_of_an_unknown_task():
-    with pytest.raises(ConfigError, match=r'"sentiment" is not a task\. Allowed: text_classification'):
+    with pytest.raises(ConfigError, match=r'"sentiment" is not a task\. Allowed: speech_commands, text_classification'):
         json_schema("sentiment")
 
 

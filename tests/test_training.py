@@ -56,11 +56,11 @@ def build():
     return classifier(schema.Classifier.model_validate(settings), vocabulary_size=3, classes=2)
 
 
-def trainer(directory, *, train=None, **settings):
+def trainer(directory, *, train=None, objective=None, **settings):
     config = schema.Training.model_validate({"epochs": 2, "batch_size": 16, **settings})
     return Trainer(
         build,
-        objective=Twice(),
+        objective=objective or Twice(),
         config=config,
         train=examples(100, 1) if train is None else train,
         dev=examples(40, 2),
@@ -91,6 +91,52 @@ def test_training_best_weights_are_those_of_the_best_epoch(tmp_path):
     assert accuracy == pytest.approx(run.position.best)
     figures = [row["dev_accuracy"] for row in read_history(tmp_path) if "dev_accuracy" in row]
     assert max(figures) == pytest.approx(run.position.best)
+
+
+class Changing(Twice):
+    """Notes what it is asked, and learns other ids than those of the examples."""
+
+    def __init__(self):
+        self.asked = []
+
+    def training_batch(self, examples, rows, epoch):
+        self.asked.append((epoch, rows.tolist()))
+        batch = examples.batch(rows)
+        return {**batch, "ids": np.ones_like(batch["ids"])}
+
+
+def test_training_batches_are_made_by_an_objective_that_wants_to(tmp_path):
+    objective = Changing()
+    run = trainer(tmp_path, epochs=2, xla="never", objective=objective)
+    assert (run._batch([3, 5])["ids"] == 1).all()
+    objective.asked.clear()
+    run.run()
+    in_training = objective.asked[-14:]
+    assert [epoch for epoch, _ in in_training] == [0] * 7 + [1] * 7
+    for epoch in (0, 1):
+        seen = [row for asked, rows in in_training if asked == epoch for row in rows]
+        assert sorted(seen) == list(range(100))
+
+
+class Figured(Twice):
+    """Has a figure of its own, which falls from epoch to epoch."""
+
+    def __init__(self):
+        self.models = []
+
+    def dev_figures(self, model):
+        self.models.append(model)
+        return {"own": 10.0 - len(self.models)}
+
+
+def test_training_chooses_by_an_objectives_own_figure(tmp_path):
+    objective = Figured()
+    run = trainer(tmp_path, epochs=2, xla="never", objective=objective)
+    run.config = run.config.model_copy(update={"monitor": "own"})
+    run.run()
+    assert objective.models == [run.model, run.model]
+    assert [row["dev_own"] for row in read_history(tmp_path) if "step" not in row] == [9.0, 8.0]
+    assert (run.position.best, run.position.best_epoch) == (9.0, 0)
 
 
 def test_training_stops_when_patience_ends(tmp_path):

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from seqpipe.data.builtin import BUILTINS
-from seqpipe.data.files import BadRow, Format, Row, check_columns, read_files
+from seqpipe.data.files import BadRow, Column, Format, Row, check_columns, read_files
 from seqpipe.errors import DataError, nearest, not_allowed
 
 __all__ = ["BadRow", "Role", "Row", "read_rows"]
@@ -23,7 +23,7 @@ TFDS_SPLITS = {"train": "train", "dev": "validation", "test": "test", "unlabelle
 
 
 def read_rows(
-    source: str, *, columns: Mapping[str, str], role: Role, format: Format = "auto", encoding: str = "utf-8"
+    source: str, *, columns: Mapping[str, Column], role: Role, format: Format = "auto", encoding: str = "utf-8"
 ) -> Iterator[Row | BadRow]:
     """The rows of a source, one after the other, in an order that never changes.
 
@@ -47,7 +47,7 @@ def read_rows(
     raise DataError(f"{source} is not a source. Allowed: files:PATH, tfds:NAME, builtin:NAME.")
 
 
-def _options(source: str, rest: str, allowed: tuple[str, ...]) -> tuple[str, dict[str, str]]:
+def source_options(source: str, rest: str, allowed: tuple[str, ...]) -> tuple[str, dict[str, str]]:
     """Name and options of NAME?key=value&key=value; values stay as they are, since `+` and `%` belong to splits."""
     name, _, query = rest.partition("?")
     options = {}
@@ -59,53 +59,63 @@ def _options(source: str, rest: str, allowed: tuple[str, ...]) -> tuple[str, dic
     return name, options
 
 
-def _whole_number(source: str, options: dict[str, str], key: str, default: int, least: int, most: int) -> int:
+def whole_number_option(source: str, options: dict[str, str], key: str, default: int, least: int, most: int) -> int:
     text = options.get(key, str(default))
     if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
         raise DataError(f'{source}: {key} = "{text}" is not allowed. Allowed: whole numbers from {least} to {most}.')
     return int(text)
 
 
-def _read_builtin(source: str, rest: str, columns: Mapping[str, str], role: Role) -> Iterator[Row | BadRow]:
-    name, options = _options(source, rest, ("split", "rows", "seed"))
+def _read_builtin(source: str, rest: str, columns: Mapping[str, Column], role: Role) -> Iterator[Row | BadRow]:
+    name, options = source_options(source, rest, ("split", "rows", "seed"))
     if name not in BUILTINS:
         raise DataError(f"{source}: {not_allowed(name, 'builtin data set', BUILTINS)}")
     data = BUILTINS[name]
     split = options.get("split", role)
     if split not in data.rows:
         raise DataError(f"{source}: {not_allowed(split, 'split', data.rows)}")
-    rows = _whole_number(source, options, "rows", data.rows[split], 1, 100_000)
-    seed = _whole_number(source, options, "seed", 1, 0, 2**31 - 1)
+    rows = whole_number_option(source, options, "rows", data.rows[split], 1, 100_000)
+    seed = whole_number_option(source, options, "seed", 1, 0, 2**31 - 1)
     check_columns(source, columns, data.columns)
     records = data.generate(split, rows, seed)
     file = f"builtin:{name}/{split}"
     return (
-        Row({ours: record[theirs] for ours, theirs in columns.items()}, file, line)
+        Row({ours: record[str(theirs)] for ours, theirs in columns.items()}, file, line)
         for line, record in enumerate(records, start=1)
     )
 
 
-def _read_tfds(source: str, rest: str, columns: Mapping[str, str], role: Role) -> Iterator[Row | BadRow]:
-    name, options = _options(source, rest, ("split",))
+def _read_tfds(source: str, rest: str, columns: Mapping[str, Column], role: Role) -> Iterator[Row | BadRow]:
+    name, options = source_options(source, rest, ("split",))
     split = options.get("split", TFDS_SPLITS[role])
     import tensorflow_datasets as tfds
 
-    builder = _tfds_builder(source, name, role)
+    builder = prepared_tfds(source, name, split, role)
     features = builder.info.features
     check_columns(source, columns, features)
     for column in columns.values():
         if features[column].shape != ():
             kind = type(features[column]).__name__
             raise DataError(f"{source}: the feature {column} is of kind {kind}, not a text or a label.")
-    if not builder.data_path.exists():
-        _download_and_prepare(builder, source, role)
-    _check_tfds_split(source, name, split, builder.info.splits)
     dataset = builder.as_dataset(
         split=split,
         decoders=tfds.decode.PartialDecoding(dict.fromkeys(columns.values(), True)),
         read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),  # rows in the order of the files
     )
     return _tfds_rows(tfds.as_numpy(dataset), features, columns, f"tfds:{name}/{split}")
+
+
+def prepared_tfds(source: str, name: str, split: str, role: Role) -> Any:
+    """The builder of a data set whose files are there, downloaded now if need be, and which has the split.
+
+    Raises:
+        DataError: there is no such data set or split, or it cannot be prepared.
+    """
+    builder = _tfds_builder(source, name, role)
+    if not builder.data_path.exists():
+        _download_and_prepare(builder, source, role)
+    _check_tfds_split(source, name, split, builder.info.splits)
+    return builder
 
 
 def _tfds_builder(source: str, name: str, role: Role) -> Any:
@@ -170,7 +180,7 @@ def _check_tfds_split(source: str, name: str, split: str, splits: Any) -> None:
         ) from None
 
 
-def _tfds_rows(records: Any, features: Any, columns: Mapping[str, str], file: str) -> Iterator[Row | BadRow]:
+def _tfds_rows(records: Any, features: Any, columns: Mapping[str, Column], file: str) -> Iterator[Row | BadRow]:
     for line, record in enumerate(records, start=1):
         try:
             values = {ours: _tfds_value(record[theirs], features[theirs]) for ours, theirs in columns.items()}

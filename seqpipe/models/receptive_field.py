@@ -95,7 +95,7 @@ def total_stride(model: keras.Model) -> int:
 def _mixing(model: keras.Model) -> Iterator[tuple[keras.layers.Layer, list[tuple[int, int]]]]:
     """Layers worth a row, each with the (span, stride) of the windows it applies one after the other."""
     for layer in model.layers:
-        if isinstance(layer, layers.ConvolutionBlock):
+        if isinstance(layer, (layers.ConvolutionBlock, layers.SpectrogramBlock)):
             yield layer, [(layer.span, layer.stride), (layer.pool, layer.pool)]
         elif isinstance(layer, keras.layers.Conv1D):
             yield layer, [((layer.kernel_size[0] - 1) * layer.dilation_rate[0] + 1, layer.strides[0])]

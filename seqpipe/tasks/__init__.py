@@ -98,9 +98,11 @@ class Registered:
 
 
 TASKS = {
+    "speech_commands": Registered(schema.SpeechCommands, "seqpipe.tasks.speech_commands:SpeechCommands"),
     "text_classification": Registered(
         schema.TextClassification, "seqpipe.tasks.text_classification:TextClassification"
     ),
+    "translation": Registered(schema.Translation, "seqpipe.tasks.translation:Translation"),
 }
 
 

@@ -444,3 +444,24 @@ def test_sources_tfds_reads_prepared_data_without_its_builder(tfds_folder):
 
 def test_sources_bad_row_has_a_place():
     assert BadRow("a.csv", 3, "why").place == "a.csv:3"
+
+
+def test_sources_columns_of_files_without_a_header_are_given_by_position(tmp_path):
+    (tmp_path / "pairs.tsv").write_text("a\tb\tc\n\nd\te\n\tf\n")
+    (tmp_path / "pairs.csv").write_text('"a, 1",b\nc\n')
+    rows = list(read_rows(f"files:{tmp_path}/pairs.tsv", columns={"source": 1, "target": 2}, role="train"))
+    assert [row.values for row in rows] == [
+        {"source": "a", "target": "b"},
+        {"source": "d", "target": "e"},
+        {"source": "", "target": "f"},
+    ]
+    assert [row.line for row in rows] == [1, 3, 4]
+    first, second = read_rows(f"files:{tmp_path}/pairs.csv", columns={"source": 1, "target": 2}, role="train")
+    assert first.values == {"source": "a, 1", "target": "b"}
+    assert (second.line, second.reason) == (2, "1 fields, column 2 is asked for")
+
+
+def test_sources_with_names_take_no_positions(tmp_path):
+    (tmp_path / "rows.jsonl").write_text('{"en": "a", "fr": "b"}\n')
+    with pytest.raises(DataError, match=r"columns have names here, not numbers such as 1\. Allowed: en, fr\."):
+        list(read_rows(f"files:{tmp_path}/rows.jsonl", columns={"source": 1, "target": 2}, role="train"))

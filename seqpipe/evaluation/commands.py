@@ -1,0 +1,104 @@
+"""The report on a recogniser of commands: balanced accuracy, each class, and words it never heard."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seqpipe.data.examples import Examples, Ragged, content_key
+from seqpipe.evaluation import classification as evaluation
+from seqpipe.evaluation import metrics
+from seqpipe.evaluation.predictions import Predictions
+from seqpipe.training import predict
+
+if TYPE_CHECKING:
+    from seqpipe.tasks.speech_commands import SpeechCommands
+
+
+def evaluate_commands(
+    task: SpeechCommands, model: Any, examples: dict[str, Examples], directory: Path
+) -> dict[str, Any]:
+    """The whole report, with a report and pictures of each split in a folder of its own."""
+    logits = {split: predict(model, task, rows) for split, rows in examples.items()}
+    labels = {split: np.asarray(rows.columns["label"]) for split, rows in examples.items()}
+    temperature = metrics.fit_temperature(logits["dev"], labels["dev"])
+    samples = task.config.evaluation.bootstrap_samples
+    report: dict[str, Any] = {"classes": task.classes, "temperature": temperature, "splits": {}}
+    for split in logits:
+        part = evaluation.evaluate_classifier(
+            logits=logits[split],
+            labels=labels[split],
+            classes=task.classes,
+            temperature=temperature,
+            split=split,
+            seen=None,
+            baseline_predictions=None,
+            bootstrap_samples=samples,
+            seed=task.config.seed,
+        )
+        predictions = logits[split].argmax(axis=1)
+        part["balanced_accuracy"] = balanced_accuracy(
+            predictions, labels[split], samples=samples, seed=task.config.seed
+        )
+        report["splits"][split] = part
+        (directory / split).mkdir(parents=True, exist_ok=True)
+        rows_key = content_key(task.classes, labels[split])
+        Predictions(logits[split], labels[split], rows_key).write(directory / split)
+        evaluation.write_report(part, directory / split, logits=logits[split], labels=labels[split])
+    report["never_heard"] = _never_heard(task, model)
+    return report
+
+
+def balanced_accuracy(predictions: np.ndarray, labels: np.ndarray, *, samples: int, seed: int) -> dict[str, Any]:
+    """Mean over the classes of the share of their rows that is right, with a 95 % bootstrap interval (by class)."""
+    rng = np.random.default_rng(seed)
+    correct = predictions == labels
+    by_class = [correct[labels == label] for label in np.unique(labels)]
+    drawn = np.mean([rng.binomial(len(part), part.mean(), samples) / len(part) for part in by_class], axis=0)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    value = float(np.mean([part.mean() for part in by_class]))
+    return {"value": value, "low": float(low), "high": float(high), "n": len(labels)}
+
+
+def _never_heard(task: SpeechCommands, model: Any) -> dict[str, Any] | None:
+    """How many recordings of the words left out of training are taken for no command, by word."""
+    if not len(task.splits.left_out):
+        return None
+    decibels, words = task.left_out_spectrograms()
+    rows = Examples(
+        {"spectrogram": Ragged.from_rows(list(decibels), np.float32), "label": np.zeros(len(words), np.int32)}
+    )
+    taken = predict(model, task, rows).argmax(axis=1)
+    rejected = defaultdict(list)
+    for word, answer in zip(words, taken, strict=True):
+        rejected[word].append(answer >= len(task.classes) - 2)
+    by_word = {word: {"rejected": float(np.mean(hits)), "rows": len(hits)} for word, hits in sorted(rejected.items())}
+    shares = [row["rejected"] for row in by_word.values()]
+    return {"words": by_word, "mean": float(np.mean(shares)), "worst": float(np.min(shares)), "rows": len(words)}
+
+
+def to_markdown(report: dict[str, Any]) -> str:
+    """The report as Markdown sections of level three."""
+    sections = []
+    for split, part in report["splits"].items():
+        figure = part["balanced_accuracy"]
+        interval = f"95 % interval {100 * figure['low']:.1f} to {100 * figure['high']:.1f} %, bootstrap"
+        balanced = (
+            f"**Balanced accuracy on {split}: {100 * figure['value']:.2f} % ({interval})**: the mean of the recalls."
+        )
+        sections.append(f"### {split}\n\n{balanced}\n\n{evaluation.to_markdown(part)}")
+    unheard = report["never_heard"]
+    if unheard:
+        lines = [
+            f"| {word} | {100 * row['rejected']:.1f} % | {row['rows']} |" for word, row in unheard["words"].items()
+        ]
+        sections.append(
+            "### Words never heard\n\n"
+            f"Left out of training and said {unheard['rows']:,} times: taken for no command in the mean over the words "
+            f"{100 * unheard['mean']:.1f} %, at worst {100 * unheard['worst']:.1f} %.\n\n"
+            "| word | rejected | recordings |\n|---|---:|---:|\n" + "\n".join(lines) + "\n"
+        )
+    return "\n".join(sections)

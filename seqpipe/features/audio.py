@@ -1,0 +1,91 @@
+"""Log-mel spectrograms in core TensorFlow ops, equal to librosa's: one implementation for training and serving.
+
+Axes: B batch, S samples, T frames, F mel bands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import tensorflow as tf
+
+from seqpipe import config as schema
+from seqpipe.data.recordings import RATE_HZ
+
+FFT_SAMPLES = 512
+
+
+@dataclass(frozen=True)
+class LogMel:
+    """Frames of a waveform in mel bands.
+
+    A frame begins at each multiple of the hop and lies wholly inside the waveform: nothing is padded, so the frames of
+    a stream are those of the whole.
+    """
+
+    config: schema.AudioFeatures
+
+    @property
+    def window_samples(self) -> int:
+        return round(self.config.window_ms * RATE_HZ / 1000)
+
+    @property
+    def hop_samples(self) -> int:
+        return round(self.config.hop_ms * RATE_HZ / 1000)
+
+    @property
+    def clip_samples(self) -> int:
+        """Samples that the model sees at once."""
+        return round(self.config.clip_ms * RATE_HZ / 1000)
+
+    @property
+    def clip_frames(self) -> int:
+        return self.frames(self.clip_samples)
+
+    def frames(self, samples: int) -> int:
+        return max(0, 1 + (samples - self.window_samples) // self.hop_samples)
+
+    @cached_property
+    def matrix(self) -> np.ndarray:
+        """float32 [FFT_SAMPLES // 2 + 1, F], triangles of equal area on Slaney's mel scale."""
+        return mel_matrix(self.config.bands, self.config.lowest_hz, self.config.highest_hz)
+
+    def power(self, waveform: tf.Tensor) -> tf.Tensor:
+        """Mel power, float32 [B, T, F], of a waveform float32 [B, S] in -1..1."""
+        samples = tf.shape(waveform)[1]
+        # At least one frame, since the transform refuses none; what was not there is cut off again.
+        padded = tf.pad(waveform, [[0, 0], [0, tf.maximum(0, self.window_samples - samples)]])
+        frames = tf.signal.frame(padded, self.window_samples, self.hop_samples)  # [B, T, window]
+        spectrum = tf.signal.rfft(frames * tf.signal.hann_window(self.window_samples), [FFT_SAMPLES])
+        power = tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum))
+        power = tf.matmul(power, tf.constant(self.matrix))
+        return tf.cond(samples < self.window_samples, lambda: power[:, :0], lambda: power)
+
+    def decibels(self, power: tf.Tensor) -> tf.Tensor:
+        """10 log10 of mel power, not below floor_db."""
+        floor = 10.0 ** (self.config.floor_db / 10)
+        return tf.math.log(tf.maximum(power, floor)) * (10.0 / np.log(10.0))
+
+    def __call__(self, waveform: tf.Tensor) -> tf.Tensor:
+        """Log-mel spectrogram in decibels, float32 [B, T, F], T = 1 + (S - window) // hop, or 0 where S < window."""
+        return self.decibels(self.power(waveform))
+
+
+def mel_matrix(bands: int, lowest_hz: float, highest_hz: float) -> np.ndarray:
+    """float32 [FFT_SAMPLES // 2 + 1, bands]: triangles between neighbours on the mel scale, each of area 1 over Hz.
+
+    Source: Slaney 1998, Auditory Toolbox: linear up to 1,000 Hz, then logarithmic.
+    """
+    linear_hz, log_step = 200 / 3, np.log(6.4) / 27
+
+    def to_mel(hz: float) -> float:
+        return hz / linear_hz if hz < 1000 else 15 + np.log(hz / 1000) / log_step
+
+    mels = np.linspace(to_mel(lowest_hz), to_mel(highest_hz), bands + 2)
+    corners_hz = np.where(mels < 15, mels * linear_hz, 1000 * np.exp((mels - 15) * log_step))
+    bins_hz = np.arange(FFT_SAMPLES // 2 + 1)[:, None] * (RATE_HZ / FFT_SAMPLES)
+    left, centre, right = corners_hz[:-2], corners_hz[1:-1], corners_hz[2:]
+    triangles = np.minimum((bins_hz - left) / (centre - left), (right - bins_hz) / (right - centre))
+    return (np.maximum(0, triangles) * (2 / (right - left))).astype(np.float32)

@@ -1,0 +1,178 @@
+"""Convolution over time and frequency that knows its lengths, and streams.
+
+Axes: B batch, T time (frames), F frequency (mel bands), C channels.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import keras
+from keras import ops
+
+from seqpipe.layers.lengths import Tensor, step_mask, strided, zero_beyond
+
+
+@keras.saving.register_keras_serializable(package="seqpipe")
+class SpectrogramBlock(keras.layers.Layer):
+    """Pad, convolve over frames and bands, normalise by batch, ReLU; padding in time never changes a real frame.
+
+    What lies beyond a length enters as zero and leaves as zero. Output frame i stands at input frame i * stride_frames.
+
+    Args:
+        filters: channels of the output.
+        kernel_frames, kernel_bands: what a filter sees.
+        stride_frames, stride_bands: distance between two outputs; no more than the kernel.
+        padding: in time, same (a frame sees both sides) or causal (it sees no later frame).
+
+    Call with x float [B, T, F] or [B, T, F, C] and lengths int32 [B]; returns (y [B, T', F', filters], lengths [B]).
+    """
+
+    pool = 1  # what the receptive-field report asks of a convolution
+
+    def __init__(
+        self,
+        filters: int,
+        *,
+        kernel_frames: int = 3,
+        kernel_bands: int = 3,
+        stride_frames: int = 1,
+        stride_bands: int = 1,
+        padding: Literal["same", "causal"] = "same",
+        **base: Any,
+    ):
+        super().__init__(**base)
+        if padding not in ("same", "causal"):
+            raise ValueError(f'padding = "{padding}" is not one of same, causal.')
+        self.filters = filters
+        self.kernel_frames = kernel_frames
+        self.kernel_bands = kernel_bands
+        self.stride_frames = stride_frames
+        self.stride_bands = stride_bands
+        self.padding = padding
+        self.convolution = keras.layers.Conv2D(
+            filters,
+            (kernel_frames, kernel_bands),
+            strides=(stride_frames, stride_bands),
+            padding="valid",
+            use_bias=False,  # the normalisation has one
+            dtype=self.dtype_policy,
+        )
+        self.norm = keras.layers.BatchNormalization(dtype=self.dtype_policy)
+
+    @property
+    def span(self) -> int:
+        return self.kernel_frames
+
+    @property
+    def stride(self) -> int:
+        return self.stride_frames
+
+    def build(self, x_shape: tuple[int | None, ...], lengths_shape: tuple[int | None, ...] | None = None) -> None:
+        channels = x_shape[3] if len(x_shape) == 4 else 1
+        self.convolution.build((None, None, None, channels))
+        self.norm.build((None, None, None, self.filters))
+        self.built = True
+
+    def call(self, x: Tensor, lengths: Tensor, training: bool | None = None) -> tuple[Tensor, Tensor]:
+        x = x if len(x.shape) == 4 else x[..., None]
+        x = _zero_beyond(x, lengths)
+        before = self.span - 1 if self.padding == "causal" else (self.span - 1) // 2
+        x = ops.pad(x, [[0, 0], [before, self.span - 1 - before], [0, 0], [0, 0]])
+        lengths = strided(lengths, self.stride_frames)
+        y = self._convolve(x)
+        y = self.norm(y, training=training, mask=self._real(y, lengths))
+        return _zero_beyond(ops.relu(y), lengths), lengths
+
+    def stream(self, x: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
+        """The frames that come next, of a causal block.
+
+        Args:
+            x: [B, n * stride_frames, F(, C)], the frames up to the n-th next output.
+            before: [B, span - stride_frames, F(, C)], the frames before them; zeros before the first.
+        Returns:
+            (y [B, n, F', filters], the frames that the next call wants as `before`).
+        """
+        x = ops.concatenate([before, x], axis=1)
+        after = x[:, ops.shape(x)[1] - before.shape[1] :]
+        y = self._convolve(x if len(x.shape) == 4 else x[..., None])
+        return ops.relu(self.norm(y, training=False)), after
+
+    def _convolve(self, x: Tensor) -> Tensor:
+        bands = x.shape[2]
+        wanted = (-(-bands // self.stride_bands) - 1) * self.stride_bands + self.kernel_bands
+        missing = max(0, wanted - bands)
+        return self.convolution(ops.pad(x, [[0, 0], [0, 0], [missing // 2, missing - missing // 2], [0, 0]]))
+
+    def _real(self, y: Tensor, lengths: Tensor) -> Tensor:
+        """bool [B, T', F']: what the normalisation counts."""
+        mask = step_mask(lengths, ops.shape(y)[1])[:, :, None]
+        return ops.broadcast_to(mask, ops.shape(y)[:3])
+
+    def compute_output_spec(self, x: Any, lengths: Any, training: bool | None = None) -> tuple[Any, Any]:
+        steps = None if x.shape[1] is None else strided(x.shape[1], self.stride_frames)
+        bands = strided(x.shape[2], self.stride_bands)
+        return (
+            keras.KerasTensor((x.shape[0], steps, bands, self.filters), dtype=self.compute_dtype),
+            keras.KerasTensor(lengths.shape, dtype="int32"),
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        names = ["filters", "kernel_frames", "kernel_bands", "stride_frames", "stride_bands", "padding"]
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+@keras.saving.register_keras_serializable(package="seqpipe")
+class LastSteps(keras.layers.Layer):
+    """The last real steps of each row.
+
+    Args:
+        steps: how many, at most.
+
+    Call with x float [B, T, C] and lengths int32 [B]; returns (y [B, min(T, steps), C], lengths [B]); zero beyond them.
+    """
+
+    def __init__(self, steps: int, **base: Any):
+        super().__init__(**base)
+        self.steps = steps
+
+    def call(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        x = zero_beyond(x, lengths)
+        kept = ops.minimum(ops.cast(lengths, "int32"), self.steps)
+        size = ops.minimum(ops.shape(x)[1], self.steps)
+        places = (lengths - kept)[:, None] + ops.arange(size, dtype="int32")[None, :]
+        places = ops.minimum(places, ops.shape(x)[1] - 1)
+        y = ops.take_along_axis(x, places[:, :, None], axis=1)
+        mask = step_mask(kept, size)[:, :, None]
+        return ops.where(mask, y, ops.zeros((), dtype=x.dtype)), kept
+
+    def compute_output_spec(self, x: Any, lengths: Any) -> tuple[Any, Any]:
+        steps = None if x.shape[1] is None else min(x.shape[1], self.steps)
+        return (
+            keras.KerasTensor((x.shape[0], steps, x.shape[2]), dtype=x.dtype),
+            keras.KerasTensor(lengths.shape, dtype="int32"),
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "steps": self.steps}
+
+
+@keras.saving.register_keras_serializable(package="seqpipe")
+class FixedScale(keras.layers.Layer):
+    """(x - mean) / deviation, band by band, fitted once: the same for a stream as for the whole."""
+
+    def build(self, x_shape: tuple[int | None, ...]) -> None:
+        self.mean = self.add_weight(shape=(x_shape[-1],), initializer="zeros", trainable=False, name="mean")
+        self.deviation = self.add_weight(shape=(x_shape[-1],), initializer="ones", trainable=False, name="deviation")
+
+    def call(self, x: Tensor) -> Tensor:
+        return (x - ops.cast(self.mean, x.dtype)) / ops.cast(self.deviation, x.dtype)
+
+    def compute_output_shape(self, x_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return x_shape
+
+
+def _zero_beyond(x: Tensor, lengths: Tensor) -> Tensor:
+    """x [B, T, F, C] with exact zeros beyond each length, whatever stood there (NaN included)."""
+    mask = step_mask(lengths, ops.shape(x)[1])[:, :, None, None]
+    return ops.where(mask, x, ops.zeros((), dtype=x.dtype))

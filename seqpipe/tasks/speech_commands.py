@@ -1,0 +1,252 @@
+"""Spoken commands: a recording in; one of several words, unknown or silence out.
+
+Axes: B batch (rows), T time (frames), F mel bands, C classes.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from seqpipe import config as schema
+from seqpipe.data.augmentation import Augmenter, Kind
+from seqpipe.data.classification import Finding
+from seqpipe.data.commands import CommandSplits, read_commands
+from seqpipe.data.examples import Examples, Ragged, content_key
+from seqpipe.data.noise import generated_noise, silence
+from seqpipe.data.recordings import INT16
+from seqpipe.storage import write_json, writing
+
+if TYPE_CHECKING:
+    from seqpipe.export import Artefact, Row
+
+GENERATED_NOISE_S = 20.0  # beside the recorded
+ANALYSED_TOGETHER = 256  # clips
+
+
+class SpeechCommands:
+    """Recordings of one word each."""
+
+    name: ClassVar[str] = "speech_commands"
+
+    splits: CommandSplits
+    classes: list[str]
+    mean: np.ndarray  # float32 [F], of the training clips in decibels
+    deviation: np.ndarray  # float32 [F]
+    noise: np.ndarray  # float32 [frames, F], mel power
+
+    def __init__(self, config: schema.SpeechCommands):
+        self.config = config
+
+    @cached_property
+    def mel(self) -> Any:
+        from seqpipe.features.audio import LogMel
+
+        return LogMel(self.config.features)
+
+    def read(self) -> list[Finding]:
+        self.splits = read_commands(self.config.data)
+        self.classes = self.splits.classes
+        return self.splits.findings
+
+    def data_key(self) -> str:
+        parts: list[Any] = [self.classes]
+        for clips in (self.splits.train, self.splits.dev, self.splits.test, self.splits.left_out):
+            if clips is not None:
+                parts += [clips.labels, clips.words, *clips.samples, *clips.noise]
+        return content_key(*parts)
+
+    def fit_features(self, directory: Path) -> None:
+        train = self.splits.train
+        decibels = self._decibels(_fitted(train.samples, self.mel.clip_samples))
+        mean, deviation = decibels.mean(axis=(0, 1)), np.maximum(decibels.std(axis=(0, 1)), 1e-3)
+        rng = np.random.default_rng([self.config.seed, 3])
+        made = generated_noise(rng, GENERATED_NOISE_S)
+        noise = np.concatenate([self._power(wave[None])[0] for wave in (*_floats(train.noise), *made)])
+        with writing(directory / "audio.npz") as file:
+            np.savez(file, mean=mean, deviation=deviation, noise=noise)
+        write_json(directory / "classes.json", {"classes": self.classes})
+        self.load_features(directory)
+
+    def load_features(self, directory: Path) -> None:
+        with np.load(directory / "audio.npz") as saved:
+            self.mean, self.deviation, self.noise = saved["mean"], saved["deviation"], saved["noise"]
+        self.classes = json.loads((directory / "classes.json").read_text(encoding="utf-8"))["classes"]
+
+    def _power(self, waveforms: np.ndarray) -> np.ndarray:
+        """Mel power [B, T, F] of float32 [B, S]."""
+        parts = [
+            self.mel.power(waveforms[start : start + ANALYSED_TOGETHER]).numpy()
+            for start in range(0, len(waveforms), ANALYSED_TOGETHER)
+        ]
+        return np.concatenate(parts)
+
+    def _decibels(self, waveforms: np.ndarray) -> np.ndarray:
+        floor = 10.0 ** (self.config.features.floor_db / 10)
+        return (10 * np.log10(np.maximum(self._power(waveforms), floor))).astype(np.float32)
+
+    def examples(self, split: str) -> Examples:
+        """Clips, then silence, then in train rows whose words are made anew in each epoch."""
+        clips = self.splits.get(split)
+        silent = max(1, round(self.config.data.silence_fraction * len(clips)))
+        made = round(self.config.data.made_unknown_fraction * len(clips)) if split == "train" else 0
+        rng = np.random.default_rng([self.config.seed, 4, len(split)])
+        quiet = silence(rng, _floats(clips.noise), rows=silent, samples=self.mel.clip_samples)
+        heard = self._decibels(np.concatenate([_fitted(clips.samples, self.mel.clip_samples), quiet]))
+        empty = np.full((made, *heard.shape[1:]), self.config.features.floor_db, np.float32)
+        ends = [(schema.SILENCE, Kind.SILENCE, silent), (schema.UNKNOWN, Kind.MADE, made)]
+        labels = [clips.labels, *(np.full(count, self.classes.index(name), np.int32) for name, _, count in ends)]
+        kinds = [np.full(len(clips), Kind.CLIP), *(np.full(count, kind) for _, kind, count in ends)]
+        return Examples(
+            {
+                "spectrogram": Ragged.from_rows([*heard, *empty], np.float32),
+                "label": np.concatenate(labels).astype(np.int32),
+                "kind": np.concatenate(kinds).astype(np.int32),
+            }
+        )
+
+    def training_batch(self, examples: Examples, rows: np.ndarray, epoch: int) -> dict[str, np.ndarray]:
+        if self._augmenter is None or self._augmenter[0] is not examples:
+            self._augmenter = (examples, self._make_augmenter(examples))
+        changed = self._augmenter[1].batch(rows, epoch)
+        lengths = np.full(len(rows), changed.shape[1], np.int32)
+        columns = {name: np.asarray(examples.columns[name])[rows] for name in ("label", "kind")}
+        return {"spectrogram": changed, "spectrogram_lengths": lengths, **columns}
+
+    _augmenter: tuple[Examples, Augmenter] | None = None
+
+    def _make_augmenter(self, examples: Examples) -> Augmenter:
+        column: Any = examples.columns["spectrogram"]
+        decibels = np.asarray(column.values).reshape(len(examples), -1, self.config.features.bands)
+        return Augmenter(
+            self.config.training.augmentation,
+            power=(10 ** (decibels / 10)).astype(np.float32),
+            kinds=np.asarray(examples.columns["kind"]),
+            labels=np.asarray(examples.columns["label"]),
+            noise=self.noise,
+            hop_ms=self.config.features.hop_ms,
+            floor=10.0 ** (self.config.features.floor_db / 10),
+            seed=self.config.seed,
+        )
+
+    def build(self) -> Any:
+        from seqpipe.models import commands_model
+
+        return commands_model(
+            self.config.model,
+            bands=self.config.features.bands,
+            clip_frames=self.mel.clip_frames,
+            classes=len(self.classes),
+            mean=self.mean,
+            deviation=self.deviation,
+            name=self.config.name,
+        )
+
+    def forward(self, model: Any, batch: dict[str, Any], training: bool) -> Any:
+        return model([batch["spectrogram"], batch["spectrogram_lengths"]], training=training)
+
+    def loss(self, batch: dict[str, Any], outputs: Any) -> Any:
+        import tensorflow as tf
+
+        smoothing = self.config.training.label_smoothing
+        targets = tf.one_hot(batch["label"], len(self.classes), 1.0 - smoothing, 0.0) + smoothing / len(self.classes)
+        return tf.nn.softmax_cross_entropy_with_logits(targets, outputs)
+
+    def metrics(self, batch: dict[str, Any], outputs: Any) -> dict[str, Any]:
+        import tensorflow as tf
+
+        hit = tf.equal(tf.argmax(outputs, axis=-1, output_type=tf.int32), batch["label"])
+        return {"accuracy": tf.cast(hit, tf.float32)}
+
+    def evaluate(self, model: Any, examples: dict[str, Examples], directory: Path) -> dict[str, Any]:
+        from seqpipe.evaluation.commands import evaluate_commands
+
+        return evaluate_commands(self, model, examples, directory)
+
+    def left_out_spectrograms(self) -> tuple[np.ndarray, list[str]]:
+        """Decibels [N, T, F] of the words that were left out of training, and the words."""
+        clips = self.splits.left_out
+        return self._decibels(_fitted(clips.samples, self.mel.clip_samples)), clips.words
+
+    def headline(self, report: dict[str, Any]) -> str:
+        split = "test" if "test" in report["splits"] else "dev"
+        figure = report["splits"][split]["balanced_accuracy"]
+        value, low, high = (f"{100 * figure[key]:.2f}" for key in ("value", "low", "high"))
+        return f"{split} balanced accuracy {value} % (95 % interval {low} to {high}, {figure['n']:,} rows)"
+
+    def describe(self, report: dict[str, Any]) -> str:
+        from seqpipe.evaluation.commands import to_markdown
+
+        return to_markdown(report)
+
+    def limits(self) -> list[str]:
+        seconds = self.config.features.clip_ms / 1000
+        return [
+            f"It hears {seconds:g} s at once; a word that takes longer is not known as a whole.",
+            "It takes single words; in fluent speech words are cut short and run together.",
+            "It knows voices, rooms and microphones like those of its training data.",
+        ]
+
+    def artefact(self, model: Any, report: dict[str, Any], version: int) -> Artefact:
+        from seqpipe.export import Artefact
+        from seqpipe.tasks.speech_commands_serving import CommandRecogniser
+
+        module = CommandRecogniser(
+            model, self.mel, classes=self.classes, temperature=report["temperature"], version=version
+        )
+        waveforms = probes(_floats(self.splits.dev.samples[:8]), self.mel.clip_samples)
+        return Artefact(
+            module=module,
+            model=model,
+            signatures=module.functions(),
+            probes={"serving_default": [{"waveform": wave} for wave in waveforms]},
+            reference={"serving_default": lambda rows: self._reference(model, report["temperature"], rows)},
+        )
+
+    def _reference(self, model: Any, temperature: float, rows: list[Row]) -> list[Row]:
+        """What the Keras model answers, clip by clip, without the exported graph."""
+        from seqpipe.tasks.speech_commands_serving import best_window
+
+        return [best_window(model, self.mel, row["waveform"], temperature, self.classes) for row in rows]
+
+
+def probes(real: list[np.ndarray], clip_samples: int) -> list[np.ndarray]:
+    """Waveforms for the proof: real ones, and what a client sends by mistake or in malice.
+
+    The empty one comes first, because the warm-up requests beside the model hold the first.
+    """
+    steps = np.arange(clip_samples)
+    return [
+        np.zeros(0, np.float32),
+        *real,
+        np.ones(1, np.float32),
+        np.zeros(clip_samples, np.float32),
+        np.where(steps // 40 % 2, 1, -1).astype(np.float32),
+        np.full(clip_samples + 1, 0.5, np.float32),
+        np.concatenate([*real[:3], np.zeros(100, np.float32)]),
+        np.random.default_rng(0).uniform(-1, 1, 4 * clip_samples).astype(np.float32),
+    ]
+
+
+def fit_clip(samples: np.ndarray, size: int) -> np.ndarray:
+    """A waveform [S] as [size]: a shorter one between zeros, of a longer one the stretch with most energy."""
+    missing = size - len(samples)
+    if missing >= 0:
+        return np.pad(samples, (missing // 2, missing - missing // 2))
+    energy = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
+    start = int(np.argmax(energy[size:] - energy[:-size]))
+    return samples[start : start + size]
+
+
+def _fitted(samples: list[np.ndarray], size: int) -> np.ndarray:
+    """float32 [N, size]."""
+    return np.stack([fit_clip(wave, size) for wave in _floats(samples)])
+
+
+def _floats(samples: list[np.ndarray]) -> list[np.ndarray]:
+    """int16 waveforms as float32 in -1..1."""
+    return [(wave / INT16).astype(np.float32) for wave in samples]

@@ -1,0 +1,170 @@
+"""The graph that an exported recogniser answers with: waveforms or WAV files in, core TensorFlow ops only.
+
+Axes: B batch (rows), S samples, W windows, T time (frames), F mel bands, C classes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from seqpipe.data.recordings import RATE_HZ
+from seqpipe.features.audio import LogMel
+from seqpipe.layers.recurrent import traced_for
+
+WINDOW_HOP_FRAMES = 20
+WINDOWS_AT_ONCE = 32  # over all rows; more are answered one part after another, in constant memory
+HIGHEST_SAMPLE = 2.0  # a little above full scale is what resampling leaves
+
+Answer = dict[str, tf.Tensor]
+
+
+class CommandRecogniser(tf.Module):
+    """Signatures over a Keras model of log-mel clips: serving_default and labels.
+
+    A waveform shorter than a clip is answered between zeros. Of a longer one, windows of a clip are answered, and the
+    best one's answer is given: a command goes before unknown, unknown before silence, then the higher probability.
+
+    Args:
+        model: (spectrogram float32 [B, T, F], lengths int32 [B]) -> logits [B, C].
+        mel: what makes spectrograms.
+        classes: class names in order, the last two unknown and silence.
+        temperature: logits are divided by it, so that probabilities are calibrated.
+        version: of the artefact.
+    """
+
+    def __init__(self, model: keras.Model, mel: LogMel, *, classes: list[str], temperature: float, version: int):
+        super().__init__()
+        self.weights = [variable.value for variable in model.weights]
+        self._mel, self._classes, self._temperature, self._version = mel, classes, temperature, version
+        # Behind plain functions: a model as an attribute would be saved whole, a function a second time.
+        self._infer = lambda spectrogram, lengths: model([spectrogram, lengths], training=False)
+        waveform = [tf.TensorSpec([None, None], tf.float32, name="waveform")]
+        functions = {
+            "serving_default": tf.function(self._classify, input_signature=waveform),
+            "labels": tf.function(self._labels, input_signature=[]),
+        }
+        self.functions = lambda: functions
+
+    def _labels(self) -> Answer:
+        return {
+            "labels": tf.constant(self._classes),
+            "version": tf.constant(self._version, tf.int32),
+            "streaming": tf.constant(False),
+        }
+
+    def _classify(self, waveform: tf.Tensor) -> Answer:
+        with tf.control_dependencies(checks(waveform)):
+            waveform = centred(waveform, self._mel.clip_samples)
+        rows, samples = tf.shape(waveform)[0], tf.shape(waveform)[1]
+        hop = WINDOW_HOP_FRAMES * self._mel.hop_samples
+        windows = 1 + tf.maximum(0, samples - self._mel.clip_samples + hop - 1) // hop
+        waveform = tf.pad(waveform, [[0, 0], [0, (windows - 1) * hop + self._mel.clip_samples - samples]])
+        at_once = tf.maximum(1, WINDOWS_AT_ONCE // tf.maximum(1, rows))
+
+        def body(first: tf.Tensor, best: tf.Tensor, probabilities: tf.Tensor, start: tf.Tensor) -> tuple[Any, ...]:
+            count = tf.minimum(at_once, windows - first)
+            part = waveform[:, first * hop : (first + count - 1) * hop + self._mel.clip_samples]
+            found = self._windows(part, count)  # [B, W, C]
+            scores = ranked(found)  # [B, W]
+            place = tf.argmax(scores, axis=1, output_type=tf.int32)  # [B]
+            score = tf.gather(scores, place, batch_dims=1)
+            better = score > best
+            return (
+                first + count,
+                tf.where(better, score, best),
+                tf.where(better[:, None], tf.gather(found, place, batch_dims=1), probabilities),
+                tf.where(better, first + place, start),
+            )
+
+        nothing = (0, tf.fill([rows], -1.0), tf.zeros([rows, len(self._classes)]), tf.zeros([rows], tf.int32))
+        _, _, probabilities, start = tf.while_loop(
+            lambda first, *_: first < windows,
+            body,
+            nothing,
+            shape_invariants=(
+                tf.TensorShape([]),
+                tf.TensorShape([None]),
+                tf.TensorShape([None, len(self._classes)]),
+                tf.TensorShape([None]),
+            ),
+        )
+        return {
+            **named(probabilities, self._classes),
+            "start_s": tf.cast(start * hop, tf.float32) / RATE_HZ,
+        }
+
+    def _windows(self, waveform: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+        """Probabilities [B, W, C] of so many windows, one every WINDOW_HOP_FRAMES."""
+        frames = self._mel(waveform)  # [B, T', F]
+        bands, size = self._mel.config.bands, self._mel.clip_frames
+        clips = tf.signal.frame(frames, size, WINDOW_HOP_FRAMES, axis=1)  # [B, W, T, F]
+        clips = tf.reshape(clips, [-1, size, bands])
+        with traced_for("serving"):
+            logits = self._infer(clips, tf.fill([tf.shape(clips)[0]], size))
+        return tf.reshape(tf.nn.softmax(logits / self._temperature), [-1, count, len(self._classes)])
+
+
+def checks(waveform: tf.Tensor) -> list[tf.Operation]:
+    """Assertions on what is sent; each names the rule and what came in."""
+    finite = tf.reduce_all(tf.math.is_finite(waveform))
+    highest = tf.reduce_max(tf.concat([[0.0], tf.reshape(tf.abs(waveform), [-1])], axis=0))
+    return [
+        tf.debugging.Assert(finite, ["waveform holds NaN or infinity. Allowed: finite samples in -1..1."]),
+        tf.debugging.Assert(
+            tf.logical_or(highest <= HIGHEST_SAMPLE, tf.logical_not(finite)),
+            ["waveform holds samples far outside -1..1 (divide 16-bit samples by 32,768). The highest is", highest],
+        ),
+    ]
+
+
+def centred(waveform: tf.Tensor, samples: int) -> tf.Tensor:
+    """[B, S] between zeros, where it is shorter than so many samples."""
+    missing = tf.maximum(0, samples - tf.shape(waveform)[1])
+    return tf.pad(waveform, [[0, 0], [missing // 2, missing - missing // 2]])
+
+
+def ranked(probabilities: tf.Tensor) -> tf.Tensor:
+    """A score [B, W] of windows with probabilities [B, W, C]: 2 + p for a command, 1 + p for unknown, p for silence."""
+    best = tf.argmax(probabilities, axis=-1, output_type=tf.int32)
+    from_end = probabilities.shape[-1] - 1 - best
+    return tf.cast(tf.minimum(2, from_end), tf.float32) + tf.reduce_max(probabilities, axis=-1)
+
+
+def named(probabilities: tf.Tensor, classes: list[str]) -> Answer:
+    best = tf.argmax(probabilities, axis=-1, output_type=tf.int32)
+    return {
+        "label": tf.gather(tf.constant(classes), best),
+        "probability": tf.reduce_max(probabilities, axis=-1),
+        "probabilities": probabilities,
+    }
+
+
+def best_window(
+    model: keras.Model, mel: LogMel, waveform: np.ndarray, temperature: float, classes: list[str]
+) -> dict[str, np.ndarray]:
+    """What `serving_default` has to answer to a waveform float32 [S], window by window by the Keras model alone."""
+    size, hop = mel.clip_samples, WINDOW_HOP_FRAMES * mel.hop_samples
+    missing = max(0, size - len(waveform))
+    waveform = np.pad(waveform, (missing // 2, missing - missing // 2))
+    best: tuple[float, np.ndarray, int] | None = None
+    for start in range(0, max(1, len(waveform) - size + hop), hop):
+        window = waveform[start : start + size]
+        spectrogram = mel(tf.constant(np.pad(window, (0, size - len(window)))[None]))
+        logits = np.asarray(model([spectrogram, tf.constant([mel.clip_frames])], training=False))[0]
+        exponentials = np.exp((logits - logits.max()) / temperature)
+        probabilities = exponentials / exponentials.sum()
+        score = min(2, len(classes) - 1 - int(probabilities.argmax())) + float(probabilities.max())
+        if best is None or score > best[0] + 1e-7:
+            best = (score, probabilities, start)
+    assert best is not None  # there is always one window
+    _, probabilities, start = best
+    return {
+        "label": np.array(classes[int(probabilities.argmax())].encode(), object),
+        "probability": probabilities.max(),
+        "probabilities": probabilities,
+        "start_s": np.float32(start / RATE_HZ),
+    }

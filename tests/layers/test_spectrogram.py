@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from testing import run_layer_test
+
+from seqpipe.layers import LastSteps, SpectrogramBlock
+
+
+@pytest.mark.parametrize(
+    ("padding", "kernel", "stride"), [("same", 3, 1), ("same", 5, 2), ("causal", 5, 2), ("causal", 3, 1)]
+)
+def test_spectrogram_block(padding, kernel, stride):
+    run_layer_test(
+        lambda: SpectrogramBlock(4, kernel_frames=kernel, stride_frames=stride, stride_bands=2, padding=padding)
+    )
+
+
+def test_last_steps():
+    run_layer_test(lambda: LastSteps(4))
+    x = np.arange(12, dtype=np.float32).reshape(2, 6, 1)
+    y, lengths = LastSteps(3)(x, np.array([6, 2], np.int32))
+    np.testing.assert_array_equal(y[:, :, 0], [[3, 4, 5], [6, 7, 0]])
+    np.testing.assert_array_equal(lengths, [3, 2])
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(5, 2), (3, 1), (1, 1)])
+def test_spectrogram_block_streams_as_it_answers_the_whole(kernel, stride):
+    rng = np.random.default_rng(0)
+    layer = SpectrogramBlock(4, kernel_frames=kernel, stride_frames=stride, stride_bands=2, padding="causal")
+    x = rng.normal(size=(2, 1 + 6 * stride, 5)).astype(np.float32)
+    whole, _ = layer(x, np.array([x.shape[1]] * 2, np.int32))
+    before = tf.zeros([2, kernel - stride, 5])
+    x = np.concatenate([np.zeros((2, stride - 1, 5), np.float32), x], axis=1)
+    parts, start = [], 0
+    for outputs in (1, 3, 2, 1):
+        y, before = layer.stream(tf.constant(x[:, start : start + outputs * stride]), before)
+        parts.append(y)
+        start += outputs * stride
+    np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, atol=1e-5)
+
+
+def test_spectrogram_block_refuses_another_padding():
+    with pytest.raises(ValueError, match='padding = "valid" is not one of same, causal'):
+        SpectrogramBlock(4, padding="valid")
