@@ -130,8 +130,7 @@ def requests(task: Any, place: Path, rounds: int) -> dict[str, list[float]]:
             head_pieces=500,
             version=1,
         )
-        concrete = {key: function.get_concrete_function() for key, function in module.functions.items()}
-        tf.saved_model.save(module, str(place / f"{name}-model"), signatures=concrete)
+        tf.saved_model.save(module, str(place / f"{name}-model"), signatures=dict(module.functions))
         loaded = Model(place / f"{name}-model", tf.saved_model.load(str(place / f"{name}-model")))
         calls[f"{name}, as served"] = lambda loaded=loaded: loaded.run([REQUEST])
         if name == "seqpipe":

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -96,11 +97,21 @@ def publish(
     return target
 
 
+def _save_keras(model: keras.Model, file: Path) -> None:
+    """The Keras model, packed: Keras itself stores its archive's members as they are."""
+    with tempfile.TemporaryDirectory() as directory:
+        stored = Path(directory) / "model.keras"
+        model.save(stored)
+        with zipfile.ZipFile(stored) as source, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
+            for name in source.namelist():
+                packed.writestr(name, source.read(name))
+
+
 def _save_and_prove(artefact: Artefact, staging: Path, run_directory: Path) -> dict[str, Any]:
     _prove_traced_once(artefact)  # before saving, which traces once more for itself
     try:
-        signatures = {name: function.get_concrete_function() for name, function in artefact.signatures.items()}
-        tf.saved_model.save(artefact.module, str(staging), signatures=signatures)
+        # Not their concrete functions: those would be saved beside the ones that saving traces.
+        tf.saved_model.save(artefact.module, str(staging), signatures=dict(artefact.signatures))
     except (TypeError, ValueError, AssertionError) as error:
         raise ProofError(f"The model cannot be saved as a SavedModel: {error}") from error
     ops = used_ops(staging)
@@ -110,7 +121,7 @@ def _save_and_prove(artefact: Artefact, staging: Path, run_directory: Path) -> d
     with _moved(staging) as moved, hidden(run_directory):
         answers, latency_ms = _ask_fresh_process(moved, requests)
     figures = _compare(artefact, requests, answers)
-    artefact.model.save(staging / "model.keras")
+    _save_keras(artefact.model, staging / "model.keras")
     for name, figure in figures.items():
         figure["latency_ms"] = latency_ms[name]
     return {

@@ -311,10 +311,10 @@ def _read_state(directory: Path, config: schema.Pipeline) -> dict[str, Any]:
         return {"config": wanted, "steps": {}}
     state = json.loads(file.read_text(encoding="utf-8"))
     before = state["config"]
-    changed = [key for key in {**before, **wanted} if before.get(key) != wanted.get(key) and key not in FREE_KEYS]
+    changed = [key for key in pipeline_file.changed_keys(before, config) if key not in FREE_KEYS]
     fixed = [key for key in changed if key.partition(".")[0] in DEPENDS_ON["train"]]
     if fixed:
-        lines = [f"  {key} = {wanted.get(key)} here, {before.get(key)} in the run" for key in sorted(fixed)]
+        lines = [f"  {key} = {_shown(wanted, key)} here, {_shown(before, key)} in the run" for key in sorted(fixed)]
         raise RunError(
             f"The configuration contradicts the run in {directory}:\n" + "\n".join(lines) + "\n"
             "Use --fresh to start over, or give the new run another name: --set name=..."
@@ -326,6 +326,13 @@ def _read_state(directory: Path, config: schema.Pipeline) -> dict[str, Any]:
     if redo & set(DEPENDS_ON["export"]):
         state["steps"].pop("export", None)
     return {**state, "config": wanted}
+
+
+def _shown(leaves: dict[str, Any], key: str) -> str:
+    """The value of a key among leaves by dotted path."""
+    if key in leaves:
+        return str(leaves[key])
+    return "a section" if any(each.startswith(f"{key}.") for each in leaves) else "not there"
 
 
 def _digest(features: Path) -> bytes:

@@ -32,6 +32,7 @@ from seqpipe.config.speech_commands import (
 from seqpipe.config.text_classification import (
     ClassificationData,
     Classifier,
+    ClassifierFeatures,
     LabelledText,
     Ngrams,
     OtherDomain,
@@ -61,6 +62,7 @@ __all__ = [
     "Augmentation",
     "ClassificationData",
     "Classifier",
+    "ClassifierFeatures",
     "CommandModel",
     "CommandTraining",
     "CommandsData",

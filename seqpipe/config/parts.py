@@ -20,11 +20,6 @@ class TextFeatures(Section):
         0.9995, gt=0, le=1, description="Share of characters that get pieces of their own."
     )
     max_pieces: int = Field(400, ge=1, le=100_000, description="A longer text is cut to so many pieces.")
-    long_texts: Literal["head", "tail", "head_and_tail"] = Field(
-        "head",
-        description="What is kept of a longer text: its beginning, its end, or a quarter from its beginning and the "
-        "rest from its end.",
-    )
 
 
 class Embedding(Section):
@@ -59,6 +54,9 @@ class Recurrent(Section):
     bidirectional: bool = True
     dropout: Fraction = Field(0.0, ge=0, lt=1, description="Dropout on the input of each layer.")
     recurrent_dropout: Fraction = Field(0.0, ge=0, lt=1, description="Dropout on the state, one mask a sequence.")
+    weight_dropout: Fraction = Field(
+        0.0, ge=0, lt=1, description="Share of the recurrent weights dropped in a step of training."
+    )
     locked_dropout: Fraction = Field(
         0.0, ge=0, lt=1, description="Share of a row's output channels dropped at every step."
     )

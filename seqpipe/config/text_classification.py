@@ -45,6 +45,16 @@ class TextEvaluation(Evaluation):
     )
 
 
+class ClassifierFeatures(TextFeatures):
+    """Pieces, and what is read of a long text."""
+
+    long_texts: Literal["head", "tail", "head_and_tail", "windows"] = Field(
+        "head",
+        description="What is read of a longer text: its beginning, its end, a quarter from its beginning and the rest "
+        "from its end; or windows of max_pieces, up to eight, whose scores are pooled.",
+    )
+
+
 class Ngrams(Section):
     """A linear expert on n-grams of pieces beside the network, fitted before it trains."""
 
@@ -123,6 +133,10 @@ class TextTraining(Training):
         None, description="Train the encoder as a language model first; a source alone may stand here."
     )
 
+    r_drop: float = Field(
+        0.0, ge=0, description="Weight of the divergence between two passes with different dropout; 0 makes one pass."
+    )
+
     @field_validator("pretrain", mode="before")
     @classmethod
     def _source_alone(cls, value: Any) -> Any:
@@ -134,7 +148,7 @@ class TextClassification(Pipeline):
 
     task: Literal["text_classification"] = "text_classification"
     data: ClassificationData
-    features: TextFeatures = TextFeatures()
+    features: ClassifierFeatures = ClassifierFeatures()
     model: Classifier = Classifier()
     training: TextTraining = TextTraining()
     evaluation: TextEvaluation = TextEvaluation()

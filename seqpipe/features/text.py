@@ -42,7 +42,12 @@ _MORE_SPACES = "\u200b\ufeff" + SPACE_MARK
 _RESERVED_IN_TRAINING = str.maketrans("\0\t\u2585", "   ")
 
 
-HEAD_QUARTERS = {"head": 4, "tail": 0, "head_and_tail": 1}  # of what is kept of a long text, how much is its beginning
+HEAD_QUARTERS = {
+    "head": 4,
+    "tail": 0,
+    "head_and_tail": 1,
+    "windows": 4,
+}  # of what is kept of a long text, how much is its beginning
 
 
 def cut(ids: np.ndarray, max_pieces: int, rule: str) -> np.ndarray:

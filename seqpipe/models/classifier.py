@@ -77,6 +77,7 @@ def encoder(config: schema.Classifier, x: Any, lengths: Any) -> tuple[Any, Any]:
             recurrent.units,
             return_sequences=True,
             recurrent_dropout=recurrent.recurrent_dropout,
+            weight_dropout=recurrent.weight_dropout,
             name=f"{recurrent.cell}_{number}" if recurrent.bidirectional else name,
         )
         layer = layers.Bidirectional(cell, name=name) if recurrent.bidirectional else cell

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from seqpipe import config as schema
-from seqpipe.data.classification import Finding, Splits, Table, read_splits, read_table, read_unlabelled, seen_rows
+from seqpipe.data.classification import Finding, Splits, Table, read_splits, read_unlabelled
 from seqpipe.data.examples import Examples, Ragged, content_key
 from seqpipe.errors import ModelError
 from seqpipe.features.ngrams import NgramTables, fit_ngrams
@@ -23,14 +23,15 @@ from seqpipe.pretraining import ENCODER, find_encoder, load_encoder, pretrain, s
 from seqpipe.storage import write_json
 
 if TYPE_CHECKING:
-    from seqpipe.evaluation.baselines import LinearBaseline
     from seqpipe.export import Artefact, Row
 
 
+WINDOWS = 8  # a longer text is cut after so many windows
 LONG_TEXTS = {
-    "head": "its beginning",
-    "tail": "its end",
-    "head_and_tail": "a quarter from its beginning, the rest from its end",
+    "head": "so many from its beginning",
+    "tail": "so many from its end",
+    "head_and_tail": "so many, a quarter from its beginning, the rest from its end",
+    "windows": f"in windows of so many, up to {WINDOWS}, whose scores are pooled",
 }
 
 
@@ -130,15 +131,25 @@ class TextClassification:
         return np.array([wanted[name] for name in self.classes], np.float32)
 
     def encode(self, texts: list[str] | list[bytes]) -> Ragged:
-        """Piece ids, each row cut to max_pieces by the rule for long texts."""
-        wanted = self.config.features
-        return Ragged.from_rows(cut(ids, wanted.max_pieces, wanted.long_texts) for ids in self.features.encode(texts))
+        """Piece ids, long rows cut by the rule for long texts."""
+        rule = self.config.features.long_texts
+        return Ragged.from_rows(cut(ids, self.most_pieces, rule) for ids in self.features.encode(texts))
+
+    @property
+    def window(self) -> int | None:
+        """Pieces of a window, where long texts are read in windows."""
+        return self.config.features.max_pieces if self.config.features.long_texts == "windows" else None
+
+    @property
+    def most_pieces(self) -> int:
+        """What a longer text is cut to."""
+        return self.config.features.max_pieces * (1 if self.window is None else WINDOWS)
 
     def examples(self, split: str) -> Examples:
-        table = self._table(split)
+        table = self.table(split)
         return Examples({"ids": self.encode(table.texts), "label": table.labels.astype(np.int32)})
 
-    def _table(self, split: str) -> Table:
+    def table(self, split: str) -> Table:
         table = self.splits.get(split)
         if table is None:
             raise ModelError(f"This pipeline has no {split} split: data.{split} is not set.")
@@ -188,14 +199,39 @@ class TextClassification:
         save_encoder(encoder_weights(model), directory / ENCODER)
 
     def forward(self, model: Any, batch: dict[str, Any], training: bool) -> Any:
-        return model([batch["ids"], batch["ids_lengths"]], training=training)
+        """Logits [B, C]; in training with R-Drop those of two passes, [B, 2, C]."""
+        import tensorflow as tf
+
+        from seqpipe.models.windows import windowed
+
+        def logits() -> Any:
+            return windowed(
+                lambda ids, lengths: model([ids, lengths], training=training),
+                batch["ids"],
+                batch["ids_lengths"],
+                self.window,
+            )
+
+        if not training or not self.config.training.r_drop:
+            return logits()
+        return tf.stack([logits(), logits()], axis=1)
 
     def loss(self, batch: dict[str, Any], outputs: Any) -> Any:
+        """Cross-entropy, smoothed and weighted by class; of two passes their mean, and how far they are apart.
+
+        Source of the latter: Wu et al. 2021, R-Drop: Regularized Dropout for Neural Networks, equation 3.
+        """
         import tensorflow as tf
 
         smoothing = self.config.training.label_smoothing
         targets = tf.one_hot(batch["label"], len(self.classes), 1.0 - smoothing, 0.0) + smoothing / len(self.classes)
-        loss = tf.nn.softmax_cross_entropy_with_logits(targets, outputs)
+        if outputs.shape.rank == 2:
+            loss = tf.nn.softmax_cross_entropy_with_logits(targets, outputs)
+        else:
+            loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets[:, None], outputs), axis=1)
+            first, second = tf.unstack(tf.nn.log_softmax(outputs), axis=1)
+            apart = tf.reduce_sum((tf.exp(first) - tf.exp(second)) * (first - second), axis=1)
+            loss += self.config.training.r_drop * apart / 2.0
         return loss * tf.gather(tf.constant(self.class_weights), batch["label"])
 
     def metrics(self, batch: dict[str, Any], outputs: Any) -> dict[str, Any]:
@@ -205,109 +241,9 @@ class TextClassification:
         return {"accuracy": tf.cast(hit, tf.float32)}
 
     def evaluate(self, model: Any, examples: dict[str, Examples], directory: Path) -> dict[str, Any]:
-        from seqpipe.evaluation import classification as evaluation
-        from seqpipe.evaluation.baselines import LinearBaseline
-        from seqpipe.evaluation.predictions import Predictions
-        from seqpipe.training import predict
+        from seqpipe.tasks.text_classification_report import evaluate
 
-        train = self.splits.train
-        baseline = (
-            LinearBaseline.fit(train.texts, train.labels, self.config.seed) if self.config.evaluation.baseline else None
-        )
-        calibration = self._calibrate(model, examples["dev"])
-        temperature = calibration["temperature"]
-        logits = {split: predict(model, self, rows) for split, rows in examples.items()}
-        report: dict[str, Any] = {"classes": self.classes, **calibration, "splits": {}}
-        if self.vectors is not None:
-            pieces = self.encode(train.texts).values
-            report["vectors"] = self.vectors.coverage(np.bincount(pieces, minlength=self.features.vocabulary_size))
-        for split in logits:
-            table = self._table(split)
-            report["splits"][split] = evaluation.evaluate_classifier(
-                logits=logits[split],
-                labels=table.labels,
-                classes=self.classes,
-                temperature=temperature,
-                split=split,
-                seen=seen_rows(table, train),
-                baseline_predictions=None if baseline is None else baseline.predict(table.texts),
-                baseline_description=None if baseline is None else baseline.describe(),
-                baseline_fit_time_s=None if baseline is None else baseline.fit_time_s,
-                baseline_size_bytes=None if baseline is None else baseline.size_bytes,
-                bootstrap_samples=self.config.evaluation.bootstrap_samples,
-                seed=self.config.seed,
-            )
-            (directory / split).mkdir(parents=True, exist_ok=True)
-            rows_key = content_key(self.classes, table.texts, table.labels)
-            Predictions(logits[split], table.labels, rows_key).write(directory / split)
-            evaluation.write_report(
-                report["splits"][split], directory / split, logits=logits[split], labels=table.labels
-            )
-        report["other_domains"] = {
-            name: self._other_domain(model, name, other, temperature, baseline)
-            for name, other in self.config.evaluation.other_domains.items()
-        }
-        report["splits"]["dev"]["deletion"] = self._deletion(model, examples["dev"], temperature)
-        return report
-
-    def _other_domain(
-        self, model: Any, name: str, other: schema.OtherDomain, temperature: float, baseline: LinearBaseline | None
-    ) -> dict[str, Any]:
-        """The report on labelled text of another kind."""
-        from seqpipe.evaluation.classification import evaluate_classifier
-        from seqpipe.training import predict
-
-        table, _ = read_table(other.source, other, self.classes)
-        rows = Examples({"ids": self.encode(table.texts), "label": table.labels})
-        return evaluate_classifier(
-            logits=predict(model, self, rows),
-            labels=table.labels,
-            classes=self.classes,
-            temperature=temperature,
-            split=name,
-            seen=seen_rows(table, self.splits.train),
-            baseline_predictions=None if baseline is None else baseline.predict(table.texts),
-            bootstrap_samples=self.config.evaluation.bootstrap_samples,
-            seed=self.config.seed,
-        )
-
-    def _calibrate(self, model: Any, dev: Examples) -> dict[str, float]:
-        """Fit on dev what makes probabilities honest: the temperature, and the weight of the network beside n-grams."""
-        from seqpipe.evaluation.metrics import fit_shares, fit_temperature
-        from seqpipe.training import predict
-
-        labels = self.splits.dev.labels
-        together = predict(model, self, dev)
-        if self.ngrams is None:
-            return {"temperature": fit_temperature(together, labels)}
-        import keras
-
-        expert = model.get_layer("ngrams")
-        network = predict(keras.Model(model.inputs, expert.input[0]), self, dev)
-        network_share, expert_share = fit_shares(network, together - network, labels)
-        expert.network_scale.assign(network_share / expert_share)
-        return {"temperature": 1.0 / expert_share, "network_scale": network_share / expert_share}
-
-    def _deletion(self, model: Any, dev: Examples, temperature: float) -> dict[str, Any] | None:
-        """The deletion test of the weights that `explain` gives; None for a model that has none."""
-        from seqpipe.evaluation.deletion import ROWS, deletion_test
-        from seqpipe.evaluation.metrics import softmax
-        from seqpipe.tasks.text_classification_serving import piece_weights
-        from seqpipe.training import predict
-
-        column: Any = dev.columns["ids"]
-        chosen = np.random.default_rng(self.config.seed).permutation(len(dev))[:ROWS]
-        ids = [np.asarray(column.values[column.offsets[row] : column.offsets[row + 1]]) for row in chosen]
-        weights = piece_weights(model, Ragged.from_rows(ids))
-        if weights is None:
-            return None
-
-        def probabilities(rows: list[np.ndarray]) -> np.ndarray:
-            examples = Examples({"ids": Ragged.from_rows(rows), "label": np.zeros(len(rows), np.int32)})
-            return softmax(predict(model, self, examples) / temperature)
-
-        samples = self.config.evaluation.bootstrap_samples
-        return deletion_test(ids, weights, probabilities, samples=samples, seed=self.config.seed)
+        return evaluate(self, model, examples, directory)
 
     def headline(self, report: dict[str, Any]) -> str:
         split = "test" if "test" in report["splits"] else "dev"
@@ -316,26 +252,14 @@ class TextClassification:
         return f"{split} accuracy {value} % (95 % interval {low} to {high}, {figure['n']:,} rows)"
 
     def describe(self, report: dict[str, Any]) -> str:
-        from seqpipe.evaluation import deletion
-        from seqpipe.evaluation.classification import domains_table, to_markdown
+        from seqpipe.tasks.text_classification_report import describe
 
-        sections = [f"### {split}\n\n{to_markdown(part)}" for split, part in report["splits"].items()]
-        if "network_scale" in report:
-            sections.append(
-                "### Network and n-grams\n\nThe network's scores count "
-                f"{report['network_scale']:.2f} times beside those of the n-grams, by the likelihood of dev.\n"
-            )
-        if "vectors" in report:
-            sections.append(f"### Word vectors\n\n{report['vectors']}.\n")
-        if report["other_domains"]:
-            sections.append(f"### Other domains\n\n{domains_table(report['other_domains'])}")
-        tested = report["splits"]["dev"].get("deletion")
-        return "\n".join([*sections, *([f"### Weights\n\n{deletion.to_markdown(tested)}"] if tested else [])])
+        return describe(report)
 
     def limits(self) -> list[str]:
         return [
-            f"Of a text longer than {self.config.features.max_pieces:,} pieces it reads so many: "
-            f"{LONG_TEXTS[self.config.features.long_texts]}; `explain` says so in `truncated`.",
+            f"A text of more than {self.config.features.max_pieces:,} pieces is read by a rule: "
+            f"{LONG_TEXTS[self.config.features.long_texts]}. `explain` says in `truncated` where pieces were left out.",
             f"Whatever it reads, it answers with one of: {', '.join(self.classes)}; an empty text gets one too.",
             "It knows texts like its training data; "
             + (
@@ -356,8 +280,9 @@ class TextClassification:
             self.features.tokenizer(),
             classes=self.classes,
             temperature=report["temperature"],
-            max_pieces=self.config.features.max_pieces,
-            head_pieces=head_pieces(self.config.features.max_pieces, self.config.features.long_texts),
+            max_pieces=self.most_pieces,
+            head_pieces=head_pieces(self.most_pieces, self.config.features.long_texts),
+            window=self.window,
             version=version,
         )
         rows = probes(self.splits.dev.texts)
@@ -376,7 +301,8 @@ class TextClassification:
         answers = []
         for row in rows:
             ids, lengths = self.encode([row["text"].item()]).padded(np.array([0]))
-            logits = np.asarray(model([ids, lengths], training=False))
+            batch = {"ids": ids, "ids_lengths": lengths}
+            logits = np.asarray(self.forward(model, batch, False))
             probabilities = softmax(logits / temperature)[0]
             best = int(np.argmax(probabilities))
             answers.append(

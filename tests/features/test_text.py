@@ -98,9 +98,9 @@ def test_text_cuts_long_texts_alike_in_graph_and_numpy(
         assert truncated[row] == (len(pieces) > limit)
         assert len(expected) == min(limit, len(pieces))
     long = whole[3].tolist()
-    assert {"head": long[:8], "tail": long[-8:], "head_and_tail": long[:2] + long[-6:]}[rule] == cut(
-        whole[3], 8, rule
-    ).tolist()
+    assert {"head": long[:8], "windows": long[:8], "tail": long[-8:], "head_and_tail": long[:2] + long[-6:]}[
+        rule
+    ] == cut(whole[3], 8, rule).tolist()
 
 
 def test_text_alone_equals_batched(features: TextFeatures, tokenizer: TextTokenizer) -> None:
