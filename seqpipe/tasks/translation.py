@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from seqpipe.export import Artefact, Row
 
 ROWS_AT_ONCE = 100  # in a search
+SCORE_TOLERANCE = 1e-4  # in the proof, of sums over hundreds of pieces; texts must be equal
 SPLITTING = 7  # sets the generator of split pieces apart from others made from the seed
 
 
@@ -266,6 +267,7 @@ class Translation:
             probes={name: rows for name in module.functions if name != "info"},
             shared={"beam": beam},
             reference={"serving_default": lambda rows: self._reference(model, rows)},
+            tolerance=SCORE_TOLERANCE,
         )
 
     def _reference(self, model: Any, rows: list[Row]) -> list[Row]:
