@@ -13,7 +13,7 @@ from seqpipe import pipeline_file
 from seqpipe.data.classification import read_table
 from seqpipe.errors import ModelError
 from seqpipe.evaluation.classification import evaluate_classifier, to_markdown, write_report
-from seqpipe.predict import in_windows, load
+from seqpipe.predict import Model, in_windows, load
 from seqpipe.storage import write_text
 from seqpipe.tasks import schemas
 
@@ -37,6 +37,9 @@ def evaluate_artefact(
         raise ModelError(f"{loaded.path} has no pipeline.yaml, which says how its data is read.")
     changes = {"train": source, "dev": None, "test": None}
     config: Any = pipeline_file.load_again(file, changes, overrides, schemas())
+    directory = directory or Path("runs") / f"{loaded.path.parent.name}-{loaded.path.name}-evaluation"
+    if config.task == "translation":
+        return _evaluate_translator(loaded, source, config, directory, console)
     # A file may name its labels as the training data did, or by the names of the classes.
     labels = {**(config.data.labels or {}), **{name: name for name in loaded.labels}}
     data = config.data.model_copy(update={"labels": labels})
@@ -59,10 +62,48 @@ def evaluate_artefact(
         bootstrap_samples=schema.Evaluation().bootstrap_samples,
         seed=1,
     )
-    directory = directory or Path("runs") / f"{loaded.path.parent.name}-{loaded.path.name}-evaluation"
     directory.mkdir(parents=True, exist_ok=True)
     write_report(report, directory, logits=logits, labels=table.labels)
     write_text(directory / "findings.txt", "".join(f"{finding.severity}: {finding.text}\n" for finding in findings))
     console.print(to_markdown(report))
+    console.print(f"Report and pictures: {directory}")
+    return report
+
+
+def _evaluate_translator(
+    model: Model, source: str, config: schema.Translation, directory: Path, console: Console
+) -> dict[str, Any]:
+    """Greedy and beam search of an exported translator."""
+    from seqpipe.data.translation import read_pairs
+    from seqpipe.evaluation import translation as evaluation
+
+    pairs, findings = read_pairs(source, config.data)
+    for finding in findings:
+        console.print(f"{finding.severity}: {finding.text}")
+    wanted = config.evaluation
+    options = {"beam_width": wanted.beam_width, "length_penalty": wanted.length_penalty}
+    windows = list(in_windows(pairs.sources))
+    answers = {
+        "greedy": [answer["text"] for window in windows for answer in model(window)],
+        "beam": [
+            answer["texts"][0] for window in windows for answer in model(window, signature="beam", options=options)
+        ],
+    }
+    report = evaluation.evaluate_translation(
+        pairs,
+        answers,
+        tokenize=wanted.tokenize,
+        beam_width=wanted.beam_width,
+        length_penalty=wanted.length_penalty,
+        samples=wanted.bootstrap_samples,
+        seed=1,
+    )
+
+    def align(source: str) -> tuple[list[str], list[str], np.ndarray]:
+        (answer,) = model([source], signature="explain")
+        return answer["source_pieces"], answer["target_pieces"], np.array(answer["alignment"])
+
+    evaluation.write_report(report, pairs, answers["beam"], directory, tokenize=wanted.tokenize, align=align)
+    console.print(evaluation.to_markdown(report))
     console.print(f"Report and pictures: {directory}")
     return report

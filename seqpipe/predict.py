@@ -359,9 +359,12 @@ def beam_options(width: int | None, length_penalty: float | None, *, explain: bo
 def read_texts(source: str, *, column: str, format: Format = "auto") -> Iterator[str]:
     """Texts of a file, or the lines of standard input for "-": plain lines, or a column of CSV, TSV or JSON lines.
 
+    A file whose ending says nothing, such as captions.en.gz, is plain lines.
+
     Raises:
         DataError: a row cannot be read; it is named by file and line.
     """
+    from seqpipe.data.files import format_by_ending
     from seqpipe.data.sources import BadRow, read_rows
 
     if source == "-":
@@ -371,6 +374,8 @@ def read_texts(source: str, *, column: str, format: Format = "auto") -> Iterator
             line.rstrip("\n").rstrip("\r") for line in io.TextIOWrapper(sys.stdin.buffer, "utf-8", newline="\n")
         )
         return
+    if format == "auto" and format_by_ending(Path(source)) is None:
+        format = "lines"
     for row in read_rows(f"files:{source}", columns={"text": column}, role="test", format=format):
         if isinstance(row, BadRow):
             raise DataError(f"{row.place}: {row.reason}")

@@ -188,7 +188,9 @@ def _table(outcomes: Sequence[Outcome]) -> tuple[list[str], list[list[str]]]:
 
 
 def _shown(name: str, value: float) -> str:
-    return f"{value:.4f}" if "loss" in name else f"{100 * value:.2f} %"
+    if "loss" in name:
+        return f"{value:.4f}"
+    return f"{value:.2f}" if "bleu" in name else f"{100 * value:.2f} %"
 
 
 def _write_summary(file: Path, outcomes: Sequence[Outcome]) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from seqpipe.config.data import Data, Encoding
-from seqpipe.config.parts import Convolution, Embedding, TextFeatures
+from seqpipe.config.parts import Convolution
 from seqpipe.config.pipeline import Evaluation, Fraction, Pipeline, Section, Training
 
 
@@ -38,17 +38,26 @@ class TranslationData(Data):
         return self
 
 
-class TranslationFeatures(TextFeatures):
-    """Pieces of both sides."""
+class TranslationFeatures(Section):
+    """SentencePiece unigram with byte fallback, trained on the training split."""
 
     vocabulary_size: int = Field(
         4000, ge=300, le=64000, description="Pieces of each vocabulary, 256 byte pieces included; an upper bound."
+    )
+    lowercase: bool = Field(False, description="Lower-case both sides before cutting into pieces.")
+    character_coverage: Fraction = Field(
+        0.9995, gt=0, le=1, description="Share of characters that get pieces of their own."
     )
     max_pieces: int = Field(150, ge=1, le=100_000, description="Either side is cut to its first max_pieces pieces.")
     joint: bool = Field(True, description="One vocabulary for both languages instead of one for each.")
     split_fraction: Fraction = Field(
         0.0, ge=0, lt=1, description="Share of pieces cut in two at random, anew in each epoch of training."
     )
+
+
+class PieceVectors(Section):
+    units: int = Field(256, ge=1, description="Size of a piece's vector.")
+    dropout: Fraction = Field(0.1, ge=0, lt=1)
 
 
 class Encoder(Section):
@@ -90,7 +99,7 @@ class Seq2Seq(Section):
     """Embedding -> encoder -> decoder with attention -> pieces."""
 
     word_dropout: Fraction = Field(0.0, ge=0, lt=1, description="Share of pieces hidden in training, on both sides.")
-    embedding: Embedding = Embedding(units=256, dropout=0.1)
+    embedding: PieceVectors = PieceVectors()
     encoder: Encoder = Encoder()
     decoder: Decoder = Decoder()
     dropout: Fraction = Field(0.3, ge=0, lt=1, description="Dropout before the scores of the pieces.")

@@ -125,9 +125,14 @@ def check_columns(place: str, columns: Mapping[str, Column], available: Iterable
             raise DataError(f"{place}: the column {column} stands {available.count(column)} times. Name each once.")
 
 
-def _format_of(path: Path, columns: Mapping[str, Column]) -> Format:
+def format_by_ending(path: Path) -> Format | None:
+    """What a file's ending says, packed or not; None for an ending that says nothing."""
     endings = [ending for ending in path.suffixes[-2:] if ending not in COMPRESSIONS]
-    known = ENDINGS.get(endings[-1]) if endings else None
+    return ENDINGS.get(endings[-1]) if endings else None
+
+
+def _format_of(path: Path, columns: Mapping[str, Column]) -> Format:
+    known = format_by_ending(path)
     if known is None:
         raise DataError(
             f"{path} does not say its format. Allowed endings: {', '.join(ENDINGS)}, each also with .gz or .xz; "

@@ -18,7 +18,7 @@ PICTURES = 8  # alignments drawn a split
 NAMES = {"greedy": "greedy search", "beam": "beam search", "copy": "copy of the source", "nearest": "nearest sentence"}
 
 Answer = Callable[[Sequence[str]], list[str]]
-Align = Callable[[str, str], tuple[list[str], list[str], np.ndarray]]
+Align = Callable[[str], tuple[list[str], list[str], np.ndarray]]
 
 
 def bleu(answers: Sequence[str], references: Sequence[str], tokenize: str = "13a") -> float:
@@ -130,7 +130,7 @@ def write_report(
 
     Args:
         answers: of the beam search.
-        align: (source, target) -> pieces of both and the alignment.
+        align: source -> its pieces, those of its translation by greedy search, and the alignment.
     """
     from seqpipe.evaluation.alignment_picture import alignment_picture
 
@@ -145,7 +145,7 @@ def write_report(
     lines = [f"{s}\t{t}\t{a}" for s, t, a in zip(pairs.sources, pairs.targets, answers, strict=True)]
     write_text(directory / "translations.tsv", "\n".join(["source\ttarget\tanswer", *lines, ""]))
     for number, row in enumerate(np.linspace(0, len(order) - 1, min(PICTURES, len(order))).astype(int), start=1):
-        source, target, weights = align(pairs.sources[order[row]], answers[order[row]])
+        source, target, weights = align(pairs.sources[order[row]])
         if source and target:
             alignment_picture(source, target, weights, directory / f"alignment_{number}.png")
 

@@ -160,9 +160,11 @@ class Translation:
         answers = [""] * len(texts)
         for rows in plan_in_order_of_length(ids.lengths, batch_size=ROWS_AT_ONCE):
             found = search(*ids.padded(rows))
-            best = [part.numpy().reshape(len(rows), -1, *part.shape[found.scores.shape.rank :])[:, 0] for part in found]
-            for row, pieces, length in zip(rows, best[0], best[1], strict=True):
-                answers[row] = self.target.decode(pieces[:length])
+            pieces, lengths = found.ids.numpy(), found.lengths.numpy()
+            if lengths.ndim == 2:  # of a beam, whose best stands first
+                pieces, lengths = pieces[:, 0], lengths[:, 0]
+            for row, answer, length in zip(rows, pieces, lengths, strict=True):
+                answers[row] = self.target.decode(answer[:length])
         return answers
 
     def evaluate(self, model: Any, examples: dict[str, Examples], directory: Path) -> dict[str, Any]:
@@ -180,6 +182,14 @@ class Translation:
             autograph=False,
         )
         align = tf.function(searches.align, input_signature=[*IDS, *IDS], autograph=False)
+
+        def alignment(source: str) -> tuple[list[str], list[str], np.ndarray]:
+            ids, lengths = self.encode([source], self.source).padded(np.array([0]))
+            found = greedy(ids, lengths)
+            answer = found.ids.numpy()[0]
+            weights = align(ids, lengths, found.ids, found.lengths).numpy()[0] if len(answer) else np.zeros((0, 0))
+            return _shown(self.source.pieces(ids[0])), _shown(self.target.pieces(answer)), weights
+
         baselines = evaluation.baselines(self.splits.train) if wanted.baseline else {}
         report: dict[str, Any] = {"splits": {}}
         for split in examples:
@@ -201,17 +211,9 @@ class Translation:
                 answers["beam"],
                 directory / split,
                 tokenize=wanted.tokenize,
-                align=lambda source, target: self._alignment(align, source, target),
+                align=alignment,
             )
         return report
-
-    def _alignment(self, align: Callable, source: str, target: str) -> tuple[list[str], list[str], np.ndarray]:
-        """Source pieces, target pieces and where each of the latter looks, [T, S]."""
-        ids, answer = self.encode([source], self.source), self.encode([target], self.target)
-        weights = align(*ids.padded(np.array([0])), *answer.padded(np.array([0]))).numpy()[0]
-        source_pieces, target_pieces = self.source.pieces(ids.values), self.target.pieces(answer.values)
-        shown = ([piece.decode("utf-8", "replace") for piece in pieces] for pieces in (source_pieces, target_pieces))
-        return *shown, weights
 
     def headline(self, report: dict[str, Any]) -> str:
         split = "test" if "test" in report["splits"] else "dev"
@@ -301,6 +303,10 @@ class Translation:
             "score": np.array(total / divisor, np.float32),
             "truncated": np.array(len(whole) > length or 0 < bound < len(written)),
         }
+
+
+def _shown(pieces: list[bytes]) -> list[str]:
+    return [piece.decode("utf-8", "replace") for piece in pieces]
 
 
 def _ended(rows: Ragged) -> Ragged:

@@ -211,3 +211,37 @@ def test_translation_contradictions_in_a_pipeline_file(tmp_path, changes, messag
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(tree))
     with pytest.raises(ConfigError, match=message):
         load_pipeline(tmp_path / "tiny.yaml")
+
+
+def test_translation_an_artefact_is_evaluated_as_it_is_served(trained, model, tmp_path, monkeypatch):
+    import shutil
+
+    from rich.console import Console
+
+    from seqpipe.evaluating import evaluate_artefact
+
+    directory, run, report, _ = trained
+    served = tmp_path / "tiny" / "1"
+    shutil.copytree(model.path, served)
+    shutil.copy(directory / run.directory / "pipeline.yaml", served)
+    source = PHRASES["data"]["test"]
+    with open(tmp_path / "said.txt", "w") as said:
+        found = evaluate_artefact(
+            str(served), source, overrides=[], directory=tmp_path / "out", console=Console(file=said, width=200)
+        )
+    for system in ("greedy", "beam"):
+        expected = report["splits"]["test"]["systems"][system]
+        assert found["systems"][system]["bleu"]["value"] == pytest.approx(expected["bleu"]["value"], abs=1e-6)
+    assert (tmp_path / "out" / "translations.html").exists()
+    assert (tmp_path / "out" / "alignment_1.png").exists()
+    assert "| greedy search |" in (tmp_path / "said.txt").read_text()
+
+
+def test_translation_sources_of_any_ending_are_lines(tmp_path):
+    import gzip
+
+    from seqpipe.predict import read_texts
+
+    with gzip.open(tmp_path / "captions.en.gz", "wt") as file:
+        file.write('A dog.\n\nA cat, a "bird".\n')
+    assert list(read_texts(str(tmp_path / "captions.en.gz"), column="text")) == ["A dog.", "", 'A cat, a "bird".']
