@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from seqpipe.data.recordings import RATE_HZ
 from seqpipe.features.audio import LogMel
+from seqpipe.features.wav import decode_wav
 from seqpipe.layers.recurrent import traced_for
 
 WINDOW_HOP_FRAMES = 20
@@ -23,7 +24,7 @@ Answer = dict[str, tf.Tensor]
 
 
 class CommandRecogniser(tf.Module):
-    """Signatures over a Keras model of log-mel clips: serving_default and labels.
+    """Signatures over a Keras model of log-mel clips: serving_default, wav and labels.
 
     A waveform shorter than a clip is answered between zeros. Of a longer one, windows of a clip are answered, and the
     best one's answer is given: a command goes before unknown, unknown before silence, then the higher probability.
@@ -43,8 +44,11 @@ class CommandRecogniser(tf.Module):
         # Behind plain functions: a model as an attribute would be saved whole, a function a second time.
         self._infer = lambda spectrogram, lengths: model([spectrogram, lengths], training=False)
         waveform = [tf.TensorSpec([None, None], tf.float32, name="waveform")]
+        self._answer = tf.function(self._classify, input_signature=waveform)
+        files = [tf.TensorSpec([None], tf.string, name="wav")]
         functions = {
-            "serving_default": tf.function(self._classify, input_signature=waveform),
+            "serving_default": self._answer,
+            "wav": tf.function(self._classify_wav, input_signature=files),
             "labels": tf.function(self._labels, input_signature=[]),
         }
         self.functions = lambda: functions
@@ -96,6 +100,15 @@ class CommandRecogniser(tf.Module):
             **named(probabilities, self._classes),
             "start_s": tf.cast(start * hop, tf.float32) / RATE_HZ,
         }
+
+    def _classify_wav(self, wav: tf.Tensor) -> Answer:
+        """Each file by itself: they differ in length, and padding would be heard."""
+        types = {"label": tf.string, "probability": tf.float32, "probabilities": tf.float32, "start_s": tf.float32}
+
+        def answer(file: tf.Tensor) -> Answer:
+            return {name: value[0] for name, value in self._answer(decode_wav(file)[None]).items()}
+
+        return tf.map_fn(answer, wav, fn_output_signature=types)
 
     def _windows(self, waveform: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
         """Probabilities [B, W, C] of so many windows, one every WINDOW_HOP_FRAMES."""
