@@ -41,13 +41,15 @@ class CommandRecogniser(tf.Module):
         super().__init__()
         self.weights = [variable.value for variable in model.weights]
         self._mel, self._classes, self._temperature, self._version = mel, classes, temperature, version
-        # Behind plain functions: a model as an attribute would be saved whole, a function a second time.
-        self._infer = lambda spectrogram, lengths: model([spectrogram, lengths], training=False)
+        clips = [tf.TensorSpec([None, mel.clip_frames, mel.config.bands], tf.float32)]
         waveform = [tf.TensorSpec([None, None], tf.float32, name="waveform")]
-        self._answer = tf.function(self._classify, input_signature=waveform)
+        infer = tf.function(lambda clips: self._classify_clips(model, clips), input_signature=clips)
+        answer = tf.function(self._classify, input_signature=waveform)
+        # Behind plain functions: a model as an attribute would be saved whole, a function a second time.
+        self._infer, self._answer = (lambda clips: infer(clips)), (lambda waveform: answer(waveform))
         files = [tf.TensorSpec([None], tf.string, name="wav")]
         functions = {
-            "serving_default": self._answer,
+            "serving_default": answer,
             "wav": tf.function(self._classify_wav, input_signature=files),
             "labels": tf.function(self._labels, input_signature=[]),
         }
@@ -115,10 +117,14 @@ class CommandRecogniser(tf.Module):
         frames = self._mel(waveform)  # [B, T', F]
         bands, size = self._mel.config.bands, self._mel.clip_frames
         clips = tf.signal.frame(frames, size, WINDOW_HOP_FRAMES, axis=1)  # [B, W, T, F]
-        clips = tf.reshape(clips, [-1, size, bands])
+        probabilities = self._infer(tf.reshape(clips, [-1, size, bands]))
+        return tf.reshape(probabilities, [-1, count, len(self._classes)])
+
+    def _classify_clips(self, model: keras.Model, clips: tf.Tensor) -> tf.Tensor:
+        """Probabilities [B, C] of whole clips [B, T, F]."""
         with traced_for("serving"):
-            logits = self._infer(clips, tf.fill([tf.shape(clips)[0]], size))
-        return tf.reshape(tf.nn.softmax(logits / self._temperature), [-1, count, len(self._classes)])
+            logits = model([clips, tf.fill([tf.shape(clips)[0]], clips.shape[1])], training=False)
+        return tf.nn.softmax(logits / self._temperature)
 
 
 def checks(waveform: tf.Tensor) -> list[tf.Operation]:
