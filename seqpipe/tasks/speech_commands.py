@@ -114,6 +114,10 @@ class SpeechCommands:
         if self._augmenter is None or self._augmenter[0] is not examples:
             self._augmenter = (examples, self._make_augmenter(examples))
         changed = self._augmenter[1].batch(rows, epoch)
+        lead_in_ms = self.config.training.lead_in_ms
+        if lead_in_ms is not None and (epoch + int(rows[0])) % 2:
+            frames = round(lead_in_ms / self.config.features.hop_ms)
+            changed = np.concatenate([np.roll(changed, 1, axis=0)[:, -frames:], changed], axis=1)
         lengths = np.full(len(rows), changed.shape[1], np.int32)
         columns = {name: np.asarray(examples.columns[name])[rows] for name in ("label", "kind")}
         return {"spectrogram": changed, "spectrogram_lengths": lengths, **columns}
@@ -195,16 +199,23 @@ class SpeechCommands:
     def artefact(self, model: Any, report: dict[str, Any], version: int) -> Artefact:
         from seqpipe.export import Artefact
         from seqpipe.tasks.speech_commands_serving import CommandRecogniser, best_window
+        from seqpipe.tasks.speech_commands_streaming import StreamingRecogniser, prove_stream, whole_clip
 
-        module = CommandRecogniser(
-            model, self.mel, classes=self.classes, temperature=report["temperature"], version=version
-        )
+        streaming = self.config.model.streaming
+        make, answer = (StreamingRecogniser, whole_clip) if streaming else (CommandRecogniser, best_window)
+        temperature = report["temperature"]
+        module = make(model, self.mel, classes=self.classes, temperature=temperature, version=version)
         waveforms = probes(_floats(self.splits.dev.samples[:8]), self.mel.clip_samples)
 
         def answers(waveforms: list[np.ndarray]) -> list[Row]:
             """What the Keras model answers, clip by clip, without the exported graph."""
-            return [best_window(model, self.mel, wave, report["temperature"], self.classes) for wave in waveforms]
+            return [answer(model, self.mel, wave, temperature, self.classes) for wave in waveforms]
 
+        streams = []
+        if isinstance(module, StreamingRecogniser):
+            prove_stream(module, waveforms, [row["probabilities"] for row in answers(waveforms)])
+            state = {name: np.zeros(spec.shape[1:], spec.dtype.as_numpy_dtype) for name, spec in module.state.items()}
+            streams = [{"waveform": wave, **state} for wave in waveforms]
         return Artefact(
             module=module,
             model=model,
@@ -212,6 +223,7 @@ class SpeechCommands:
             probes={
                 "serving_default": [{"waveform": wave} for wave in waveforms],
                 "wav": [{"wav": np.array(file, object)} for file in wav_probes(waveforms[:5])],
+                **({"stream": streams} if streams else {}),
             },
             reference={
                 "serving_default": lambda rows: answers([row["waveform"] for row in rows]),
