@@ -9,6 +9,7 @@ Axes: B batch (rows), S samples, K new steps, T time (frames), F mel bands, C cl
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import keras
@@ -58,7 +59,7 @@ class StreamingRecogniser(tf.Module):
         advance = tf.function(lambda waveform, state: self._advance(network, waveform, state))
         answer = tf.function(self._classify, input_signature=[waveform])
         # Behind plain functions: a model as an attribute would be saved whole, a function a second time.
-        self._step, self._answer = (lambda wave, state: advance(wave, state)), (lambda wave: answer(wave))
+        self._step, self._answer = (lambda waveform, state: advance(waveform, state)), (lambda wave: answer(wave))
         specs = [waveform, *self.state.values()]
         functions = {
             "serving_default": answer,
@@ -186,8 +187,14 @@ class _Network:
 
 
 def _with_arguments(function: Any, names: list[str]) -> Any:
-    """A function of positional arguments, which a signature wants, for one of keywords."""
-    return lambda *values: function(**dict(zip(names, values, strict=True)))
+    """A function with arguments of these names, which a signature wants, for one of any keywords."""
+
+    def named_function(*values: tf.Tensor) -> Answer:
+        return function(**dict(zip(names, values, strict=True)))
+
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    named_function.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in names])  # type: ignore
+    return named_function
 
 
 def whole_clip(
