@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ Row = dict[str, np.ndarray]  # one request's inputs, or one answer's outputs, wi
 Request = tuple[str, dict[str, np.ndarray], list[int]]  # signature, inputs with the batch axis, numbers of the probes
 TOLERANCE = 1e-5
 WARMUP_SIZES = (1, 8)
+WARMUP_BYTES = 30_000  # of the rows in a request; they lie beside the model
 
 # Registered by TensorFlow itself, but not to be run by every server on every device.
 FORBIDDEN_OPS = ("PyFunc", "EagerPyFunc", "PyFuncStateless", "Cudnn", "Xla", "ReadFile", "PrintV2", "Print")
@@ -109,6 +111,7 @@ def _save_and_prove(artefact: Artefact, staging: Path, run_directory: Path) -> d
         answers, latency_ms = _ask_fresh_process(moved, requests)
     figures = _compare(artefact, requests, answers)
     artefact.model.save(staging / "model.keras")
+    _deflate(staging / "model.keras")
     for name, figure in figures.items():
         figure["latency_ms"] = latency_ms[name]
     return {
@@ -119,6 +122,15 @@ def _save_and_prove(artefact: Artefact, staging: Path, run_directory: Path) -> d
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
     }
+
+
+def _deflate(path: Path) -> None:
+    """A .keras file is a zip archive that Keras writes without compressing it."""
+    with zipfile.ZipFile(path) as archive:
+        entries = [(info, archive.read(info)) for info in archive.infolist()]
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for info, data in entries:
+            archive.writestr(info.filename, data)
 
 
 def used_ops(directory: Path) -> set[str]:
@@ -299,11 +311,17 @@ def _write_warmup(artefact: Artefact, directory: Path) -> None:
         for name, rows in artefact.probes.items():
             for size in WARMUP_SIZES:
                 same = [row for row in rows if all(row[k].shape == rows[0][k].shape for k in row)][:size]
+                while len(same) > 1 and sum(map(_bytes_of, same)) > WARMUP_BYTES:
+                    same.pop()
                 request = predict_pb2.PredictRequest(model_spec=model_pb2.ModelSpec(signature_name=name))
                 for key in rows[0]:
                     request.inputs[key].CopyFrom(tf.make_tensor_proto(np.stack([row[key] for row in same])))
                 log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
                 writer.write(log.SerializeToString())
+
+
+def _bytes_of(row: Row) -> int:
+    return sum(len(value.item()) if value.dtype == object else value.nbytes for value in row.values())
 
 
 def next_version(directory: Path) -> int:

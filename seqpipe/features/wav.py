@@ -166,7 +166,7 @@ def _resampled(waveform: tf.Tensor, rate_hz: tf.Tensor) -> tf.Tensor:
     size = tf.shape(waveform)[0]
     periods = (size + step - 1) // step
     padded = tf.pad(waveform, [[side, periods * step - size + side]])
-    frames = tf.signal.frame(padded, step + 2 * side, step)  # [periods, K]
+    frames = tf.gather(padded, tf.range(periods)[:, None] * step + tf.range(step + 2 * side)[None, :])  # [periods, K]
     resampled = tf.reshape(tf.matmul(frames, kernel), [-1])
     wanted = (tf.cast(size, tf.int64) * RATE_HZ + tf.cast(rate_hz, tf.int64) - 1) // tf.cast(rate_hz, tf.int64)
     return resampled[: tf.cast(wanted, tf.int32)]

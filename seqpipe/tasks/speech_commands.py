@@ -148,7 +148,6 @@ class SpeechCommands:
             classes=len(self.classes),
             mean=self.mean,
             deviation=self.deviation,
-            name=self.config.name,
         )
 
     def forward(self, model: Any, batch: dict[str, Any], training: bool) -> Any:

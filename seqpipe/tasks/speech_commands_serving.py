@@ -107,8 +107,10 @@ class CommandRecogniser(tf.Module):
         """Each file by itself: they differ in length, and padding would be heard."""
         types = {"label": tf.string, "probability": tf.float32, "probabilities": tf.float32, "start_s": tf.float32}
 
+        decode = tf.function(decode_wav, input_signature=[tf.TensorSpec([], tf.string)])
+
         def answer(file: tf.Tensor) -> Answer:
-            return {name: value[0] for name, value in self._answer(decode_wav(file)[None]).items()}
+            return {name: value[0] for name, value in self._answer(decode(file)[None]).items()}
 
         return tf.map_fn(answer, wav, fn_output_signature=types)
 
