@@ -278,6 +278,36 @@ def predict(
                 write(text, answer)
 
 
+@app.command()
+def listen(
+    files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...", help="Recordings of any length.")] = None,
+    model: Annotated[str, typer.Option(metavar="MODEL", help="A model that streams.")] = "commands_streaming",
+    microphone: Annotated[bool, typer.Option("--microphone", help="Listen to the microphone instead.")] = False,
+    format: Annotated[
+        Literal["text", "jsonl", "audacity"], typer.Option(help="Lines to read, JSON lines, or Audacity labels.")
+    ] = "text",
+    threshold: Annotated[float, typer.Option(help="Smoothed probability from which a command is heard.")] = 0.7,
+    smoothing_ms: Annotated[float, typer.Option(help="Probabilities are averaged over so long.")] = 200.0,
+    refractory_ms: Annotated[float, typer.Option(help="No command begins so soon after another.")] = 500.0,
+) -> None:
+    """Hear commands in recordings of any length, in constant memory, or in what the microphone hears."""
+    if bool(files) == microphone:
+        raise DataError("listen takes recordings or --microphone, one of them.")
+    from seqpipe import listening
+    from seqpipe.predict import find_model, load
+
+    detector = listening.Detector(threshold, smoothing_ms, refractory_ms)
+    find_model(model)
+    _start()
+    loaded = load(model)
+    sources = [(str(file), listening.read_blocks(file)) for file in files or []]
+    for name, blocks in sources or [("microphone", listening.microphone())]:
+        if format == "text" and len(sources) > 1:
+            out.print(name)
+        for heard in listening.listen(loaded, blocks, detector):
+            out.print(listening.as_line(heard, name, format))
+
+
 @app.command("list")
 def list_() -> None:
     """Released and local models."""

@@ -76,9 +76,7 @@ def test_recordings_that_say_nothing_are_named(folder, samples, reason):
 
 def test_recordings_that_cannot_be_decoded_stop_or_are_skipped(folder):
     (folder / "yes" / "a_nohash_1.wav").write_bytes(b"RIFF and nothing more")
-    with pytest.raises(
-        DataError, match=r"1 of 18 files cannot be used, data.max_bad_fraction = 0 .*yes/a_nohash_1.wav"
-    ):
+    with pytest.raises(DataError, match=r"1 of 18 files cannot be used, .*_fraction = 0 .*yes/a_nohash_1.wav"):
         read_commands(data(folder))
     findings = read_commands(data(folder, max_bad_fraction=0.2)).findings
     assert any(f.severity == "warning" and "1 of 18 files cannot be used and are skipped" in f.text for f in findings)
@@ -128,7 +126,7 @@ def test_commands_of_one_speaker_stop(folder):
 
 
 def test_commands_splits_that_share_a_speaker_stop(folder):
-    with pytest.raises(DataError, match="train and dev share . speakers, such as ., ., "):
+    with pytest.raises(DataError, match=r"train and dev share \d speakers, such as \w, "):
         read_commands(data(folder, dev=f"files:{folder}"))
 
 
