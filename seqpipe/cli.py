@@ -117,7 +117,10 @@ def run(file: File, set: Set = None, seeds: Seeds = None, fresh: Fresh = False) 
     else:
         path = _run_seeds(file, set, seeds, fresh=fresh, publish=True)
     if path is not None:
-        out.print(f'\nTry it:  seqpipe predict {path} "your text"')
+        from seqpipe.predict import read_card
+
+        row = "your.wav" if read_card(path)["task"] == "speech_commands" else '"your text"'
+        out.print(f"\nTry it:  seqpipe predict {path} {row}")
 
 
 @app.command()
@@ -220,7 +223,8 @@ def compare(
 def predict(
     model: ModelName,
     texts: Annotated[
-        list[str] | None, typer.Argument(metavar="[TEXT]...", help="Texts; - reads standard input.")
+        list[str] | None,
+        typer.Argument(metavar="[TEXT|FILE]...", help="Texts, or recordings for a model that hears; - is stdin."),
     ] = None,
     input: Annotated[
         str | None, typer.Option(metavar="FILE", help="Text, CSV, TSV or JSON lines; - is standard input.")
@@ -267,7 +271,7 @@ def predict(
     columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} rows, {task.speed:,.0f} rows/s"))
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task("", total=None)
-        with answers_to(output, kind, sys.stdout) as write:
+        with answers_to(output, kind, sys.stdout, named="file" if loaded.hears else "text") as write:
             answers = predict_rows(
                 loaded,
                 rows,

@@ -318,12 +318,16 @@ def read_texts(source: str, *, column: str, format: Format = "auto") -> Iterator
 
 @contextlib.contextmanager
 def answers_to(
-    path: Path | None, format: Literal["jsonl", "csv"], stdout: IO[str]
+    path: Path | None, format: Literal["jsonl", "csv"], stdout: IO[str], *, named: str = "text"
 ) -> Iterator[Callable[[str, Answer], None]]:
-    """A function that writes one answer; a file named by `path` appears when all is written, and not before."""
+    """A function that writes one answer; a file named by `path` appears when all is written, and not before.
+
+    Args:
+        named: the column or key of what was answered.
+    """
     with writing(path, "w") if path is not None else contextlib.nullcontext(stdout) as file:
         if format == "jsonl":
-            yield lambda text, answer: _write_json_line(file, text, answer)
+            yield lambda text, answer: _write_json_line(file, {named: text, **answer})
             return
         writer = csv.writer(file, lineterminator="\n")
         header: list[str] = []
@@ -331,7 +335,7 @@ def answers_to(
         def write(text: str, answer: Answer) -> None:
             classes = answer.get("probabilities", {})
             if not header:
-                header.extend(["text", "label", "probability", *classes])
+                header.extend([named, "label", "probability", *classes])
                 writer.writerow(header)
             writer.writerow(
                 [text, answer["label"], f"{answer['probability']:.6f}", *(f"{p:.6f}" for p in classes.values())]
@@ -340,8 +344,8 @@ def answers_to(
         yield write
 
 
-def _write_json_line(file: IO[str], text: str, answer: Answer) -> None:
-    file.write(json.dumps({"text": text, **answer}, ensure_ascii=False) + "\n")
+def _write_json_line(file: IO[str], facts: dict[str, Any]) -> None:
+    file.write(json.dumps(facts, ensure_ascii=False) + "\n")
 
 
 def describe_signatures(directory: Path) -> list[str]:
