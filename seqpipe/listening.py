@@ -89,18 +89,23 @@ def listen(model: Model, blocks: Iterable[np.ndarray], detector: Detector) -> It
     Raises:
         ModelError: the model does not stream.
     """
-    return detector.commands(stream(model, blocks), model.labels)
-
-
-def stream(model: Model, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """Probabilities float32 [C] after each PIECE_MS of blocks of samples; what is left in the end counts as a piece."""
-    import tensorflow as tf
-
     if "stream" not in model.signatures:
         raise ModelError(f"{model.path} does not stream: it has no signature stream. Train one with model.streaming.")
     signature = model.loaded.signatures["stream"]
-    specs = signature.structured_input_signature[1]
-    state = {name: tf.zeros([1, *spec.shape[1:]], spec.dtype) for name, spec in specs.items() if name != "waveform"}
+    state = {name: spec for name, spec in signature.structured_input_signature[1].items() if name != "waveform"}
+    return detector.commands(stream(signature, state, blocks), model.labels)
+
+
+def stream(signature: Any, specs: dict[str, Any], blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Probabilities float32 [C] after each PIECE_MS of blocks of samples; what is left in the end counts as a piece.
+
+    Args:
+        signature: takes a waveform and the state by name, gives probabilities and the new state.
+        specs: of the state.
+    """
+    import tensorflow as tf
+
+    state = {name: tf.zeros([1, *spec.shape[1:]], spec.dtype) for name, spec in specs.items()}
     for piece in _pieces(blocks, RATE_HZ * PIECE_MS // 1000):
         outputs = signature(waveform=tf.constant(piece[None]), **state)
         state = {name: outputs[name] for name in state}

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from seqpipe.errors import DataError, ModelError
-from seqpipe.listening import PIECE_MS, Detector, Heard, as_line, read_blocks, stream
+from seqpipe.listening import PIECE_MS, Detector, Heard, as_line, listen, read_blocks
 
 LABELS = ["yes", "no", "unknown", "silence"]
 
@@ -86,7 +86,7 @@ class Deaf:
 
 def test_listening_needs_a_model_that_streams():
     with pytest.raises(ModelError, match="deaf/1 does not stream"):
-        list(stream(Deaf(), []))
+        listen(Deaf(), [], Detector())
 
 
 def test_listening_formats():
