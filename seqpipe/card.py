@@ -41,6 +41,7 @@ def write(
     """
     write_text(directory / "pipeline.yaml", pipeline_file.to_yaml(config))
     size_mb = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file()) / 1e6
+    streams = "stream" in parity["signatures"]
     facts = {
         "name": config.name,
         "version": version,
@@ -50,7 +51,7 @@ def write(
         "size_mb": round(size_mb, 2),
         "parameters": parameters,
         "seed": config.seed,
-        "streaming": False,
+        "streaming": streams,
         "seqpipe": __version__,
         "tensorflow": parity["tensorflow"],
         "keras": parity["keras"],
@@ -104,7 +105,7 @@ the median of one warm request with the first probe, on {os.cpu_count()} cores.
 ## Limits
 
 {chr(10).join(f"- {limit}" for limit in limits)}
-- It does not stream: it answers whole inputs.
+- {"It streams: `stream` answers piece by piece." if streams else "It does not stream: it answers whole inputs."}
 """
     write_text(directory / "card.md", text)
 

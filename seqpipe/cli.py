@@ -117,7 +117,10 @@ def run(file: File, set: Set = None, seeds: Seeds = None, fresh: Fresh = False) 
     else:
         path = _run_seeds(file, set, seeds, fresh=fresh, publish=True)
     if path is not None:
-        out.print(f'\nTry it:  seqpipe predict {path} "your text"')
+        from seqpipe.predict import read_card
+
+        row = "your.wav" if read_card(path)["task"] == "speech_commands" else '"your text"'
+        out.print(f"\nTry it:  seqpipe predict {path} {row}")
 
 
 @app.command()
@@ -220,7 +223,8 @@ def compare(
 def predict(
     model: ModelName,
     texts: Annotated[
-        list[str] | None, typer.Argument(metavar="[TEXT]...", help="Texts; - reads standard input.")
+        list[str] | None,
+        typer.Argument(metavar="[TEXT|FILE]...", help="Texts, or recordings for a model that hears; - is stdin."),
     ] = None,
     input: Annotated[
         str | None, typer.Option(metavar="FILE", help="Text, CSV, TSV or JSON lines; - is standard input.")
@@ -278,7 +282,7 @@ def predict(
     columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} rows, {task.speed:,.0f} rows/s"))
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task("", total=None)
-        with answers_to(output, kind, sys.stdout) as write:
+        with answers_to(output, kind, sys.stdout, named="file" if loaded.hears else "text") as write:
             answers = predict_rows(
                 loaded,
                 rows,
@@ -288,6 +292,36 @@ def predict(
             )
             for text, answer in answers:
                 write(text, answer)
+
+
+@app.command()
+def listen(
+    files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...", help="Recordings of any length.")] = None,
+    model: Annotated[str, typer.Option(metavar="MODEL", help="A model that streams.")] = "commands_streaming",
+    microphone: Annotated[bool, typer.Option("--microphone", help="Listen to the microphone instead.")] = False,
+    format: Annotated[
+        Literal["text", "jsonl", "audacity"], typer.Option(help="Lines to read, JSON lines, or Audacity labels.")
+    ] = "text",
+    threshold: Annotated[float, typer.Option(help="Smoothed probability from which a command is heard.")] = 0.7,
+    smoothing_ms: Annotated[float, typer.Option(help="Probabilities are averaged over so long.")] = 200.0,
+    refractory_ms: Annotated[float, typer.Option(help="No command begins so soon after another.")] = 500.0,
+) -> None:
+    """Hear commands in recordings of any length, in constant memory, or in what the microphone hears."""
+    if bool(files) == microphone:
+        raise DataError("listen takes recordings or --microphone, one of them.")
+    from seqpipe import listening
+    from seqpipe.predict import find_model, load
+
+    detector = listening.Detector(threshold, smoothing_ms, refractory_ms)
+    find_model(model)
+    _start()
+    loaded = load(model)
+    sources = [(str(file), listening.read_blocks(file)) for file in files or []]
+    for name, blocks in sources or [("microphone", listening.microphone())]:
+        if format == "text" and len(sources) > 1:
+            out.print(name)
+        for heard in listening.listen(loaded, blocks, detector):
+            out.print(listening.as_line(heard, name, format))
 
 
 @app.command("list")

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from seqpipe import config as schema
 from seqpipe import pipeline_file
-from seqpipe.data.classification import read_table
+from seqpipe.data.classification import Finding, read_table
 from seqpipe.errors import ModelError
 from seqpipe.evaluation.classification import evaluate_classifier, to_markdown, write_report
 from seqpipe.predict import Model, in_windows, load
@@ -40,20 +40,17 @@ def evaluate_artefact(
     directory = directory or Path("runs") / f"{loaded.path.parent.name}-{loaded.path.name}-evaluation"
     if config.task == "translation":
         return _evaluate_translator(loaded, source, config, directory, console)
-    # A file may name its labels as the training data did, or by the names of the classes.
-    labels = {**(config.data.labels or {}), **{name: name for name in loaded.labels}}
-    data = config.data.model_copy(update={"labels": labels})
-    table, findings = read_table(source, data, loaded.labels, "test")
+    rows, labels, findings = (
+        _read_recordings(source, config.data, loaded) if loaded.hears else _read_texts(source, config.data, loaded)
+    )
     for finding in findings:
         console.print(f"{finding.severity}: {finding.text}")
-    parts = [
-        [row["probabilities"][name] for name in loaded.labels] for w in in_windows(table.texts) for row in loaded(w)
-    ]
+    parts = [[row["probabilities"][name] for name in loaded.labels] for w in in_windows(rows) for row in loaded(w)]
     # The logarithm of a probability is a logit; a probability that underflowed counts as the smallest one.
     logits = np.log(np.maximum(np.array(parts, np.float64), np.finfo(np.float32).tiny))
     report = evaluate_classifier(
         logits=logits,
-        labels=table.labels,
+        labels=labels,
         classes=loaded.labels,
         temperature=1.0,
         split=source,
@@ -63,7 +60,7 @@ def evaluate_artefact(
         seed=1,
     )
     directory.mkdir(parents=True, exist_ok=True)
-    write_report(report, directory, logits=logits, labels=table.labels)
+    write_report(report, directory, logits=logits, labels=labels)
     write_text(directory / "findings.txt", "".join(f"{finding.severity}: {finding.text}\n" for finding in findings))
     console.print(to_markdown(report))
     console.print(f"Report and pictures: {directory}")
@@ -107,3 +104,18 @@ def _evaluate_translator(
     console.print(evaluation.to_markdown(report))
     console.print(f"Report and pictures: {directory}")
     return report
+
+
+def _read_texts(source: str, data: Any, model: Model) -> tuple[list[str], np.ndarray, list[Finding]]:
+    # A file may name its labels as the training data did, or by the names of the classes.
+    labels = {**(data.labels or {}), **{name: name for name in model.labels}}
+    table, findings = read_table(source, data.model_copy(update={"labels": labels}), model.labels, "test")
+    return table.texts, table.labels, findings
+
+
+def _read_recordings(source: str, data: Any, model: Model) -> tuple[list[np.ndarray], np.ndarray, list[Finding]]:
+    from seqpipe.data.commands import read_clips
+    from seqpipe.data.recordings import INT16
+
+    clips, findings = read_clips(source, data, model.labels)
+    return [(samples / INT16).astype(np.float32) for samples in clips.samples], clips.labels, findings

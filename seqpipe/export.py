@@ -35,6 +35,7 @@ Row = dict[str, np.ndarray]  # one request's inputs, or one answer's outputs, wi
 Request = tuple[str, dict[str, np.ndarray], list[int]]  # signature, inputs with the batch axis, numbers of the probes
 TOLERANCE = 1e-5
 WARMUP_SIZES = (1, 8)
+WARMUP_BYTES = 30_000  # of the rows in a request; they lie beside the model
 
 # Registered by TensorFlow itself, but not to be run by every server on every device.
 FORBIDDEN_OPS = ("PyFunc", "EagerPyFunc", "PyFuncStateless", "Cudnn", "Xla", "ReadFile", "PrintV2", "Print")
@@ -314,12 +315,18 @@ def _write_warmup(artefact: Artefact, directory: Path) -> None:
         for name, rows in artefact.probes.items():
             for size in WARMUP_SIZES:
                 same = [row for row in rows if all(row[k].shape == rows[0][k].shape for k in row)][:size]
+                while len(same) > 1 and sum(map(_bytes_of, same)) > WARMUP_BYTES:
+                    same.pop()
                 request = predict_pb2.PredictRequest(model_spec=model_pb2.ModelSpec(signature_name=name))
                 inputs = {key: np.stack([row[key] for row in same]) for key in rows[0]}
                 for key, value in {**inputs, **artefact.shared.get(name, {})}.items():
                     request.inputs[key].CopyFrom(tf.make_tensor_proto(value))
                 log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
                 writer.write(log.SerializeToString())
+
+
+def _bytes_of(row: Row) -> int:
+    return sum(len(value.item()) if value.dtype == object else value.nbytes for value in row.values())
 
 
 def next_version(directory: Path) -> int:

@@ -384,12 +384,16 @@ def read_texts(source: str, *, column: str, format: Format = "auto") -> Iterator
 
 @contextlib.contextmanager
 def answers_to(
-    path: Path | None, format: Literal["jsonl", "csv", "lines"], stdout: IO[str]
+    path: Path | None, format: Literal["jsonl", "csv", "lines"], stdout: IO[str], *, named: str = "text"
 ) -> Iterator[Callable[[str, Answer], None]]:
-    """A function that writes one answer; a file named by `path` appears when all is written, and not before."""
+    """A function that writes one answer; a file named by `path` appears when all is written, and not before.
+
+    Args:
+        named: the column or key of what was answered.
+    """
     with writing(path, "w") if path is not None else contextlib.nullcontext(stdout) as file:
         if format == "jsonl":
-            yield lambda text, answer: _write_json_line(file, text, answer)
+            yield lambda text, answer: _write_json_line(file, named, text, answer)
             return
         if format == "lines":
             yield lambda text, answer: print(short_answer(answer), file=file)
@@ -400,7 +404,7 @@ def answers_to(
         def write(text: str, answer: Answer) -> None:
             row = _flat(answer)
             if not header:
-                header.extend(["text", *row])
+                header.extend([named, *row])
                 writer.writerow(header)
             writer.writerow([text, *(f"{value:.6f}" if isinstance(value, float) else value for value in row.values())])
 
@@ -423,9 +427,9 @@ def _flat(answer: Answer) -> dict[str, Any]:
     return {"translation": answer["text"], "score": answer["score"], "truncated": answer["truncated"]}
 
 
-def _write_json_line(file: IO[str], text: str, answer: Answer) -> None:
+def _write_json_line(file: IO[str], named: str, text: str, answer: Answer) -> None:
     answer = {"translation" if key == "text" else key: value for key, value in answer.items()}
-    file.write(json.dumps({"text": text, **answer}, ensure_ascii=False) + "\n")
+    file.write(json.dumps({named: text, **answer}, ensure_ascii=False) + "\n")
 
 
 def describe_signatures(directory: Path) -> list[str]:

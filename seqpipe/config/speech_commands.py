@@ -98,6 +98,9 @@ class CommandTraining(Training):
     """Training with augmentation."""
 
     augmentation: Augmentation = Augmentation()
+    lead_in_ms: float | None = Field(
+        None, gt=0, description="Ends of other clips before the clips of every other batch, as a stream has them."
+    )
 
 
 class SpectrogramConvolution(Section):
@@ -139,6 +142,8 @@ class CommandModel(Section):
     def _streams_forwards(self) -> CommandModel:
         if self.streaming and self.recurrent.bidirectional:
             raise ValueError("streaming = true needs recurrent.bidirectional = false: a stream has no end.")
+        if self.streaming and self.recurrent.cell == "lstm":
+            raise ValueError('streaming = true needs recurrent.cell = "gru" or "simple".')
         if self.streaming and self.pooling == "max":
             raise ValueError('streaming = true needs pooling = "attention" or "mean".')
         if self.streaming and any(block.stride_frames > 1 for block in self.convolution[1:]):

@@ -221,6 +221,8 @@ def _check_bad(role: Role, reading: _Reading, allowed: float) -> list[Finding]:
 
 
 def _check_split(role: str, clips: Clips, classes: list[str], data: CommandsData) -> list[Finding]:
+    if not len(clips):
+        return [Finding("error", f"{role}: no recordings. Without data.dev, every dev_every-th speaker's are dev.")]
     counts = Counter(classes[label] for label in clips.labels)
     speakers: dict[str, set[str]] = defaultdict(set)
     for label, speaker in zip(clips.labels, clips.speakers, strict=True):

@@ -8,14 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seqpipe.config import SILENCE, UNKNOWN
+from seqpipe.data.augmentation import Kind
 from seqpipe.data.examples import Examples, Ragged, content_key
+from seqpipe.data.noise import generated_noise
+from seqpipe.data.recordings import INT16
 from seqpipe.evaluation import classification as evaluation
-from seqpipe.evaluation import metrics
+from seqpipe.evaluation import false_accepts, metrics
 from seqpipe.evaluation.predictions import Predictions
+from seqpipe.evaluation.spectrogram_baseline import SpectrogramBaseline
+from seqpipe.listening import stream
 from seqpipe.training import predict
 
 if TYPE_CHECKING:
     from seqpipe.tasks.speech_commands import SpeechCommands
+
+NOISE_S = 60.0  # generated, beside the recorded
 
 
 def evaluate_commands(
@@ -27,6 +35,7 @@ def evaluate_commands(
     temperature = metrics.fit_temperature(logits["dev"], labels["dev"])
     samples = task.config.evaluation.bootstrap_samples
     report: dict[str, Any] = {"classes": task.classes, "temperature": temperature, "splits": {}}
+    baseline = _baseline(task) if task.config.evaluation.baseline else None
     for split in logits:
         part = evaluation.evaluate_classifier(
             logits=logits[split],
@@ -35,7 +44,10 @@ def evaluate_commands(
             temperature=temperature,
             split=split,
             seen=None,
-            baseline_predictions=None,
+            baseline_predictions=None if baseline is None else baseline.predict(_spectrograms(examples[split])),
+            baseline_description=None if baseline is None else baseline.describe(),
+            baseline_fit_time_s=None if baseline is None else baseline.fit_time_s,
+            baseline_size_bytes=None if baseline is None else baseline.size_bytes,
             bootstrap_samples=samples,
             seed=task.config.seed,
         )
@@ -49,7 +61,47 @@ def evaluate_commands(
         Predictions(logits[split], labels[split], rows_key).write(directory / split)
         evaluation.write_report(part, directory / split, logits=logits[split], labels=labels[split])
     report["never_heard"] = _never_heard(task, model)
+    report["listening"] = _listening(task, model, temperature) if task.config.model.streaming else None
+    if report["listening"]:
+        false_accepts.picture(report["listening"], directory / "false_accepts.png")
     return report
+
+
+def _baseline(task: SpeechCommands) -> SpectrogramBaseline:
+    train = task.examples("train")
+    real = np.flatnonzero(np.asarray(train.columns["kind"]) != Kind.MADE)
+    labels = np.asarray(train.columns["label"])
+    return SpectrogramBaseline.fit(_spectrograms(train)[real], labels[real], task.config.seed)
+
+
+def _spectrograms(examples: Examples) -> np.ndarray:
+    """Decibels [N, T, F]; all rows have equally many frames."""
+    column: Any = examples.columns["spectrogram"]
+    return np.asarray(column.values).reshape(len(examples), -1, column.values.shape[-1])
+
+
+def _listening(task: SpeechCommands, model: Any, temperature: float) -> dict[str, Any]:
+    from seqpipe.tasks.speech_commands_streaming import StreamingRecogniser
+
+    module = StreamingRecogniser(model, task.mel, classes=task.classes, temperature=temperature, version=0)
+    signature = module.functions()["stream"]
+
+    def answer(waveform: Any, **state: Any) -> Any:
+        return signature(waveform, *(state[name] for name in module.state))
+
+    dev = task.splits.dev
+    waves = [(samples / INT16).astype(np.float32) for samples in dev.samples]
+    names = [task.classes[label] for label in dev.labels]
+    return false_accepts.trade_off(
+        lambda waveform: list(stream(answer, module.state, [waveform])),
+        task.classes,
+        commands=[pair for pair in zip(names, waves, strict=True) if pair[0] not in (UNKNOWN, SILENCE)],
+        others=[wave for name, wave in zip(names, waves, strict=True) if name == UNKNOWN],
+        noise=[
+            *((samples / INT16).astype(np.float32) for samples in dev.noise),
+            *generated_noise(np.random.default_rng(task.config.seed), NOISE_S),
+        ],
+    )
 
 
 def balanced_accuracy(predictions: np.ndarray, labels: np.ndarray, *, samples: int, seed: int) -> dict[str, Any]:
@@ -101,4 +153,6 @@ def to_markdown(report: dict[str, Any]) -> str:
             f"{100 * unheard['mean']:.1f} %, at worst {100 * unheard['worst']:.1f} %.\n\n"
             "| word | rejected | recordings |\n|---|---:|---:|\n" + "\n".join(lines) + "\n"
         )
+    if report["listening"]:
+        sections.append(f"### Listening\n\n{false_accepts.to_markdown(report['listening'])}")
     return "\n".join(sections)

@@ -6,7 +6,6 @@ Axes: B batch, S samples, T frames, F mel bands.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import tensorflow as tf
@@ -47,11 +46,6 @@ class LogMel:
     def frames(self, samples: int) -> int:
         return max(0, 1 + (samples - self.window_samples) // self.hop_samples)
 
-    @cached_property
-    def matrix(self) -> np.ndarray:
-        """float32 [FFT_SAMPLES // 2 + 1, F], triangles of equal area on Slaney's mel scale."""
-        return mel_matrix(self.config.bands, self.config.lowest_hz, self.config.highest_hz)
-
     def power(self, waveform: tf.Tensor) -> tf.Tensor:
         """Mel power, float32 [B, T, F], of a waveform float32 [B, S] in -1..1."""
         samples = tf.shape(waveform)[1]
@@ -60,7 +54,7 @@ class LogMel:
         frames = tf.signal.frame(padded, self.window_samples, self.hop_samples)  # [B, T, window]
         spectrum = tf.signal.rfft(frames * tf.signal.hann_window(self.window_samples), [FFT_SAMPLES])
         power = tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum))
-        power = tf.matmul(power, tf.constant(self.matrix))
+        power = tf.matmul(power, mel_matrix(self.config.bands, self.config.lowest_hz, self.config.highest_hz))
         return tf.cond(samples < self.window_samples, lambda: power[:, :0], lambda: power)
 
     def decibels(self, power: tf.Tensor) -> tf.Tensor:
@@ -73,8 +67,10 @@ class LogMel:
         return self.decibels(self.power(waveform))
 
 
-def mel_matrix(bands: int, lowest_hz: float, highest_hz: float) -> np.ndarray:
+def mel_matrix(bands: int, lowest_hz: float, highest_hz: float) -> tf.Tensor:
     """float32 [FFT_SAMPLES // 2 + 1, bands]: triangles between neighbours on the mel scale, each of area 1 over Hz.
+
+    Computed in the graph, which otherwise would hold the matrix once for each function that uses it.
 
     Source: Slaney 1998, Auditory Toolbox: linear up to 1,000 Hz, then logarithmic.
     """
@@ -84,8 +80,8 @@ def mel_matrix(bands: int, lowest_hz: float, highest_hz: float) -> np.ndarray:
         return hz / linear_hz if hz < 1000 else 15 + np.log(hz / 1000) / log_step
 
     mels = np.linspace(to_mel(lowest_hz), to_mel(highest_hz), bands + 2)
-    corners_hz = np.where(mels < 15, mels * linear_hz, 1000 * np.exp((mels - 15) * log_step))
-    bins_hz = np.arange(FFT_SAMPLES // 2 + 1)[:, None] * (RATE_HZ / FFT_SAMPLES)
+    corners_hz = np.where(mels < 15, mels * linear_hz, 1000 * np.exp((mels - 15) * log_step)).astype(np.float32)
+    bins_hz = tf.range(FFT_SAMPLES // 2 + 1, dtype=tf.float32)[:, None] * (RATE_HZ / FFT_SAMPLES)
     left, centre, right = corners_hz[:-2], corners_hz[1:-1], corners_hz[2:]
-    triangles = np.minimum((bins_hz - left) / (centre - left), (right - bins_hz) / (right - centre))
-    return (np.maximum(0, triangles) * (2 / (right - left))).astype(np.float32)
+    triangles = tf.minimum((bins_hz - left) / (centre - left), (right - bins_hz) / (right - centre))
+    return tf.nn.relu(triangles) * (2 / (right - left))

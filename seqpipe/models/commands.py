@@ -18,7 +18,6 @@ def commands_model(
     classes: int,
     mean: np.ndarray,
     deviation: np.ndarray,
-    name: str = "commands",
 ) -> keras.Model:
     """A `keras.Model` from a log-mel spectrogram to class scores.
 
@@ -55,7 +54,7 @@ def commands_model(
             recurrent_dropout=recurrent.recurrent_dropout,
             name=f"{recurrent.cell}_{number}",
         )
-        x = (layers.Bidirectional(cell, name=f"recurrent_{number}") if recurrent.bidirectional else cell)(x, steps)
+        x = (layers.Bidirectional(cell, name=f"rnn_{number}") if recurrent.bidirectional else cell)(x, steps)
     if config.streaming:
         stride = config.convolution[0].stride_frames
         x, steps = layers.LastSteps(-(-clip_frames // stride), name="window")(x, steps)
@@ -68,7 +67,7 @@ def commands_model(
     x = _dropout(config.dropout, x)
     logits = keras.layers.Dense(classes, dtype="float32", name="logits")(x)
     scale.set_weights([mean, deviation])
-    return keras.Model([spectrogram, lengths], logits, name=name)
+    return keras.Model([spectrogram, lengths], logits, name="net")  # short: it stands in the name of every node
 
 
 def _dropout(share: float, x: keras.KerasTensor) -> keras.KerasTensor:

@@ -5,6 +5,7 @@ Axes: B batch (rows), T time (frames), F mel bands, C classes.
 
 from __future__ import annotations
 
+import io
 import json
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +19,7 @@ from seqpipe.data.classification import Finding
 from seqpipe.data.commands import CommandSplits, read_commands
 from seqpipe.data.examples import Examples, Ragged, content_key
 from seqpipe.data.noise import generated_noise, silence
-from seqpipe.data.recordings import INT16
+from seqpipe.data.recordings import INT16, RATE_HZ
 from seqpipe.storage import write_json, writing
 
 if TYPE_CHECKING:
@@ -113,6 +114,10 @@ class SpeechCommands:
         if self._augmenter is None or self._augmenter[0] is not examples:
             self._augmenter = (examples, self._make_augmenter(examples))
         changed = self._augmenter[1].batch(rows, epoch)
+        lead_in_ms = self.config.training.lead_in_ms
+        if lead_in_ms is not None and (epoch + int(rows[0])) % 2:
+            frames = round(lead_in_ms / self.config.features.hop_ms)
+            changed = np.concatenate([np.roll(changed, 1, axis=0)[:, -frames:], changed], axis=1)
         lengths = np.full(len(rows), changed.shape[1], np.int32)
         columns = {name: np.asarray(examples.columns[name])[rows] for name in ("label", "kind")}
         return {"spectrogram": changed, "spectrogram_lengths": lengths, **columns}
@@ -143,7 +148,6 @@ class SpeechCommands:
             classes=len(self.classes),
             mean=self.mean,
             deviation=self.deviation,
-            name=self.config.name,
         )
 
     def forward(self, model: Any, batch: dict[str, Any], training: bool) -> Any:
@@ -193,25 +197,38 @@ class SpeechCommands:
 
     def artefact(self, model: Any, report: dict[str, Any], version: int) -> Artefact:
         from seqpipe.export import Artefact
-        from seqpipe.tasks.speech_commands_serving import CommandRecogniser
+        from seqpipe.tasks.speech_commands_serving import CommandRecogniser, best_window
+        from seqpipe.tasks.speech_commands_streaming import StreamingRecogniser, prove_stream, whole_clip
 
-        module = CommandRecogniser(
-            model, self.mel, classes=self.classes, temperature=report["temperature"], version=version
-        )
+        streaming = self.config.model.streaming
+        make, answer = (StreamingRecogniser, whole_clip) if streaming else (CommandRecogniser, best_window)
+        temperature = report["temperature"]
+        module = make(model, self.mel, classes=self.classes, temperature=temperature, version=version)
         waveforms = probes(_floats(self.splits.dev.samples[:8]), self.mel.clip_samples)
+
+        def answers(waveforms: list[np.ndarray]) -> list[Row]:
+            """What the Keras model answers, clip by clip, without the exported graph."""
+            return [answer(model, self.mel, wave, temperature, self.classes) for wave in waveforms]
+
+        streams = []
+        if isinstance(module, StreamingRecogniser):
+            prove_stream(module, waveforms, [row["probabilities"] for row in answers(waveforms)])
+            state = {name: np.zeros(spec.shape[1:], spec.dtype.as_numpy_dtype) for name, spec in module.state.items()}
+            streams = [{"waveform": wave, **state} for wave in waveforms]
         return Artefact(
             module=module,
             model=model,
             signatures=module.functions(),
-            probes={"serving_default": [{"waveform": wave} for wave in waveforms]},
-            reference={"serving_default": lambda rows: self._reference(model, report["temperature"], rows)},
+            probes={
+                "serving_default": [{"waveform": wave} for wave in waveforms],
+                "wav": [{"wav": np.array(file, object)} for file in wav_probes(waveforms[:5])],
+                **({"stream": streams} if streams else {}),
+            },
+            reference={
+                "serving_default": lambda rows: answers([row["waveform"] for row in rows]),
+                "wav": lambda rows: answers([read_wav(row["wav"].item()) for row in rows]),
+            },
         )
-
-    def _reference(self, model: Any, temperature: float, rows: list[Row]) -> list[Row]:
-        """What the Keras model answers, clip by clip, without the exported graph."""
-        from seqpipe.tasks.speech_commands_serving import best_window
-
-        return [best_window(model, self.mel, row["waveform"], temperature, self.classes) for row in rows]
 
 
 def probes(real: list[np.ndarray], clip_samples: int) -> list[np.ndarray]:
@@ -230,6 +247,28 @@ def probes(real: list[np.ndarray], clip_samples: int) -> list[np.ndarray]:
         np.concatenate([*real[:3], np.zeros(100, np.float32)]),
         np.random.default_rng(0).uniform(-1, 1, 4 * clip_samples).astype(np.float32),
     ]
+
+
+def wav_probes(waveforms: list[np.ndarray]) -> list[bytes]:
+    """WAV files of 16 kHz: each waveform in another encoding, some of two channels."""
+    import soundfile
+
+    encodings = ["PCM_16", "PCM_U8", "PCM_24", "PCM_32", "FLOAT"]
+    files = []
+    for number, wave in enumerate(waveforms):
+        file = io.BytesIO()
+        channels = np.stack([wave, 0.5 * wave], axis=1) if number % 2 else wave
+        soundfile.write(file, channels, RATE_HZ, encodings[number % len(encodings)], format="WAV")
+        files.append(file.getvalue())
+    return files
+
+
+def read_wav(file: bytes) -> np.ndarray:
+    """float32 [samples] of a WAV file of 16 kHz, channels averaged."""
+    import soundfile
+
+    samples, _ = soundfile.read(io.BytesIO(file), dtype="float32", always_2d=True)
+    return samples.mean(axis=1)
 
 
 def fit_clip(samples: np.ndarray, size: int) -> np.ndarray:

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from seqpipe.data.recordings import RATE_HZ
 from seqpipe.features.audio import LogMel
+from seqpipe.features.wav import decode_wav
 from seqpipe.layers.recurrent import traced_for
 
 WINDOW_HOP_FRAMES = 20
@@ -23,7 +24,7 @@ Answer = dict[str, tf.Tensor]
 
 
 class CommandRecogniser(tf.Module):
-    """Signatures over a Keras model of log-mel clips: serving_default and labels.
+    """Signatures over a Keras model of log-mel clips: serving_default, wav and labels.
 
     A waveform shorter than a clip is answered between zeros. Of a longer one, windows of a clip are answered, and the
     best one's answer is given: a command goes before unknown, unknown before silence, then the higher probability.
@@ -40,11 +41,16 @@ class CommandRecogniser(tf.Module):
         super().__init__()
         self.weights = [variable.value for variable in model.weights]
         self._mel, self._classes, self._temperature, self._version = mel, classes, temperature, version
-        # Behind plain functions: a model as an attribute would be saved whole, a function a second time.
-        self._infer = lambda spectrogram, lengths: model([spectrogram, lengths], training=False)
+        clips = [tf.TensorSpec([None, mel.clip_frames, mel.config.bands], tf.float32)]
         waveform = [tf.TensorSpec([None, None], tf.float32, name="waveform")]
+        infer = tf.function(lambda clips: self._classify_clips(model, clips), input_signature=clips)
+        answer = tf.function(self._classify, input_signature=waveform)
+        # Behind plain functions: a model as an attribute would be saved whole, a function a second time.
+        self._infer, self._answer = (lambda clips: infer(clips)), (lambda waveform: answer(waveform))
+        files = [tf.TensorSpec([None], tf.string, name="wav")]
         functions = {
-            "serving_default": tf.function(self._classify, input_signature=waveform),
+            "serving_default": answer,
+            "wav": tf.function(self._classify_wav, input_signature=files),
             "labels": tf.function(self._labels, input_signature=[]),
         }
         self.functions = lambda: functions
@@ -97,15 +103,30 @@ class CommandRecogniser(tf.Module):
             "start_s": tf.cast(start * hop, tf.float32) / RATE_HZ,
         }
 
+    def _classify_wav(self, wav: tf.Tensor) -> Answer:
+        """Each file by itself: they differ in length, and padding would be heard."""
+        types = {"label": tf.string, "probability": tf.float32, "probabilities": tf.float32, "start_s": tf.float32}
+
+        decode = tf.function(decode_wav, input_signature=[tf.TensorSpec([], tf.string)])
+
+        def answer(file: tf.Tensor) -> Answer:
+            return {name: value[0] for name, value in self._answer(decode(file)[None]).items()}
+
+        return tf.map_fn(answer, wav, fn_output_signature=types)
+
     def _windows(self, waveform: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
         """Probabilities [B, W, C] of so many windows, one every WINDOW_HOP_FRAMES."""
         frames = self._mel(waveform)  # [B, T', F]
         bands, size = self._mel.config.bands, self._mel.clip_frames
         clips = tf.signal.frame(frames, size, WINDOW_HOP_FRAMES, axis=1)  # [B, W, T, F]
-        clips = tf.reshape(clips, [-1, size, bands])
+        probabilities = self._infer(tf.reshape(clips, [-1, size, bands]))
+        return tf.reshape(probabilities, [-1, count, len(self._classes)])
+
+    def _classify_clips(self, model: keras.Model, clips: tf.Tensor) -> tf.Tensor:
+        """Probabilities [B, C] of whole clips [B, T, F]."""
         with traced_for("serving"):
-            logits = self._infer(clips, tf.fill([tf.shape(clips)[0]], size))
-        return tf.reshape(tf.nn.softmax(logits / self._temperature), [-1, count, len(self._classes)])
+            logits = model([clips, tf.fill([tf.shape(clips)[0]], clips.shape[1])], training=False)
+        return tf.nn.softmax(logits / self._temperature)
 
 
 def checks(waveform: tf.Tensor) -> list[tf.Operation]:

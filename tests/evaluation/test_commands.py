@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from seqpipe.evaluation.commands import balanced_accuracy
+from seqpipe.evaluation.false_accepts import picture, to_markdown, trade_off
+from seqpipe.evaluation.spectrogram_baseline import SpectrogramBaseline, coarse
+from seqpipe.listening import PIECE_MS
+
+LABELS = ["yes", "no", "unknown", "silence"]
+
+
+def test_balanced_accuracy_weighs_classes_alike():
+    labels = np.array([0] * 90 + [1] * 10)
+    predictions = np.zeros(100, int)
+    predictions[90:95] = 1
+    figure = balanced_accuracy(predictions, labels, samples=500, seed=1)
+    assert figure["value"] == pytest.approx(0.75)
+    assert figure["low"] < 0.75 < figure["high"]
+    assert figure["n"] == 100
+
+
+def by_level(waveform):
+    """What hears "yes" in a level of 1, "no" in 0.5 and silence in 0."""
+    size = 16 * PIECE_MS
+    levels = [waveform[start : start + size].max() for start in range(0, len(waveform), size)]
+    rows = {1.0: [0.9, 0, 0.1, 0], 0.5: [0, 0.65, 0.35, 0], 0.0: [0, 0, 0, 1]}
+    return [np.array(rows[float(level)]) for level in levels]
+
+
+def test_trade_off_counts_what_is_heard_and_what_is_not_said():
+    clip = np.ones(16_000, np.float32)
+    found = trade_off(
+        by_level,
+        LABELS,
+        commands=[("yes", clip), ("no", 0.5 * clip), ("no", clip)],
+        others=[0.5 * clip, 0 * clip],
+        noise=[np.zeros(32_000, np.float32)],
+    )
+    rows = {row["threshold"]: row for row in found["rows"]}
+    assert rows[0.5]["heard"] == pytest.approx(2 / 3)
+    assert rows[0.7]["heard"] == pytest.approx(1 / 3)
+    assert rows[0.5]["unknown_per_hour"] == pytest.approx(3600 / 3.5)
+    assert rows[0.7]["unknown_per_hour"] == rows[0.5]["noise_per_hour"] == 0
+    assert "| 0.5 | 66.7 % | 1,029 | 0 |" in to_markdown(found)
+
+
+def test_trade_off_without_other_words(tmp_path):
+    found = trade_off(by_level, LABELS, commands=[("yes", np.ones(16_000, np.float32))], others=[], noise=[])
+    assert found["rows"][0]["noise_per_hour"] is None
+    assert "–" in to_markdown(found)
+    assert picture(found, tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_spectrogram_baseline_learns_where_the_energy_is():
+    rng = np.random.default_rng(0)
+    decibels, labels = rng.normal(size=(90, 50, 40)).astype(np.float32), np.arange(90) % 3
+    for row, label in enumerate(labels):
+        decibels[row, 10 * label : 10 * label + 10] += 2
+    baseline = SpectrogramBaseline.fit(decibels[:60], labels[:60], seed=1)
+    assert (baseline.predict(decibels[60:]) == labels[60:]).mean() > 0.95
+    assert baseline.size_bytes > 4 * baseline.features
+    assert coarse(decibels[:, :5]).shape == (90, 5 * 20)
