@@ -139,6 +139,9 @@ class SpeechCommands:
         )
 
     def build(self) -> Any:
+        return self._build(shift_frames=None)
+
+    def _build(self, *, shift_frames: int | None) -> Any:
         from seqpipe.models import commands_model
 
         return commands_model(
@@ -148,6 +151,7 @@ class SpeechCommands:
             classes=len(self.classes),
             mean=self.mean,
             deviation=self.deviation,
+            shift_frames=shift_frames,
         )
 
     def forward(self, model: Any, batch: dict[str, Any], training: bool) -> Any:
@@ -173,12 +177,12 @@ class SpeechCommands:
 
     def _answering(self, model: Any) -> Any:
         """The trained model, or one that answers with the mean over shifted copies."""
-        from seqpipe.models.commands import answering_shifted
-
         shift_ms = self.config.evaluation.shift_ms
         if shift_ms is None:
             return model
-        return answering_shifted(model, max(1, round(shift_ms / self.config.features.hop_ms)))
+        shifted = self._build(shift_frames=max(1, round(shift_ms / self.config.features.hop_ms)))
+        shifted.set_weights(model.get_weights())
+        return shifted
 
     def left_out_spectrograms(self) -> tuple[np.ndarray, list[str]]:
         """Decibels [N, T, F] of the words that were left out of training, and the words."""
