@@ -269,6 +269,8 @@ def predict(
     loaded = load(model)
     rows = texts if texts else read_texts(str(input), column=column)
     if html is not None:
+        if "beam" in loaded.signatures:
+            raise DataError("--html FILE shows what pieces weigh in a label; a translator has an alignment: --explain.")
         _write_page(loaded, rows, html)
         return
     if explain and kind == "table":
@@ -384,8 +386,12 @@ def _print_answers(answers: Iterator[tuple[str, dict[str, Any]]]) -> None:
 
 
 def _print_explanations(model: Model, rows: Iterable[str]) -> None:
-    from seqpipe.explaining import as_line, explain
+    from seqpipe.explaining import alignments, as_line, explain
 
+    if "beam" in model.signatures:
+        for lines in alignments(model, rows):
+            out.print("\n".join(lines))
+        return
     colour = out.color_system is not None and not out.no_color
     for explanation in explain(model, rows):
         out.print(as_line(explanation, colour=colour))

@@ -20,6 +20,7 @@ from seqpipe.features.ngrams import NgramTables, fit_ngrams
 from seqpipe.features.text import TextFeatures, cut, head_pieces
 from seqpipe.features.vectors import PieceVectors, spread_vectors
 from seqpipe.pretraining import ENCODER, find_encoder, load_encoder, pretrain, save_encoder
+from seqpipe.probes import text_probes
 from seqpipe.storage import write_json
 
 if TYPE_CHECKING:
@@ -285,7 +286,7 @@ class TextClassification:
             window=self.window,
             version=version,
         )
-        rows = probes(self.splits.dev.texts)
+        rows = text_probes(self.splits.dev.texts)
         return Artefact(
             module=module,
             model=model,
@@ -313,24 +314,3 @@ class TextClassification:
                 }
             )
         return answers
-
-
-def probes(texts: list[str]) -> list[Row]:
-    """Rows for the proof: real ones, and what a client sends by mistake or in malice."""
-    hostile = [
-        b"",
-        b" ",
-        b"\t\n \xc2\xa0 \xe3\x80\x80",
-        b"x" * 10_000,
-        b"good " * 2_000,
-        "naïve café".encode(),
-        "👩‍👩‍👧‍👦 👍🏽 🇫🇷".encode(),
-        "مراجعة ממש טובה".encode(),
-        "这部电影很好看。".encode(),
-        "ﬁne Ａ① ｶﾞ".encode(),
-        "e\u0301 \u200b\u202e".encode(),
-        b"\xff\xfe broken \xc3( \xe2\x82 utf-8 \xed\xa0\x80",
-        b"nul \x00 inside \x00",
-    ]
-    real = [text.encode("utf-8", "surrogatepass") for text in texts[:16]]
-    return [{"text": np.array(text, object)} for text in [*real, *hostile]]

@@ -20,12 +20,14 @@ from seqpipe.data.plan import plan_in_order_of_length
 from seqpipe.data.translation import PairSplits, read_pair_splits
 from seqpipe.features.splitting import PieceSplitter
 from seqpipe.features.text import BOS, EOS, TextFeatures
+from seqpipe.probes import text_probes
 from seqpipe.storage import write_json
 
 if TYPE_CHECKING:
     from seqpipe.export import Artefact, Row
 
 ROWS_AT_ONCE = 100  # in a search
+SCORE_TOLERANCE = 1e-4  # in the proof, of sums over hundreds of pieces; texts must be equal
 SPLITTING = 7  # sets the generator of split pieces apart from others made from the seed
 
 
@@ -240,7 +242,6 @@ class Translation:
 
     def artefact(self, model: Any, report: dict[str, Any], version: int) -> Artefact:
         from seqpipe.export import Artefact
-        from seqpipe.tasks.text_classification import probes
         from seqpipe.tasks.translation_serving import Translator
 
         wanted = self.config.evaluation
@@ -254,7 +255,7 @@ class Translation:
             vocabulary_size=self.target.vocabulary_size,
             version=version,
         )
-        rows = probes(self.splits.dev.sources)
+        rows = text_probes(self.splits.dev.sources)
         beam = {
             "beam_width": np.array(wanted.beam_width, np.int32),
             "length_penalty": np.array(wanted.length_penalty, np.float32),
@@ -266,6 +267,7 @@ class Translation:
             probes={name: rows for name in module.functions if name != "info"},
             shared={"beam": beam},
             reference={"serving_default": lambda rows: self._reference(model, rows)},
+            tolerance=SCORE_TOLERANCE,
         )
 
     def _reference(self, model: Any, rows: list[Row]) -> list[Row]:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import gzip
+import os
+import re
+from pathlib import Path
 
 import pytest
 
@@ -82,8 +85,6 @@ def test_translation_empty_sides_are_named_by_line(tmp_path):
 def test_translation_odd_pairs_are_named_by_line(tmp_path, english, french, expected):
     source = parallel(tmp_path, [*ENGLISH, english], [*FRENCH, french])
     _, findings = read_pairs(source, TranslationData(train="builtin:phrases"))
-    import re
-
     assert [bool(re.search(expected, text)) for text in warnings(findings)] == [True], warnings(findings)
 
 
@@ -140,3 +141,22 @@ def test_phrases_reorder_agree_and_elide():
     assert some("not love", "n'aime pas")
     assert some("some big", "de grand")
     assert some("every day.", "Chaque jour, ")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("SEQPIPE_TEST_DATA" not in os.environ, reason="names no folder with public data sets")
+def test_translation_finds_what_is_wrong_with_multi30k_and_tatoeba():
+    folder = Path(os.environ["SEQPIPE_TEST_DATA"])
+    captions = [
+        ",".join(f"{folder}/multi30k/{split}.{language}.gz" for language in ("en", "fr")) for split in ("train", "val")
+    ]
+    splits = read_pair_splits(TranslationData(train=f"files:{captions[0]}", dev=f"files:{captions[1]}"))
+    assert (len(splits.train), len(splits.dev)) == (29_000, 1_014)
+    found = " ".join(warnings(splits.findings))
+    assert "train: 5 pairs repeat an earlier one" in found
+    assert "dev: 1 of 1,014 pairs have a source of train" in found
+    data = TranslationData(train="builtin:phrases", source_column=1, target_column=2)
+    pairs, findings = read_pairs(f"files:{folder}/tatoeba_en_zh/train.tsv.gz", data)
+    assert len(pairs) == 25_055
+    assert "17 targets in another script than CJK" in " ".join(warnings(findings))
+    assert any("zero-width spaces" in finding.text for finding in findings)

@@ -245,3 +245,16 @@ def test_translation_sources_of_any_ending_are_lines(tmp_path):
     with gzip.open(tmp_path / "captions.en.gz", "wt") as file:
         file.write('A dog.\n\nA cat, a "bird".\n')
     assert list(read_texts(str(tmp_path / "captions.en.gz"), column="text")) == ["A dog.", "", 'A cat, a "bird".']
+
+
+def test_translation_explained_piece_by_piece(model):
+    from seqpipe.explaining import alignments
+
+    shown, empty = alignments(model, ["The dog sleeps.", ""])
+    (answer,) = model(["The dog sleeps."], signature="explain")
+    assert shown[0] == answer["text"]
+    for line, piece, weights in zip(shown[1:], answer["target_pieces"], answer["alignment"], strict=True):
+        best = int(np.argmax(weights))
+        assert line.startswith(f"  {piece}")
+        assert line.endswith(f"  {answer['source_pieces'][best]}  {weights[best]:.2f}")
+    assert empty == [""]
