@@ -70,5 +70,11 @@ def commands_model(
     return keras.Model([spectrogram, lengths], logits, name="net")  # short: it stands in the name of every node
 
 
+def answering_shifted(model: keras.Model, frames: int) -> keras.Model:
+    """A model that answers with the mean of the scores of a clip as it is, and shifted so far either way."""
+    copies, lengths = layers.ShiftedCopies(frames, name="copies")(*model.inputs)
+    return keras.Model(model.inputs, layers.MeanOfCopies(name="mean")(model([copies, lengths])), name="shifted")
+
+
 def _dropout(share: float, x: keras.KerasTensor) -> keras.KerasTensor:
     return keras.layers.Dropout(share)(x) if share else x

@@ -169,7 +169,16 @@ class SpeechCommands:
     def evaluate(self, model: Any, examples: dict[str, Examples], directory: Path) -> dict[str, Any]:
         from seqpipe.evaluation.commands import evaluate_commands
 
-        return evaluate_commands(self, model, examples, directory)
+        return evaluate_commands(self, self._answering(model), examples, directory)
+
+    def _answering(self, model: Any) -> Any:
+        """The trained model, or one that answers with the mean over shifted copies."""
+        from seqpipe.models.commands import answering_shifted
+
+        shift_ms = self.config.evaluation.shift_ms
+        if shift_ms is None:
+            return model
+        return answering_shifted(model, max(1, round(shift_ms / self.config.features.hop_ms)))
 
     def left_out_spectrograms(self) -> tuple[np.ndarray, list[str]]:
         """Decibels [N, T, F] of the words that were left out of training, and the words."""
@@ -200,6 +209,7 @@ class SpeechCommands:
         from seqpipe.tasks.speech_commands_serving import CommandRecogniser, best_window
         from seqpipe.tasks.speech_commands_streaming import StreamingRecogniser, prove_stream, whole_clip
 
+        model = self._answering(model)
         streaming = self.config.model.streaming
         make, answer = (StreamingRecogniser, whole_clip) if streaming else (CommandRecogniser, best_window)
         temperature = report["temperature"]

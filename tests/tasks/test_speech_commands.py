@@ -8,6 +8,7 @@ from seqpipe import config as schema
 from seqpipe.errors import DataError, ProofError
 from seqpipe.features.audio import LogMel
 from seqpipe.models import commands_model
+from seqpipe.models.commands import answering_shifted
 from seqpipe.predict import Model
 from seqpipe.tasks.speech_commands import fit_clip, probes
 from seqpipe.tasks.speech_commands_serving import CommandRecogniser, best_window, ranked
@@ -121,6 +122,19 @@ def test_recogniser_stream_wants_rows_of_one_age(streaming):
     state["samples"] = np.array([0, 320])
     with pytest.raises(tf.errors.InvalidArgumentError, match="must have heard equally many samples"):
         module.functions()["stream"](np.zeros((2, 100), np.float32), *state.values())
+
+
+def test_recogniser_may_answer_with_the_mean_over_shifted_clips():
+    model = make(streaming=False)
+    shifted = answering_shifted(model, 5)
+    clips = tf.random.stateless_normal([3, MEL.clip_frames, 16], [1, 2]) * 10 - 40
+    lengths = tf.constant([MEL.clip_frames, 50, 0])
+    earlier = tf.concat([clips[:1, 5:], tf.repeat(clips[:1, -1:], 5, axis=1)], axis=1)
+    later = tf.concat([tf.repeat(clips[:1, :1], 5, axis=1), clips[:1, :-5]], axis=1)
+    expected = sum(np.asarray(model([x, lengths[:1]])) for x in (clips[:1], earlier, later)) / 3
+    np.testing.assert_allclose(np.asarray(shifted([clips, lengths]))[:1], expected, atol=1e-5)
+    alone = np.asarray(shifted([clips[1:2, :50], lengths[1:2]]))
+    np.testing.assert_allclose(np.asarray(shifted([clips, lengths]))[1:2], alone, atol=1e-5)
 
 
 def test_fit_clip_takes_the_loudest_stretch_and_pads_on_both_sides():
