@@ -1,10 +1,12 @@
-"""What the recurrent layers buy the sentiment pipeline: a training step and one request, beside Keras' own layers.
+"""How fast sentiment is: a training step, one request and many, beside Keras' own layers and a linear model.
 
-    python benchmarks/sentiment.py [--rounds 25]
+    python benchmarks/sentiment.py [--rounds 101] [--model sentiment_en]
 
 The same architecture (pipelines/sentiment_en.yaml, n-grams left out) twice, measured in turn in one process: with
 seqpipe's recurrent layers and with Keras' (its mask made from the lengths). Rows are as long as film reviews; their
 pieces are drawn at random, which changes nothing about the time. A request is a raw string to a loaded SavedModel.
+Then a released model as it is exported, beside the TF-IDF linear SVM of the reports: one short sentence, and 256 texts
+of a film review's length.
 """
 
 from __future__ import annotations
@@ -26,16 +28,18 @@ import tensorflow as tf
 from seqpipe import layers
 from seqpipe.data.examples import Examples, Ragged
 from seqpipe.data.plan import plan_epoch
-from seqpipe.data.sources import read_rows
+from seqpipe.data.sources import Row, read_rows
+from seqpipe.evaluation.baselines import LinearBaseline
 from seqpipe.features.text import TextFeatures
 from seqpipe.models import classifier
-from seqpipe.predict import Model
+from seqpipe.predict import Model, find_model
 from seqpipe.tasks import load_pipeline, make_task
 from seqpipe.tasks.text_classification_serving import TextClassifier
 from seqpipe.training import Trainer
 
 ROOT = Path(__file__).parent.parent
 ROWS, BATCHES = 22_500, 24
+REVIEWS, REVIEW_CHARACTERS = 256, 1300  # IMDB's mean is 1,300
 REQUEST = "One of the most moving films I have seen in years, and the acting is superb."
 
 
@@ -123,10 +127,10 @@ def requests(task: Any, place: Path, rounds: int) -> dict[str, list[float]]:
             classes=["negative", "positive"],
             temperature=1.0,
             max_pieces=500,
+            head_pieces=500,
             version=1,
         )
-        concrete = {key: function.get_concrete_function() for key, function in module.functions.items()}
-        tf.saved_model.save(module, str(place / f"{name}-model"), signatures=concrete)
+        tf.saved_model.save(module, str(place / f"{name}-model"), signatures=dict(module.functions))
         loaded = Model(place / f"{name}-model", tf.saved_model.load(str(place / f"{name}-model")))
         calls[f"{name}, as served"] = lambda loaded=loaded: loaded.run([REQUEST])
         if name == "seqpipe":
@@ -136,24 +140,50 @@ def requests(task: Any, place: Path, rounds: int) -> dict[str, list[float]]:
     return interleaved_ms(calls, rounds)
 
 
+def released(name: str, rounds: int) -> dict[str, list[float]]:
+    """A released model's serving_default and the linear baseline: one sentence, and REVIEWS texts."""
+    rows = [
+        row.values
+        for row in read_rows("builtin:reviews", columns={"text": "text", "label": "label"}, role="train")
+        if isinstance(row, Row)
+    ]
+    texts = [row["text"] for row in rows]
+    linear = LinearBaseline.fit(texts, [int(row["label"] == "positive") for row in rows], seed=1)
+    joined = " ".join(texts * 100)
+    reviews = [
+        joined[start : start + REVIEW_CHARACTERS] for start in range(0, REVIEWS * REVIEW_CHARACTERS, REVIEW_CHARACTERS)
+    ]
+    served = tf.saved_model.load(str(find_model(name))).signatures["serving_default"]
+    calls: dict[str, Callable[[], Any]] = {}
+    for title, batch in (("1 sentence", [REQUEST]), (f"{REVIEWS} reviews", reviews)):
+        calls[f"{title}: {name}"] = lambda batch=batch: served(text=tf.constant(batch))
+        calls[f"{title}: linear model"] = lambda batch=batch: linear.predict(batch)
+    return interleaved_ms(calls, rounds)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=101, help="requests of each kind")
-    rounds = parser.parse_args().rounds
-    overrides = ["data.train=builtin:reviews", "data.labels=null", "model.ngrams=null"]
+    parser.add_argument("--model", default="sentiment_en", help="a released model, by name or directory")
+    arguments = parser.parse_args()
+    rounds = arguments.rounds
+    overrides = ["data.train=builtin:reviews", "data.labels=null", "model.ngrams=null", "training.pretrain=null"]
     task: Any = make_task(load_pipeline(ROOT / "pipelines" / "sentiment_en.yaml", overrides).config)
     task.classes, task.class_weights = ["negative", "positive"], np.ones(2, np.float32)
     with tempfile.TemporaryDirectory() as place:
         steps = training(task, Path(place))
         answers = requests(task, Path(place), rounds)
+    released_answers = released(arguments.model, max(5, rounds // 10))
     print(f"{os.cpu_count()} cores, TensorFlow {tf.__version__}, Keras {keras.__version__}, seed 1\n")
     print("| | median, ms | half the distance of the quartiles |\n|---|---:|---:|")
-    for title, times in (("training step, batch 64", steps), ("one request", answers)):
+    for title, times in (("training step, batch 64", steps), ("one request", answers), ("released", released_answers)):
         for name, values in times.items():
             low, middle, high = statistics.quantiles(values, n=4)
             print(f"| {title}: {name} | {middle:.2f} | {(high - low) / 2:.2f} |")
     batches = -(-ROWS // 64)
     epochs = ", ".join(f"{name} {batches * statistics.fmean(values) / 1e3:.1f} s" for name, values in steps.items())
+    many = statistics.median(released_answers[f"{REVIEWS} reviews: {arguments.model}"])
+    print(f"\n{arguments.model}: {REVIEWS / many * 1e3:,.0f} reviews of {REVIEW_CHARACTERS:,} characters a second")
     print(f"\nAn epoch of {ROWS:,} rows, from {BATCHES} of its batches: {epochs}")
 
 

@@ -231,14 +231,21 @@ def predict(
     ] = None,
     column: Annotated[str, typer.Option(help="Column or JSON key that holds the text.")] = "text",
     output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write here instead of printing (.csv or .jsonl).")
+        Path | None, typer.Option(metavar="FILE", help="Write here instead of printing (.csv, .jsonl or .txt).")
     ] = None,
     format: Annotated[
-        Literal["auto", "table", "jsonl", "csv"], typer.Option(help="auto: by --output's ending, else a table.")
+        Literal["auto", "table", "jsonl", "csv", "lines"],
+        typer.Option(help="auto: by --output's ending, else a table; lines: nothing but the answer."),
     ] = "auto",
     explain: Annotated[bool, typer.Option("--explain", help="Show what each piece weighs in the answer.")] = False,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the explained texts as one page instead of printing.")
+    ] = None,
+    beam_width: Annotated[
+        int | None, typer.Option(help="Translation: search with so many hypotheses; jsonl has them all.")
+    ] = None,
+    length_penalty: Annotated[
+        float | None, typer.Option(help="Translation, with --beam-width: 0 to 10, the higher the longer; else 1.")
     ] = None,
 ) -> None:
     """Answer texts, or a file of any length in constant memory; answers keep the order of the input."""
@@ -253,20 +260,24 @@ def predict(
         raise DataError("--explain: a CSV row has no place for pieces. Allowed: --format jsonl, --format table.")
     from rich.progress import Progress, SpinnerColumn, TextColumn
 
-    from seqpipe.predict import answers_to, find_model, load, predict_rows, read_texts
+    from seqpipe.predict import answers_to, beam_options, find_model, load, predict_rows, read_texts
 
+    options = beam_options(beam_width, length_penalty, explain=explain)
+    signature = "explain" if explain else "beam" if options else "serving_default"
     find_model(model)
     _start()
     loaded = load(model)
     rows = texts if texts else read_texts(str(input), column=column)
     if html is not None:
+        if "beam" in loaded.signatures:
+            raise DataError("--html FILE shows what pieces weigh in a label; a translator has an alignment: --explain.")
         _write_page(loaded, rows, html)
         return
     if explain and kind == "table":
         _print_explanations(loaded, rows)
         return
     if kind == "table":
-        _print_answers(predict_rows(loaded, rows))
+        _print_answers(predict_rows(loaded, rows, signature=signature, options=options))
         return
     columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} rows, {task.speed:,.0f} rows/s"))
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
@@ -275,7 +286,8 @@ def predict(
             answers = predict_rows(
                 loaded,
                 rows,
-                signature="explain" if explain else "serving_default",
+                signature=signature,
+                options=options,
                 advance=lambda count: bar.advance(task, count),
             )
             for text, answer in answers:
@@ -343,14 +355,16 @@ def info(model: ModelName) -> None:
 
 
 def _output_format(
-    format: Literal["auto", "table", "jsonl", "csv"], output: Path | None
-) -> Literal["table", "jsonl", "csv"]:
+    format: Literal["auto", "table", "jsonl", "csv", "lines"], output: Path | None
+) -> Literal["table", "jsonl", "csv", "lines"]:
     if format == "auto":
-        endings: dict[str, Literal["jsonl", "csv"]] = {".jsonl": "jsonl", ".csv": "csv"}
+        endings: dict[str, Literal["jsonl", "csv", "lines"]] = {".jsonl": "jsonl", ".csv": "csv", ".txt": "lines"}
         if output is None:
             return "table"
         if output.suffix not in endings:
-            raise DataError(f"--output {output}: the ending says no format. Allowed: .csv, .jsonl; or name --format.")
+            raise DataError(
+                f"--output {output}: the ending says no format. Allowed: .csv, .jsonl, .txt; or name --format."
+            )
         return endings[output.suffix]
     if format == "table" and output is not None:
         raise DataError(f"--output {output}: a table is for reading. Allowed: --format csv, --format jsonl.")
@@ -358,8 +372,13 @@ def _output_format(
 
 
 def _print_answers(answers: Iterator[tuple[str, dict[str, Any]]]) -> None:
+    from seqpipe.predict import short_answer
+
     width = 0
     for text, answer in answers:
+        if "label" not in answer:
+            out.print(short_answer(answer))
+            continue
         width = max(width, len(answer["label"]))
         shown = " ".join(text.split())
         shown = shown if len(shown) <= TEXT_WIDTH else shown[: TEXT_WIDTH - 1] + "…"
@@ -367,8 +386,12 @@ def _print_answers(answers: Iterator[tuple[str, dict[str, Any]]]) -> None:
 
 
 def _print_explanations(model: Model, rows: Iterable[str]) -> None:
-    from seqpipe.explaining import as_line, explain
+    from seqpipe.explaining import alignments, as_line, explain
 
+    if "beam" in model.signatures:
+        for lines in alignments(model, rows):
+            out.print("\n".join(lines))
+        return
     colour = out.color_system is not None and not out.no_color
     for explanation in explain(model, rows):
         out.print(as_line(explanation, colour=colour))

@@ -75,9 +75,16 @@ def compare(names: Sequence[str], *, output: Path | None, out: Console) -> list[
         names: directories, or names in runs/; the first is what the others are compared with.
         output: for report and pictures; without it runs/FIRST-compared.
     Raises:
-        RunError: fewer than two runs, one twice, a run that is not evaluated, or evaluated on other rows.
+        RunError: fewer than two runs, one twice, a run that is not evaluated, evaluated on other rows, or of another
+            kind of task.
     """
     outcomes = [read_outcome(path) for path in _directories(names)]
+    for outcome in outcomes:
+        if outcome.monitor == "bleu":
+            raise RunError(
+                f"{outcome.directory} translates: compare is about accuracy. BLEU with its interval stands in "
+                f"{outcome.directory}/report."
+            )
     contestants = _contestants(outcomes)
     splits = _shared_splits(outcomes, contestants)
     lines = _lines(outcomes, contestants, splits)

@@ -37,6 +37,9 @@ def evaluate_artefact(
         raise ModelError(f"{loaded.path} has no pipeline.yaml, which says how its data is read.")
     changes = {"train": source, "dev": None, "test": None}
     config: Any = pipeline_file.load_again(file, changes, overrides, schemas())
+    directory = directory or Path("runs") / f"{loaded.path.parent.name}-{loaded.path.name}-evaluation"
+    if config.task == "translation":
+        return _evaluate_translator(loaded, source, config, directory, console)
     rows, labels, findings = (
         _read_recordings(source, config.data, loaded) if loaded.hears else _read_texts(source, config.data, loaded)
     )
@@ -56,11 +59,49 @@ def evaluate_artefact(
         bootstrap_samples=schema.Evaluation().bootstrap_samples,
         seed=1,
     )
-    directory = directory or Path("runs") / f"{loaded.path.parent.name}-{loaded.path.name}-evaluation"
     directory.mkdir(parents=True, exist_ok=True)
     write_report(report, directory, logits=logits, labels=labels)
     write_text(directory / "findings.txt", "".join(f"{finding.severity}: {finding.text}\n" for finding in findings))
     console.print(to_markdown(report))
+    console.print(f"Report and pictures: {directory}")
+    return report
+
+
+def _evaluate_translator(
+    model: Model, source: str, config: schema.Translation, directory: Path, console: Console
+) -> dict[str, Any]:
+    """Greedy and beam search of an exported translator."""
+    from seqpipe.data.translation import read_pairs
+    from seqpipe.evaluation import translation as evaluation
+
+    pairs, findings = read_pairs(source, config.data)
+    for finding in findings:
+        console.print(f"{finding.severity}: {finding.text}")
+    wanted = config.evaluation
+    options = {"beam_width": wanted.beam_width, "length_penalty": wanted.length_penalty}
+    windows = list(in_windows(pairs.sources))
+    answers = {
+        "greedy": [answer["text"] for window in windows for answer in model(window)],
+        "beam": [
+            answer["texts"][0] for window in windows for answer in model(window, signature="beam", options=options)
+        ],
+    }
+    report = evaluation.evaluate_translation(
+        pairs,
+        answers,
+        tokenize=wanted.tokenize,
+        beam_width=wanted.beam_width,
+        length_penalty=wanted.length_penalty,
+        samples=wanted.bootstrap_samples,
+        seed=1,
+    )
+
+    def align(source: str) -> tuple[list[str], list[str], np.ndarray]:
+        (answer,) = model([source], signature="explain")
+        return answer["source_pieces"], answer["target_pieces"], np.array(answer["alignment"])
+
+    evaluation.write_report(report, pairs, answers["beam"], directory, tokenize=wanted.tokenize, align=align)
+    console.print(evaluation.to_markdown(report))
     console.print(f"Report and pictures: {directory}")
     return report
 

@@ -1,4 +1,5 @@
-"""Texts with the weight of their pieces: coloured on a terminal, in brackets where there is no colour, or as a page.
+"""Texts with the weight of their pieces: coloured on a terminal, in brackets where there is no colour, or as a page;
+and translations with where they looked.
 
 What a model returns is bytes that a stranger wrote: nothing of it is printed or put into a page as it stands.
 """
@@ -60,6 +61,27 @@ def explain(model: Model, texts: Iterable[str]) -> Iterator[Explanation]:
                 pieces=readable(list(outputs["pieces"][i]), outputs["weights"][i].tolist()),
                 truncated=bool(outputs["truncated"][i]),
             )
+
+
+def alignments(model: Model, texts: Iterable[str]) -> Iterator[list[str]]:
+    """Lines for each text: its translation, then each target piece with the source piece it looked at most.
+
+    Raises:
+        ModelError: the model does not translate.
+    """
+    for rows in in_windows(texts, BATCH_ROWS):
+        for answer in model(rows, signature="explain"):
+            source, target = ([_printable(p) for p in answer[f"{side}_pieces"]] for side in ("source", "target"))
+            width = max(map(len, target), default=0)
+            lines = [_printable(answer["text"])]
+            for piece, weights in zip(target, answer["alignment"], strict=True):
+                most = max(range(len(weights)), key=lambda place: weights[place])
+                lines.append(f"  {piece:<{width}}  {source[most]}  {weights[most]:.2f}")
+            yield lines
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 def readable(pieces: Sequence[bytes], weights: Sequence[float]) -> list[Piece]:

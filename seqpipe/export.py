@@ -49,6 +49,7 @@ class Artefact:
     model: the Keras model, saved beside as model.keras.
     signatures: `tf.function`s with an input signature, by permanent name.
     probes: rows to prove each signature with; a signature without probes is proved to exist only.
+    shared: for a signature, inputs that a request has once, not once a row.
     reference: for a signature, the Keras model's own answers to rows, made without the exported graph.
     tolerance: bound on the absolute difference of numbers.
     """
@@ -57,6 +58,7 @@ class Artefact:
     model: keras.Model
     signatures: dict[str, Any]
     probes: dict[str, list[Row]]
+    shared: dict[str, Row] = field(default_factory=dict)
     reference: dict[str, Callable[[list[Row]], list[Row]]] = field(default_factory=dict)
     tolerance: float = TOLERANCE
 
@@ -96,11 +98,21 @@ def publish(
     return target
 
 
+def _save_keras(model: keras.Model, file: Path) -> None:
+    """The Keras model, packed: Keras itself stores its archive's members as they are."""
+    with tempfile.TemporaryDirectory() as directory:
+        stored = Path(directory) / "model.keras"
+        model.save(stored)
+        with zipfile.ZipFile(stored) as source, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
+            for name in source.namelist():
+                packed.writestr(name, source.read(name))
+
+
 def _save_and_prove(artefact: Artefact, staging: Path, run_directory: Path) -> dict[str, Any]:
     _prove_traced_once(artefact)  # before saving, which traces once more for itself
     try:
-        signatures = {name: function.get_concrete_function() for name, function in artefact.signatures.items()}
-        tf.saved_model.save(artefact.module, str(staging), signatures=signatures)
+        # Not their concrete functions: those would be saved beside the ones that saving traces.
+        tf.saved_model.save(artefact.module, str(staging), signatures=dict(artefact.signatures))
     except (TypeError, ValueError, AssertionError) as error:
         raise ProofError(f"The model cannot be saved as a SavedModel: {error}") from error
     ops = used_ops(staging)
@@ -110,8 +122,7 @@ def _save_and_prove(artefact: Artefact, staging: Path, run_directory: Path) -> d
     with _moved(staging) as moved, hidden(run_directory):
         answers, latency_ms = _ask_fresh_process(moved, requests)
     figures = _compare(artefact, requests, answers)
-    artefact.model.save(staging / "model.keras")
-    _deflate(staging / "model.keras")
+    _save_keras(artefact.model, staging / "model.keras")
     for name, figure in figures.items():
         figure["latency_ms"] = latency_ms[name]
     return {
@@ -122,15 +133,6 @@ def _save_and_prove(artefact: Artefact, staging: Path, run_directory: Path) -> d
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
     }
-
-
-def _deflate(path: Path) -> None:
-    """A .keras file is a zip archive that Keras writes without compressing it."""
-    with zipfile.ZipFile(path) as archive:
-        entries = [(info, archive.read(info)) for info in archive.infolist()]
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for info, data in entries:
-            archive.writestr(info.filename, data)
 
 
 def used_ops(directory: Path) -> set[str]:
@@ -162,7 +164,7 @@ def _forbid_foreign(ops: set[str]) -> None:
 def _prove_traced_once(artefact: Artefact) -> None:
     for name, rows in artefact.probes.items():
         function = artefact.signatures[name]
-        for inputs, _ in _batches(rows):
+        for inputs, _ in _batches(rows, artefact.shared.get(name, {})):
             function(**{key: tf.constant(value) for key, value in inputs.items()})
         traces = function.experimental_get_tracing_count()
         if traces != 1:
@@ -172,22 +174,24 @@ def _prove_traced_once(artefact: Artefact) -> None:
             )
 
 
-def _batches(rows: list[Row]) -> Iterator[tuple[dict[str, np.ndarray], list[int]]]:
-    """Each row alone, then all rows of equal shape together; with the numbers of the rows."""
+def _batches(rows: list[Row], shared: Row) -> Iterator[tuple[dict[str, np.ndarray], list[int]]]:
+    """Each row alone, then all rows of equal shape together, with what a request has once; and the rows' numbers."""
     groups: dict[Any, list[int]] = defaultdict(list)
     for number, row in enumerate(rows):
-        yield {key: value[None] for key, value in row.items()}, [number]
+        yield {**{key: value[None] for key, value in row.items()}, **shared}, [number]
         groups[tuple((key, value.shape) for key, value in row.items())].append(number)
     for numbers in groups.values():
         if len(numbers) > 1:
-            yield {key: np.stack([rows[i][key] for i in numbers]) for key in rows[numbers[0]]}, numbers
+            yield {**{key: np.stack([rows[i][key] for i in numbers]) for key in rows[numbers[0]]}, **shared}, numbers
 
 
 def _requests(artefact: Artefact) -> list[Request]:
     requests: list[Request] = []
     for name in artefact.signatures:
         rows = artefact.probes.get(name, [])
-        requests += [(name, inputs, numbers) for inputs, numbers in _batches(rows)] or [(name, {}, [])]
+        requests += [(name, inputs, numbers) for inputs, numbers in _batches(rows, artefact.shared.get(name, {}))] or [
+            (name, {}, [])
+        ]
     return requests
 
 
@@ -314,8 +318,9 @@ def _write_warmup(artefact: Artefact, directory: Path) -> None:
                 while len(same) > 1 and sum(map(_bytes_of, same)) > WARMUP_BYTES:
                     same.pop()
                 request = predict_pb2.PredictRequest(model_spec=model_pb2.ModelSpec(signature_name=name))
-                for key in rows[0]:
-                    request.inputs[key].CopyFrom(tf.make_tensor_proto(np.stack([row[key] for row in same])))
+                inputs = {key: np.stack([row[key] for row in same]) for key in rows[0]}
+                for key, value in {**inputs, **artefact.shared.get(name, {})}.items():
+                    request.inputs[key].CopyFrom(tf.make_tensor_proto(value))
                 log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
                 writer.write(log.SerializeToString())
 

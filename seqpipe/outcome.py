@@ -51,8 +51,9 @@ class Outcome:
 
     @property
     def figure(self) -> float:
-        """The monitored dev figure of the epoch that was kept."""
-        return self.best[f"dev_{self.monitor}"]
+        """The dev figure a run is compared by: its report's, as it is exported; before that, the best epoch's."""
+        reported = self.accuracy("dev") if self.monitor == "accuracy" else None
+        return self.best[f"dev_{self.monitor}"] if reported is None else reported["value"]
 
     @cached_property
     def report(self) -> dict[str, Any]:

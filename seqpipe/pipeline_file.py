@@ -153,6 +153,34 @@ def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
     return leaves
 
 
+def changed_keys(before: Mapping[str, Any], config: schema.Pipeline) -> list[str]:
+    """The dotted keys of a configuration whose value is not what it was.
+
+    A key that was not there before, because seqpipe did not know it yet, has not changed where it is at its default.
+
+    Args:
+        before: the leaves of the earlier configuration, as `flatten` gives them.
+    """
+    now = flatten(config.model_dump(mode="json"))
+    return [
+        key
+        for key in {**before, **now}
+        if (before[key] != now[key] if key in before and key in now else key in before or not _is_default(config, key))
+    ]
+
+
+def _is_default(config: schema.Pipeline, key: str) -> bool:
+    """Whether a dotted key has the value that its section gives it by default."""
+    *parents, leaf = key.split(".")
+    section: Any = config
+    for name in parents:
+        section = section.get(name) if isinstance(section, dict) else getattr(section, name, None)
+    if not isinstance(section, schema.Section):
+        return False  # an entry of a dictionary has no default
+    field = type(section).model_fields[leaf]
+    return not field.is_required() and getattr(section, leaf) == field.get_default(call_default_factory=True)
+
+
 def to_yaml(config: schema.Pipeline) -> str:
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)
 

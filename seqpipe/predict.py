@@ -8,7 +8,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -26,6 +26,8 @@ FORMAT = 1  # of an artefact's directory; a reader refuses a higher one
 # Rows that are in memory at once, and sorted by length so that a batch holds little padding.
 WINDOW_ROWS = 2048
 BATCH_ROWS = 64
+WIDEST_BEAM = 512
+HIGHEST_PENALTY = 10.0  # of a length
 COMPILED_STEPS = (32, 128, 512)  # pieces
 
 Answer = dict[str, Any]
@@ -132,18 +134,25 @@ class Model:
         """Whether it takes waveforms; else it takes texts."""
         return "waveform" in self._signature("serving_default").structured_input_signature[1]
 
-    def run(self, rows: Sequence[Any], *, signature: str = "serving_default") -> dict[str, Any]:
-        """A signature's outputs for texts, or waveforms of equal length, as one batch: arrays with B rows by name."""
+    def run(
+        self,
+        rows: Sequence[Any],
+        *,
+        signature: str = "serving_default",
+        options: Mapping[str, int | float] | None = None,
+    ) -> dict[str, Any]:
+        """A signature's outputs for texts, or waveforms of equal length, as one batch: arrays with B rows by name.
+
+        Args:
+            options: what a signature takes once a request, such as beam_width.
+        Raises:
+            ModelError: there is no such signature, or it does not take these options.
+        """
         import numpy as np
         import tensorflow as tf
 
         if self.hears:
-            waveforms = tf.constant(np.stack(rows))
-            try:
-                outputs = self._signature(signature)(waveform=waveforms)
-            except tf.errors.InvalidArgumentError as error:
-                raise DataError(_assertion(str(error.message))) from None
-            return {name: value.numpy() for name, value in outputs.items()}
+            return self._call(signature, {"waveform": tf.constant(np.stack(rows))})
         texts = tf.constant([_bytes(row) for row in rows], tf.string)
         if len(rows) == 1 and self.compiled and signature == "serving_default":
             ids, lengths, _ = self.loaded.tokenize(texts)
@@ -153,9 +162,24 @@ class Model:
                 probabilities = self.compiled[steps](padded, lengths).numpy()
                 label = np.array([self.labels[probabilities[0].argmax()].encode()], object)
                 return {"label": label, "probability": probabilities.max(axis=1), "probabilities": probabilities}
-        function = self._signature(signature)
-        (name,) = function.structured_input_signature[1]
-        return {key: value.numpy() for key, value in function(**{name: texts}).items()}
+        taken = self._signature(signature).structured_input_signature[1]
+        options = options or {}
+        if {*options, "text"} != set(taken):
+            raise ModelError(
+                f"{signature} takes {', '.join(sorted(taken))}, not {', '.join(sorted([*options, 'text']))}."
+            )
+        values = {name: tf.constant(value, taken[name].dtype) for name, value in options.items()}
+        return self._call(signature, {"text": texts, **values})
+
+    def _call(self, signature: str, inputs: dict[str, Any]) -> dict[str, Any]:
+        """A signature's outputs; what its graph refuses is the caller's mistake."""
+        import tensorflow as tf
+
+        try:
+            outputs = self._signature(signature)(**inputs)
+        except tf.errors.InvalidArgumentError as error:
+            raise DataError(_assertion(str(error.message))) from None
+        return {name: value.numpy() for name, value in outputs.items()}
 
     def compile(self, *, always: bool = False) -> None:
         """Have XLA compile the answer to one row at each of a few padded lengths; keep what is faster, or all."""
@@ -172,10 +196,19 @@ class Model:
             if always or median_ms(lambda: candidate.run(text)) < median_ms(lambda: plain.run(text)):  # noqa: B023
                 self.compiled[steps] = compiled
 
-    def __call__(self, rows: Sequence[Any], *, signature: str = "serving_default") -> list[Answer]:
+    def __call__(
+        self,
+        rows: Sequence[Any],
+        *,
+        signature: str = "serving_default",
+        options: Mapping[str, int | float] | None = None,
+    ) -> list[Answer]:
         """An answer for each row, in row order; strings are str, numbers float, `probabilities` by class name.
 
         A row is a text; for a model that hears, an array of samples (16 kHz, -1..1) or a recording's path.
+
+        Args:
+            options: as `run` takes them.
         """
         if isinstance(rows, (str, bytes)):
             raise ModelError("A model takes a list of texts, not one text: write model([text]).")
@@ -183,7 +216,7 @@ class Model:
         answers: list[Answer] = [{} for _ in rows]
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
         for numbers in _cut(order, [len(row) for row in rows], equal=self.hears):
-            outputs = self.run([rows[i] for i in numbers], signature=signature)
+            outputs = self.run([rows[i] for i in numbers], signature=signature, options=options)
             for place, number in enumerate(numbers):
                 answers[number] = self._answer({key: value[place] for key, value in outputs.items()})
         return answers
@@ -193,6 +226,11 @@ class Model:
         if "pieces" in answer:
             steps = sum(1 for piece in answer["pieces"] if piece)
             answer["pieces"], answer["weights"] = answer["pieces"][:steps], answer["weights"][:steps]
+        if "alignment" in answer:
+            for side in ("source_pieces", "target_pieces"):
+                answer[side] = [piece for piece in answer[side] if piece]
+            source, target = len(answer["source_pieces"]), len(answer["target_pieces"])
+            answer["alignment"] = [row[:source] for row in answer["alignment"][:target]]
         if "probabilities" in answer:
             answer["probabilities"] = dict(zip(self.labels, answer["probabilities"], strict=True))
         return answer
@@ -287,20 +325,46 @@ def predict_rows(
     texts: Iterable[str],
     *,
     signature: str = "serving_default",
+    options: Mapping[str, int | float] | None = None,
     advance: Callable[[int], None] = lambda rows: None,
 ) -> Iterator[tuple[str, Answer]]:
     """(text, answer) for each text, in input order, holding a window of rows at a time."""
     for window in in_windows(texts):
-        yield from zip(window, model(window, signature=signature), strict=True)
+        yield from zip(window, model(window, signature=signature, options=options), strict=True)
         advance(len(window))
+
+
+def beam_options(width: int | None, length_penalty: float | None, *, explain: bool) -> dict[str, int | float] | None:
+    """What the signature `beam` takes beside texts; None where no beam is asked for.
+
+    Raises:
+        ModelError: a number outside its range, or a length penalty or an explanation that do not go with the beam.
+    """
+    if width is None:
+        if length_penalty is not None:
+            raise ModelError(
+                f"--length-penalty {length_penalty:g}: it belongs to a beam search. Name --beam-width too."
+            )
+        return None
+    if explain:
+        raise ModelError("--explain and --beam-width exclude each other: an alignment is that of greedy search.")
+    if not 1 <= width <= WIDEST_BEAM:
+        raise ModelError(f"--beam-width {width}: beam_width must be 1 to {WIDEST_BEAM}.")
+    penalty = 1.0 if length_penalty is None else length_penalty
+    if not 0 <= penalty <= HIGHEST_PENALTY:  # false for NaN too
+        raise ModelError(f"--length-penalty {penalty:g}: length_penalty must be 0 to {HIGHEST_PENALTY:g}.")
+    return {"beam_width": width, "length_penalty": penalty}
 
 
 def read_texts(source: str, *, column: str, format: Format = "auto") -> Iterator[str]:
     """Texts of a file, or the lines of standard input for "-": plain lines, or a column of CSV, TSV or JSON lines.
 
+    A file whose ending says nothing, such as captions.en.gz, is plain lines.
+
     Raises:
         DataError: a row cannot be read; it is named by file and line.
     """
+    from seqpipe.data.files import format_by_ending
     from seqpipe.data.sources import BadRow, read_rows
 
     if source == "-":
@@ -310,6 +374,8 @@ def read_texts(source: str, *, column: str, format: Format = "auto") -> Iterator
             line.rstrip("\n").rstrip("\r") for line in io.TextIOWrapper(sys.stdin.buffer, "utf-8", newline="\n")
         )
         return
+    if format == "auto" and format_by_ending(Path(source)) is None:
+        format = "lines"
     for row in read_rows(f"files:{source}", columns={"text": column}, role="test", format=format):
         if isinstance(row, BadRow):
             raise DataError(f"{row.place}: {row.reason}")
@@ -318,7 +384,7 @@ def read_texts(source: str, *, column: str, format: Format = "auto") -> Iterator
 
 @contextlib.contextmanager
 def answers_to(
-    path: Path | None, format: Literal["jsonl", "csv"], stdout: IO[str], *, named: str = "text"
+    path: Path | None, format: Literal["jsonl", "csv", "lines"], stdout: IO[str], *, named: str = "text"
 ) -> Iterator[Callable[[str, Answer], None]]:
     """A function that writes one answer; a file named by `path` appears when all is written, and not before.
 
@@ -327,25 +393,43 @@ def answers_to(
     """
     with writing(path, "w") if path is not None else contextlib.nullcontext(stdout) as file:
         if format == "jsonl":
-            yield lambda text, answer: _write_json_line(file, {named: text, **answer})
+            yield lambda text, answer: _write_json_line(file, named, text, answer)
+            return
+        if format == "lines":
+            yield lambda text, answer: print(short_answer(answer), file=file)
             return
         writer = csv.writer(file, lineterminator="\n")
         header: list[str] = []
 
         def write(text: str, answer: Answer) -> None:
-            classes = answer.get("probabilities", {})
+            row = _flat(answer)
             if not header:
-                header.extend([named, "label", "probability", *classes])
+                header.extend([named, *row])
                 writer.writerow(header)
-            writer.writerow(
-                [text, answer["label"], f"{answer['probability']:.6f}", *(f"{p:.6f}" for p in classes.values())]
-            )
+            writer.writerow([text, *(f"{value:.6f}" if isinstance(value, float) else value for value in row.values())])
 
         yield write
 
 
-def _write_json_line(file: IO[str], facts: dict[str, Any]) -> None:
-    file.write(json.dumps(facts, ensure_ascii=False) + "\n")
+def short_answer(answer: Answer) -> str:
+    """The label, the translation, or the first of several."""
+    if "label" in answer:
+        return answer["label"]
+    return answer["texts"][0] if "texts" in answer else answer["text"]
+
+
+def _flat(answer: Answer) -> dict[str, Any]:
+    """An answer as the fields of one row."""
+    if "label" in answer:
+        return {"label": answer["label"], "probability": answer["probability"], **answer["probabilities"]}
+    if "texts" in answer:
+        return {"translation": answer["texts"][0], "score": answer["scores"][0]}
+    return {"translation": answer["text"], "score": answer["score"], "truncated": answer["truncated"]}
+
+
+def _write_json_line(file: IO[str], named: str, text: str, answer: Answer) -> None:
+    answer = {"translation" if key == "text" else key: value for key, value in answer.items()}
+    file.write(json.dumps({named: text, **answer}, ensure_ascii=False) + "\n")
 
 
 def describe_signatures(directory: Path) -> list[str]:

@@ -18,7 +18,7 @@ from seqpipe.cluster import is_chief, wait_for
 from seqpipe.data.classification import Finding
 from seqpipe.errors import RunError
 from seqpipe.storage import locked, remove_leftovers, unhide, unwritable, write_json, write_text
-from seqpipe.tasks import Task, make_task
+from seqpipe.tasks import Pretrained, Task, make_task
 
 if TYPE_CHECKING:
     import keras
@@ -84,7 +84,7 @@ class Run:
             self.task.load_features(features)
             return self._examples()
         if not self.chief:
-            wait_for(self._features_are_there, "prepare features and examples")
+            wait_for(lambda: self._is_there("features"), "prepare features and examples")
             return self.prepare()
         self.say("Fitting features on the training split")
         shutil.rmtree(features, ignore_errors=True)
@@ -108,11 +108,12 @@ class Run:
             for split in ("train", "dev", *(["test"] if tested else []))
         }
 
-    def _features_are_there(self) -> bool:
+    def _is_there(self, step: str) -> bool:
+        """Whether the worker that writes has finished a step."""
         file = self.directory / "state.json"
         if file.exists():
             self.state = json.loads(file.read_text(encoding="utf-8"))
-        return self.finished("features")
+        return self.finished(step)
 
     def train(self) -> None:
         from seqpipe.training import Trainer
@@ -121,6 +122,7 @@ class Run:
             self.say(f"Training is finished: {self.state['steps']['train']['summary']}")
             return
         examples = self.prepare()
+        self._pretrain()
         trainer = Trainer(
             self.task.build,
             objective=self.task,
@@ -139,12 +141,30 @@ class Run:
             f"{position.epoch} epochs in {position.seconds:,.0f} s, best dev {monitor} {position.best:.4f} "
             f"in epoch {(position.best_epoch or 0) + 1}"
         )
+        if isinstance(self.task, Pretrained):
+            self.task.keep_encoder(self.best_model(), self.directory)
         self._finish("train", {"summary": summary, "seconds": position.seconds, "epochs": position.epoch})
         self.say(summary)
         from seqpipe.evaluation.pictures import learning_curves
         from seqpipe.training import read_history
 
         learning_curves(read_history(self.directory), self.directory / "report" / "learning_curves.png")
+
+    def _pretrain(self) -> None:
+        """The part of training that needs no labels, for a task that has one."""
+        if not isinstance(self.task, Pretrained):
+            return
+        directory = self.directory / "pretrain"
+        if not self.finished("pretrain"):
+            summary = self.task.pretrain(directory, say=self.say, callbacks=self.callbacks)
+            if summary is None:
+                return
+            if self.chief:
+                self._finish("pretrain", {"summary": summary})
+                self.say(f"Pre-training: {summary}")
+            else:
+                wait_for(lambda: self._is_there("pretrain"), "finish pre-training")
+        self.task.load_pretrained(directory)
 
     def evaluate(self) -> dict[str, Any]:
         if self.finished("evaluate") and self._report_file.exists():
@@ -201,7 +221,7 @@ class Run:
                 config=config,
                 report=report,
                 parity=parity,
-                training=self.state["steps"]["train"],
+                training={**self.state["steps"]["train"], "before": self._before_training()},
                 headline="; ".join(part for part in (self.task.headline(report), note) if part),
                 sections="\n".join(part for part in (self.task.describe(report), section) if part),
                 limits=self.task.limits(),
@@ -212,6 +232,18 @@ class Run:
         self._finish("export", {"path": str(path), "section": section})
         self.say(f"Published: {path}")
         return path
+
+    def _before_training(self) -> str:
+        """What the weights were before training, for the card: nothing to say where they were random."""
+        start = pipeline_file.flatten(self.config.model_dump(mode="json")).get("model.start_from")
+        if start is None:
+            pretrained = self.state["steps"].get("pretrain")
+            return f"\nBefore it, the encoder was a language model: {pretrained['summary']}." if pretrained else ""
+        said = f"\nIt started from the encoder in `{start}`"
+        state = Path(start).parent / "state.json"
+        if Path(start).name != "pretrain" or not state.is_file():
+            return f"{said}."
+        return f"{said}, a language model: {json.loads(state.read_text())['steps']['pretrain']['summary']}."
 
     def all(self) -> Path | None:
         """Every step; None for a worker that only trains along."""
@@ -291,10 +323,10 @@ def _read_state(directory: Path, config: schema.Pipeline) -> dict[str, Any]:
         return {"config": wanted, "steps": {}}
     state = json.loads(file.read_text(encoding="utf-8"))
     before = state["config"]
-    changed = [key for key in {**before, **wanted} if before.get(key) != wanted.get(key) and key not in FREE_KEYS]
+    changed = [key for key in pipeline_file.changed_keys(before, config) if key not in FREE_KEYS]
     fixed = [key for key in changed if key.partition(".")[0] in DEPENDS_ON["train"]]
     if fixed:
-        lines = [f"  {key} = {wanted.get(key)} here, {before.get(key)} in the run" for key in sorted(fixed)]
+        lines = [f"  {key} = {_shown(wanted, key)} here, {_shown(before, key)} in the run" for key in sorted(fixed)]
         raise RunError(
             f"The configuration contradicts the run in {directory}:\n" + "\n".join(lines) + "\n"
             "Use --fresh to start over, or give the new run another name: --set name=..."
@@ -308,6 +340,13 @@ def _read_state(directory: Path, config: schema.Pipeline) -> dict[str, Any]:
     return {**state, "config": wanted}
 
 
+def _shown(leaves: dict[str, Any], key: str) -> str:
+    """The value of a key among leaves by dotted path."""
+    if key in leaves:
+        return str(leaves[key])
+    return "a section" if any(each.startswith(f"{key}.") for each in leaves) else "not there"
+
+
 def _digest(features: Path) -> bytes:
     """The bytes of all feature files, so that a cache of other features is never used."""
-    return b"".join(path.read_bytes() for path in sorted(features.iterdir()) if path.is_file())
+    return b"".join(path.read_bytes() for path in sorted(features.rglob("*")) if path.is_file())

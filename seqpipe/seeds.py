@@ -62,7 +62,8 @@ def run_seeds(
 ) -> Path | None:
     """Train a run for each seed, print their figures and spread; with `publish` evaluate all and export the best.
 
-    The runs are ordinary ones, NAME-seedN. The published model has the pipeline's own name; dev chooses it.
+    The runs are ordinary ones, NAME-seedN; the first pre-trains for all. The published model has the pipeline's own
+    name; dev chooses it.
 
     Args:
         publish: as `seqpipe run` does; else only train.
@@ -78,9 +79,7 @@ def run_seeds(
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it takes a function traced for each seed for a mistake
     if os.environ.get("TF_CONFIG"):
         raise RunError("--seeds and TF_CONFIG exclude each other: train each seed on its own with --set seed=...")
-    configs = [
-        config.model_copy(update={"name": f"{config.name}-seed{seed}", "seed": seed}, deep=True) for seed in seeds
-    ]
+    configs = _configs(config, seeds)
     outcomes = []
     for number, each in enumerate(configs):
         out.print(f"Seed {each.seed}: {each.run_path}")
@@ -101,6 +100,20 @@ def run_seeds(
     out.print(f"Publishing seed {seeds[best]}, the best on dev, as {config.name}")
     with open_run(configs[best], say=out.print) as run:
         return run.export(name=config.name, note=summary(outcomes), section=to_markdown(outcomes))
+
+
+def _configs(config: schema.Pipeline, seeds: Sequence[int]) -> list[schema.Pipeline]:
+    """A configuration for each seed. Pre-training is done once, by the first; the others start from what it left."""
+    configs = [
+        config.model_copy(update={"name": f"{config.name}-seed{seed}", "seed": seed}, deep=True) for seed in seeds
+    ]
+    if not isinstance(config, schema.TextClassification) or config.training.pretrain is None:
+        return configs
+    once = {
+        "training": config.training.model_copy(update={"pretrain": None}),
+        "model": config.model.model_copy(update={"start_from": str(configs[0].run_path / "pretrain")}),
+    }
+    return [configs[0], *(each.model_copy(update=once, deep=True) for each in configs[1:])]
 
 
 def best_of(outcomes: Sequence[Outcome]) -> Outcome:
@@ -139,20 +152,21 @@ def to_markdown(outcomes: Sequence[Outcome]) -> str:
     header, rows = _table(outcomes)
     lines = [f"| {' | '.join(header)} |", "|---|" + "---:|" * (len(header) - 1)]
     lines += [f"| {' | '.join(row)} |" for row in rows]
+    starts = {outcome.config.get("model.start_from") for outcome in outcomes}
+    once = " Pre-training was done once, by the first; the spread is that of what followed." if len(starts) > 1 else ""
     return (
         f"### Seeds\n\nThe same pipeline was trained with {len(outcomes)} seeds. This model is the one of seed "
         f"{best.seed}, which has the best dev {best.monitor}. Its own dev figure leans to the good side therefore; the "
-        f"mean says what another training would give.\n\n{mean}.\n\n" + "\n".join(lines) + "\n"
+        f"mean says what another training would give.{once}\n\n{mean}.\n\n" + "\n".join(lines) + "\n"
     )
 
 
 def _table(outcomes: Sequence[Outcome]) -> tuple[list[str], list[list[str]]]:
     """Header and rows: a run each, then mean, standard deviation and range of each figure."""
     monitor = outcomes[0].monitor
-    columns: dict[str, list[float]] = {f"dev {monitor}, best epoch": [outcome.figure for outcome in outcomes]}
+    columns: dict[str, list[float]] = {f"dev {monitor}": [outcome.figure for outcome in outcomes]}
     for split in ("dev", "test"):
         figures = [figure["value"] for outcome in outcomes if (figure := outcome.accuracy(split)) is not None]
-        # Off an evaluated run the dev accuracy of the best epoch stands in the first column already.
         if len(figures) == len(outcomes) and (split, monitor) != ("dev", "accuracy"):
             columns[f"{split} accuracy"] = figures
     header = ["run", *columns, "epochs", "training, s"]
@@ -174,7 +188,9 @@ def _table(outcomes: Sequence[Outcome]) -> tuple[list[str], list[list[str]]]:
 
 
 def _shown(name: str, value: float) -> str:
-    return f"{value:.4f}" if "loss" in name else f"{100 * value:.2f} %"
+    if "loss" in name:
+        return f"{value:.4f}"
+    return f"{value:.2f}" if "bleu" in name else f"{100 * value:.2f} %"
 
 
 def _write_summary(file: Path, outcomes: Sequence[Outcome]) -> None:

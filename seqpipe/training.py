@@ -30,6 +30,7 @@ from seqpipe.cluster import is_chief
 from seqpipe.data.examples import Examples
 from seqpipe.data.plan import plan_epoch, plan_in_order_of_length
 from seqpipe.errors import DataError, Diverged, Interrupted, RunError
+from seqpipe.layers.adversarial import noisy_pass
 from seqpipe.layers.recurrent import traced_for
 from seqpipe.optimizers import make_optimizer
 from seqpipe.storage import remove_leftovers, writing
@@ -43,7 +44,8 @@ class Objective(Protocol):
     """What training minimises and watches; each task is one.
 
     It may also have `training_batch(examples, rows, epoch) -> Batch`, which makes a batch in place of `examples.batch`:
-    the same names, types and ranks, and a pure function of its arguments, so that a resumed run stays the same.
+    the same names, types and ranks, and a pure function of its arguments, so that a resumed run stays the same; and
+    `dev_figures(model) -> dict[str, float]`, figures on the dev split that are no means over its rows.
     """
 
     def forward(self, model: keras.Model, batch: Batch, training: bool) -> Any:
@@ -131,6 +133,9 @@ class Trainer:
         self.train_examples, self.dev_examples = train, dev
         self.make_batch: Callable[[Examples, np.ndarray, int], Batch] = getattr(
             objective, "training_batch", lambda examples, rows, epoch: examples.batch(rows)
+        )
+        self.dev_figures: Callable[[keras.Model], dict[str, float]] = getattr(
+            objective, "dev_figures", lambda model: {}
         )
         self.chief = is_chief()
         self.strategy = make_strategy()
@@ -257,7 +262,7 @@ class Trainer:
         padded = dict(batch)
         for name in [name for name in batch if f"{name}_lengths" in batch]:
             steps = batch[name].shape[1]
-            wanted = max(1, int(quantiles[np.searchsorted(quantiles, steps)]))
+            wanted = max([steps, *quantiles[np.searchsorted(quantiles, steps) :][:1].astype(int)])
             rest = [(0, 0)] * (batch[name].ndim - 2)
             padded[name] = np.pad(batch[name], [(0, 0), (0, wanted - steps), *rest])
         return padded
@@ -301,12 +306,7 @@ class Trainer:
             number = replica.replica_id_in_sync_group
             batch = {name: value[number::replicas] if value.shape.rank else value for name, value in batch.items()}
         variables = self.model.trainable_variables
-        with tf.GradientTape() as tape:
-            outputs = self.objective.forward(self.model, batch, True)
-            loss = tf.reduce_sum(self.objective.loss(batch, outputs) * batch["weight"]) / batch["total"]
-            loss += tf.add_n(self.model.losses) / replicas if self.model.losses else 0.0
-        # Dense, because the sparse gradient of an embedding is neither clipped nor summed in one known order.
-        gradients = [tf.convert_to_tensor(g) for g in tape.gradient(loss, [v.value for v in variables])]
+        loss, gradients = self._gradients(batch, [v.value for v in variables])
         if replicas > 1:
             gradients = replica.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         if self.config.clip_norm is not None:
@@ -318,6 +318,27 @@ class Trainer:
         decay = tf.minimum(self.config.average_decay, (1.0 + step) / (10.0 + step))
         for average, variable in zip(self.averages, variables, strict=bool(self.averages)):
             average.assign_add((variable.value - average) * (1.0 - decay))
+        return loss
+
+    def _gradients(self, batch: Batch, variables: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """The loss and its gradients; with adversarial noise in the model, the mean of those with and without it."""
+        with tf.GradientTape() as tape, noisy_pass() as clean:
+            loss = self._loss(batch)
+        found = tape.gradient(loss, [*variables, *clean.seen])
+        # Dense, because the sparse gradient of an embedding is neither clipped nor summed in one known order.
+        gradients = [tf.convert_to_tensor(g) for g in found[: len(variables)]]
+        if not clean.seen:
+            return loss, gradients
+        with tf.GradientTape() as tape, noisy_pass(found[len(variables) :]):
+            noisy_loss = self._loss(batch)
+        noisy = tape.gradient(noisy_loss, variables)
+        return loss, [(a + b) / 2.0 for a, b in zip(gradients, noisy, strict=True)]
+
+    def _loss(self, batch: Batch) -> tf.Tensor:
+        outputs = self.objective.forward(self.model, batch, True)
+        loss = tf.reduce_sum(self.objective.loss(batch, outputs) * batch["weight"]) / batch["total"]
+        if self.model.losses:
+            loss += tf.add_n(self.model.losses) / self.strategy.num_replicas_in_sync
         return loss
 
     def _dev_step(self, batch: Batch) -> dict[str, tf.Tensor]:
@@ -332,7 +353,8 @@ class Trainer:
                 batch |= {"weight": np.ones(len(rows), np.float32), "total": np.array(len(rows), np.float32)}
                 for name, values in self.dev_step(batch).items():
                     sums[f"dev_{name}"] = sums.get(f"dev_{name}", 0.0) + float(np.sum(values, dtype=np.float64))
-        return {name: value / len(self.dev_examples) for name, value in sums.items()}
+            of_the_whole = {f"dev_{name}": value for name, value in self.dev_figures(self.model).items()}
+        return {**{name: value / len(self.dev_examples) for name, value in sums.items()}, **of_the_whole}
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:

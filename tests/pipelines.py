@@ -42,6 +42,27 @@ TONES = {
     "evaluation": {"bootstrap_samples": 100},
 }
 
+PHRASES = {
+    "task": "translation",
+    "name": "tiny",
+    "data": {
+        "train": "builtin:phrases?split=train&rows=800",
+        "dev": "builtin:phrases?split=dev&rows=48",
+        "test": "builtin:phrases?split=test&rows=48",
+    },
+    "features": {"vocabulary_size": 450, "max_pieces": 16, "split_fraction": 0.05},
+    "model": {
+        "embedding": {"units": 32},
+        "encoder": {"units": 16, "dropout": 0.0},
+        "decoder": {"units": 32, "dropout": 0.0},
+        "dropout": 0.0,
+        "max_ratio": 1.0,
+        "max_extra": 4,
+    },
+    "training": {"epochs": 2, "batch_size": 16, "learning_rate": 0.02, "average_decay": 0.9, "xla": "never"},
+    "evaluation": {"bootstrap_samples": 100, "beam_width": 3, "coverage_penalty": 0.1},
+}
+
 
 def write_tiny(directory: Path, **changes: object) -> Path:
     """Write the tiny pipeline, with dotted keys changed (`training__epochs=1`), as DIRECTORY/tiny.yaml."""

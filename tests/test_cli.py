@@ -228,7 +228,7 @@ def test_cli_second_process_in_a_run_directory(home):
         (["predict", "tiny.yaml", "text"], "It is a file; a model is a directory."),
         (["predict", "runs", "text"], "runs holds no model: there is no saved_model.pb in it"),
         (["predict", "tiny"], "predict takes texts or --input FILE, one of them."),
-        (["predict", "tiny", "a", "--output", "out.txt"], "the ending says no format. Allowed: .csv, .jsonl"),
+        (["predict", "tiny", "a", "--output", "out.pdf"], "the ending says no format. Allowed: .csv, .jsonl, .txt"),
         (["predict", "tiny", "a", "--output", "no/such/../../dev/full/x.csv", "--format", "csv"], "cannot be written"),
         (["predict", "tiny", "--input", "nope.csv"], "nope.csv does not exist"),
         (["run", "tiny.yaml", "--seeds", "1,1"], "1 stands twice. The same seed gives the same run again."),

@@ -69,7 +69,10 @@ def test_config_reports_all_mistakes_at_once(tmp_path):
     [
         (GOOD.replace("model:", "modle:"), "mine.yaml:5: modle is not a key. Allowed: task, name,"),
         (GOOD.replace("text_classification", "text_clasification"), "Did you mean text_classification?"),
-        (GOOD.replace("task: text_classification\n", ""), "mine.yaml: the key task is missing. Allowed: text_class"),
+        (
+            GOOD.replace("task: text_classification\n", ""),
+            "mine.yaml: the key task is missing. Allowed: speech_commands, text_class",
+        ),
         (
             GOOD.replace("builtin:reviews", "file:train.csv"),
             "Allowed: files:PATH, tfds:NAME, builtin:NAME. Did you mean files?",
@@ -138,5 +141,27 @@ def _pipelines(known):
 
 
 def test_config_schema_of_an_unknown_task():
-    with pytest.raises(ConfigError, match=r'"sentiment" is not a task\. Allowed: text_classification'):
+    with pytest.raises(ConfigError, match=r'"sentiment" is not a task\. Allowed: speech_commands, text_classification'):
         json_schema("sentiment")
+
+
+def test_config_changed_keys_are_those_with_another_value():
+    config = tiny_config(training={"epochs": 3}, model={"ngrams": {"longest": 2}})
+    before = pipeline_file.flatten(config.model_dump(mode="json"))
+    assert pipeline_file.changed_keys(before, config) == []
+    assert pipeline_file.changed_keys({**before, "training.epochs": 4}, config) == ["training.epochs"]
+    unknown_then = {key: value for key, value in before.items() if key not in ("training.r_drop", "training.epochs")}
+    assert pipeline_file.changed_keys(unknown_then, config) == [
+        "training.epochs"
+    ]  # r_drop is at its default, epochs is not
+    without = {key: value for key, value in before.items() if not key.startswith("model.ngrams.")}
+    assert pipeline_file.changed_keys({**without, "model.ngrams": None}, config) == [
+        "model.ngrams",
+        "model.ngrams.longest",
+    ]
+    assert pipeline_file.changed_keys({**before, "model.gone": 1}, config) == ["model.gone"]
+
+
+def tiny_config(**sections):
+    tree = {"task": "text_classification", "name": "tiny", "data": {"train": "builtin:reviews"}, **sections}
+    return schema.TextClassification.model_validate(tree)

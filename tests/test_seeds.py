@@ -13,7 +13,8 @@ import yaml
 
 from pipelines import write_tiny
 from seqpipe.errors import ConfigError
-from seqpipe.seeds import parse_seeds
+from seqpipe.seeds import _configs, parse_seeds
+from seqpipe.tasks import load_pipeline
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,17 @@ def test_seeds_are_a_count_or_a_list(text, expected):
 def test_seeds_message(text, message):
     with pytest.raises(ConfigError, match=message):
         parse_seeds(text, first=7)
+
+
+def test_seeds_pretrain_once(tmp_path):
+    config = load_pipeline(write_tiny(tmp_path, training__pretrain={"epochs": 1})).config
+    first, second, third = _configs(config, [4, 5, 6])
+    assert first.training.pretrain == config.training.pretrain
+    assert first.model.start_from is None
+    for each in (second, third):
+        assert each.training.pretrain is None
+        assert each.model.start_from == "runs/tiny-seed4/pretrain"
+        assert each.model.model_copy(update={"start_from": None}) == config.model
 
 
 def seqpipe(*arguments, cwd):

@@ -118,6 +118,27 @@ def test_training_batches_are_made_by_an_objective_that_wants_to(tmp_path):
         assert sorted(seen) == list(range(100))
 
 
+class Figured(Twice):
+    """Has a figure of its own, which falls from epoch to epoch."""
+
+    def __init__(self):
+        self.models = []
+
+    def dev_figures(self, model):
+        self.models.append(model)
+        return {"own": 10.0 - len(self.models)}
+
+
+def test_training_chooses_by_an_objectives_own_figure(tmp_path):
+    objective = Figured()
+    run = trainer(tmp_path, epochs=2, xla="never", objective=objective)
+    run.config = run.config.model_copy(update={"monitor": "own"})
+    run.run()
+    assert objective.models == [run.model, run.model]
+    assert [row["dev_own"] for row in read_history(tmp_path) if "step" not in row] == [9.0, 8.0]
+    assert (run.position.best, run.position.best_epoch) == (9.0, 0)
+
+
 def test_training_stops_when_patience_ends(tmp_path):
     run = trainer(tmp_path, epochs=50, learning_rate=1e-9, patience=2)
     run.run()
@@ -345,3 +366,41 @@ def test_training_two_workers_are_one_with_the_same_batch(tmp_path):
     with np.load(tmp_path / "one/runs/tiny/best.npz") as a, np.load(tmp_path / "two/runs/tiny/best.npz") as b:
         for name in a.files:
             np.testing.assert_allclose(b[name], a[name], atol=2e-4)
+
+
+def test_training_with_adversarial_noise_takes_the_mean_of_both_gradients(tmp_path):
+    def noisy():
+        settings = {
+            "embedding": {"units": 4, "dropout": 0.0, "adversarial": 0.5},
+            "convolution": [{"filters": 4}],
+            "recurrent": {"units": 4},
+            "dropout": 0.0,
+        }
+        return classifier(schema.Classifier.model_validate(settings), vocabulary_size=3, classes=2)
+
+    config = schema.Training.model_validate({"epochs": 1, "batch_size": 8})
+    data = examples(8, 1)
+    run = Trainer(noisy, objective=Twice(), config=config, train=data, dev=data, seed=1, directory=tmp_path)
+    batch = {name: tf.constant(value) for name, value in run._batch(np.arange(8)).items()}
+    variables = [v.value for v in run.model.trainable_variables]
+    _, found = run._gradients(batch, variables)
+
+    tail = keras.Model([run.model.get_layer("adversarial_noise").output, run.model.inputs[1]], run.model.outputs[0])
+    x = run.model.get_layer("embedding")(batch["ids"])
+
+    def gradients(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_mean(Twice().loss(batch, tail([x, batch["ids_lengths"]])))
+        return tape.gradient(loss, [x, *variables[1:]])
+
+    slope, *clean = gradients(x)
+    real = (np.arange(x.shape[1])[None] < batch["ids_lengths"].numpy()[:, None])[:, :, None]
+
+    def norm(rows):
+        return np.sqrt((rows**2).sum(axis=(1, 2), keepdims=True))
+
+    _, *noisy_ones = gradients(x + 0.5 * norm(x.numpy() * real) * slope / norm(slope.numpy()))
+    for ours, a, b in zip(found[1:], clean, noisy_ones, strict=True):
+        np.testing.assert_allclose(ours, (a + b) / 2, atol=1e-6)
+    assert not np.allclose(clean[0], noisy_ones[0], atol=1e-6)

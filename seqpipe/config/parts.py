@@ -19,12 +19,16 @@ class TextFeatures(Section):
     character_coverage: Fraction = Field(
         0.9995, gt=0, le=1, description="Share of characters that get pieces of their own."
     )
-    max_pieces: int = Field(400, ge=1, le=100_000, description="A longer text is cut to its first max_pieces pieces.")
+    max_pieces: int = Field(400, ge=1, le=100_000, description="A longer text is cut to so many pieces.")
 
 
 class Embedding(Section):
     units: int = Field(64, ge=1, description="Size of a piece's vector.")
     dropout: Fraction = Field(0.1, ge=0, lt=1)
+    locked_dropout: Fraction = Field(0.0, ge=0, lt=1, description="Share of a row's channels dropped at every step.")
+    adversarial: float = Field(
+        0.0, ge=0, description="Norm of adversarial noise over that of a row's embeddings; doubles a step's time."
+    )
 
 
 class Convolution(Section):
@@ -50,3 +54,9 @@ class Recurrent(Section):
     bidirectional: bool = True
     dropout: Fraction = Field(0.0, ge=0, lt=1, description="Dropout on the input of each layer.")
     recurrent_dropout: Fraction = Field(0.0, ge=0, lt=1, description="Dropout on the state, one mask a sequence.")
+    weight_dropout: Fraction = Field(
+        0.0, ge=0, lt=1, description="Share of the recurrent weights dropped in a step of training."
+    )
+    locked_dropout: Fraction = Field(
+        0.0, ge=0, lt=1, description="Share of a row's output channels dropped at every step."
+    )

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import TypeVar
 
+from seqpipe.data.phrases import phrases
+
 T = TypeVar("T")
 
 
@@ -200,4 +202,7 @@ def _reviews(split: str, rows: int, seed: int) -> Iterator[dict[str, str]]:
             yield {"text": text, "label": LABELS[good]}
 
 
-BUILTINS = {"reviews": Builtin(("text", "label"), {"train": 2000, "dev": 400, "test": 400}, _reviews)}
+BUILTINS = {
+    "reviews": Builtin(("text", "label"), {"train": 2000, "dev": 400, "test": 400}, _reviews),
+    "phrases": Builtin(("source", "target"), {"train": 3000, "dev": 300, "test": 300}, phrases),
+}

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from seqpipe.config import ClassificationData
+from seqpipe.config import ClassificationData, LabelledText
 from seqpipe.data.sources import BadRow, Role, read_rows
 from seqpipe.errors import DataError, not_allowed
 
@@ -153,9 +153,7 @@ def read_splits(data: ClassificationData) -> Splits:
     return Splits(classes, tables["train"], tables["dev"], tables.get("test"), findings)
 
 
-def read_table(
-    source: str, data: ClassificationData, classes: list[str], role: Role = "test"
-) -> tuple[Table, list[Finding]]:
+def read_table(source: str, data: LabelledText, classes: list[str], role: Role = "test") -> tuple[Table, list[Finding]]:
     """Read and check other rows for a model whose classes are known.
 
     Args:
@@ -176,13 +174,47 @@ def read_table(
     return table, findings
 
 
+def read_unlabelled(
+    source: str | None, data: ClassificationData, splits: Splits, *, skip_held_back: bool
+) -> tuple[list[str], list[Finding]]:
+    """More texts, their labels unused; none for no source.
+
+    Args:
+        skip_held_back: leave out texts that also stand in dev or test, instead of refusing the source.
+    Raises:
+        DataError: the source cannot be read, or texts of dev or test stand in it.
+    """
+    if source is None:
+        return [], []
+    rows = read_rows(source, columns={"text": data.text_column}, role="unlabelled", encoding=data.encoding)
+    texts = [row.values["text"] for row in rows if not isinstance(row, BadRow) and row.values["text"].strip()]
+    if not texts:
+        raise DataError(f"{source}: no text in it.")
+    findings = [Finding("info", f"unlabelled: {_rows(len(texts))}.")]
+    present = {text.strip() for text in texts}
+    for role, table in (("dev", splits.dev), ("test", splits.test)):
+        held_back = [text.strip() for text in table.texts if text.strip() in present] if table is not None else []
+        if not held_back or table is None:
+            continue
+        shown = held_back[0] if len(held_back[0]) <= 60 else f"{held_back[0][:57]}..."
+        found = f'{source}: {len(held_back):,} of {len(table):,} {role} texts stand in it, such as "{shown}"'
+        if not skip_held_back:
+            raise DataError(
+                f"{found}. Text to pre-train on must not hold the rows that figures are taken on: remove them, or have "
+                "them left out by training.pretrain.skip_held_back = true."
+            )
+        findings.append(Finding("warning", f"{found}; they are left out."))
+        present -= set(held_back)
+    return [text for text in texts if text.strip() in present], findings
+
+
 def seen_rows(table: Table, train: Table) -> np.ndarray:
     """bool [rows]: whether a row's text, white space around it aside, also stands in train."""
     known = {text.strip() for text in train.texts}
     return np.array([text.strip() in known for text in table.texts], bool)
 
 
-def _read(source: str, role: Role, data: ClassificationData, known: Mapping[str, str] | None) -> _Reading:
+def _read(source: str, role: Role, data: LabelledText, known: Mapping[str, str] | None) -> _Reading:
     """Rows with class names; known: from a label in the data to its class, None where any label is a class."""
     columns = {"text": data.text_column, "label": data.label_column}
     reading = _Reading(role)

@@ -44,6 +44,10 @@ class Ragged:
     def row(self, i: int) -> np.ndarray:
         return np.asarray(self.values[self.offsets[i] : self.offsets[i + 1]])
 
+    def take(self, rows: np.ndarray) -> Ragged:
+        """Some of the rows, by index."""
+        return Ragged.from_rows((self.row(row) for row in rows), self.values.dtype)
+
     def padded(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(values [B, T, ...] padded with zeros to the longest row and at least one step, lengths int32 [B])."""
         lengths = (self.offsets[rows + 1] - self.offsets[rows]).astype(np.int32)

@@ -22,6 +22,7 @@ from typing import BinaryIO, Literal
 
 from seqpipe.errors import DataError, nearest, not_allowed
 
+Column = str | int  # a name, or where there are no names a position counted from 1
 Format = Literal["auto", "csv", "tsv", "jsonl", "label_text", "lines"]
 ENDINGS: dict[str, Format] = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".txt": "label_text"}
 COMPRESSIONS = {".gz": "gzip", ".xz": "xz"}
@@ -62,13 +63,14 @@ class BadRow:
 
 
 def read_files(
-    pattern: str, *, columns: Mapping[str, str], format: Format = "auto", encoding: str = "utf-8"
+    pattern: str, *, columns: Mapping[str, Column], format: Format = "auto", encoding: str = "utf-8"
 ) -> Iterator[Row | BadRow]:
     """The rows of all files a pattern names, in the order of their names.
 
     Args:
         pattern: a path or a glob, relative to the working directory.
-        columns: our name -> column or JSON key in the data. Files of `label sentence` hold a label and a text,
+        columns: our name -> column or JSON key in the data; positions, counted from 1, for CSV and TSV files that
+            have no header. Files of `label sentence` hold a label and a text,
             plain lines only a text, under whatever name asks for them.
         format: auto goes by each file's ending; a .txt file of which no label is asked is plain lines.
         encoding: any encoding Python knows; a byte order mark is dropped.
@@ -105,11 +107,15 @@ def find_files(pattern: str) -> list[Path]:
     raise DataError(f"{pattern} does not exist (looked in {folder.resolve()}).{guess}")
 
 
-def check_columns(place: str, columns: Mapping[str, str], available: Iterable[str]) -> None:
-    """Raise DataError unless each wanted column is there, once."""
+def check_columns(place: str, columns: Mapping[str, Column], available: Iterable[str]) -> None:
+    """Raise DataError unless each wanted column is there by its name, once."""
     available = list(available)
     shown = [name if len(name) <= 40 else f"{name[:37]}..." for name in available[:20]]
     for column in columns.values():
+        if isinstance(column, int):
+            raise DataError(
+                f"{place}: columns have names here, not numbers such as {column}. Allowed: {', '.join(shown)}."
+            )
         if column not in available:
             only = available[0] if len(available) == 1 else ""
             sign = next((sign for sign in (";", "\t") if sign in only), None)
@@ -119,9 +125,14 @@ def check_columns(place: str, columns: Mapping[str, str], available: Iterable[st
             raise DataError(f"{place}: the column {column} stands {available.count(column)} times. Name each once.")
 
 
-def _format_of(path: Path, columns: Mapping[str, str]) -> Format:
+def format_by_ending(path: Path) -> Format | None:
+    """What a file's ending says, packed or not; None for an ending that says nothing."""
     endings = [ending for ending in path.suffixes[-2:] if ending not in COMPRESSIONS]
-    known = ENDINGS.get(endings[-1]) if endings else None
+    return ENDINGS.get(endings[-1]) if endings else None
+
+
+def _format_of(path: Path, columns: Mapping[str, Column]) -> Format:
+    known = format_by_ending(path)
     if known is None:
         raise DataError(
             f"{path} does not say its format. Allowed endings: {', '.join(ENDINGS)}, each also with .gz or .xz; "
@@ -130,7 +141,7 @@ def _format_of(path: Path, columns: Mapping[str, str]) -> Format:
     return "lines" if known == "label_text" and "label" not in columns else known
 
 
-def _read(path: Path, format: Format, columns: Mapping[str, str], encoding: str) -> Iterator[Row | BadRow]:
+def _read(path: Path, format: Format, columns: Mapping[str, Column], encoding: str) -> Iterator[Row | BadRow]:
     with _open(path) as stream:
         lines = _Lines(stream, str(path), encoding)
         if format == "csv":
@@ -230,24 +241,32 @@ class _Lines:
         return Row(values, self.name, line)
 
 
-def _header(lines: _Lines, names: list[str], columns: Mapping[str, str]) -> dict[str, int]:
-    """Our name -> position of the column."""
+def _without_header(columns: Mapping[str, Column]) -> dict[str, int]:
+    """Our name -> index of the column, where columns are given by position; else empty."""
+    return {ours: theirs - 1 for ours, theirs in columns.items() if isinstance(theirs, int)}
+
+
+def _header(lines: _Lines, names: list[str], columns: Mapping[str, Column]) -> dict[str, int]:
+    """Our name -> index of the column."""
     fault = lines.take_fault()
     if fault:
         raise DataError(f"{lines.name}:1: {fault}.")
     check_columns(f"{lines.name}:{lines.number}", columns, names)
-    return {ours: names.index(theirs) for ours, theirs in columns.items()}
+    return {ours: names.index(str(theirs)) for ours, theirs in columns.items()}
 
 
 def _pick(fields: list[str], positions: dict[str, int], width: int) -> dict[str, str] | str:
-    if len(fields) != width:
+    """The wanted fields; width: how many the header names, 0 where there is none."""
+    if width and len(fields) != width:
         return f"{len(fields)} fields, the header names {width}"
+    if max(positions.values()) >= len(fields):
+        return f"{len(fields)} fields, column {max(positions.values()) + 1} is asked for"
     return {name: fields[position] for name, position in positions.items()}
 
 
-def _read_csv(lines: _Lines, columns: Mapping[str, str]) -> Iterator[Row | BadRow]:
+def _read_csv(lines: _Lines, columns: Mapping[str, Column]) -> Iterator[Row | BadRow]:
     reader = csv.reader(lines, strict=True)
-    positions: dict[str, int] = {}
+    positions = _without_header(columns)
     width = 0
     while True:
         start = lines.number + 1
@@ -257,13 +276,13 @@ def _read_csv(lines: _Lines, columns: Mapping[str, str]) -> Iterator[Row | BadRo
             return
         except csv.Error as error:
             reason = _csv_reason(str(error))
-            if not width:
+            if not positions:
                 raise DataError(f"{lines.name}:{start}: {lines.take_fault() or reason}.") from None
             yield lines.row(reason, start=start)
             continue
         if not fields:  # a blank line
             continue
-        if not width:
+        if not positions:
             positions, width = _header(lines, fields, columns), len(fields)
         else:
             yield lines.row(_pick(fields, positions, width), start=start)
@@ -280,21 +299,21 @@ def _csv_reason(error: str) -> str:
     return f"not CSV: {error}"
 
 
-def _read_tsv(lines: _Lines, columns: Mapping[str, str]) -> Iterator[Row | BadRow]:
+def _read_tsv(lines: _Lines, columns: Mapping[str, Column]) -> Iterator[Row | BadRow]:
     """Quotes are characters like any other, as in the IANA definition; pandas would join rows at a lone quote."""
-    positions: dict[str, int] = {}
+    positions = _without_header(columns)
     width = 0
     for line in lines:
         fields = _cut(line).split("\t")
         if fields == [""]:
             continue
-        if not width:
+        if not positions:
             positions, width = _header(lines, fields, columns), len(fields)
         else:
             yield lines.row(_pick(fields, positions, width))
 
 
-def _read_jsonl(lines: _Lines, columns: Mapping[str, str]) -> Iterator[Row | BadRow]:
+def _read_jsonl(lines: _Lines, columns: Mapping[str, Column]) -> Iterator[Row | BadRow]:
     checked = False
     for line in lines:
         line = line.strip(" \t\r\n")
@@ -319,7 +338,7 @@ def _read_jsonl(lines: _Lines, columns: Mapping[str, str]) -> Iterator[Row | Bad
         yield lines.row(_json_values(record, columns))
 
 
-def _json_values(record: dict[str, object], columns: Mapping[str, str]) -> dict[str, str] | str:
+def _json_values(record: dict[str, object], columns: Mapping[str, Column]) -> dict[str, str] | str:
     values = {}
     for ours, theirs in columns.items():
         if theirs not in record:
@@ -339,7 +358,7 @@ def _json_values(record: dict[str, object], columns: Mapping[str, str]) -> dict[
     return values
 
 
-def _read_label_text(lines: _Lines, columns: Mapping[str, str]) -> Iterator[Row | BadRow]:
+def _read_label_text(lines: _Lines, columns: Mapping[str, Column]) -> Iterator[Row | BadRow]:
     check_columns(lines.name, {name: name for name in columns}, ["label", "text"])
     for line in lines:
         label, space, text = _cut(line).partition(" ")
@@ -349,7 +368,7 @@ def _read_label_text(lines: _Lines, columns: Mapping[str, str]) -> Iterator[Row 
         yield lines.row({name: both[name] for name in columns} if space else "no space between label and sentence")
 
 
-def _read_lines(lines: _Lines, columns: Mapping[str, str]) -> Iterator[Row | BadRow]:
+def _read_lines(lines: _Lines, columns: Mapping[str, Column]) -> Iterator[Row | BadRow]:
     if len(columns) != 1:
         raise DataError(f"{lines.name}: plain lines hold one column, not {', '.join(columns)}.")
     (name,) = columns

@@ -13,17 +13,17 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from seqpipe.data.builtin import BUILTINS
-from seqpipe.data.files import BadRow, Format, Row, check_columns, read_files
+from seqpipe.data.files import BadRow, Column, Format, Row, check_columns, read_files
 from seqpipe.errors import DataError, nearest, not_allowed
 
 __all__ = ["BadRow", "Role", "Row", "read_rows"]
 
-Role = Literal["train", "dev", "test"]
-TFDS_SPLITS = {"train": "train", "dev": "validation", "test": "test"}
+Role = Literal["train", "dev", "test", "unlabelled"]
+TFDS_SPLITS = {"train": "train", "dev": "validation", "test": "test", "unlabelled": "unsupervised"}
 
 
 def read_rows(
-    source: str, *, columns: Mapping[str, str], role: Role, format: Format = "auto", encoding: str = "utf-8"
+    source: str, *, columns: Mapping[str, Column], role: Role, format: Format = "auto", encoding: str = "utf-8"
 ) -> Iterator[Row | BadRow]:
     """The rows of a source, one after the other, in an order that never changes.
 
@@ -66,7 +66,7 @@ def whole_number_option(source: str, options: dict[str, str], key: str, default:
     return int(text)
 
 
-def _read_builtin(source: str, rest: str, columns: Mapping[str, str], role: Role) -> Iterator[Row | BadRow]:
+def _read_builtin(source: str, rest: str, columns: Mapping[str, Column], role: Role) -> Iterator[Row | BadRow]:
     name, options = source_options(source, rest, ("split", "rows", "seed"))
     if name not in BUILTINS:
         raise DataError(f"{source}: {not_allowed(name, 'builtin data set', BUILTINS)}")
@@ -80,12 +80,12 @@ def _read_builtin(source: str, rest: str, columns: Mapping[str, str], role: Role
     records = data.generate(split, rows, seed)
     file = f"builtin:{name}/{split}"
     return (
-        Row({ours: record[theirs] for ours, theirs in columns.items()}, file, line)
+        Row({ours: record[str(theirs)] for ours, theirs in columns.items()}, file, line)
         for line, record in enumerate(records, start=1)
     )
 
 
-def _read_tfds(source: str, rest: str, columns: Mapping[str, str], role: Role) -> Iterator[Row | BadRow]:
+def _read_tfds(source: str, rest: str, columns: Mapping[str, Column], role: Role) -> Iterator[Row | BadRow]:
     name, options = source_options(source, rest, ("split",))
     split = options.get("split", TFDS_SPLITS[role])
     import tensorflow_datasets as tfds
@@ -180,7 +180,7 @@ def _check_tfds_split(source: str, name: str, split: str, splits: Any) -> None:
         ) from None
 
 
-def _tfds_rows(records: Any, features: Any, columns: Mapping[str, str], file: str) -> Iterator[Row | BadRow]:
+def _tfds_rows(records: Any, features: Any, columns: Mapping[str, Column], file: str) -> Iterator[Row | BadRow]:
     for line, record in enumerate(records, start=1):
         try:
             values = {ours: _tfds_value(record[theirs], features[theirs]) for ours, theirs in columns.items()}

@@ -113,6 +113,26 @@ def to_markdown(report: Report) -> str:
     return "\n\n".join(part for part in (*parts, _calibration(report)) if part) + "\n"
 
 
+def domains_table(reports: dict[str, Report]) -> str:
+    """Accuracy on text of other kinds than the training rows, by name of the domain."""
+    lines = [
+        "On labelled text of other kinds than the training rows, by which nothing was chosen:\n",
+        "| domain | rows | accuracy | linear baseline | difference |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for name, report in reports.items():
+        baseline, difference = report["baseline"], report["difference"]
+        beside = "– | –"
+        if baseline is not None:
+            points = [100 * difference[key] for key in ("value", "low", "high")]
+            beside = (
+                f"{_percent(baseline['accuracy']['value'])} | "
+                f"{points[0]:+.2f} points (95 % interval {points[1]:+.2f} to {points[2]:+.2f})"
+            )
+        lines.append(f"| {name} | {report['rows']:,} | {_interval(report['accuracy'])} | {beside} |")
+    return "\n".join(lines) + "\n"
+
+
 def write_report(report: Report, directory: str | Path, *, logits: ArrayLike, labels: ArrayLike) -> None:
     """Write report.json, report.md, confusion.png and reliability.png, each whole or not at all.
 

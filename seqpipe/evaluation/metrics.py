@@ -128,6 +128,29 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
     return float(np.exp(found.x)) if found.fun < _mean_nll(logits, labels) else 1.0
 
 
+def fit_shares(first: ArrayLike, second: ArrayLike, labels: ArrayLike) -> tuple[float, float]:
+    """The factors a and b, not below 0, for which softmax(a first + b second) gives the labels the best likelihood.
+
+    The likelihood is concave in (a, b). b stays above the lowest inverse temperature, so that one can divide by it.
+
+    Args:
+        first, second: float [N, C], logits of two models.
+        labels: int [N].
+    """
+    from scipy.optimize import minimize
+
+    first, labels = checked(first, labels)
+    second, _ = checked(second, labels)
+    low, high = TEMPERATURE_BOUNDS
+    found = minimize(
+        lambda shares: _mean_nll(shares[0] * first + shares[1] * second, labels),
+        x0=[1.0, 1.0],
+        bounds=[(0.0, 1 / low), (1 / high, 1 / low)],
+        method="L-BFGS-B",
+    )
+    return float(found.x[0]), float(found.x[1])
+
+
 @dataclass(frozen=True)
 class Bins:
     """Rows by the probability of their top class, in bins of equal width; arrays [bins].

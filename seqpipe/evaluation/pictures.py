@@ -160,12 +160,12 @@ def reliability_diagram(
 
 
 def learning_curves(history: Sequence[Mapping[str, Any]], path: str | Path) -> Path:
-    """Draw loss and dev accuracy over the epochs, with a ring around the epoch that was kept.
+    """Draw loss and dev accuracy, or BLEU, over the epochs, with a ring around the epoch that was kept.
 
     Args:
         history: the lines of history.jsonl. A row with a step is a training step: epoch, step (both from 0), loss.
-            A row without is a finished epoch: epoch, loss and, where there are dev rows, dev_loss, dev_accuracy and
-            best_epoch, the one that was kept so far.
+            A row without is a finished epoch: epoch, loss and, where there are dev rows, dev_loss, dev_accuracy or
+            dev_bleu, and best_epoch, the one that was kept so far.
     Returns:
         The path.
     Raises:
@@ -189,11 +189,12 @@ def learning_curves(history: Sequence[Mapping[str, Any]], path: str | Path) -> P
         )
     _curve(left, epochs, "loss", GREY, "training, mean of the epoch")
     losses = _curve(left, epochs, "dev_loss", ORANGE, "dev")
-    accuracies = _curve(right, epochs, "dev_accuracy", BLUE, "dev")
+    figure_name, form = ("BLEU", "{:.2f}") if "dev_bleu" in epochs[-1] else ("accuracy", "{:.2%}")
+    figures = _curve(right, epochs, f"dev_{figure_name.lower()}", BLUE, "dev")
     kept = epochs[-1].get("best_epoch")
     for axes, points, colour, name, text in (
         (left, losses, ORANGE, "loss", "{:.3f} on dev"),
-        (right, accuracies, BLUE, "dev accuracy", "{:.2%}"),
+        (right, figures, BLUE, f"dev {figure_name}", form),
     ):
         title = name
         if kept is not None and kept + 1 in points:
@@ -209,8 +210,9 @@ def learning_curves(history: Sequence[Mapping[str, Any]], path: str | Path) -> P
         axes.margins(y=0.12)
         axes.grid(color=LIGHT, linewidth=0.8)
     left.legend(fontsize=10, frameon=False, labelcolor=INK)
-    right.yaxis.set_major_formatter(percent)
-    if not accuracies:
+    if figure_name == "accuracy":
+        right.yaxis.set_major_formatter(percent)
+    if not figures:
         right.text(0.5, 0.5, "no dev accuracy", transform=right.transAxes, ha="center", color=GREY, fontsize=11)
         right.set_yticks([])
     return save(figure, path)

@@ -45,18 +45,22 @@ class TextTokenizer(tf.Module):
             self._length, self._piece = tf.constant(known.length), tf.constant(known.piece)
             self._surface, self._marked = tf.constant(known.surface), tf.constant(known.marked)
 
-    def __call__(self, texts: tf.Tensor, max_pieces: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def __call__(
+        self, texts: tf.Tensor, max_pieces: int | tf.Tensor, head_pieces: int | tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Cuts texts into pieces.
 
         Args:
             texts: string [B], any bytes; invalid UTF-8 becomes U+FFFD.
-            max_pieces: a longer row is cut to its first max_pieces.
+            max_pieces: a longer row is cut to so many.
+            head_pieces: how many of them are its first ones, the others its last; by default all.
         Returns:
             ids int32 [B, T], 0 beyond a length; T is the longest row after cutting.
             lengths int32 [B]; an empty text has length 0.
             truncated bool [B]: whether the row was cut.
         """
-        return self.tokenize(texts, tf.convert_to_tensor(max_pieces, tf.int32))
+        head_pieces = max_pieces if head_pieces is None else head_pieces
+        return self.tokenize(texts, *(tf.convert_to_tensor(limit, tf.int32) for limit in (max_pieces, head_pieces)))
 
     def pieces(self, ids: tf.Tensor) -> tf.Tensor:
         """The bytes each id stands for, string of the shape of ids; see `TextFeatures.pieces`."""
@@ -84,9 +88,14 @@ class TextTokenizer(tf.Module):
             skip = tf.where(marked, leading, 0)
             return tf.strings.reduce_join(tf.strings.substr(surface, skip, tf.strings.length(surface) - skip), axis=1)
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string), tf.TensorSpec([], tf.int32)], autograph=False)
-    def tokenize(self, texts: tf.Tensor, max_pieces: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """What calling the tokenizer does, max_pieces int32 []."""
+    @tf.function(
+        input_signature=[tf.TensorSpec([None], tf.string), tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.int32)],
+        autograph=False,
+    )
+    def tokenize(
+        self, texts: tf.Tensor, max_pieces: tf.Tensor, head_pieces: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """What calling the tokenizer does, max_pieces and head_pieces int32 []."""
         with tf.device(DEVICE):
             segments, row_splits, dropped = self._segments(texts)
             unique, which = tf.unique(segments)
@@ -98,11 +107,18 @@ class TextTokenizer(tf.Module):
             row_splits = tf.gather(order.rt_nested_splits, row_splits)  # [B + 1], in pieces
             whole = row_splits[1:] - row_splits[:-1]
             lengths = tf.minimum(whole, max_pieces)
+            # Of each row, the first pieces up to `head`, then the last ones from `tail` on.
+            head = row_splits[:-1] + tf.where(whole > max_pieces, head_pieces, whole)
+            tail = row_splits[1:] - (lengths - (head - row_splits[:-1]))
+            kept = _ranges(
+                tf.reshape(tf.stack([row_splits[:-1], tail], 1), [-1]),
+                tf.reshape(tf.stack([head, row_splits[1:]], 1), [-1]),
+            )
             ids = RAW.RaggedTensorToTensor(
                 shape=tf.stack([tf.size(texts), tf.reduce_max(tf.concat([lengths, [0]], 0))]),
-                values=tf.gather(pieces, order.rt_dense_values),
+                values=tf.gather(pieces, tf.gather(order.rt_dense_values, kept.rt_dense_values)),
                 default_value=0,
-                row_partition_tensors=[row_splits],
+                row_partition_tensors=[kept.rt_nested_splits[::2]],
                 row_partition_types=["ROW_SPLITS"],
             )
             return ids, lengths, whole > max_pieces

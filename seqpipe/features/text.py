@@ -42,6 +42,27 @@ _MORE_SPACES = "\u200b\ufeff" + SPACE_MARK
 _RESERVED_IN_TRAINING = str.maketrans("\0\t\u2585", "   ")
 
 
+HEAD_QUARTERS = {
+    "head": 4,
+    "tail": 0,
+    "head_and_tail": 1,
+    "windows": 4,
+}  # of what is kept of a long text, how much is its beginning
+
+
+def cut(ids: np.ndarray, max_pieces: int, rule: str) -> np.ndarray:
+    """The pieces that are kept of a text: all of a short one, so many of a long one, by a rule of HEAD_QUARTERS."""
+    if len(ids) <= max_pieces:
+        return ids
+    head = head_pieces(max_pieces, rule)
+    return np.concatenate([ids[:head], ids[len(ids) - (max_pieces - head) :]])
+
+
+def head_pieces(max_pieces: int, rule: str) -> int:
+    """How many of max_pieces are a long text's first ones; the others are its last."""
+    return max_pieces * HEAD_QUARTERS[rule] // 4
+
+
 def clean_text(text: str | bytes) -> str:
     """The text a person meant: invalid UTF-8, lone surrogates included, becomes U+FFFD as the WHATWG standard says."""
     raw = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")

@@ -21,6 +21,7 @@ class NgramExpert(keras.layers.Layer):
     """Adds to logits what `seqpipe.features.ngrams` says of the n-grams of a row; silent in training.
 
     In training it adds nothing, for it knows the training rows by heart and would leave nothing to learn beside it.
+    Outside training the logits that come in count `network_scale` times, a weight that is 1 until it is fitted on dev.
 
     Args:
         longest: pieces in the longest n-gram.
@@ -44,10 +45,17 @@ class NgramExpert(keras.layers.Layer):
         self.table = table("weights", self.entries, columns, dtype="float16")
         self.squares = table("squares", self.entries, columns, dtype="float16")
         self.bias = table("bias", columns, dtype="float32")
+        self.network_scale = self.add_weight(name="network_scale", shape=(), initializer="ones", trainable=False)
         self.built = True
 
     def set_tables(self, tables: NgramTables) -> None:
-        self.set_weights([tables.keys, tables.weights, tables.squares, tables.bias])
+        for weight, value in (
+            (self.keys, tables.keys),
+            (self.table, tables.weights),
+            (self.squares, tables.squares),
+            (self.bias, tables.bias),
+        ):
+            weight.assign(value)
 
     def call(self, logits: Tensor, ids: Tensor, lengths: Tensor, training: bool | None = None) -> Tensor:
         if training:
@@ -66,7 +74,7 @@ class NgramExpert(keras.layers.Layer):
         expert = total(self.table) / tf.sqrt(tf.maximum(total(self.squares), 1e-12)) + self.bias.value
         if self.classes == 2:
             expert = tf.concat([-expert, expert], axis=1) / 2.0
-        return logits + tf.cast(expert, logits.dtype)
+        return logits * tf.cast(self.network_scale, logits.dtype) + tf.cast(expert, logits.dtype)
 
     def _keys(self, ids: Tensor, lengths: Tensor) -> tf.Tensor:
         """The key of each n-gram, int32 [B, M], as `seqpipe.features.ngrams.ngram_keys` computes it."""

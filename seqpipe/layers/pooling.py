@@ -60,6 +60,37 @@ class AttentionPooling(_Pooling):
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")
+class AttentionMaxPooling(_Pooling):
+    """Attention pooling and max pooling side by side: [B, 2 C]; a step weighs the mean of what it weighs in the two.
+
+    Args:
+        units: size of the hidden layer of the attention's score.
+    """
+
+    def __init__(self, units: int, **base: Any):
+        super().__init__(**base)
+        self.units = units
+        self.attention = AttentionPooling(units, dtype=self.dtype_policy)
+        self.maximum = MaxPooling(dtype=self.dtype_policy)
+
+    def build(self, x_shape: tuple[int | None, ...], lengths_shape: tuple[int | None, ...] | None = None) -> None:
+        self.attention.build(x_shape)
+        self.built = True
+
+    def call(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        mean, mean_weights = self.attention(x, lengths)
+        largest, largest_weights = self.maximum(x, lengths)
+        return ops.concatenate([mean, largest], axis=1), (mean_weights + largest_weights) / 2.0
+
+    def compute_output_spec(self, x: Any, lengths: Any) -> tuple[Any, Any]:
+        _, weights = super().compute_output_spec(x, lengths)
+        return keras.KerasTensor((x.shape[0], 2 * x.shape[2]), dtype=self.compute_dtype), weights
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "units": self.units}
+
+
+@keras.saving.register_keras_serializable(package="seqpipe")
 class MeanPooling(_Pooling):
     """Mean over the real steps; each of them has the same weight."""
 

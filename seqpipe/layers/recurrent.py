@@ -192,6 +192,17 @@ class _Lengths(keras.layers.RNN):
             return [rows.in_loop_order(output) if self.go_backwards and not self.wrapped else output, *final]
         return [rows.at_end(states[0], tf.zeros_like(state[0])), *final]
 
+    def step(self, x: Tensor, state: Sequence[Tensor]) -> list[Tensor]:
+        """One step without a loop or dropout: x [B, C] and the state before it to the state after it, [B, U] each.
+
+        The first tensor of the state is the output.
+        """
+        _, weights, _ = self._weights(x, state[0], training=False)
+        used, inputs = kernels.project(kernels.Weights(**weights), x[tf.newaxis])
+        cell = self._cell()
+        after, _ = cell.forward(inputs[0], kernels.Product(used, cell.gates, by_gate=False), *state)
+        return list(after)
+
     def _by_hand(self) -> bool:
         """Whether the gradient written by hand applies."""
         return self.activation is keras.activations.tanh and self.recurrent_activation is keras.activations.sigmoid

@@ -10,7 +10,12 @@ from seqpipe import config as schema
 from seqpipe import layers
 
 CELLS: dict[str, Any] = {"lstm": layers.LSTM, "gru": layers.GRU, "simple": layers.SimpleRNN}
-POOLINGS = {"mean": layers.MeanPooling, "max": layers.MaxPooling}
+POOLINGS: dict[str, Any] = {
+    "attention": layers.AttentionPooling,
+    "attention_max": layers.AttentionMaxPooling,
+    "mean": lambda units, name: layers.MeanPooling(name=name),
+    "max": lambda units, name: layers.MaxPooling(name=name),
+}
 
 
 def classifier(
@@ -36,9 +41,11 @@ def classifier(
     lengths = keras.Input((), dtype="int32", name="lengths")
     seen = layers.WordDropout(config.word_dropout)(ids) if config.word_dropout else ids
     x = keras.layers.Embedding(vocabulary_size, config.embedding.units, name="embedding")(seen)  # [B, T, C]
-    x = _dropout(config.embedding.dropout, x)
+    if config.embedding.adversarial:
+        x = layers.AdversarialNoise(config.embedding.adversarial, name="adversarial_noise")(x, lengths)
+    x = _dropout(config.embedding.dropout, _locked_dropout(config.embedding.locked_dropout, x))
     x, steps = encoder(config, x, lengths)
-    x, _ = _pooling(config.pooling, x.shape[-1])(x, steps)  # [B, C]
+    x, _ = POOLINGS[config.pooling](x.shape[-1], name="pooling")(x, steps)  # [B, C]
     x = _dropout(config.dropout, x)
     logits = keras.layers.Dense(classes, dtype="float32", name="logits")(x)  # [B, classes]
     if config.ngrams is not None:
@@ -70,18 +77,18 @@ def encoder(config: schema.Classifier, x: Any, lengths: Any) -> tuple[Any, Any]:
             recurrent.units,
             return_sequences=True,
             recurrent_dropout=recurrent.recurrent_dropout,
+            weight_dropout=recurrent.weight_dropout,
             name=f"{recurrent.cell}_{number}" if recurrent.bidirectional else name,
         )
         layer = layers.Bidirectional(cell, name=name) if recurrent.bidirectional else cell
         x = layer(x, lengths)
-    return x, lengths
+    return _locked_dropout(recurrent.locked_dropout, x), lengths
 
 
 def _dropout(share: float, x: Any) -> Any:
     return keras.layers.Dropout(share)(x) if share else x
 
 
-def _pooling(kind: str, units: int) -> keras.layers.Layer:
-    if kind == "attention":
-        return layers.AttentionPooling(units, name="pooling")
-    return POOLINGS[kind](name="pooling")
+def _locked_dropout(share: float, x: Any) -> Any:
+    """Drops whole channels of a row, the same at every step (Gal and Ghahramani 2016)."""
+    return keras.layers.SpatialDropout1D(share)(x) if share else x

@@ -23,7 +23,7 @@ RECURRENT = (
     keras.layers.RNN,
     keras.layers.Bidirectional,
 )
-POOLING = (layers.AttentionPooling, layers.MeanPooling, layers.MaxPooling)
+POOLING = (layers.AttentionPooling, layers.AttentionMaxPooling, layers.MeanPooling, layers.MaxPooling)
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Union
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Union, runtime_checkable
 
 from seqpipe import config as schema
 from seqpipe import pipeline_file
@@ -68,6 +69,22 @@ class Task(Protocol):
         """Signatures, probes and reference answers for export and proof."""
 
 
+@runtime_checkable
+class Pretrained(Protocol):
+    """What a task has beyond `Task` if its encoder can be trained without labels first, or kept for other pipelines."""
+
+    def pretrain(
+        self, directory: Path, *, say: Callable[[str], None], callbacks: Callable[[int, int], Sequence[Any]]
+    ) -> str | None:
+        """Train from wherever the last process left it; say what was reached, or None where nothing is asked for."""
+
+    def load_pretrained(self, directory: Path) -> None:
+        """Take up what `pretrain` left, so that `build` starts from it."""
+
+    def keep_encoder(self, model: Any, directory: Path) -> None:
+        """Save the encoder of a trained model for other pipelines."""
+
+
 @dataclass(frozen=True)
 class Registered:
     """A task by its two halves: what a pipeline file of it holds, and where its class is (imported when it is used)."""
@@ -85,6 +102,7 @@ TASKS = {
     "text_classification": Registered(
         schema.TextClassification, "seqpipe.tasks.text_classification:TextClassification"
     ),
+    "translation": Registered(schema.Translation, "seqpipe.tasks.translation:Translation"),
 }
 
 

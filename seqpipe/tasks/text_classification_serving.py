@@ -15,6 +15,7 @@ from seqpipe.data.examples import Ragged
 from seqpipe.data.plan import plan_in_order_of_length
 from seqpipe.layers.recurrent import traced_for
 from seqpipe.models.receptive_field import total_stride
+from seqpipe.models.windows import cut_into_windows, pooled, window_shares, windowed
 
 
 class TextClassifier(tf.Module):
@@ -25,7 +26,9 @@ class TextClassifier(tf.Module):
         tokenizer: the graph side of the text features.
         classes: class names in order.
         temperature: logits are divided by it, so that probabilities are calibrated.
-        max_pieces: a longer text is cut.
+        max_pieces: a longer text is cut to so many.
+        head_pieces: how many of them are its first ones, the others its last.
+        window: pieces of a window, where texts are read in windows.
         version: of the artefact.
     """
 
@@ -37,6 +40,8 @@ class TextClassifier(tf.Module):
         classes: list[str],
         temperature: float,
         max_pieces: int,
+        head_pieces: int,
+        window: int | None = None,
         version: int,
     ):
         super().__init__()
@@ -44,11 +49,13 @@ class TextClassifier(tf.Module):
         self.weights = [variable.value for variable in model.weights]
         self._classes = classes
         self._temperature = temperature
-        self._max_pieces = max_pieces
+        self._max_pieces, self._head_pieces = max_pieces, head_pieces
         self._version = version
         self._stride = total_stride(model)
         # Behind plain functions: a Keras model as an attribute would be saved whole, with functions of its own.
-        self._infer = lambda ids, lengths: model([ids, lengths], training=False)
+        self._infer = lambda ids, lengths: windowed(
+            lambda ids, lengths: model([ids, lengths], training=False), ids, lengths, window
+        )
         text = [tf.TensorSpec([None], tf.string, name="text")]
         pieces = [tf.TensorSpec([None, None], tf.int32, name="ids"), tf.TensorSpec([None], tf.int32, name="lengths")]
         # The two halves of serving_default, so that `seqpipe.load` can have XLA compile the second one.
@@ -60,7 +67,7 @@ class TextClassifier(tf.Module):
         }
         explainer = _explainer(model)
         if explainer is not None:
-            self._infer_weights = lambda ids, lengths: explainer([ids, lengths], training=False)
+            self._infer_weights = lambda ids, lengths: weighed(explainer, ids, lengths, self._stride, window)
             self.functions["explain"] = tf.function(self._explain, input_signature=text)
 
     def _classify(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -78,7 +85,7 @@ class TextClassifier(tf.Module):
             logits, weights = self._infer_weights(ids, lengths)
         return {
             "pieces": self.tokenizer.pieces(ids),
-            "weights": spread(weights, lengths, tf.shape(ids)[1], self._stride),
+            "weights": weights,
             "truncated": truncated,
             **self._answer(logits),
         }
@@ -91,7 +98,7 @@ class TextClassifier(tf.Module):
         }
 
     def _encode(self, text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        ids, lengths, truncated = self.tokenizer(text, self._max_pieces)
+        ids, lengths, truncated = self.tokenizer(text, self._max_pieces, self._head_pieces)
         # At least one step, so that layers need no case for a batch of empty texts.
         ids = tf.pad(ids, [[0, 0], [0, tf.maximum(0, 1 - tf.shape(ids)[1])]])
         return ids, lengths, truncated
@@ -104,6 +111,20 @@ class TextClassifier(tf.Module):
             "probability": tf.reduce_max(probabilities, axis=-1),
             "probabilities": probabilities,
         }
+
+
+def weighed(
+    explainer: keras.Model, ids: tf.Tensor, lengths: tf.Tensor, stride: int, window: int | None
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Logits [B, C] and the weight of each piece, [B, T]; those of a window share its part in the text."""
+    cut, inside = cut_into_windows(ids, lengths, window) if window is not None else (ids, lengths[:, None])
+    flat = tf.reshape(inside, [-1])
+    logits, weights = explainer([cut, flat], training=False)
+    weights = spread(weights, flat, tf.shape(cut)[1], stride)
+    if window is None:
+        return logits, weights
+    weights *= tf.reshape(window_shares(inside, weights.dtype), [-1, 1])
+    return pooled(logits, inside), tf.reshape(weights, [tf.shape(ids)[0], -1])[:, : tf.shape(ids)[1]]
 
 
 def spread(weights: tf.Tensor, lengths: tf.Tensor, steps: tf.Tensor, stride: int) -> tf.Tensor:
@@ -134,7 +155,7 @@ def _explainer(model: keras.Model) -> keras.Model | None:
     return None
 
 
-def piece_weights(model: keras.Model, ids: Ragged) -> list[np.ndarray] | None:
+def piece_weights(model: keras.Model, ids: Ragged, window: int | None = None) -> list[np.ndarray] | None:
     """The weight of each piece as `explain` gives it, float32 [T] a row; None for a model without such weights."""
     explainer = _explainer(model)
     if explainer is None:
@@ -143,8 +164,7 @@ def piece_weights(model: keras.Model, ids: Ragged) -> list[np.ndarray] | None:
 
     @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)])
     def weigh(ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
-        _, weights = explainer([ids, lengths], training=False)
-        return spread(weights, lengths, tf.shape(ids)[1], stride)
+        return weighed(explainer, ids, lengths, stride, window)[1]
 
     found: list[np.ndarray] = [np.zeros(0, np.float32)] * len(ids)
     for rows in plan_in_order_of_length(ids.lengths, batch_size=64):

@@ -315,6 +315,15 @@ class TinyReviews(tfds.core.GeneratorBasedBuilder):
             label = -1 if i == 2 else i % 2
             yield i, {"text": text, "label": label, "stars": i, "picture": np.zeros((2, 2, 3), np.uint8)}
 
+class TinyPairs(tfds.core.GeneratorBasedBuilder):
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.Translation(["en", "fr"]))
+
+    def _split_generators(self, dl_manager):
+        return {"train": ((i, {"en": f"Film {i}", "fr": f"Un film {i}"}) for i in range(3))}
+
 class FarReviews(TinyReviews):
     VERSION = tfds.core.Version("1.0.0")
 
@@ -341,7 +350,8 @@ def prepared(tmp_path_factory):
     import tensorflow_datasets as tfds
 
     tfds.disable_progress_bar()
-    module.TinyReviews(data_dir=folder).download_and_prepare()
+    for builder in (module.TinyReviews, module.TinyPairs):
+        builder(data_dir=folder).download_and_prepare()
     return folder
 
 
@@ -372,6 +382,12 @@ def test_sources_tfds_splits_and_versions():
     assert [row.file for row in rows] == ["tfds:tiny_reviews/test"] * 4
     stars = read("tfds:tiny_reviews?split=test", {"text": "text", "label": "stars"})
     assert sorted(row["label"] for _, row in stars if isinstance(row, dict)) == ["0", "1", "2"]
+
+
+@pytest.mark.usefixtures("tfds_folder")
+def test_sources_tfds_translations_are_columns_by_language():
+    rows = read_rows("tfds:tiny_pairs", columns={"source": "en", "target": "fr"}, role="train")
+    assert sorted(tuple(row.values.values()) for row in rows) == [(f"Film {n}", f"Un film {n}") for n in range(3)]
 
 
 @pytest.mark.usefixtures("tfds_folder")
@@ -444,3 +460,24 @@ def test_sources_tfds_reads_prepared_data_without_its_builder(tfds_folder):
 
 def test_sources_bad_row_has_a_place():
     assert BadRow("a.csv", 3, "why").place == "a.csv:3"
+
+
+def test_sources_columns_of_files_without_a_header_are_given_by_position(tmp_path):
+    (tmp_path / "pairs.tsv").write_text("a\tb\tc\n\nd\te\n\tf\n")
+    (tmp_path / "pairs.csv").write_text('"a, 1",b\nc\n')
+    rows = list(read_rows(f"files:{tmp_path}/pairs.tsv", columns={"source": 1, "target": 2}, role="train"))
+    assert [row.values for row in rows] == [
+        {"source": "a", "target": "b"},
+        {"source": "d", "target": "e"},
+        {"source": "", "target": "f"},
+    ]
+    assert [row.line for row in rows] == [1, 3, 4]
+    first, second = read_rows(f"files:{tmp_path}/pairs.csv", columns={"source": 1, "target": 2}, role="train")
+    assert first.values == {"source": "a, 1", "target": "b"}
+    assert (second.line, second.reason) == (2, "1 fields, column 2 is asked for")
+
+
+def test_sources_with_names_take_no_positions(tmp_path):
+    (tmp_path / "rows.jsonl").write_text('{"en": "a", "fr": "b"}\n')
+    with pytest.raises(DataError, match=r"columns have names here, not numbers such as 1\. Allowed: en, fr\."):
+        list(read_rows(f"files:{tmp_path}/rows.jsonl", columns={"source": 1, "target": 2}, role="train"))

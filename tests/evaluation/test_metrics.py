@@ -134,6 +134,22 @@ def test_metrics_fit_temperature_is_the_best_of_a_grid():
     assert min(grid) - 1e-4 < fitted <= min(grid) + 1e-9
 
 
+def test_metrics_fit_shares_recovers_how_two_halves_of_the_evidence_were_scaled():
+    rng = np.random.default_rng(8)
+    first, second = rng.normal(size=(2, 20_000, 3))
+    total = 2.0 * first + 0.5 * second
+    labels = np.array([rng.choice(3, p=p) for p in metrics.softmax(total)])
+    assert metrics.fit_shares(first, second, labels) == pytest.approx((2.0, 0.5), abs=0.05)
+
+
+def test_metrics_fit_shares_gives_nothing_to_a_model_that_is_worse_than_a_guess():
+    logits, labels = _calibrated(5_000, 3, seed=9)
+    noise = -logits
+    first, second = metrics.fit_shares(noise, 3 * logits, labels)
+    assert first >= 0
+    assert second > 0.3
+
+
 def test_metrics_fit_temperature_is_one_where_rows_cannot_tell_and_bounded_where_all_is_wrong():
     assert metrics.fit_temperature([[3.0, 0.0]], [0]) == 1.0
     assert metrics.fit_temperature(np.zeros((4, 2)), [0, 1, 1, 0]) == 1.0

@@ -140,3 +140,17 @@ def test_pictures_touch_no_pyplot_and_importing_evaluation_needs_no_heavy_librar
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_pictures_learning_curves_of_a_translator(tmp_path):
+    history = [{"epoch": n, "loss": 3.0 - n, "dev_loss": 2.5, "dev_bleu": 20.0 * n, "best_epoch": n} for n in range(3)]
+    seen = []
+
+    def noted(figure, path):
+        seen.extend(axes.get_title(loc="left") for axes in figure.axes)
+        return path
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pictures, "save", noted)
+        pictures.learning_curves(history, tmp_path / "curves.png")
+    assert seen == ["loss: 2.500 on dev in epoch 3, kept", "dev BLEU: 40.00 in epoch 3, kept"]

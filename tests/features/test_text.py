@@ -20,7 +20,16 @@ from sentencepiece import sentencepiece_model_pb2
 
 from seqpipe.errors import DataError, ModelError
 from seqpipe.features.segmentation import TextTokenizer
-from seqpipe.features.text import FIRST_BYTE, FIRST_PIECE, TextFeatures, clean_text, normalisation_rules
+from seqpipe.features.text import (
+    FIRST_BYTE,
+    FIRST_PIECE,
+    HEAD_QUARTERS,
+    TextFeatures,
+    clean_text,
+    cut,
+    head_pieces,
+    normalisation_rules,
+)
 
 _WORDS = {
     "en": ["good", "film", "goodness", "filming", "2019", "don't", "re-make", "the", "of", "it's", "½", "naïve"],
@@ -73,6 +82,25 @@ def test_text_hostile_strings_are_many_and_distinct() -> None:
 
 def test_text_graph_equals_library_on_hostile_strings(features: TextFeatures, tokenizer: TextTokenizer) -> None:
     assert _differences(features, tokenizer, HOSTILE) == []
+
+
+@pytest.mark.parametrize("rule", HEAD_QUARTERS)
+@pytest.mark.parametrize("limit", [1, 2, 7, 8])
+def test_text_cuts_long_texts_alike_in_graph_and_numpy(
+    features: TextFeatures, tokenizer: TextTokenizer, rule: str, limit: int
+) -> None:
+    texts = ["", "a", "one two three four five six seven eight nine ten", "x" * 200, "ab cd ef"]
+    whole = features.encode(texts)
+    ids, lengths, truncated = (x.numpy() for x in tokenizer(tf.constant(texts), limit, head_pieces(limit, rule)))
+    for row, pieces in enumerate(whole):
+        expected = cut(pieces, limit, rule)
+        assert ids[row, : lengths[row]].tolist() == expected.tolist()
+        assert truncated[row] == (len(pieces) > limit)
+        assert len(expected) == min(limit, len(pieces))
+    long = whole[3].tolist()
+    assert {"head": long[:8], "windows": long[:8], "tail": long[-8:], "head_and_tail": long[:2] + long[-6:]}[
+        rule
+    ] == cut(whole[3], 8, rule).tolist()
 
 
 def test_text_alone_equals_batched(features: TextFeatures, tokenizer: TextTokenizer) -> None:

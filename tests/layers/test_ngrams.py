@@ -53,6 +53,20 @@ def test_expert_learns_pairs_and_answers_as_numpy_does(classes):
     np.testing.assert_allclose(logits[0], expected, atol=1e-4)
 
 
+def test_expert_lets_the_network_count_as_much_as_its_scale_says():
+    rows, labels = rows_with_a_rule(50, 2)
+    tables = fit_ngrams(rows, labels, 2, longest=2, entries=500, seed=1)
+    layer = NgramExpert(2, entries=len(tables.keys), classes=2)
+    ids, lengths = rows.padded(np.arange(4))
+    network = RNG.normal(size=(4, 2)).astype(np.float32)
+    silent = layer(np.zeros_like(network), ids, lengths)
+    layer.set_tables(tables)
+    alone = layer(np.zeros_like(network), ids, lengths)
+    assert not np.allclose(silent, alone)
+    layer.network_scale.assign(0.25)
+    np.testing.assert_allclose(layer(network, ids, lengths), 0.25 * network + alone, atol=1e-6)
+
+
 def test_expert_is_silent_in_training_and_ignores_padding():
     row = np.array([[7, 8, 9]], np.int32)
     keys = ngram_keys(np.array([7, 7, 8, 9, 7], np.int32), 2)

@@ -4,9 +4,14 @@ import numpy as np
 import pytest
 from testing import run_layer_test
 
-from seqpipe.layers import AttentionPooling, MaxPooling, MeanPooling
+from seqpipe.layers import AttentionMaxPooling, AttentionPooling, MaxPooling, MeanPooling
 
-LAYERS = {"attention": lambda: AttentionPooling(4), "mean": MeanPooling, "max": MaxPooling}
+LAYERS = {
+    "attention": lambda: AttentionPooling(4),
+    "attention_max": lambda: AttentionMaxPooling(4),
+    "mean": MeanPooling,
+    "max": MaxPooling,
+}
 
 
 @pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS.keys())
@@ -28,6 +33,17 @@ def test_pooling_mean_and_max_are_numpys():
     lengths = np.array([4], np.int32)
     np.testing.assert_allclose(MeanPooling()(x, lengths)[0][0], x[0, :4].mean(axis=0), atol=1e-6)
     np.testing.assert_array_equal(MaxPooling()(x, lengths)[0][0], x[0, :4].max(axis=0))
+
+
+def test_pooling_attention_max_is_both_side_by_side():
+    x = np.random.default_rng(0).normal(size=(2, 6, 5)).astype(np.float32)
+    lengths = np.array([6, 3], np.int32)
+    layer = AttentionMaxPooling(4)
+    pooled, weights = layer(x, lengths)
+    mean, mean_weights = layer.attention(x, lengths)
+    largest, largest_weights = MaxPooling()(x, lengths)
+    np.testing.assert_array_equal(pooled, np.concatenate([mean, largest], axis=1))
+    np.testing.assert_allclose(weights, (mean_weights + largest_weights) / 2, atol=1e-7)
 
 
 def test_pooling_attention_is_the_formula():

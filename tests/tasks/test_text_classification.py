@@ -105,6 +105,70 @@ def test_text_classification_loss_is_weighted_smoothed_cross_entropy(task):
     np.testing.assert_allclose(loss, [-(targets[0] * log_p[0]).sum(), -2 * (targets[1] * log_p[1]).sum()], rtol=1e-5)
 
 
+def test_text_classification_r_drop_adds_the_divergence_of_two_passes(task):
+    made = task(training__r_drop=0.5)
+    batch = {"label": np.array([1], np.int32)}
+    passes = np.array([[[1.0, -0.5], [0.3, 0.2]]], np.float32)
+    p, q = (np.exp(x) / np.exp(x).sum() for x in passes[0])
+    divergence = ((p * np.log(p / q)).sum() + (q * np.log(q / p)).sum()) / 2
+    expected = -(np.log(p[1]) + np.log(q[1])) / 2 + 0.5 * divergence
+    np.testing.assert_allclose(made.loss(batch, tf.constant(passes)), [expected], rtol=1e-5)
+    row = {"ids": np.array([[7, 8]], np.int32), "ids_lengths": np.array([2], np.int32)}
+    model = made.build()
+    assert made.forward(model, row, True).shape == (1, 2, 2)
+    assert made.forward(model, row, False).shape == (1, 2)
+
+
+def test_text_classification_reads_long_texts_in_windows(task):
+    made = task(features__max_pieces=5, features__long_texts="windows")
+    model = made.build()
+    artefact = made.artefact(model, {"temperature": 1.0}, 1)
+    text = "the film is good and the plot is bad, but the cook was never in it at all"
+    ids = made.features.encode([text])[0]
+    assert 10 < len(ids) < 40
+    outputs = artefact.signatures["explain"](tf.constant([text, "x " * 200]))
+    answer = {name: value.numpy() for name, value in outputs.items()}
+    parts = [ids[start : start + 5] for start in range(0, len(ids), 5)]
+    logits = np.concatenate([np.asarray(model([part[None], np.array([len(part)], np.int32)])) for part in parts])
+    mean = np.average(logits, axis=0, weights=[len(part) for part in parts])
+    expected = np.exp(mean) / np.exp(mean).sum()
+    np.testing.assert_allclose(answer["probabilities"][0], expected, atol=1e-6)
+    reference = artefact.reference["serving_default"]([{"text": np.array(text.encode(), object)}])
+    np.testing.assert_allclose(reference[0]["probabilities"], expected, atol=1e-6)
+    assert answer["truncated"].tolist() == [False, True]
+    np.testing.assert_allclose(answer["weights"].sum(axis=1), 1.0, atol=1e-5)
+
+
+def test_text_classification_card_of_a_pipeline_with_everything(here):
+    (here / "vectors.txt").write_text("film 1 2 3 4 5 6 7 8\nplot 8 7 6 5 4 3 2 1\n")
+    (here / "shop.tsv").write_text("words\tstars\nthe kettle is fine\tgood\nit broke\tbad\nit broke twice\tbad\n")
+    shop = {
+        "source": "files:shop.tsv",
+        "text_column": "words",
+        "label_column": "stars",
+        "labels": {"good": "positive", "bad": "negative"},
+    }
+    file = write_tiny(
+        here,
+        training__epochs=1,
+        model__embedding__vectors="files:vectors.txt",
+        model__ngrams={"longest": 2, "entries": 500},
+        evaluation__other_domains={"kettles": shop},
+        features__long_texts="head_and_tail",
+    )
+    with open_run(load_pipeline(file).config, say=lambda line: None) as run:
+        run.train()
+        report = run.evaluate()
+        path = run.export()
+    loaded = keras.saving.load_model(path / "model.keras")
+    assert float(loaded.get_layer("ngrams").network_scale.numpy()) == pytest.approx(report["network_scale"])
+    card = (path / "card.md").read_text()
+    assert f"The network's scores count {report['network_scale']:.2f} times" in card
+    assert "| kettles | 3 | " in card
+    assert "2 word vectors reach" in card
+    assert "a quarter from its beginning, the rest from its end" in card
+
+
 def test_spread_shares_a_step_among_its_pieces():
     weights = tf.constant([[0.75, 0.25], [1.0, 0.0]])
     pieces = spread(weights, tf.constant([4, 2]), 4, 3).numpy()

@@ -1,0 +1,99 @@
+"""Attention of queries over a memory: which source steps a target step looks at.
+
+Each layer takes queries [B, T, U], memory [B, S, C] and the memory's lengths [B], and returns (context [B, T, C],
+weights [B, T, S]). The weights of a query sum to 1 over the real steps of its memory and are exactly zero beyond; over
+a memory of length 0 context and weights are zero.
+
+Axes: B batch, T queries of a row, S steps of the memory, U units of a query, C channels of the memory, A units of a
+score.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from seqpipe.layers.lengths import Tensor, step_mask, zero_beyond
+
+
+class _Attention(keras.layers.Layer):
+    def keys(self, memory: Tensor) -> Tensor:
+        """What scores need of the memory, computed once for all queries."""
+        raise NotImplementedError
+
+    def scores(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """[B, T, U] and keys -> [B, T, S]."""
+        raise NotImplementedError
+
+    def attend(self, queries: Tensor, keys: Tensor, memory: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """As calling the layer, with the keys at hand and a memory that is zero beyond each length."""
+        mask = step_mask(lengths, tf.shape(memory)[1])[:, tf.newaxis]  # [B, 1, S]
+        scores = tf.where(mask, tf.cast(self.scores(queries, keys), tf.float32), -1e30)  # [B, T, S]
+        exponentials = tf.where(mask, tf.exp(scores - tf.reduce_max(scores, axis=2, keepdims=True)), 0.0)
+        weights = exponentials / tf.maximum(tf.reduce_sum(exponentials, axis=2, keepdims=True), 1e-30)
+        return tf.matmul(tf.cast(weights, memory.dtype), memory), weights
+
+    def call(self, queries: Tensor, memory: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        memory = zero_beyond(memory, lengths)
+        return self.attend(queries, self.keys(memory), memory, lengths)
+
+    def compute_output_spec(self, queries: Any, memory: Any, lengths: Any) -> tuple[Any, Any]:
+        rows, steps, _ = queries.shape
+        return (
+            keras.KerasTensor((rows, steps, memory.shape[2]), dtype=self.compute_dtype),
+            keras.KerasTensor((rows, steps, memory.shape[1]), dtype="float32"),
+        )
+
+
+@keras.saving.register_keras_serializable(package="seqpipe")
+class LuongAttention(_Attention):
+    """Scores q . W m, two products for all queries together.
+
+    Source: Luong et al. 2015, Effective Approaches to Attention-based Neural Machine Translation ("general").
+    """
+
+    def build(self, queries_shape: Any, memory_shape: Any, lengths_shape: Any = None) -> None:
+        self.kernel = self.add_weight(name="kernel", shape=(memory_shape[-1], queries_shape[-1]))
+        self.built = True
+
+    def keys(self, memory: Tensor) -> Tensor:
+        return tf.matmul(memory, tf.cast(self.kernel, memory.dtype))  # [B, S, U]
+
+    def scores(self, queries: Tensor, keys: Tensor) -> Tensor:
+        return tf.matmul(queries, keys, transpose_b=True)
+
+
+@keras.saving.register_keras_serializable(package="seqpipe")
+class BahdanauAttention(_Attention):
+    """Scores v . tanh(Q q + W m).
+
+    Args:
+        units: A, the size of the hidden layer of the score.
+
+    Source: Bahdanau et al. 2015, Neural Machine Translation by Jointly Learning to Align and Translate.
+    """
+
+    def __init__(self, units: int, **base: Any):
+        super().__init__(**base)
+        self.units = units
+
+    def build(self, queries_shape: Any, memory_shape: Any, lengths_shape: Any = None) -> None:
+        self.query_kernel = self.add_weight(name="query_kernel", shape=(queries_shape[-1], self.units))
+        self.memory_kernel = self.add_weight(name="memory_kernel", shape=(memory_shape[-1], self.units))
+        self.score_kernel = self.add_weight(name="score_kernel", shape=(self.units, 1))
+        self.built = True
+
+    def keys(self, memory: Tensor) -> Tensor:
+        return tf.matmul(memory, tf.cast(self.memory_kernel, memory.dtype))  # [B, S, A]
+
+    def scores(self, queries: Tensor, keys: Tensor) -> Tensor:
+        asked = tf.matmul(queries, tf.cast(self.query_kernel, queries.dtype))  # [B, T, A]
+        hidden = tf.tanh(asked[:, :, tf.newaxis] + keys[:, tf.newaxis])  # [B, T, S, A]
+        # Flat, because TensorFlow's product of four axes with two crashes where the last one is 1.
+        scores = tf.matmul(tf.reshape(hidden, [-1, self.units]), tf.cast(self.score_kernel, queries.dtype))
+        return tf.reshape(scores, tf.shape(hidden)[:3])
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "units": self.units}

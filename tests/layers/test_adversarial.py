@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from seqpipe.layers import AdversarialNoise
+from seqpipe.layers.adversarial import noisy_pass
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(3, 5, 4)).astype(np.float32)
+LENGTHS = np.array([5, 2, 0], np.int32)
+
+
+def test_adversarial_changes_nothing_by_itself():
+    layer = AdversarialNoise(0.5)
+    np.testing.assert_array_equal(layer(X, LENGTHS, training=True), X)
+    with noisy_pass([tf.constant(X)]):
+        np.testing.assert_array_equal(layer(X, LENGTHS, training=False), X)
+
+
+def test_adversarial_noise_follows_the_slope_at_its_size_within_the_row():
+    slope = RNG.normal(size=X.shape).astype(np.float32)
+    for row, length in enumerate(LENGTHS):
+        slope[row, length:] = 0
+    with noisy_pass([tf.constant(slope)]):
+        noise = AdversarialNoise(0.5)(X, LENGTHS, training=True).numpy() - X
+    for row, length in enumerate(LENGTHS):
+        assert not noise[row, length:].any()
+        if length:
+            size = np.linalg.norm(noise[row]) / np.linalg.norm(X[row, :length])
+            np.testing.assert_allclose(size, 0.5, rtol=1e-4)
+            np.testing.assert_allclose(
+                noise[row] * np.linalg.norm(slope[row]), slope[row] * np.linalg.norm(noise[row]), atol=1e-4
+            )
+
+
+def test_adversarial_notes_what_it_sees():
+    with noisy_pass() as clean:
+        AdversarialNoise(0.5)(X, LENGTHS, training=True)
+    np.testing.assert_array_equal(clean.seen[0], X)

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from seqpipe.layers import GRU, LSTM, AttentionDecoder, SimpleRNN, TiedEmbedding
+
+KINDS = [
+    {},
+    {"cell": "lstm", "layers": 2},
+    {"attention": "bahdanau", "layers": 2},
+    {"input_feeding": True, "cell": "lstm"},
+]
+
+
+def inputs():
+    rng = np.random.default_rng(0)
+    x, memory = rng.normal(size=(4, 6, 5)).astype("float32"), rng.normal(size=(4, 7, 8)).astype("float32")
+    return x, np.array([6, 3, 1, 6], np.int32), memory, np.array([7, 2, 4, 0], np.int32)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_decoder_at_once_is_step_by_step(kind):
+    x, lengths, memory, memory_lengths = inputs()
+    layer = AttentionDecoder(9, 4, **kind)
+    outputs, alignment = (part.numpy() for part in layer(x, lengths, memory, memory_lengths))
+    state, shared = layer.start(tf.constant(memory), tf.constant(memory_lengths))
+    for t in range(6):
+        output, weights, state = layer.step(tf.constant(x[:, t : t + 1]), state, shared)
+        real = lengths > t
+        np.testing.assert_allclose(output.numpy()[real, 0], outputs[real, t], atol=1e-5)
+        np.testing.assert_allclose(weights.numpy()[real, 0], alignment[real, t], atol=1e-5)
+        assert not outputs[~real, t].any()
+        assert not alignment[~real, t].any()
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_decoder_steps_several_hypotheses_of_a_row(kind):
+    x, _, memory, memory_lengths = inputs()
+    layer = AttentionDecoder(9, 4, **kind)
+    layer(*inputs())
+    state, shared = layer.start(tf.constant(memory), tf.constant(memory_lengths))
+    wide = tf.nest.map_structure(lambda s: tf.repeat(s, 3, axis=1), state)
+    together, *_ = layer.step(tf.constant(x[:, :3]), wide, shared)
+    for w in range(3):
+        alone, *_ = layer.step(tf.constant(x[:, w : w + 1]), state, shared)
+        np.testing.assert_allclose(together.numpy()[:, w], alone.numpy()[:, 0], atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_decoder_does_not_see_padding(kind):
+    x, lengths, memory, memory_lengths = inputs()
+    layer = AttentionDecoder(9, 4, **kind)
+    outputs, alignment = (part.numpy() for part in layer(x, lengths, memory, memory_lengths))
+    more_x, more_memory = np.full((4, 11, 5), 3.0, np.float32), np.full((4, 12, 8), np.nan, np.float32)
+    for row in range(4):
+        more_x[row, : lengths[row]] = x[row, : lengths[row]]
+        more_memory[row, : memory_lengths[row]] = memory[row, : memory_lengths[row]]
+    more_outputs, more_alignment = (part.numpy() for part in layer(more_x, lengths, more_memory, memory_lengths))
+    np.testing.assert_allclose(more_outputs[:, :6], outputs, atol=1e-5)
+    np.testing.assert_allclose(more_alignment[:, :6, :7], alignment, atol=1e-5)
+    assert not more_outputs[:, 6:].any()
+    assert not more_alignment[:, 6:].any()
+    assert not more_alignment[:, :, 7:].any()
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_decoder_trains_and_is_saved(kind, tmp_path):
+    data = inputs()
+    given = [keras.Input((None, 5)), keras.Input((), dtype="int32"), keras.Input((None, 8))]
+    given.append(keras.Input((), dtype="int32"))
+    drops = {"dropout": 0.2} if kind.get("input_feeding") else {"recurrent_dropout": 0.2, "weight_dropout": 0.2}
+    model = keras.Model(given, AttentionDecoder(9, 4, **kind, **drops)(*given))
+    assert [output.shape for output in model.outputs] == [(None, None, 4), (None, None, None)]
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(tf.square(model(list(data), training=True)[0]))
+    for variable, gradient in zip(
+        model.trainable_variables, tape.gradient(loss, [v.value for v in model.trainable_variables]), strict=True
+    ):
+        assert gradient is not None, variable.path
+        assert np.isfinite(gradient.numpy()).all()
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(model(list(data))[0].numpy(), again(list(data))[0].numpy())
+
+
+def test_decoder_refuses_what_it_does_not_know():
+    with pytest.raises(ValueError, match=r'"grru" is not allowed\. Allowed: lstm, gru\.'):
+        AttentionDecoder(4, 4, cell="grru")
+
+
+@pytest.mark.parametrize("make", [GRU, LSTM, SimpleRNN, lambda units: GRU(units, reset_after=False)])
+def test_recurrent_step_is_a_sequence_of_one_step(make):
+    rng = np.random.default_rng(0)
+    layer = make(6)
+    layer.return_state = True
+    x, states = rng.normal(size=(3, 5)).astype("float32"), rng.normal(size=(2, 3, 6)).astype("float32")
+    state = [tf.constant(s) for s in states[: 2 if isinstance(layer, LSTM) else 1]]
+    _, *expected = layer(x[:, None], initial_state=state)
+    for a, b in zip(layer.step(tf.constant(x), state), expected, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-6)
+
+
+def test_tied_embedding_looks_up_and_scores_with_one_matrix(tmp_path):
+    ids = keras.Input((None,), dtype="int32")
+    layer = TiedEmbedding(11, 4)
+    vectors = layer(ids)
+    model = keras.Model(ids, [vectors, layer(vectors, score=True)])
+    assert [output.shape for output in model.outputs] == [(None, None, 4), (None, None, 11)]
+    layer.bias.assign(np.arange(11.0))
+    found, scores = (part.numpy() for part in model(np.array([[3, 10]])))
+    table = layer.embeddings.numpy()
+    np.testing.assert_array_equal(found[0], table[[3, 10]])
+    np.testing.assert_allclose(scores[0], table[[3, 10]] @ table.T + np.arange(11), atol=1e-5)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(again(np.array([[3, 10]]))[1].numpy(), scores)
