@@ -33,7 +33,7 @@ def write(
     Args:
         report: of the task.
         parity: what the proof measured.
-        training: seconds and epochs of the run.
+        training: seconds and epochs of the run; `before`: a sentence on what the weights were before it, or nothing.
         headline: the main figure, with interval.
         sections: Markdown of the report.
         limits: what the model is not for, one sentence each.
@@ -90,7 +90,7 @@ What validation found:
 
 Seed {config.seed}; {training["epochs"]} epochs in {training["seconds"]:,.0f} s on {os.cpu_count()} cores
 ({platform.machine()}, Python {platform.python_version()}, TensorFlow {parity["tensorflow"]}, Keras {parity["keras"]}),
-by the configuration in `pipeline.yaml` beside this card.
+by the configuration in `pipeline.yaml` beside this card.{training["before"]}
 
 ## Proof
 

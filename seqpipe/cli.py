@@ -302,7 +302,7 @@ def listen(
     format: Annotated[
         Literal["text", "jsonl", "audacity"], typer.Option(help="Lines to read, JSON lines, or Audacity labels.")
     ] = "text",
-    threshold: Annotated[float, typer.Option(help="Smoothed probability from which a command is heard.")] = 0.7,
+    threshold: Annotated[float, typer.Option(help="Smoothed probability from which a command is heard.")] = 0.8,
     smoothing_ms: Annotated[float, typer.Option(help="Probabilities are averaged over so long.")] = 200.0,
     refractory_ms: Annotated[float, typer.Option(help="No command begins so soon after another.")] = 500.0,
 ) -> None:

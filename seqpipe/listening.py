@@ -41,7 +41,7 @@ class Detector:
     refractory_ms: after a command, none begins for so long.
     """
 
-    threshold: float = 0.7
+    threshold: float = 0.8
     smoothing_ms: float = 200.0
     refractory_ms: float = 500.0
 

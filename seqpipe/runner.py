@@ -221,7 +221,7 @@ class Run:
                 config=config,
                 report=report,
                 parity=parity,
-                training=self.state["steps"]["train"],
+                training={**self.state["steps"]["train"], "before": self._before_training()},
                 headline="; ".join(part for part in (self.task.headline(report), note) if part),
                 sections="\n".join(part for part in (self.task.describe(report), section) if part),
                 limits=self.task.limits(),
@@ -232,6 +232,18 @@ class Run:
         self._finish("export", {"path": str(path), "section": section})
         self.say(f"Published: {path}")
         return path
+
+    def _before_training(self) -> str:
+        """What the weights were before training, for the card: nothing to say where they were random."""
+        start = pipeline_file.flatten(self.config.model_dump(mode="json")).get("model.start_from")
+        if start is None:
+            pretrained = self.state["steps"].get("pretrain")
+            return f"\nBefore it, the encoder was a language model: {pretrained['summary']}." if pretrained else ""
+        said = f"\nIt started from the encoder in `{start}`"
+        state = Path(start).parent / "state.json"
+        if Path(start).name != "pretrain" or not state.is_file():
+            return f"{said}."
+        return f"{said}, a language model: {json.loads(state.read_text())['steps']['pretrain']['summary']}."
 
     def all(self) -> Path | None:
         """Every step; None for a worker that only trains along."""

@@ -100,6 +100,8 @@ def test_pretraining_in_a_pipeline_and_its_encoder_in_another(here):
         "encoder.npz",
         "position.npz",
     }
+    with open_run(load_pipeline(here / "tiny.yaml").config, say=lambda line: None) as opened:
+        assert "the encoder was a language model: 1 epochs in" in opened._before_training()
     kept = load_encoder(here / "runs/first/encoder.npz")
     pretrained = load_encoder(here / "runs/first/pretrain/encoder.npz")
     assert any((kept[name] != pretrained[name]).any() for name in kept)  # the task went on from there
@@ -109,6 +111,8 @@ def test_pretraining_in_a_pipeline_and_its_encoder_in_another(here):
     )
     model = train(second)
     np.testing.assert_allclose(model.get_layer("embedding").get_weights()[0], kept["embedding.0"], atol=1e-6)
+    with open_run(load_pipeline(second).config, say=lambda line: None) as opened:
+        assert opened._before_training() == "\nIt started from the encoder in `runs/first`."
     same = [(here / name / "features/sentencepiece.model").read_bytes() for name in ("runs/first", "runs/second")]
     assert same[0] == same[1]
     assert find_encoder("runs/first/pretrain")[1] == here.joinpath("runs/first/features").relative_to(here)

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from seqpipe.config.data import Data
 from seqpipe.config.parts import Recurrent
-from seqpipe.config.pipeline import Fraction, Pipeline, Section, Training
+from seqpipe.config.pipeline import Evaluation, Fraction, Pipeline, Section, Training
 
 UNKNOWN = "unknown"
 SILENCE = "silence"
@@ -151,6 +151,14 @@ class CommandModel(Section):
         return self
 
 
+class CommandEvaluation(Evaluation):
+    """How the trained model answers, and what is measured."""
+
+    shift_ms: float | None = Field(
+        None, gt=0, le=200, description="Answer with the mean over a clip as it is and shifted so far either way."
+    )
+
+
 class SpeechCommands(Pipeline):
     """A recording in; one of several words, unknown or silence out."""
 
@@ -159,3 +167,10 @@ class SpeechCommands(Pipeline):
     features: AudioFeatures = AudioFeatures()
     model: CommandModel = CommandModel()
     training: CommandTraining = CommandTraining()
+    evaluation: CommandEvaluation = CommandEvaluation()
+
+    @model_validator(mode="after")
+    def _stream_is_not_shifted(self) -> SpeechCommands:
+        if self.model.streaming and self.evaluation.shift_ms is not None:
+            raise ValueError("model.streaming = true excludes evaluation.shift_ms: a stream is answered as it comes.")
+        return self

@@ -139,6 +139,9 @@ class SpeechCommands:
         )
 
     def build(self) -> Any:
+        return self._build(shift_frames=None)
+
+    def _build(self, *, shift_frames: int | None) -> Any:
         from seqpipe.models import commands_model
 
         return commands_model(
@@ -148,6 +151,7 @@ class SpeechCommands:
             classes=len(self.classes),
             mean=self.mean,
             deviation=self.deviation,
+            shift_frames=shift_frames,
         )
 
     def forward(self, model: Any, batch: dict[str, Any], training: bool) -> Any:
@@ -169,7 +173,16 @@ class SpeechCommands:
     def evaluate(self, model: Any, examples: dict[str, Examples], directory: Path) -> dict[str, Any]:
         from seqpipe.evaluation.commands import evaluate_commands
 
-        return evaluate_commands(self, model, examples, directory)
+        return evaluate_commands(self, self._answering(model), examples, directory)
+
+    def _answering(self, model: Any) -> Any:
+        """The trained model, or one that answers with the mean over shifted copies."""
+        shift_ms = self.config.evaluation.shift_ms
+        if shift_ms is None:
+            return model
+        shifted = self._build(shift_frames=max(1, round(shift_ms / self.config.features.hop_ms)))
+        shifted.set_weights(model.get_weights())
+        return shifted
 
     def left_out_spectrograms(self) -> tuple[np.ndarray, list[str]]:
         """Decibels [N, T, F] of the words that were left out of training, and the words."""
@@ -200,6 +213,7 @@ class SpeechCommands:
         from seqpipe.tasks.speech_commands_serving import CommandRecogniser, best_window
         from seqpipe.tasks.speech_commands_streaming import StreamingRecogniser, prove_stream, whole_clip
 
+        model = self._answering(model)
         streaming = self.config.model.streaming
         make, answer = (StreamingRecogniser, whole_clip) if streaming else (CommandRecogniser, best_window)
         temperature = report["temperature"]
