@@ -97,9 +97,11 @@ def _read_tfds(source: str, rest: str, columns: Mapping[str, Column], role: Role
         if features[column].shape != ():
             kind = type(features[column]).__name__
             raise DataError(f"{source}: the feature {column} is of kind {kind}, not a text or a label.")
+    whole = isinstance(features, tfds.features.Translation)  # which cannot be decoded in part
+    only = None if whole else tfds.decode.PartialDecoding(dict.fromkeys(columns.values(), True))
     dataset = builder.as_dataset(
         split=split,
-        decoders=tfds.decode.PartialDecoding(dict.fromkeys(columns.values(), True)),
+        decoders=only,
         read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),  # rows in the order of the files
     )
     return _tfds_rows(tfds.as_numpy(dataset), features, columns, f"tfds:{name}/{split}")

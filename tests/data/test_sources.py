@@ -322,7 +322,11 @@ class TinyPairs(tfds.core.GeneratorBasedBuilder):
         return tfds.core.DatasetInfo(builder=self, features=tfds.features.Translation(["en", "fr"]))
 
     def _split_generators(self, dl_manager):
-        return {"train": ((i, {"en": f"Film {i}", "fr": f"Un film {i}"}) for i in range(3))}
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+        for i in range(3):
+            yield i, {"en": f"Film {i}", "fr": f"Un film {i}"}
 
 class FarReviews(TinyReviews):
     VERSION = tfds.core.Version("1.0.0")
