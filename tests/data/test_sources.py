@@ -322,7 +322,10 @@ class TinyPairs(tfds.core.GeneratorBasedBuilder):
         return tfds.core.DatasetInfo(builder=self, features=tfds.features.Translation(["en", "fr"]))
 
     def _split_generators(self, dl_manager):
-        return {"train": ((i, {"en": f"Film {i}", "fr": f"Un film {i}"}) for i in range(3))}
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+        return ((i, {"en": f"Film {i}", "fr": f"Un film {i}"}) for i in range(3))
 
 class FarReviews(TinyReviews):
     VERSION = tfds.core.Version("1.0.0")
