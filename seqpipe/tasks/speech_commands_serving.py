@@ -171,7 +171,7 @@ def best_window(
     size, hop = mel.clip_samples, WINDOW_HOP_FRAMES * mel.hop_samples
     missing = max(0, size - len(waveform))
     waveform = np.pad(waveform, (missing // 2, missing - missing // 2))
-    best: tuple[float, np.ndarray, int] | None = None
+    best = (-1.0, np.zeros(len(classes)), 0)  # score, probabilities, start: any window is better
     for start in range(0, max(1, len(waveform) - size + hop), hop):
         window = waveform[start : start + size]
         spectrogram = mel(tf.constant(np.pad(window, (0, size - len(window)))[None]))
@@ -179,9 +179,8 @@ def best_window(
         exponentials = np.exp((logits - logits.max()) / temperature)
         probabilities = exponentials / exponentials.sum()
         score = min(2, len(classes) - 1 - int(probabilities.argmax())) + float(probabilities.max())
-        if best is None or score > best[0] + 1e-7:
+        if score > best[0] + 1e-7:
             best = (score, probabilities, start)
-    assert best is not None  # there is always one window
     _, probabilities, start = best
     return {
         "label": np.array(classes[int(probabilities.argmax())].encode(), object),
