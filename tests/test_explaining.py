@@ -146,8 +146,11 @@ def test_explain_keeps_order_and_asks_batch_by_batch():
 def test_explain_a_model_without_weights_is_refused():
     from seqpipe.predict import Model
 
+    class Signature:
+        structured_input_signature = ((), {"text": None})
+
     class Loaded:
-        signatures = {"serving_default": None, "labels": None}  # noqa: RUF012
+        signatures = {"serving_default": Signature(), "labels": Signature()}  # noqa: RUF012
 
     with pytest.raises(ModelError, match=r"has no signature explain\. It has: labels, serving_default"):
         next(explain(Model("place", Loaded()), ["a"]))

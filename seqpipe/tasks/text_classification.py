@@ -229,7 +229,8 @@ class TextClassification:
         if outputs.shape.rank == 2:
             loss = tf.nn.softmax_cross_entropy_with_logits(targets, outputs)
         else:
-            loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets[:, None], outputs), axis=1)
+            both = tf.stack([targets, targets], axis=1)
+            loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(both, outputs), axis=1)
             first, second = tf.unstack(tf.nn.log_softmax(outputs), axis=1)
             apart = tf.reduce_sum((tf.exp(first) - tf.exp(second)) * (first - second), axis=1)
             loss += self.config.training.r_drop * apart / 2.0

@@ -56,6 +56,7 @@ def test_text_classification_with_a_builder_of_the_users_own(here):
     assert keras.saving.load_model(path / "model.keras").count_params() > 0
 
 
+@pytest.mark.slow
 def test_text_classification_with_a_keras_file_of_the_users_own(here):
     made = make_task(load_pipeline(write_tiny(here)).config)
     made.read()
@@ -107,12 +108,16 @@ def test_text_classification_loss_is_weighted_smoothed_cross_entropy(task):
 
 def test_text_classification_r_drop_adds_the_divergence_of_two_passes(task):
     made = task(training__r_drop=0.5)
-    batch = {"label": np.array([1], np.int32)}
-    passes = np.array([[[1.0, -0.5], [0.3, 0.2]]], np.float32)
-    p, q = (np.exp(x) / np.exp(x).sum() for x in passes[0])
-    divergence = ((p * np.log(p / q)).sum() + (q * np.log(q / p)).sum()) / 2
-    expected = -(np.log(p[1]) + np.log(q[1])) / 2 + 0.5 * divergence
-    np.testing.assert_allclose(made.loss(batch, tf.constant(passes)), [expected], rtol=1e-5)
+    labels = np.array([1, 0, 1], np.int32)
+    passes = tf.Variable(np.random.default_rng(0).normal(size=(3, 2, 2)).astype(np.float32))
+    with tf.GradientTape() as tape:
+        losses = made.loss({"label": labels}, passes)
+    assert tape.gradient(losses, passes).shape == passes.shape
+    for loss, label, (first, second) in zip(losses, labels, passes.numpy(), strict=True):
+        p, q = (np.exp(x) / np.exp(x).sum() for x in (first, second))
+        divergence = ((p * np.log(p / q)).sum() + (q * np.log(q / p)).sum()) / 2
+        expected = -(np.log(p[label]) + np.log(q[label])) / 2 + 0.5 * divergence
+        np.testing.assert_allclose(loss, expected, rtol=1e-5)
     row = {"ids": np.array([[7, 8]], np.int32), "ids_lengths": np.array([2], np.int32)}
     model = made.build()
     assert made.forward(model, row, True).shape == (1, 2, 2)
