@@ -2,7 +2,7 @@
 # make test  sets up, then lint, types, tests
 PYTHON ?= python3
 BIN := .venv/bin
-export TF_CPP_MIN_LOG_LEVEL ?= 2
+export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: run test test-all setup lint format bench schema clean
 .DEFAULT_GOAL := run

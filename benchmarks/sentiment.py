@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +60,19 @@ class StockBidirectional(keras.layers.Layer):
         return layers.zero_beyond(y, lengths)
 
 
+def stock_cell(cell: Any, *arguments: Any, weight_dropout: float, **settings: Any) -> keras.layers.Layer:
+    """Keras' cell, which knows no weight dropout."""
+    if weight_dropout:
+        raise SystemExit("Keras' recurrent layers have no weight dropout to compare with.")
+    return cell(*arguments, **settings)
+
+
 def build(stock: bool, config: Any) -> keras.Model:
     module = sys.modules["seqpipe.models.classifier"]
     ours = dict(module.CELLS), module.layers.Bidirectional
     if stock:
-        module.CELLS.update(gru=keras.layers.GRU, lstm=keras.layers.LSTM)
+        stock_cells = {"gru": keras.layers.GRU, "lstm": keras.layers.LSTM}
+        module.CELLS.update({name: partial(stock_cell, cell) for name, cell in stock_cells.items()})
         module.layers.Bidirectional = StockBidirectional
     try:
         keras.utils.set_random_seed(1)
