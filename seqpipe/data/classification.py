@@ -13,6 +13,7 @@ import numpy as np
 
 from seqpipe.config import ClassificationData, LabelledText
 from seqpipe.data.sources import BadRow, Role, read_rows
+from seqpipe.data.splits import named_split
 from seqpipe.errors import DataError, not_allowed
 
 EXAMPLES = 3  # places named in a finding
@@ -83,10 +84,7 @@ class Splits:
         Raises:
             DataError: the pipeline has no such split.
         """
-        splits = {"train": self.train, "dev": self.dev} | ({"test": self.test} if self.test is not None else {})
-        if name not in splits:
-            raise DataError(not_allowed(name, "split of this pipeline", splits))
-        return splits[name]
+        return named_split(name, train=self.train, dev=self.dev, test=self.test)
 
 
 @dataclass

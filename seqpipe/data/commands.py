@@ -13,6 +13,7 @@ from seqpipe.config import SILENCE, UNKNOWN, CommandsData
 from seqpipe.data.classification import Finding
 from seqpipe.data.recordings import RATE_HZ, Recording, read_recordings
 from seqpipe.data.sources import Role
+from seqpipe.data.splits import named_split
 from seqpipe.errors import DataError, not_allowed
 
 EXAMPLES = 3  # places named in a finding
@@ -64,10 +65,7 @@ class CommandSplits:
         Raises:
             DataError: the pipeline has no such split.
         """
-        splits = {"train": self.train, "dev": self.dev} | ({"test": self.test} if self.test is not None else {})
-        if name not in splits:
-            raise DataError(not_allowed(name, "split of this pipeline", splits))
-        return splits[name]
+        return named_split(name, train=self.train, dev=self.dev, test=self.test)
 
 
 @dataclass

@@ -15,7 +15,8 @@ from seqpipe.config import TranslationData
 from seqpipe.data.classification import EXAMPLES, ODDITIES, Finding
 from seqpipe.data.files import read_files
 from seqpipe.data.sources import BadRow, Role, Row, read_rows
-from seqpipe.errors import DataError, not_allowed
+from seqpipe.data.splits import named_split
+from seqpipe.errors import DataError
 
 SHORT_CHARACTERS = 10  # a difference of lengths up to here is no outlier, whatever the ratio
 FEW_LETTERS = 3  # a text of fewer has no script
@@ -58,10 +59,7 @@ class PairSplits:
         Raises:
             DataError: the pipeline has no such split.
         """
-        splits = {"train": self.train, "dev": self.dev} | ({"test": self.test} if self.test is not None else {})
-        if name not in splits:
-            raise DataError(not_allowed(name, "split of this pipeline", splits))
-        return splits[name]
+        return named_split(name, train=self.train, dev=self.dev, test=self.test)
 
 
 @dataclass
