@@ -85,6 +85,24 @@ def changed(at, form, value):
         (wav(chirp(), subtype="ULAW"), "codec is not read.*7 mu-law"),
         (wav(np.array([0.1, np.nan]), subtype="FLOAT"), "NaN or infinite"),
     ],
+    # Named, for the bytes of a file of floats hold the time it was written: every worker would name another test.
+    ids=[
+        "empty",
+        "half a header",
+        "FLAC",
+        "half a fmt chunk",
+        "no data chunk",
+        "truncated",
+        "unknown size",
+        "half a frame",
+        "no channels",
+        "no rate",
+        "odd rate",
+        "12 bits",
+        "ADPCM",
+        "mu-law",
+        "NaN",
+    ],
 )
 def test_wav_that_cannot_be_read_names_the_rule(file, message):
     with pytest.raises(tf.errors.InvalidArgumentError, match=f"(?s){message}"):
