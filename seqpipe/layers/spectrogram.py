@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
@@ -78,32 +79,24 @@ class SpectrogramBlock(keras.layers.Layer):
     def call(self, x: Tensor, lengths: Tensor, training: bool | None = None) -> tuple[Tensor, Tensor]:
         x = x if len(x.shape) == 4 else x[..., None]
         x = _zero_beyond(x, lengths)
-        before = self.span - 1 if self.padding == "causal" else (self.span - 1) // 2
-        x = ops.pad(x, [[0, 0], [before, self.span - 1 - before], [0, 0], [0, 0]])
+        x = ops.pad(x, [[0, 0], [self.frames_before, self.span - 1 - self.frames_before], [0, 0], [0, 0]])
         lengths = strided(lengths, self.stride_frames)
         y = self._convolve(x)
         y = self._normalised(y, lengths) if training else self.norm(y, training=False)
         return _zero_beyond(ops.relu(y), lengths), lengths
 
-    def stream(self, x: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
-        """The frames that come next, of a causal block.
+    @property
+    def frames_before(self) -> int:
+        """Frames of padding before the first."""
+        return self.span - 1 if self.padding == "causal" else (self.span - 1) // 2
 
-        Args:
-            x: [B, n * stride_frames, F(, C)], the frames up to the n-th next output.
-            before: [B, span - stride_frames, F(, C)], the frames before them; zeros before the first.
-        Returns:
-            (y [B, n, F', filters], the frames that the next call wants as `before`).
-        """
-        x = ops.concatenate([before, x], axis=1)
-        after = x[:, ops.shape(x)[1] - before.shape[1] :]
-        y = self._convolve(x if len(x.shape) == 4 else x[..., None])
-        return ops.relu(self.norm(y, training=False)), after
+    def bands_around(self, bands: int) -> list[int]:
+        """Bands of padding below and above."""
+        missing = max(0, (strided(bands, self.stride_bands) - 1) * self.stride_bands + self.kernel_bands - bands)
+        return [missing // 2, missing - missing // 2]
 
     def _convolve(self, x: Tensor) -> Tensor:
-        bands = x.shape[2]
-        wanted = (-(-bands // self.stride_bands) - 1) * self.stride_bands + self.kernel_bands
-        missing = max(0, wanted - bands)
-        return self.convolution(ops.pad(x, [[0, 0], [0, 0], [missing // 2, missing - missing // 2], [0, 0]]))
+        return self.convolution(ops.pad(x, [[0, 0], [0, 0], self.bands_around(x.shape[2]), [0, 0]]))
 
     def _normalised(self, y: Tensor, lengths: Tensor) -> Tensor:
         """y by the mean and variance of the batch's real frames, which the moving ones follow.
@@ -145,6 +138,48 @@ class SpectrogramBlock(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         names = ["filters", "kernel_frames", "kernel_bands", "stride_frames", "stride_bands", "padding"]
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+class FoldedBlock:
+    """A trained `SpectrogramBlock` for serving: one convolution, with the normalisation in its weights.
+
+    weights: kernel and bias, two variables.
+    """
+
+    def __init__(self, block: SpectrogramBlock):
+        norm = block.norm
+        gamma, beta, mean, variance = (
+            ops.convert_to_numpy(v) for v in (norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance)
+        )
+        scale = gamma / np.sqrt(variance + norm.epsilon)
+        kernel = tf.Variable(ops.convert_to_numpy(block.convolution.kernel) * scale, trainable=False)
+        bias = tf.Variable(beta - mean * scale, trainable=False)
+        self.block, self.weights = block, [kernel, bias]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """x [B, T, F(, C)], all of it real, to [B, T', F', filters]."""
+        block = self.block
+        return self._convolve(x, [block.frames_before, block.span - 1 - block.frames_before])
+
+    def stream(self, x: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
+        """The frames that come next, of a causal block.
+
+        Args:
+            x: [B, n * stride_frames, F(, C)], the frames up to the n-th next output.
+            before: [B, span - stride_frames, F(, C)], the frames before them; zeros before the first.
+        Returns:
+            (y [B, n, F', filters], the frames that the next call wants as `before`).
+        """
+        x = tf.concat([before, x], axis=1)
+        kept = before.shape[1]
+        return self._convolve(x, [0, 0]), x[:, -kept:] if kept else before
+
+    def _convolve(self, x: Tensor, frames_around: list[int]) -> Tensor:
+        x = x if len(x.shape) == 4 else x[..., tf.newaxis]
+        x = tf.pad(x, [[0, 0], frames_around, self.block.bands_around(x.shape[2]), [0, 0]])
+        kernel, bias = self.weights
+        strides = [self.block.stride_frames, self.block.stride_bands]
+        return tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, kernel, strides, "VALID"), bias))
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")
