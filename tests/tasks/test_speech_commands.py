@@ -115,6 +115,13 @@ def test_recogniser_streams_as_it_answers_the_whole(streaming):
         assert list(answer["probabilities"].values()) == pytest.approx(row["probabilities"].tolist(), abs=1e-5)
 
 
+def test_recogniser_stream_calls_the_branch_it_takes(streaming):
+    library = streaming[1].functions()["stream"].get_concrete_function().graph.as_graph_def().library
+    cases = [node for function in library.function for node in function.node_def if node.op == "Case"]
+    assert cases
+    assert not any(node.attr["_lower_using_switch_merge"].b for node in cases)
+
+
 def test_recogniser_that_looks_ahead_is_not_published():
     model = make(streaming=True)
     module = StreamingRecogniser(model, MEL, classes=CLASSES, temperature=0.3, version=1)
