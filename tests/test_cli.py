@@ -62,6 +62,13 @@ def test_cli_help_and_mistakes_do_not_import_tensorflow(tmp_path):
         assert done.stdout.strip().endswith("[]")
 
 
+def test_cli_is_also_python_m_seqpipe(tmp_path):
+    command = [sys.executable, "-m", "seqpipe", "run", "none.yaml"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: none.yaml does not exist")
+
+
 def test_cli_every_command_has_help():
     listing = fresh.run("seqpipe", "--help", cwd=".").stdout
     steps = ("run", "check", "show", "schema", "train", "evaluate", "export")
