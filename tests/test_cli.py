@@ -15,6 +15,7 @@ from pathlib import Path
 
 import fresh
 import pytest
+from finished import finished
 
 from pipelines import write_tiny
 
@@ -22,11 +23,8 @@ from pipelines import write_tiny
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     """A working directory with a finished run and its model."""
-    directory = tmp_path_factory.mktemp("home")
-    write_tiny(directory)
-    done = fresh.run("seqpipe", "run", "tiny.yaml", cwd=directory, COLUMNS="160")
-    assert done.returncode == 0, done.stderr
-    assert "seqpipe predict saved_models/tiny/1" in done.stdout
+    directory = finished("text_classification", tmp_path_factory)
+    assert "seqpipe predict saved_models/tiny/1" in (directory / "said.txt").read_text()
     return directory
 
 
