@@ -38,7 +38,7 @@ TONES = {
         "projection": 16,
         "recurrent": {"units": 8},
     },
-    "training": {"epochs": 2, "batch_size": 32, "learning_rate": 0.01, "average_decay": 0.9},
+    "training": {"epochs": 2, "batch_size": 32, "learning_rate": 0.01, "save_every_steps": 4, "average_decay": 0.9},
     "evaluation": {"bootstrap_samples": 100},
 }
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import fresh
 import pytest
+from finished import finished
 
 from pipelines import write_tiny
 
@@ -22,11 +23,8 @@ from pipelines import write_tiny
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     """A working directory with a finished run and its model."""
-    directory = tmp_path_factory.mktemp("home")
-    write_tiny(directory)
-    done = fresh.run("seqpipe", "run", "tiny.yaml", cwd=directory, COLUMNS="160")
-    assert done.returncode == 0, done.stderr
-    assert "seqpipe predict saved_models/tiny/1" in done.stdout
+    directory = finished("text_classification", tmp_path_factory)
+    assert "seqpipe predict saved_models/tiny/1" in (directory / "said.txt").read_text()
     return directory
 
 
@@ -60,6 +58,13 @@ def test_cli_help_and_mistakes_do_not_import_tensorflow(tmp_path):
         )
         assert expected in done.stdout
         assert done.stdout.strip().endswith("[]")
+
+
+def test_cli_is_also_python_m_seqpipe(tmp_path):
+    command = [sys.executable, "-m", "seqpipe", "run", "none.yaml"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: none.yaml does not exist")
 
 
 def test_cli_every_command_has_help():

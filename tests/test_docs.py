@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from finished import quick_proof
 
 import seqpipe
 from seqpipe import tasks
@@ -44,7 +45,7 @@ def test_docs_adding_a_task_works_as_written(tmp_path, monkeypatch):
     registered = tasks.Registered(module.Pipeline, "text_regression:TextRegression")
     monkeypatch.setitem(tasks.TASKS, "text_regression", registered)
     monkeypatch.chdir(tmp_path)
-    with open_run(tasks.load_pipeline("stars.yaml").config, say=lambda line: None) as run:
+    with quick_proof(), open_run(tasks.load_pipeline("stars.yaml").config, say=lambda line: None) as run:
         path = run.all()
         assert run._report()["absolute_error"] < 0.5 < run._report()["baseline"]
     answers = seqpipe.load(path)(["film film", "good good good good film"])

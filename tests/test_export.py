@@ -10,8 +10,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from finished import quick_proof
 
-from seqpipe import export, proof
+from seqpipe import proof
 from seqpipe.errors import ProofError, RunError
 from seqpipe.export import Artefact, next_version, publish, used_ops
 
@@ -102,14 +103,9 @@ def artefact(module, *, expected=lambda text: 2.0 * len(text)):
 
 
 @pytest.fixture(autouse=True)
-def quick_process(monkeypatch):
-    """The proof's process without the seconds of importing TensorFlow; what it may import is the same."""
-
-    def run(command, *, cwd, env, **_):
-        script, *arguments = command[2:]
-        return fresh.run(script, *arguments, cwd=cwd)
-
-    monkeypatch.setattr(export.subprocess, "run", run)
+def quick_process():
+    with quick_proof():
+        yield
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from finished import finished
 
 from pipelines import write_tiny
 from seqpipe import config as schema
@@ -267,11 +269,7 @@ def test_training_schedule_course(kind, expected):
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("uninterrupted")
-    write_tiny(directory)
-    done = fresh.run("seqpipe", "train", "tiny.yaml", cwd=directory)
-    assert done.returncode == 0, done.stderr
-    return directory / "runs" / "tiny"
+    return finished("text_classification", tmp_path_factory) / "runs" / "tiny"
 
 
 def assert_same_run(directory: Path, uninterrupted: Path) -> None:
@@ -296,6 +294,18 @@ def test_training_killed_and_resumed_is_bit_for_bit_the_same(tmp_path, uninterru
     assert resumed.returncode == 0, resumed.stderr
     assert_same_run(tmp_path / "runs" / "tiny", uninterrupted)
     assert not list((tmp_path / "runs" / "tiny").glob(".*.part"))
+
+
+def test_training_of_commands_killed_and_resumed_is_bit_for_bit_the_same(tmp_path, tmp_path_factory):
+    whole = finished("speech_commands", tmp_path_factory)
+    shutil.copy(whole / "tiny.yaml", tmp_path)
+    lines = (whole / "runs" / "tiny" / "history.jsonl").read_text().splitlines()
+    count = len(lines) - 2  # in the last epoch, in which clips change otherwise than in the first
+    killed = fresh.run(KILLED, "after a step", str(count), "train", "tiny.yaml", cwd=tmp_path)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    resumed = fresh.run("seqpipe", "train", "tiny.yaml", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert_same_run(tmp_path / "runs" / "tiny", whole / "runs" / "tiny")
 
 
 def test_training_sigterm_saves_the_position_and_says_how_to_go_on(tmp_path, uninterrupted):

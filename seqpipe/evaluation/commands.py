@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ from seqpipe.data.noise import generated_noise
 from seqpipe.data.recordings import INT16
 from seqpipe.evaluation import classification as evaluation
 from seqpipe.evaluation import false_accepts, metrics
+from seqpipe.evaluation.attention_picture import CLIPS_A_ROW, Heard, attention_picture
 from seqpipe.evaluation.predictions import Predictions
 from seqpipe.evaluation.spectrogram_baseline import SpectrogramBaseline
 from seqpipe.listening import stream
@@ -60,6 +63,8 @@ def evaluate_commands(
         rows_key = content_key(task.classes, labels[split])
         Predictions(logits[split], labels[split], rows_key).write(directory / split)
         evaluation.write_report(part, directory / split, logits=logits[split], labels=labels[split])
+        probabilities = metrics.softmax(logits[split] / temperature)
+        _draw_attention(task, model, split, examples[split], probabilities, directory)
     report["never_heard"] = _never_heard(task, model)
     report["listening"] = _listening(task, model, temperature) if task.config.model.streaming else None
     if report["listening"]:
@@ -78,6 +83,63 @@ def _spectrograms(examples: Examples) -> np.ndarray:
     """Decibels [N, T, F]; all rows have equally many frames."""
     column: Any = examples.columns["spectrogram"]
     return np.asarray(column.values).reshape(len(examples), -1, column.values.shape[-1])
+
+
+def _draw_attention(
+    task: SpeechCommands, model: Any, split: str, rows: Examples, probabilities: np.ndarray, directory: Path
+) -> None:
+    """Write SPLIT/attention.png: right answers to different words, and the wrong ones that were surest."""
+    words, labels, spectrograms = task.splits.get(split).words, np.asarray(rows.columns["label"]), _spectrograms(rows)
+    right, wrong = telling_rows(probabilities[: len(words)], labels[: len(words)])  # silence stands behind the words
+    attend = _attention(task, model)
+
+    def heard(row: int) -> Heard:
+        label, word, taken = task.classes[labels[row]], words[row], int(probabilities[row].argmax())
+        return Heard(
+            spectrograms[row],
+            attend(spectrograms[row]),
+            said=label if word == label else f"{label} ({word})",
+            taken_for=task.classes[taken],
+            probability=float(probabilities[row, taken]),
+            right=taken == labels[row],
+        )
+
+    attention_picture(
+        [
+            ("Right: the surest of each class", [heard(row) for row in right]),
+            ("Wrong: the surest of all", [heard(row) for row in wrong]),
+        ],
+        directory / split / "attention.png",
+        hop_ms=task.config.features.hop_ms,
+        centres_hz=task.mel.centres_hz,
+    )
+
+
+def telling_rows(probabilities: np.ndarray, labels: np.ndarray) -> tuple[list[int], list[int]]:
+    """Rows to look at, up to CLIPS_A_ROW each: of each class the surest right answer, and the surest wrong ones."""
+    taken = probabilities.argmax(axis=1)
+    surest = np.argsort(-probabilities.max(axis=1), kind="stable").tolist()
+    wrong = [row for row in surest if taken[row] != labels[row]]
+    right = {int(labels[row]): row for row in reversed(surest) if taken[row] == labels[row]}
+    return [right[label] for label in sorted(right)][:CLIPS_A_ROW], wrong[:CLIPS_A_ROW]
+
+
+def _attention(task: SpeechCommands, model: Any) -> Callable[[np.ndarray], np.ndarray]:
+    """What each frame of a spectrogram [T, F] counts for in the answer, 1 on average."""
+    import keras
+
+    alone = task.build()  # the model may answer with the mean over shifted copies, which attend each for itself
+    alone.set_weights(model.get_weights())
+    pooling = keras.Model(alone.inputs, alone.get_layer("pooling").output[1])
+    stride = math.prod(block.stride_frames for block in task.config.model.convolution)
+
+    def attend(spectrogram: np.ndarray) -> np.ndarray:
+        frames = len(spectrogram)
+        weights = np.asarray(pooling([spectrogram[None], np.array([frames])], training=False))[0]
+        of_frames = np.repeat(weights, stride)[:frames]
+        return of_frames / of_frames.mean()
+
+    return attend
 
 
 def _listening(task: SpeechCommands, model: Any, temperature: float) -> dict[str, Any]:

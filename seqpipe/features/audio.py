@@ -46,6 +46,11 @@ class LogMel:
     def clip_frames(self) -> int:
         return self.frames(self.clip_samples)
 
+    @property
+    def centres_hz(self) -> np.ndarray:
+        """The frequency in the middle of each mel band, ascending, float [F]."""
+        return _corners_hz(self.config.bands, self.config.lowest_hz, self.config.highest_hz)[1:-1]
+
     def frames(self, samples: int) -> int:
         return max(0, 1 + (samples - self.window_samples) // self.hop_samples)
 
@@ -92,7 +97,16 @@ class LogMel:
 
 
 def mel_matrix(bands: int, lowest_hz: float, highest_hz: float) -> tf.Tensor:
-    """float32 [FFT_SAMPLES // 2 + 1, bands]: triangles between neighbours on the mel scale, each of area 1 over Hz.
+    """float32 [FFT_SAMPLES // 2 + 1, bands]: triangles between neighbours on the mel scale, each of area 1 over Hz."""
+    corners_hz = _corners_hz(bands, lowest_hz, highest_hz)
+    bins_hz = tf.range(FFT_SAMPLES // 2 + 1, dtype=tf.float32)[:, None] * (RATE_HZ / FFT_SAMPLES)
+    left, centre, right = corners_hz[:-2], corners_hz[1:-1], corners_hz[2:]
+    triangles = tf.minimum((bins_hz - left) / (centre - left), (right - bins_hz) / (right - centre))
+    return tf.nn.relu(triangles) * (2 / (right - left))
+
+
+def _corners_hz(bands: int, lowest_hz: float, highest_hz: float) -> np.ndarray:
+    """Where bands begin, have their middle and end, float32 [bands + 2]: a band goes from its neighbour to the next.
 
     Source: Slaney 1998, Auditory Toolbox: linear up to 1,000 Hz, then logarithmic.
     """
@@ -102,8 +116,4 @@ def mel_matrix(bands: int, lowest_hz: float, highest_hz: float) -> tf.Tensor:
         return hz / linear_hz if hz < 1000 else 15 + np.log(hz / 1000) / log_step
 
     mels = np.linspace(to_mel(lowest_hz), to_mel(highest_hz), bands + 2)
-    corners_hz = np.where(mels < 15, mels * linear_hz, 1000 * np.exp((mels - 15) * log_step)).astype(np.float32)
-    bins_hz = tf.range(FFT_SAMPLES // 2 + 1, dtype=tf.float32)[:, None] * (RATE_HZ / FFT_SAMPLES)
-    left, centre, right = corners_hz[:-2], corners_hz[1:-1], corners_hz[2:]
-    triangles = tf.minimum((bins_hz - left) / (centre - left), (right - bins_hz) / (right - centre))
-    return tf.nn.relu(triangles) * (2 / (right - left))
+    return np.where(mels < 15, mels * linear_hz, 1000 * np.exp((mels - 15) * log_step)).astype(np.float32)

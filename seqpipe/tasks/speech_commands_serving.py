@@ -164,11 +164,12 @@ def best_window(
     missing = max(0, size - len(waveform))
     waveform = np.pad(waveform, (missing // 2, missing - missing // 2))
     best = (-1.0, np.zeros(len(classes)), 0)  # score, probabilities, start: any window is better
-    for start in range(0, max(1, len(waveform) - size + hop), hop):
-        window = waveform[start : start + size]
-        spectrogram = mel(tf.constant(np.pad(window, (0, size - len(window)))[None]))
-        logits = np.asarray(model([spectrogram, tf.constant([mel.clip_frames])], training=False))[0]
-        exponentials = np.exp((logits - logits.max()) / temperature)
+    starts = range(0, max(1, len(waveform) - size + hop), hop)
+    padded = np.pad(waveform, (0, starts[-1] + size - len(waveform)))
+    spectrograms = mel(tf.constant(np.stack([padded[start : start + size] for start in starts])))
+    logits = np.asarray(model([spectrograms, tf.fill([len(starts)], mel.clip_frames)], training=False))
+    for start, row in zip(starts, logits, strict=True):
+        exponentials = np.exp((row - row.max()) / temperature)
         probabilities = exponentials / exponentials.sum()
         score = min(2, len(classes) - 1 - int(probabilities.argmax())) + float(probabilities.max())
         if score > best[0] + 1e-7:

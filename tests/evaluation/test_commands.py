@@ -3,7 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from seqpipe.evaluation.commands import balanced_accuracy
+from seqpipe.evaluation import attention_picture as pictures
+from seqpipe.evaluation.attention_picture import Heard, attention_picture
+from seqpipe.evaluation.commands import balanced_accuracy, telling_rows
 from seqpipe.evaluation.false_accepts import picture, to_markdown, trade_off
 from seqpipe.evaluation.spectrogram_baseline import SpectrogramBaseline, coarse
 from seqpipe.listening import PIECE_MS
@@ -62,3 +64,33 @@ def test_spectrogram_baseline_learns_where_the_energy_is():
     assert (baseline.predict(decibels[60:]) == labels[60:]).mean() > 0.95
     assert baseline.size_bytes > 4 * baseline.features
     assert coarse(decibels[:, :5]).shape == (90, 5 * 20)
+
+
+def test_telling_rows_are_the_surest_right_of_each_class_and_the_surest_wrong():
+    probabilities = np.array([[0.9, 0.1], [0.95, 0.05], [0.4, 0.6], [0.3, 0.7], [0.2, 0.8], [0.01, 0.99]])
+    assert telling_rows(probabilities, np.array([0, 0, 1, 0, 0, 0])) == ([1, 2], [5, 4, 3])
+
+
+def test_attention_picture_has_seconds_bands_and_titles(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    weights = np.repeat([0.0, 3.0, 1.0, 0.0], 5)
+    clips = [
+        Heard(rng.normal(size=(20, 16)), weights, "unknown (bed)", "go", 0.974, right=False),
+        Heard(rng.normal(size=(20, 16)), weights, "$yes$", "yes", 0.5, right=False),
+    ]
+    centres_hz = np.geomspace(100, 7000, 16)
+    rows = [("Right", []), ("Wrong", clips)]
+    path = attention_picture(rows, tmp_path / "a.png", hop_ms=10.0, centres_hz=centres_hz)
+    assert path.read_bytes()[:4] == b"\x89PNG"
+    drawn = []
+    monkeypatch.setattr(pictures, "save", lambda figure, path: drawn.append(figure))
+    attention_picture(rows, tmp_path / "a.png", hop_ms=10.0, centres_hz=centres_hz)
+    (part,) = drawn[0].subfigs
+    upper, lower = part.axes[0], part.axes[pictures.CLIPS_A_ROW]
+    assert upper.get_title(loc="left") == "unknown (bed) → go  97 %"
+    assert part.axes[1].get_title(loc="left") == "$yes$ → yes  50 %"
+    assert upper.images[0].get_extent() == [0, 0.2, -0.5, 15.5]
+    ticks = dict(zip((each.get_text() for each in upper.get_yticklabels()), upper.get_yticks(), strict=True))
+    assert ticks["1"] == pytest.approx(np.interp(1000, centres_hz, np.arange(16)))
+    values, edges, _ = lower.patches[0].get_data()
+    assert (list(values), edges[-1], lower.get_xlim()) == (list(weights), pytest.approx(0.2), (0, 0.2))

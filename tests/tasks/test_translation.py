@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import yaml
+from finished import finished
 
 import seqpipe
 from pipelines import PHRASES
@@ -29,29 +30,22 @@ HOSTILE = [
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A run of the tiny pipeline with its task and model, and the signatures before they are exported."""
-    directory = tmp_path_factory.mktemp("translation")
+    """A finished run of the tiny pipeline, with its task prepared, and its report."""
+    directory = finished("translation", tmp_path_factory)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(directory)
-        (directory / "tiny.yaml").write_text(yaml.safe_dump(PHRASES))
         with open_run(load_pipeline("tiny.yaml").config, say=lambda line: None) as run:
-            run.train()
-            report = run.evaluate()
-            artefact = run.task.artefact(run.best_model(), report, 1)
-            yield directory, run, report, artefact
+            run.prepare()
+            yield directory, run, run.evaluate()
 
 
 @pytest.fixture(scope="module")
-def model(trained, tmp_path_factory):
-    """The signatures saved and loaded, without a proof."""
-    _, _, _, artefact = trained
-    path = tmp_path_factory.mktemp("model")
-    tf.saved_model.save(artefact.module, str(path), signatures=artefact.signatures)
-    return seqpipe.load(path)
+def model(trained):
+    return seqpipe.load(trained[0] / "saved_models" / "tiny" / "1")
 
 
 def test_translation_reports_systems_side_by_side(trained):
-    directory, run, report, _ = trained
+    directory, run, report = trained
     part = report["splits"]["test"]
     assert set(part["systems"]) == {"greedy", "beam", "copy", "nearest"}
     for figures in part["systems"].values():
@@ -214,20 +208,15 @@ def test_translation_contradictions_in_a_pipeline_file(tmp_path, changes, messag
 
 
 def test_translation_an_artefact_is_evaluated_as_it_is_served(trained, model, tmp_path, monkeypatch):
-    import shutil
-
     from rich.console import Console
 
     from seqpipe.evaluating import evaluate_artefact
 
-    directory, run, report, _ = trained
-    served = tmp_path / "tiny" / "1"
-    shutil.copytree(model.path, served)
-    shutil.copy(directory / run.directory / "pipeline.yaml", served)
+    *_, report = trained
     source = PHRASES["data"]["test"]
     with open(tmp_path / "said.txt", "w") as said:
         found = evaluate_artefact(
-            str(served), source, overrides=[], directory=tmp_path / "out", console=Console(file=said, width=200)
+            str(model.path), source, overrides=[], directory=tmp_path / "out", console=Console(file=said, width=200)
         )
     for system in ("greedy", "beam"):
         expected = report["splits"]["test"]["systems"][system]
