@@ -14,6 +14,7 @@ from seqpipe import config as schema
 from seqpipe.data.recordings import RATE_HZ
 
 FFT_SAMPLES = 512
+SMALL_MATRIX = 1024  # entries
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,12 @@ class LogMel:
         frames = tf.signal.frame(padded, self.window_samples, self.hop_samples)  # [B, T, window]
         spectrum = tf.signal.rfft(frames * tf.signal.hann_window(self.window_samples), [FFT_SAMPLES])
         power = tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum))
-        power = tf.matmul(power, mel_matrix(self.config.bands, self.config.lowest_hz, self.config.highest_hz))
+        power = self.bands(power)
         return tf.cond(samples < self.window_samples, lambda: power[:, :0], lambda: power)
+
+    def bands(self, power: tf.Tensor) -> tf.Tensor:
+        """Power of the bins of the transform, [B, T, bins], to that of the mel bands, [B, T, F]."""
+        return tf.matmul(power, mel_matrix(self.config.bands, self.config.lowest_hz, self.config.highest_hz))
 
     def decibels(self, power: tf.Tensor) -> tf.Tensor:
         """10 log10 of mel power, not below floor_db."""
@@ -65,6 +70,43 @@ class LogMel:
     def __call__(self, waveform: tf.Tensor) -> tf.Tensor:
         """Log-mel spectrogram in decibels, float32 [B, T, F], T = 1 + (S - window) // hop, or 0 where S < window."""
         return self.decibels(self.power(waveform))
+
+
+@dataclass(frozen=True)
+class BlockwiseLogMel(LogMel):
+    """The same frames, a few neighbouring bands at a time.
+
+    For LiteRT, which holds no matrix in eight bits that has less than SMALL_MATRIX entries: the power of a frame spans
+    many orders of magnitude, and in eight bits quiet bands would be lost.
+    """
+
+    def bands(self, power: tf.Tensor) -> tf.Tensor:
+        with tf.init_scope():
+            matrix = mel_matrix(self.config.bands, self.config.lowest_hz, self.config.highest_hz).numpy()
+        parts = [
+            tf.matmul(power[:, :, bins], tf.constant(matrix[bins, bands]))
+            for bins, bands in blocks(matrix, less_than=SMALL_MATRIX)
+        ]
+        return tf.concat(parts, axis=2)
+
+
+def blocks(matrix: np.ndarray, *, less_than: int) -> list[tuple[slice, slice]]:
+    """Rows and columns of blocks of neighbouring columns, with less entries each, that hold all of a matrix but zeros.
+
+    A column that has more alone is a block.
+    """
+    found: list[tuple[slice, slice]] = []
+    for column in range(matrix.shape[1]):
+        first = found[-1][1].start if found else column
+        for start in (first, column):
+            used = np.flatnonzero(matrix[:, start : column + 1].any(axis=1))
+            rows = slice(int(used.min(initial=0)), int(used.max(initial=0)) + 1)
+            if (rows.stop - rows.start) * (column + 1 - start) < less_than:
+                break
+        if found and start == first:
+            found.pop()
+        found.append((rows, slice(start, column + 1)))
+    return found
 
 
 def mel_matrix(bands: int, lowest_hz: float, highest_hz: float) -> tf.Tensor:
