@@ -6,7 +6,7 @@ import importlib.metadata
 import importlib.util
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from seqpipe.storage import write_json, write_text, writing_directory
 
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
 
 DIRECTORY = "lite"  # in an artefact
 REPORT = "report.json"
@@ -53,11 +54,12 @@ def frozen(model: keras.Model) -> keras.StatelessScope:
     return keras.StatelessScope(state_mapping=constants)
 
 
-def convert(function: Any, *, int8: bool) -> bytes:
+def convert(function: Any, *, int8: bool, variables: Sequence[tf.Variable] = ()) -> bytes:
     """A LiteRT file with one signature, named serving_default.
 
     Args:
-        function: a `tf.function` with an input signature that holds no variable and returns tensors by name.
+        function: a `tf.function` with an input signature that returns tensors by name.
+        variables: those it reads; none of them in a loop.
         int8: hold large weights in eight bits, and compute with what they stand for (dynamic-range quantisation).
     Raises:
         ProofError: an op is none of LiteRT's own.
@@ -67,7 +69,7 @@ def convert(function: Any, *, int8: bool) -> bytes:
     from seqpipe.startup import quietly
 
     module = tf.Module()
-    module.function = function
+    module.function, module.read = function, list(variables)
     with tempfile.TemporaryDirectory(prefix="seqpipe-lite-") as place, quietly(shown_on_failure=False):
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
         tf.saved_model.save(module, place, signatures={"serving_default": function}, options=options)

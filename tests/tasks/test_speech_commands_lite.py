@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -14,24 +15,21 @@ from seqpipe import lite, on_device
 from seqpipe.errors import DataError, ModelError, ProofError
 from seqpipe.features.audio import blocks, mel_matrix
 from seqpipe.tasks import load_pipeline, make_task, speech_commands_lite
-from seqpipe.tasks.speech_commands_serving import CommandRecogniser
+from seqpipe.tasks.speech_commands_streaming import StreamingRecogniser
 
 pytest.importorskip("ai_edge_litert")
 
 CLASSES = ["ba", "di", "gu", "aya", "unknown", "silence"]
 
 
-def publish(directory, *, streaming, stride=2):
-    """An artefact of random weights, as far as LiteRT files need one."""
-    directory.mkdir(parents=True)
+def tiny(directory, *, stride):
+    """A streaming model of random weights, and its task."""
     tree = yaml.safe_load(yaml.safe_dump(TONES))
     tree["data"] |= {"train": "builtin:tones?split=train&rows=48", "dev": "builtin:tones?split=dev&rows=48"}
     tree["features"] = {"bands": 16}
-    tree["model"]["streaming"] = streaming
+    tree["model"] |= {"streaming": True, "recurrent": {"units": 24, "bidirectional": False}}
     tree["model"]["convolution"][0]["stride_frames"] = stride
-    tree["model"]["recurrent"] = {"units": 24, "bidirectional": not streaming}
     (directory / "pipeline.yaml").write_text(yaml.safe_dump(tree))
-    (directory / "card.md").write_text("# tiny\n\n## Limits\n\n- none\n")
     task = make_task(load_pipeline(directory / "pipeline.yaml").config)
     task.classes, task.mean, task.deviation = CLASSES, np.full(16, -40, np.float32), np.full(16, 15, np.float32)
     keras.utils.set_random_seed(1)
@@ -40,15 +38,25 @@ def publish(directory, *, streaming, stride=2):
         if layer.name.startswith("convolution"):  # a normalisation that is not the identity
             gamma, beta, average, variance = layer.norm.get_weights()
             layer.norm.set_weights([gamma * 1.5, beta + 0.3, average + 0.1, variance * 0.5])
-    module = CommandRecogniser(model, task.mel, classes=CLASSES, temperature=0.3, version=1)
-    tf.saved_model.save(module, str(directory), signatures=module.functions())
-    model.save(directory / "model.keras")
-    return directory
+    return model, task
+
+
+def recogniser(model, task):
+    return StreamingRecogniser(model, task.mel, classes=CLASSES, temperature=0.3, version=1)
 
 
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory):
-    return publish(tmp_path_factory.mktemp("models") / "tiny" / "1", streaming=False)
+    """An artefact, as far as LiteRT files need one."""
+    directory = tmp_path_factory.mktemp("models") / "tiny" / "1"
+    directory.mkdir(parents=True)
+    (directory / "card.md").write_text("# tiny\n\n## Limits\n\n- none\n")
+    model, task = tiny(directory, stride=4)
+    module = recogniser(model, task)
+    signatures = {name: module.functions()[name] for name in ("serving_default", "stream", "labels")}
+    tf.saved_model.save(module, str(directory), signatures=signatures)
+    model.save(directory / "model.keras")
+    return directory
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +143,37 @@ def test_lite_that_fails_its_proof_leaves_the_artefact_as_it_was(bare, tmp_path,
     (directory / "model.keras").unlink()
     with pytest.raises(ModelError, match=r"has no model.keras, which its LiteRT files are made with"):
         on_device.find(str(directory), [])
+
+
+def compare_steps(content, stream, *, samples, atol):
+    """Steps of a LiteRT file beside the same pieces through `stream`, a function of waveform, samples and state."""
+    assert not [op for op in lite.used_ops(content) if op.startswith("CUSTOM") or op in ("WHILE", "IF")]
+    interpreter = lite.Interpreter(content)
+    assert set(interpreter.inputs) == {"waveform", "samples", "state"}
+    assert interpreter.inputs["waveform"] == ((1, samples), np.float32)
+    answer = {name: np.zeros(*facts) for name, facts in interpreter.inputs.items()}
+    expected = {name: tf.constant(value) for name, value in answer.items()}
+    for piece in np.concatenate(sounds(2))[: 40 * samples].reshape(-1, 1, samples):
+        answer = interpreter(waveform=piece, samples=answer["samples"], state=answer["state"])
+        expected = stream(waveform=tf.constant(piece), samples=expected["samples"], state=expected["state"])
+        np.testing.assert_allclose(answer["probabilities"], expected["probabilities"], atol=atol)
+        np.testing.assert_array_equal(answer["samples"], expected["samples"])
+        np.testing.assert_allclose(answer["state"], expected["state"], atol=100 * atol)
+
+
+@pytest.mark.parametrize(("name", "atol"), [("stream_float.tflite", 1e-5), ("stream_int8.tflite", 0.03)])
+def test_lite_steps_are_answered_as_by_the_stream(artefact, served, name, atol):
+    directory, _ = artefact
+    compare_steps((directory / "lite" / name).read_bytes(), served["stream"], samples=640, atol=atol)
+
+
+def test_lite_steps_may_be_shorter_than_a_window(tmp_path):
+    model, task = tiny(tmp_path, stride=1)
+    stream = recogniser(model, task).functions()["stream"]
+    parts = SimpleNamespace(model=model, mel=task.mel, classes=CLASSES)
+    function = speech_commands_lite.step_function(parts, temperature=0.3)
+    content = lite.convert(function.graph, int8=False, variables=function.variables)
+    compare_steps(content, stream, samples=160, atol=1e-5)
 
 
 def test_lite_mel_bands_lie_in_small_blocks():
