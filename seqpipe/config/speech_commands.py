@@ -142,8 +142,6 @@ class CommandModel(Section):
     def _streams_forwards(self) -> CommandModel:
         if self.streaming and self.recurrent.bidirectional:
             raise ValueError("streaming = true needs recurrent.bidirectional = false: a stream has no end.")
-        if self.streaming and self.recurrent.cell == "lstm":
-            raise ValueError('streaming = true needs recurrent.cell = "gru" or "simple".')
         if self.streaming and self.pooling == "max":
             raise ValueError('streaming = true needs pooling = "attention" or "mean".')
         if self.streaming and any(block.stride_frames > 1 for block in self.convolution[1:]):

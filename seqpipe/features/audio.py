@@ -14,6 +14,9 @@ from seqpipe import config as schema
 from seqpipe.data.recordings import RATE_HZ
 
 FFT_SAMPLES = 512
+FEW_FRAMES = 8  # up to here slices are quicker than computing where frames lie
+
+Tables = tuple[tf.Tensor, tf.Tensor]  # window [window], mel matrix [FFT_SAMPLES // 2 + 1, F]
 
 
 @dataclass(frozen=True)
@@ -51,32 +54,50 @@ class LogMel:
     def frames(self, samples: int) -> int:
         return max(0, 1 + (samples - self.window_samples) // self.hop_samples)
 
-    def power(self, waveform: tf.Tensor) -> tf.Tensor:
-        """Mel power, float32 [B, T, F], of a waveform float32 [B, S] in -1..1."""
+    def tables(self) -> Tables:
+        """What every frame is multiplied by. Computed in the graph, which otherwise would hold the matrix twice."""
+        matrix = mel_matrix(self.config.bands, self.config.lowest_hz, self.config.highest_hz)
+        return tf.signal.hann_window(self.window_samples), matrix
+
+    def power(self, waveform: tf.Tensor, tables: Tables | None = None) -> tf.Tensor:
+        """Mel power, float32 [B, T, F], of a waveform float32 [B, S] in -1..1.
+
+        Args:
+            tables: what `tables()` gave, for a branch of a graph, in which TensorFlow would compute them each time.
+        """
+        window, matrix = tables or self.tables()
         samples = tf.shape(waveform)[1]
+        if waveform.shape[1] is not None and waveform.shape[1] >= self.window_samples:
+            return self._power(waveform, window, matrix)
         # At least one frame, since the transform refuses none; what was not there is cut off again.
         padded = tf.pad(waveform, [[0, 0], [0, tf.maximum(0, self.window_samples - samples)]])
-        frames = tf.signal.frame(padded, self.window_samples, self.hop_samples)  # [B, T, window]
-        spectrum = tf.signal.rfft(frames * tf.signal.hann_window(self.window_samples), [FFT_SAMPLES])
-        power = tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum))
-        power = tf.matmul(power, mel_matrix(self.config.bands, self.config.lowest_hz, self.config.highest_hz))
+        power = self._power(padded, window, matrix)
         return tf.cond(samples < self.window_samples, lambda: power[:, :0], lambda: power)
+
+    def _power(self, waveform: tf.Tensor, window: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
+        frames = self._framed(waveform) * window  # [B, T, window]
+        missing = FFT_SAMPLES - self.window_samples
+        spectrum = tf.signal.rfft(tf.pad(frames, [[0, 0], [0, 0], [0, missing]]), [FFT_SAMPLES])
+        return tf.matmul(tf.square(tf.abs(spectrum)), matrix)
+
+    def _framed(self, waveform: tf.Tensor) -> tf.Tensor:
+        samples, size, hop = waveform.shape[1], self.window_samples, self.hop_samples
+        if samples is None or self.frames(samples) > FEW_FRAMES:
+            return tf.signal.frame(waveform, size, hop)
+        return tf.stack([waveform[:, n * hop : n * hop + size] for n in range(self.frames(samples))], axis=1)
 
     def decibels(self, power: tf.Tensor) -> tf.Tensor:
         """10 log10 of mel power, not below floor_db."""
         floor = 10.0 ** (self.config.floor_db / 10)
         return tf.math.log(tf.maximum(power, floor)) * (10.0 / np.log(10.0))
 
-    def __call__(self, waveform: tf.Tensor) -> tf.Tensor:
+    def __call__(self, waveform: tf.Tensor, tables: Tables | None = None) -> tf.Tensor:
         """Log-mel spectrogram in decibels, float32 [B, T, F], T = 1 + (S - window) // hop, or 0 where S < window."""
-        return self.decibels(self.power(waveform))
+        return self.decibels(self.power(waveform, tables))
 
 
 def mel_matrix(bands: int, lowest_hz: float, highest_hz: float) -> tf.Tensor:
-    """float32 [FFT_SAMPLES // 2 + 1, bands]: triangles between neighbours on the mel scale, each of area 1 over Hz.
-
-    Computed in the graph, which otherwise would hold the matrix once for each function that uses it.
-    """
+    """float32 [FFT_SAMPLES // 2 + 1, bands]: triangles between neighbours on the mel scale, each of area 1 over Hz."""
     corners_hz = _corners_hz(bands, lowest_hz, highest_hz)
     bins_hz = tf.range(FFT_SAMPLES // 2 + 1, dtype=tf.float32)[:, None] * (RATE_HZ / FFT_SAMPLES)
     left, centre, right = corners_hz[:-2], corners_hz[1:-1], corners_hz[2:]

@@ -59,7 +59,7 @@ class LuongAttention(_Attention):
         self.built = True
 
     def keys(self, memory: Tensor) -> Tensor:
-        return tf.matmul(memory, tf.cast(self.kernel, memory.dtype))  # [B, S, U]
+        return _flat_product(memory, self.kernel)  # [B, S, U]
 
     def scores(self, queries: Tensor, keys: Tensor) -> Tensor:
         return tf.matmul(queries, keys, transpose_b=True)
@@ -86,10 +86,10 @@ class BahdanauAttention(_Attention):
         self.built = True
 
     def keys(self, memory: Tensor) -> Tensor:
-        return tf.matmul(memory, tf.cast(self.memory_kernel, memory.dtype))  # [B, S, A]
+        return _flat_product(memory, self.memory_kernel)  # [B, S, A]
 
     def scores(self, queries: Tensor, keys: Tensor) -> Tensor:
-        asked = tf.matmul(queries, tf.cast(self.query_kernel, queries.dtype))  # [B, T, A]
+        asked = _flat_product(queries, self.query_kernel)  # [B, T, A]
         hidden = tf.tanh(asked[:, :, tf.newaxis] + keys[:, tf.newaxis])  # [B, T, S, A]
         # Flat, because TensorFlow's product of four axes with two crashes where the last one is 1.
         scores = tf.matmul(tf.reshape(hidden, [-1, self.units]), tf.cast(self.score_kernel, queries.dtype))
@@ -97,3 +97,9 @@ class BahdanauAttention(_Attention):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "units": self.units}
+
+
+def _flat_product(x: Tensor, kernel: Tensor) -> Tensor:
+    """x [B, T, C] times kernel [C, U]: one product, where TensorFlow would make B, and B gradients to add up."""
+    flat = tf.matmul(tf.reshape(x, [-1, kernel.shape[0]]), tf.cast(kernel, x.dtype))
+    return tf.ensure_shape(tf.reshape(flat, [tf.shape(x)[0], -1, kernel.shape[1]]), [None, x.shape[1], kernel.shape[1]])

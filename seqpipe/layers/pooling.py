@@ -52,7 +52,7 @@ class AttentionPooling(_Pooling):
         scores = ops.where(mask, scores, -1e30)
         exponentials = ops.where(mask, ops.exp(scores - ops.max(scores, axis=1, keepdims=True)), 0.0)
         weights = exponentials / ops.maximum(ops.sum(exponentials, axis=1, keepdims=True), 1e-30)
-        pooled = ops.einsum("bt,btc->bc", ops.cast(weights, x.dtype), x)
+        pooled = ops.matmul(ops.cast(weights, x.dtype)[:, None], x)[:, 0]
         return pooled, weights
 
     def get_config(self) -> dict[str, Any]:

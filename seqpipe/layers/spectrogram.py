@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import keras
+import numpy as np
+import tensorflow as tf
 from keras import ops
 
 from seqpipe.layers.lengths import Tensor, step_mask, strided, zero_beyond
@@ -77,37 +79,53 @@ class SpectrogramBlock(keras.layers.Layer):
     def call(self, x: Tensor, lengths: Tensor, training: bool | None = None) -> tuple[Tensor, Tensor]:
         x = x if len(x.shape) == 4 else x[..., None]
         x = _zero_beyond(x, lengths)
-        before = self.span - 1 if self.padding == "causal" else (self.span - 1) // 2
-        x = ops.pad(x, [[0, 0], [before, self.span - 1 - before], [0, 0], [0, 0]])
+        x = ops.pad(x, [[0, 0], [self.frames_before, self.span - 1 - self.frames_before], [0, 0], [0, 0]])
         lengths = strided(lengths, self.stride_frames)
         y = self._convolve(x)
-        y = self.norm(y, training=training, mask=self._real(y, lengths))
+        y = self._normalised(y, lengths) if training else self.norm(y, training=False)
         return _zero_beyond(ops.relu(y), lengths), lengths
 
-    def stream(self, x: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
-        """The frames that come next, of a causal block.
+    @property
+    def frames_before(self) -> int:
+        """Frames of padding before the first."""
+        return self.span - 1 if self.padding == "causal" else (self.span - 1) // 2
 
-        Args:
-            x: [B, n * stride_frames, F(, C)], the frames up to the n-th next output.
-            before: [B, span - stride_frames, F(, C)], the frames before them; zeros before the first.
-        Returns:
-            (y [B, n, F', filters], the frames that the next call wants as `before`).
-        """
-        x = ops.concatenate([before, x], axis=1)
-        after = x[:, ops.shape(x)[1] - before.shape[1] :]
-        y = self._convolve(x if len(x.shape) == 4 else x[..., None])
-        return ops.relu(self.norm(y, training=False)), after
+    def bands_around(self, bands: int) -> list[int]:
+        """Bands of padding below and above."""
+        missing = max(0, (strided(bands, self.stride_bands) - 1) * self.stride_bands + self.kernel_bands - bands)
+        return [missing // 2, missing - missing // 2]
 
     def _convolve(self, x: Tensor) -> Tensor:
-        bands = x.shape[2]
-        wanted = (-(-bands // self.stride_bands) - 1) * self.stride_bands + self.kernel_bands
-        missing = max(0, wanted - bands)
-        return self.convolution(ops.pad(x, [[0, 0], [0, 0], [missing // 2, missing - missing // 2], [0, 0]]))
+        return self.convolution(ops.pad(x, [[0, 0], [0, 0], self.bands_around(x.shape[2]), [0, 0]]))
 
-    def _real(self, y: Tensor, lengths: Tensor) -> Tensor:
-        """bool [B, T', F']: what the normalisation counts."""
-        mask = step_mask(lengths, ops.shape(y)[1])[:, :, None]
-        return ops.broadcast_to(mask, ops.shape(y)[:3])
+    def _normalised(self, y: Tensor, lengths: Tensor) -> Tensor:
+        """y by the mean and variance of the batch's real frames, which the moving ones follow.
+
+        Clips are mostly of one length; then TensorFlow's fused kernel does it, in a third of the time.
+        """
+        norm = self.norm
+        gamma, beta = ops.cast(norm.gamma, "float32"), ops.cast(norm.beta, "float32")
+
+        def fused() -> tuple[Tensor, ...]:
+            normalised, mean, unbiased, *_ = tf.raw_ops.FusedBatchNormV3(
+                x=y, scale=gamma, offset=beta, mean=[], variance=[], epsilon=norm.epsilon, is_training=True
+            )
+            count = tf.cast(tf.size(y) // self.filters, tf.float32)
+            return normalised, mean, unbiased * (count - 1) / count
+
+        def masked() -> tuple[Tensor, ...]:
+            real = tf.cast(step_mask(lengths, tf.shape(y)[1])[:, :, None, None], tf.float32)  # [B, T', 1, 1]
+            y32 = tf.cast(y, tf.float32)
+            count = tf.maximum(tf.reduce_sum(real) * tf.cast(tf.shape(y)[2], tf.float32), 1)
+            mean = tf.reduce_sum(y32 * real, axis=[0, 1, 2]) / count
+            variance = tf.reduce_sum(tf.square(y32 - mean) * real, axis=[0, 1, 2]) / count
+            normalised = tf.nn.batch_normalization(y32, mean, variance, beta, gamma, norm.epsilon)
+            return tf.cast(normalised, y.dtype), mean, variance
+
+        normalised, mean, variance = tf.cond(_whole(y, lengths), fused, masked)
+        for moving, value in ((norm.moving_mean, mean), (norm.moving_variance, variance)):
+            moving.assign(moving * norm.momentum + tf.stop_gradient(value) * (1 - norm.momentum))
+        return normalised
 
     def compute_output_spec(self, x: Any, lengths: Any, training: bool | None = None) -> tuple[Any, Any]:
         steps = None if x.shape[1] is None else strided(x.shape[1], self.stride_frames)
@@ -120,6 +138,48 @@ class SpectrogramBlock(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         names = ["filters", "kernel_frames", "kernel_bands", "stride_frames", "stride_bands", "padding"]
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+class FoldedBlock:
+    """A trained `SpectrogramBlock` for serving: one convolution, with the normalisation in its weights.
+
+    weights: kernel and bias, two variables.
+    """
+
+    def __init__(self, block: SpectrogramBlock):
+        norm = block.norm
+        gamma, beta, mean, variance = (
+            ops.convert_to_numpy(v) for v in (norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance)
+        )
+        scale = gamma / np.sqrt(variance + norm.epsilon)
+        kernel = tf.Variable(ops.convert_to_numpy(block.convolution.kernel) * scale, trainable=False)
+        bias = tf.Variable(beta - mean * scale, trainable=False)
+        self.block, self.weights = block, [kernel, bias]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """x [B, T, F(, C)], all of it real, to [B, T', F', filters]."""
+        block = self.block
+        return self._convolve(x, [block.frames_before, block.span - 1 - block.frames_before])
+
+    def stream(self, x: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
+        """The frames that come next, of a causal block.
+
+        Args:
+            x: [B, n * stride_frames, F(, C)], the frames up to the n-th next output.
+            before: [B, span - stride_frames, F(, C)], the frames before them; zeros before the first.
+        Returns:
+            (y [B, n, F', filters], the frames that the next call wants as `before`).
+        """
+        x = tf.concat([before, x], axis=1)
+        kept = before.shape[1]
+        return self._convolve(x, [0, 0]), x[:, -kept:] if kept else before
+
+    def _convolve(self, x: Tensor, frames_around: list[int]) -> Tensor:
+        x = x if len(x.shape) == 4 else x[..., tf.newaxis]
+        x = tf.pad(x, [[0, 0], frames_around, self.block.bands_around(x.shape[2]), [0, 0]])
+        kernel, bias = self.weights
+        strides = [self.block.stride_frames, self.block.stride_bands]
+        return tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, kernel, strides, "VALID"), bias))
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")
@@ -213,5 +273,13 @@ class MeanOfCopies(keras.layers.Layer):
 
 def _zero_beyond(x: Tensor, lengths: Tensor) -> Tensor:
     """x [B, T, F, C] with exact zeros beyond each length, whatever stood there (NaN included)."""
-    mask = step_mask(lengths, ops.shape(x)[1])[:, :, None, None]
-    return ops.where(mask, x, ops.zeros((), dtype=x.dtype))
+
+    def zeroed() -> Tensor:
+        return tf.where(step_mask(lengths, tf.shape(x)[1])[:, :, None, None], x, tf.zeros((), x.dtype))
+
+    return tf.cond(_whole(x, lengths), lambda: x, zeroed)
+
+
+def _whole(x: Tensor, lengths: Tensor) -> Tensor:
+    """bool: no row of x [B, T, F, C] is shorter than T."""
+    return tf.reduce_all(lengths >= tf.shape(x)[1])

@@ -55,10 +55,14 @@ def commands_model(
         cell = CELLS[recurrent.cell](
             recurrent.units,
             return_sequences=True,
+            return_state=config.streaming,
             recurrent_dropout=recurrent.recurrent_dropout,
             name=f"{recurrent.cell}{number}",
         )
-        x = (layers.Bidirectional(cell, name=f"rnn{number}") if recurrent.bidirectional else cell)(x, steps)
+        if config.streaming:
+            x, *_ = cell(x, steps)
+        else:
+            x = (layers.Bidirectional(cell, name=f"rnn{number}") if recurrent.bidirectional else cell)(x, steps)
     if config.streaming:
         stride = config.convolution[0].stride_frames
         x, steps = layers.LastSteps(-(-clip_frames // stride), name="window")(x, steps)

@@ -14,7 +14,7 @@ import tensorflow as tf
 from seqpipe.data.recordings import RATE_HZ
 from seqpipe.features.audio import LogMel
 from seqpipe.features.wav import decode_wav
-from seqpipe.layers.recurrent import traced_for
+from seqpipe.models.commands_network import CommandsNetwork
 
 WINDOW_HOP_FRAMES = 20
 WINDOWS_AT_ONCE = 32  # over all rows; more are answered one part after another, in constant memory
@@ -39,11 +39,12 @@ class CommandRecogniser(tf.Module):
 
     def __init__(self, model: keras.Model, mel: LogMel, *, classes: list[str], temperature: float, version: int):
         super().__init__()
-        self.weights = [variable.value for variable in model.weights]
+        network = CommandsNetwork(model)
+        self.weights = network.weights
         self._mel, self._classes, self._temperature, self._version = mel, classes, temperature, version
         clips = [tf.TensorSpec([None, mel.clip_frames, mel.config.bands], tf.float32)]
         waveform = [tf.TensorSpec([None, None], tf.float32, name="waveform")]
-        infer = tf.function(lambda clips: self._classify_clips(model, clips), input_signature=clips)
+        infer = tf.function(lambda clips: tf.nn.softmax(network.whole(clips) / temperature), input_signature=clips)
         answer = tf.function(self._classify, input_signature=waveform)
         # Behind plain functions: a model as an attribute would be saved whole, a function a second time.
         self._infer, self._answer = (lambda clips: infer(clips)), (lambda waveform: answer(waveform))
@@ -63,8 +64,7 @@ class CommandRecogniser(tf.Module):
         }
 
     def _classify(self, waveform: tf.Tensor) -> Answer:
-        with tf.control_dependencies(checks(waveform)):
-            waveform = centred(waveform, self._mel.clip_samples)
+        waveform = centred(checked(waveform), self._mel.clip_samples)
         rows, samples = tf.shape(waveform)[0], tf.shape(waveform)[1]
         hop = WINDOW_HOP_FRAMES * self._mel.hop_samples
         windows = 1 + tf.maximum(0, samples - self._mel.clip_samples + hop - 1) // hop
@@ -122,24 +122,16 @@ class CommandRecogniser(tf.Module):
         probabilities = self._infer(tf.reshape(clips, [-1, size, bands]))
         return tf.reshape(probabilities, [-1, count, len(self._classes)])
 
-    def _classify_clips(self, model: keras.Model, clips: tf.Tensor) -> tf.Tensor:
-        """Probabilities [B, C] of whole clips [B, T, F]."""
-        with traced_for("serving"):
-            logits = model([clips, tf.fill([tf.shape(clips)[0]], clips.shape[1])], training=False)
-        return tf.nn.softmax(logits / self._temperature)
 
-
-def checks(waveform: tf.Tensor) -> list[tf.Operation]:
-    """Assertions on what is sent; each names the rule and what came in."""
-    finite = tf.reduce_all(tf.math.is_finite(waveform))
-    highest = tf.reduce_max(tf.concat([[0.0], tf.reshape(tf.abs(waveform), [-1])], axis=0))
-    return [
-        tf.debugging.Assert(finite, ["waveform holds NaN or infinity. Allowed: finite samples in -1..1."]),
-        tf.debugging.Assert(
-            tf.logical_or(highest <= HIGHEST_SAMPLE, tf.logical_not(finite)),
-            ["waveform holds samples far outside -1..1 (divide 16-bit samples by 32,768). The highest is", highest],
-        ),
-    ]
+def checked(waveform: tf.Tensor) -> tf.Tensor:
+    """The waveform, or an error that names the rule and what came in."""
+    waveform = tf.debugging.check_numerics(waveform, "waveform holds NaN or infinity. Allowed: finite samples in -1..1")
+    highest = tf.reduce_max(tf.abs(waveform))
+    # As an operation, since `tf.debugging.Assert` makes a branch of it, which costs more than all else here.
+    rule = "waveform holds samples far outside -1..1 (divide 16-bit samples by 32,768). The highest is"
+    asserted = tf.raw_ops.Assert(condition=highest <= HIGHEST_SAMPLE, data=[rule, highest], summarize=3)
+    with tf.control_dependencies([asserted]):
+        return tf.identity(waveform)
 
 
 def centred(waveform: tf.Tensor, samples: int) -> tf.Tensor:

@@ -1,28 +1,29 @@
 """The graph of a recogniser that streams: pieces of any size in, the answer so far and the new state out.
 
-A step of the network takes `stride` frames. What a later step needs of the past is the state: the samples no step has
-used yet, the last frames before each convolution, the state of the recurrence, and the recurrence's last outputs, over
-which the pooling goes. All zeros is the state before the first sample.
+The state is the number of samples heard, and one row of numbers: the samples that no step has used yet, what the last
+answer was made of, which stands until the next step, and the network's own state. All zeros is the state before the
+first sample. It is one row because handing over a tensor costs a client more than most operations of a step.
 
-Axes: B batch (rows), S samples, K new steps, T time (frames), F mel bands, C classes, U units.
+Axes: B batch (rows), S samples, K new steps, F mel bands, C classes.
 """
 
 from __future__ import annotations
 
 import inspect
+import math
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.framework import attr_value_pb2
 
 from seqpipe.data.recordings import RATE_HZ
 from seqpipe.errors import ProofError
 from seqpipe.features.audio import LogMel
 from seqpipe.features.wav import decode_wav
-from seqpipe.layers import SpectrogramBlock
-from seqpipe.layers.recurrent import traced_for
-from seqpipe.tasks.speech_commands_serving import Answer, checks, named
+from seqpipe.models.commands_network import CommandsNetwork
+from seqpipe.tasks.speech_commands_serving import Answer, checked, named
 
 PIECE_SAMPLES = 5 * RATE_HZ  # of a whole waveform, answered piece by piece in constant memory
 TOLERANCE = 1e-4
@@ -45,16 +46,19 @@ class StreamingRecogniser(tf.Module):
 
     def __init__(self, model: keras.Model, mel: LogMel, *, classes: list[str], temperature: float, version: int):
         super().__init__()
-        self.weights = [variable.value for variable in model.weights]
+        network = CommandsNetwork(model)
+        self.weights = network.weights
         self._mel, self._classes, self._temperature, self._version = mel, classes, temperature, version
-        network = _Network(model)
         self._step_samples = network.stride * mel.hop_samples
         self._past_samples = (network.stride - 1) * mel.hop_samples  # of a step before its own frame
         waveform = tf.TensorSpec([None, None], tf.float32, name="waveform")
+        pooled = {"pooled": [network.logits.input.shape[-1]]}
+        self._parts = pooled | {name: spec.shape[1:] for name, spec in network.state.items()}
+        tail = self._past_samples + mel.window_samples - 1
+        self._sizes = [tail, *(math.prod(shape) for shape in self._parts.values())]
         self.state = {
             "samples": tf.TensorSpec([None], tf.int64, name="samples"),
-            "tail": tf.TensorSpec([None, self._past_samples + mel.window_samples - 1], tf.float32, name="tail"),
-            **network.state,
+            "state": tf.TensorSpec([None, sum(self._sizes)], tf.float32, name="state"),
         }
         advance = tf.function(lambda waveform, state: self._advance(network, waveform, state))
         answer = tf.function(self._classify, input_signature=[waveform])
@@ -77,17 +81,15 @@ class StreamingRecogniser(tf.Module):
         }
 
     def _stream(self, waveform: tf.Tensor, **state: tf.Tensor) -> Answer:
-        same = tf.reduce_all(tf.equal(state["samples"], state["samples"][:1]))
-        equal = tf.debugging.Assert(
-            same, ["samples: the streams of one batch must have heard equally many samples, here", state["samples"]]
-        )
-        with tf.control_dependencies([equal, *checks(waveform)]):
-            probabilities, after = self._step(tf.identity(waveform), state)
+        samples = state["samples"]
+        rule = "samples: the streams of one batch must have heard equally many samples, here"
+        same = tf.reduce_all(tf.equal(samples, samples[:1]))
+        with tf.control_dependencies([tf.raw_ops.Assert(condition=same, data=[rule, samples], summarize=8)]):
+            probabilities, after = self._step(checked(waveform), state)
         return {**named(probabilities, self._classes), **after}
 
     def _classify(self, waveform: tf.Tensor) -> Answer:
-        with tf.control_dependencies(checks(waveform)):
-            waveform = tf.identity(waveform)
+        waveform = checked(waveform)
         rows, size = tf.shape(waveform)[0], tf.shape(waveform)[1]
         state = {name: tf.zeros([rows, *spec.shape[1:]], spec.dtype) for name, spec in self.state.items()}
         first = self._step(waveform[:, :PIECE_SAMPLES], state)
@@ -113,79 +115,53 @@ class StreamingRecogniser(tf.Module):
         """Steps that so many samples make."""
         return tf.maximum(tf.constant(0, tf.int64), (samples - self._mel.window_samples) // self._step_samples + 1)
 
-    def _advance(self, network: _Network, waveform: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+    def _advance(self, network: CommandsNetwork, waveform: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
         """Probabilities [B, C] after a piece [B, S], and the state after it."""
         before = tf.reduce_max(tf.concat([state["samples"], tf.zeros([1], tf.int64)], axis=0))
         after = before + tf.shape(waveform, tf.int64)[1]
         done, steps = self._steps(before), self._steps(after)
-        joined = tf.concat([state["tail"], waveform], axis=1)
-        size = self.state["tail"].shape[1]
+        row, tail, tables = state["state"], self._sizes[0], self._mel.tables()
+        joined = tf.concat([row[:, :tail], waveform], axis=1)
         # The next step begins with its past; what lies between that and now is in the tail.
-        start = tf.cast(size - (before - (done * self._step_samples - self._past_samples)), tf.int32)
+        start = tf.cast(tail - (before - (done * self._step_samples - self._past_samples)), tf.int32)
         new_steps = tf.cast(steps - done, tf.int32)
-        inner = {name: state[name] for name in network.state}
 
-        def advanced() -> State:
-            length = (new_steps - 1) * self._step_samples + self._past_samples + self._mel.window_samples
-            spectrogram = self._mel(joined[:, start : start + length])  # [B, K * stride, F]
-            return network.advance(spectrogram, inner, first=tf.equal(done, 0))
+        def unchanged() -> tf.Tensor:
+            return row[:, tail:]
 
-        inner = tf.cond(new_steps > 0, advanced, lambda: inner)
-        logits = network.answer(inner["window"], steps)
-        state = {"samples": tf.fill([tf.shape(waveform)[0]], after), "tail": joined[:, -size:], **inner}
-        for name, spec in self.state.items():
-            state[name] = tf.ensure_shape(state[name], spec.shape)
-        return tf.nn.softmax(logits / self._temperature), state
+        def advanced(count: int | tf.Tensor) -> tf.Tensor:
+            parts = tf.split(row, self._sizes, axis=1)[1:]
+            inner = {
+                name: tf.reshape(part, [-1, *shape])
+                for part, (name, shape) in zip(parts, self._parts.items(), strict=True)
+            }
+            length = (count - 1) * self._step_samples + self._past_samples + self._mel.window_samples
+            spectrogram = self._mel(tf.slice(joined, [0, start], [-1, length]), tables)  # [B, K * stride, F]
+            moved = network.advance(spectrogram, inner, first=tf.equal(done, 0))
+            moved["pooled"] = network.pooled(moved["window"], tf.cast(steps, tf.int32))
+            flat = [
+                tf.reshape(moved[name], [-1, size]) for name, size in zip(self._parts, self._sizes[1:], strict=True)
+            ]
+            return tf.concat(flat, axis=1)
 
-
-class _Network:
-    """The layers of a streaming model, step by step.
-
-    state: by name, what `advance` takes and gives.
-    """
-
-    def __init__(self, model: keras.Model):
-        self.scale, self.projection = model.get_layer("scale"), model.get_layer("projection")
-        self.blocks = [layer for layer in model.layers if isinstance(layer, SpectrogramBlock)]
-        self.recurrent = [layer for layer in model.layers if isinstance(layer, keras.layers.RNN)]
-        self.window, self.pooling = model.get_layer("window"), model.get_layer("pooling")
-        self.logits = model.get_layer("logits")
-        self.stride = self.blocks[0].stride_frames
-        self.state: dict[str, tf.TensorSpec] = {}
-        for number, block in enumerate(self.blocks, start=1):
-            shape = [None, block.span - block.stride_frames, *block.input[0].shape[2:]]
-            self.state[f"frames_{number}"] = tf.TensorSpec(shape, tf.float32, name=f"frames_{number}")
-        for number, layer in enumerate(self.recurrent, start=1):
-            self.state[f"recurrent_{number}"] = tf.TensorSpec([None, layer.units], name=f"recurrent_{number}")
-        shape = [None, self.window.steps, self.recurrent[-1].units]
-        self.state["window"] = tf.TensorSpec(shape, tf.float32, name="window")
-
-    def advance(self, spectrogram: tf.Tensor, state: State, *, first: tf.Tensor) -> State:
-        """The state after frames [B, K * stride, F] in decibels, K > 0.
-
-        Args:
-            first: bool, whether these are the first frames: then stride - 1 of them lie before the first sample.
-        """
-        x = self.scale(spectrogram)
-        missing = tf.where(first, self.stride - 1, 0)
-        x = tf.where(tf.range(tf.shape(x)[1])[None, :, None] < missing, 0.0, x)
-        after: State = {}
-        for number, block in enumerate(self.blocks, start=1):
-            x, after[f"frames_{number}"] = block.stream(x, state[f"frames_{number}"])
-        x = self.projection(tf.reshape(x, [tf.shape(x)[0], -1, x.shape[2] * x.shape[3]]))
-        for number, layer in enumerate(self.recurrent, start=1):
-            with traced_for("serving"):
-                x = layer(x, initial_state=state[f"recurrent_{number}"])  # [B, K, U]
-            after[f"recurrent_{number}"] = x[:, -1]
-        return {**after, "window": tf.concat([state["window"], x], axis=1)[:, -self.window.steps :]}
-
-    def answer(self, window: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
-        """Logits [B, C] of the last outputs [B, window, U], of which there have been so many steps."""
-        real = tf.cast(tf.minimum(steps, self.window.steps), tf.int32)
-        pooled, _ = self.pooling(
-            window[:, self.window.steps - tf.maximum(1, real) :], tf.fill([tf.shape(window)[0]], real)
+        # A live stream comes in pieces of no step or one, which are quicker where their shapes are known.
+        row = _called(
+            tf.switch_case(tf.minimum(new_steps, 2), [unchanged, lambda: advanced(1), lambda: advanced(new_steps)])
         )
-        return self.logits(pooled)
+        logits = network.logits(row[:, : self._sizes[1]])
+        row = tf.ensure_shape(tf.concat([joined[:, -tail:], row], axis=1), self.state["state"].shape)
+        samples = tf.fill([tf.shape(waveform)[0]], after)
+        return tf.nn.softmax(logits / self._temperature), {"samples": samples, "state": row}
+
+
+def _called(chosen: tf.Tensor) -> tf.Tensor:
+    """What `tf.switch_case` gave, its branches as functions to call.
+
+    TensorFlow would write all of them into the graph and pass dead values through those not taken: half of a step.
+    """
+    case = chosen.op if chosen.op.type == "Case" else chosen.op.inputs[0].op
+    case._set_attr("_lower_using_switch_merge", attr_value_pb2.AttrValue(b=False))
+    return chosen
 
 
 def _with_arguments(function: Any, names: list[str]) -> Any:

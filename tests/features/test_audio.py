@@ -38,11 +38,12 @@ def test_log_mel_is_librosas(bands):
     np.testing.assert_allclose(actual, expected[: len(actual)], rtol=0, atol=2e-3)
 
 
-def test_log_mel_frames_do_not_depend_on_what_comes_later():
+@pytest.mark.parametrize("samples", [1_200, 5_000])
+def test_log_mel_frames_do_not_depend_on_what_comes_later(samples):
     mel = LogMel(schema.AudioFeatures())
     wave = chirp()
     whole = mel(tf.constant(wave[None])).numpy()
-    part = mel(tf.constant(wave[None, :5000])).numpy()
+    part = mel(tf.constant(wave[None, :samples])).numpy()
     np.testing.assert_allclose(part, whole[:, : part.shape[1]], atol=1e-4)
 
 

@@ -6,6 +6,7 @@ import tensorflow as tf
 from testing import run_layer_test
 
 from seqpipe.layers import LastSteps, SpectrogramBlock
+from seqpipe.layers.spectrogram import FoldedBlock
 
 
 @pytest.mark.parametrize(
@@ -26,16 +27,19 @@ def test_last_steps():
 
 
 @pytest.mark.parametrize(("kernel", "stride"), [(5, 2), (3, 1), (1, 1)])
-def test_spectrogram_block_streams_as_it_answers_the_whole(kernel, stride):
+def test_folded_block_answers_and_streams_as_the_whole(kernel, stride):
     rng = np.random.default_rng(0)
     layer = SpectrogramBlock(4, kernel_frames=kernel, stride_frames=stride, stride_bands=2, padding="causal")
     x = rng.normal(size=(2, 1 + 6 * stride, 5)).astype(np.float32)
+    layer(x, np.array([x.shape[1], 3], np.int32), training=True)  # moves the means that are folded in
     whole, _ = layer(x, np.array([x.shape[1]] * 2, np.int32))
+    folded = FoldedBlock(layer)
+    np.testing.assert_allclose(folded(tf.constant(x)), whole, atol=1e-5)
     before = tf.zeros([2, kernel - stride, 5])
     x = np.concatenate([np.zeros((2, stride - 1, 5), np.float32), x], axis=1)
     parts, start = [], 0
     for outputs in (1, 3, 2, 1):
-        y, before = layer.stream(tf.constant(x[:, start : start + outputs * stride]), before)
+        y, before = folded.stream(tf.constant(x[:, start : start + outputs * stride]), before)
         parts.append(y)
         start += outputs * stride
     np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, atol=1e-5)
