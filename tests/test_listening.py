@@ -227,4 +227,4 @@ def test_listening_to_an_hour_at_once(name, streaming, tmp_path_factory):
         (answer,) = model([wave])
         assert sum(answer["probabilities"].values()) == pytest.approx(1.0, abs=1e-5)
     grown_bytes = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib)
-    assert grown_bytes < 6 * hour.nbytes  # a few copies of the samples, no spectrogram of all
+    assert grown_bytes < 8 * hour.nbytes  # a few copies of the samples; frames of all of them would be more
