@@ -110,5 +110,16 @@ the median of one warm request with the first probe, on {os.cpu_count()} cores.
     write_text(directory / "card.md", text)
 
 
+def with_section(text: str, title: str, section: str) -> str:
+    """A card with a section of level two before its limits, in the place of one of that title.
+
+    >>> with_section("# A\\n\\n## Limits\\n\\n- none\\n", "Size", "Small.")
+    '# A\\n\\n## Size\\n\\nSmall.\\n\\n## Limits\\n\\n- none\\n'
+    """
+    before, limits, after = text.rpartition("## Limits\n")
+    before = before.split(f"## {title}\n")[0]
+    return f"{before}## {title}\n\n{section.strip()}\n\n{limits}{after}"
+
+
 def _exponent(value: float | None) -> str:
     return "–" if value is None else f"{value:.1e}"

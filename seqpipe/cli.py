@@ -75,9 +75,19 @@ def _load(file: Path, overrides: list[str] | None) -> pipeline_file.Loaded:
     return load_pipeline(file, overrides)
 
 
+def _load_to_run(file: Path, overrides: list[str] | None) -> schema.Pipeline:
+    """The configuration, once what its last step needs is known to be there."""
+    from seqpipe import lite
+
+    config = _load(file, overrides).config
+    if lite.wanted(config):
+        lite.require_interpreter("export.lite = true")
+    return config
+
+
 @contextmanager
 def _run(file: Path, overrides: list[str] | None, *, fresh: bool = False) -> Iterator[Run]:
-    config = _load(file, overrides).config
+    config = _load_to_run(file, overrides)
     _start()
     from seqpipe.runner import open_run
 
@@ -88,7 +98,7 @@ def _run(file: Path, overrides: list[str] | None, *, fresh: bool = False) -> Ite
 def _run_seeds(file: Path, overrides: list[str] | None, seeds: str, *, fresh: bool, publish: bool) -> Path | None:
     from seqpipe.seeds import parse_seeds, run_seeds
 
-    config = _load(file, overrides).config
+    config = _load_to_run(file, overrides)
     wanted = parse_seeds(seeds, config.seed)
     _start()
     return run_seeds(config, wanted, publish=publish, fresh=fresh, out=out, callbacks=_callbacks)
@@ -191,10 +201,34 @@ def evaluate(
 
 
 @app.command()
-def export(file: File, set: Set = None) -> None:
+def export(
+    target: Annotated[
+        str, typer.Argument(metavar="FILE|RUN|MODEL", help="A pipeline file, or with --lite a finished run or a model.")
+    ],
+    lite: Annotated[
+        bool, typer.Option("--lite", help="Also LiteRT (TFLite) files for devices, proved against the SavedModel.")
+    ] = False,
+    set: Set = None,
+) -> None:
     """Export the trained model, prove the export, and publish it."""
-    with _run(file, set) as opened:
-        opened.export()
+    from seqpipe import on_device
+    from seqpipe.lite import require_interpreter
+
+    if lite:
+        require_interpreter("--lite")
+    if target.endswith((".yaml", ".yml")):
+        if lite:
+            on_device.check_task(_load(Path(target), set).config)
+        with _run(Path(target), set) as opened:
+            opened.export()
+            if lite:
+                opened.lite()
+        return
+    if not lite:
+        raise DataError(f"export {target}: name a pipeline file. Runs and models are exported; they take --lite.")
+    place, config = on_device.find(target, set or [])
+    _start()
+    on_device.add_lite(place, config, data_named=bool(set), say=out.print)
 
 
 @app.command()

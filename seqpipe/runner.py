@@ -18,12 +18,13 @@ from seqpipe.cluster import is_chief, wait_for
 from seqpipe.data.findings import Finding
 from seqpipe.errors import RunError
 from seqpipe.storage import locked, remove_leftovers, unhide, unwritable, write_json, write_text
-from seqpipe.tasks import Pretrained, Task, make_task
+from seqpipe.tasks import OnDevice, Pretrained, Task, make_task
 
 if TYPE_CHECKING:
     import keras
 
     from seqpipe.data.examples import Examples
+    from seqpipe.lite import LiteFiles
 
 # Sections that a step depends on; a change of one of them contradicts a step that has begun.
 DEPENDS_ON = {
@@ -191,7 +192,7 @@ class Run:
             note: what the card's main figure is followed by.
             section: Markdown of level three that the card has after the report.
         """
-        from seqpipe import card
+        from seqpipe import card, lite
         from seqpipe.export import next_version, publish
 
         config = self.config.model_copy(update={"name": name or self.config.name})
@@ -212,11 +213,9 @@ class Run:
         directory = Path(config.export.directory) / config.name
         version = config.export.version or next_version(directory)
         self.say("Exporting, and proving the export in a fresh process without seqpipe")
-        path = publish(
-            self.task.artefact(model, report, version),
-            directory / str(version),
-            run_directory=self.directory,
-            files=lambda staged, parity: card.write(
+
+        def files(staged: Path, parity: dict[str, Any]) -> None:
+            card.write(
                 staged,
                 config=config,
                 report=report,
@@ -227,11 +226,36 @@ class Run:
                 limits=self.task.limits(),
                 parameters=model.count_params(),
                 version=version,
-            ),
+            )
+            if lite.wanted(config):
+                lite.add(staged, self._make_lite)
+
+        path = publish(
+            self.task.artefact(model, report, version),
+            directory / str(version),
+            run_directory=self.directory,
+            files=files,
         )
         self._finish("export", {"path": str(path), "section": section})
         self.say(f"Published: {path}")
         return path
+
+    def lite(self) -> Path:
+        """Put LiteRT files beside the model that was exported already."""
+        from seqpipe import lite
+
+        path = Path(self.state["steps"].get("export", {}).get("path", ""))
+        if not (path / "saved_model.pb").is_file():
+            raise RunError(f"{self.directory} holds no finished export. Run `seqpipe export` first, or `seqpipe run`.")
+        place = lite.add(path, self._make_lite)
+        self.say(f"Published: {place}")
+        return place
+
+    def _make_lite(self, artefact: Path) -> LiteFiles:
+        assert isinstance(self.task, OnDevice)
+        _ = self.findings
+        self.say("Making LiteRT files, and comparing them with the SavedModel on dev")
+        return self.task.lite(artefact, at_hand=True)
 
     def _before_training(self) -> str:
         """What the weights were before training, for the card: nothing to say where they were random."""

@@ -40,6 +40,7 @@ TONES = {
     },
     "training": {"epochs": 2, "batch_size": 32, "learning_rate": 0.01, "save_every_steps": 4, "average_decay": 0.9},
     "evaluation": {"bootstrap_samples": 100},
+    "export": {"lite": True},
 }
 
 PHRASES = {

@@ -9,6 +9,7 @@ from seqpipe.config.parts import Convolution, Embedding, Recurrent, TextFeatures
 from seqpipe.config.pipeline import (
     SEARCHED,
     SEED_LIMIT,
+    DeviceExport,
     Evaluation,
     Export,
     Fraction,
@@ -71,6 +72,7 @@ __all__ = [
     "Convolution",
     "Data",
     "Decoder",
+    "DeviceExport",
     "Embedding",
     "Encoder",
     "Encoding",

@@ -63,6 +63,12 @@ class Export(Section):
     version: int | None = Field(None, ge=1, description="Without it the next free number.")
 
 
+class DeviceExport(Export):
+    """Of a task whose models have a LiteRT form."""
+
+    lite: bool = Field(False, description="Also write LiteRT files for devices; needs pip install 'seqpipe[lite]'.")
+
+
 class Search(Section):
     """The values `seqpipe tune` tries for a key: a range, or choices."""
 

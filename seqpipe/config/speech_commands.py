@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from seqpipe.config.data import Data
 from seqpipe.config.parts import Recurrent
-from seqpipe.config.pipeline import Evaluation, Fraction, Pipeline, Section, Training
+from seqpipe.config.pipeline import DeviceExport, Evaluation, Fraction, Pipeline, Section, Training
 
 UNKNOWN = "unknown"
 SILENCE = "silence"
@@ -166,6 +166,7 @@ class SpeechCommands(Pipeline):
     model: CommandModel = CommandModel()
     training: CommandTraining = CommandTraining()
     evaluation: CommandEvaluation = CommandEvaluation()
+    export: DeviceExport = DeviceExport()
 
     @model_validator(mode="after")
     def _stream_is_not_shifted(self) -> SpeechCommands:

@@ -15,6 +15,7 @@ from seqpipe.data.recordings import RATE_HZ
 
 FFT_SAMPLES = 512
 FEW_FRAMES = 8  # up to here slices are quicker than computing where frames lie
+SMALL_MATRIX = 1024  # entries
 
 Tables = tuple[tf.Tensor, tf.Tensor]  # window [window], mel matrix [FFT_SAMPLES // 2 + 1, F]
 
@@ -78,7 +79,11 @@ class LogMel:
         frames = self._framed(waveform) * window  # [B, T, window]
         missing = FFT_SAMPLES - self.window_samples
         spectrum = tf.signal.rfft(tf.pad(frames, [[0, 0], [0, 0], [0, missing]]), [FFT_SAMPLES])
-        return tf.matmul(tf.square(tf.abs(spectrum)), matrix)
+        return self._bands(tf.square(tf.abs(spectrum)), matrix)
+
+    def _bands(self, power: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
+        """Power of the transform's bins, [B, T, bins], to that of the mel bands, [B, T, F]."""
+        return tf.matmul(power, matrix)
 
     def _framed(self, waveform: tf.Tensor) -> tf.Tensor:
         samples, size, hop = waveform.shape[1], self.window_samples, self.hop_samples
@@ -94,6 +99,43 @@ class LogMel:
     def __call__(self, waveform: tf.Tensor, tables: Tables | None = None) -> tf.Tensor:
         """Log-mel spectrogram in decibels, float32 [B, T, F], T = 1 + (S - window) // hop, or 0 where S < window."""
         return self.decibels(self.power(waveform, tables))
+
+
+@dataclass(frozen=True)
+class BlockwiseLogMel(LogMel):
+    """The same frames, a few neighbouring bands at a time.
+
+    For LiteRT, which holds no matrix in eight bits that has less than SMALL_MATRIX entries: the power of a frame spans
+    many orders of magnitude, and in eight bits quiet bands would be lost.
+    """
+
+    def _bands(self, power: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
+        with tf.init_scope():
+            known = self.tables()[1].numpy()
+        parts = [
+            tf.matmul(power[:, :, bins], tf.constant(known[bins, bands]))
+            for bins, bands in blocks(known, less_than=SMALL_MATRIX)
+        ]
+        return tf.concat(parts, axis=2)
+
+
+def blocks(matrix: np.ndarray, *, less_than: int) -> list[tuple[slice, slice]]:
+    """Rows and columns of blocks of neighbouring columns, with less entries each, that hold all of a matrix but zeros.
+
+    A column that has more alone is a block.
+    """
+    found: list[tuple[slice, slice]] = []
+    for column in range(matrix.shape[1]):
+        first = found[-1][1].start if found else column
+        for start in (first, column):
+            used = np.flatnonzero(matrix[:, start : column + 1].any(axis=1))
+            rows = slice(int(used.min(initial=0)), int(used.max(initial=0)) + 1)
+            if (rows.stop - rows.start) * (column + 1 - start) < less_than:
+                break
+        if found and start == first:
+            found.pop()
+        found.append((rows, slice(start, column + 1)))
+    return found
 
 
 def mel_matrix(bands: int, lowest_hz: float, highest_hz: float) -> tf.Tensor:

@@ -61,7 +61,7 @@ class CommandsNetwork:
         ]
 
     def whole(self, clips: tf.Tensor) -> tf.Tensor:
-        """Logits [B, C] of whole clips [B, T, F] in decibels."""
+        """Logits [B, C] of whole clips [B, T, F] in decibels; of a streaming model, T no more than it pools over."""
         x = self.scale(clips)
         if self.copies is not None:
             x, _ = self.copies(x, tf.fill([tf.shape(x)[0]], tf.shape(x)[1]))
@@ -70,7 +70,7 @@ class CommandsNetwork:
         x = self._projected(x)
         for layer in self.recurrent:
             with traced_for("serving"):
-                x = layer(x)
+                x = layer(x)[0] if self.state else layer(x)
         pooled, _ = self.pooling(x, tf.fill([tf.shape(x)[0]], tf.shape(x)[1]))
         logits = self.logits(pooled)
         return logits if self.mean is None else self.mean(logits)

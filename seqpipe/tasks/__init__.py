@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from seqpipe.data.examples import Examples
     from seqpipe.data.findings import Finding
     from seqpipe.export import Artefact
+    from seqpipe.lite import LiteFiles
 
 
 class Task(Protocol):
@@ -83,6 +84,14 @@ class Pretrained(Protocol):
 
     def keep_encoder(self, model: Any, directory: Path) -> None:
         """Save the encoder of a trained model for other pipelines."""
+
+
+@runtime_checkable
+class OnDevice(Protocol):
+    """What a task has beyond `Task` if its artefacts have a LiteRT form."""
+
+    def lite(self, artefact: Path, *, at_hand: bool) -> LiteFiles:
+        """LiteRT files of an exported model, proved against it on dev if the data is at hand, else on probes."""
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,16 @@ from seqpipe.data.examples import Examples, Ragged, content_key
 from seqpipe.data.findings import Finding
 from seqpipe.data.noise import generated_noise, silence
 from seqpipe.data.recordings import INT16, RATE_HZ
+from seqpipe.data.tones import tones
 from seqpipe.storage import write_json, writing
 
 if TYPE_CHECKING:
     from seqpipe.export import Artefact, Row
+    from seqpipe.lite import LiteFiles
 
 GENERATED_NOISE_S = 20.0  # beside the recorded
 ANALYSED_TOGETHER = 256  # clips
+PROBE_WORDS = 32
 
 
 class SpeechCommands:
@@ -90,23 +93,29 @@ class SpeechCommands:
         floor = 10.0 ** (self.config.features.floor_db / 10)
         return (10 * np.log10(np.maximum(self._power(waveforms), floor))).astype(np.float32)
 
-    def examples(self, split: str) -> Examples:
-        """Clips, then silence, then in train rows whose words are made anew in each epoch."""
+    def waveforms(self, split: str) -> tuple[np.ndarray, np.ndarray]:
+        """Clips, then silence: float32 [N, S] and their classes, int32 [N]."""
         clips = self.splits.get(split)
         silent = max(1, round(self.config.data.silence_fraction * len(clips)))
-        made = round(self.config.data.made_unknown_fraction * len(clips)) if split == "train" else 0
         rng = np.random.default_rng([self.config.seed, 4, len(split)])
         quiet = silence(rng, _floats(clips.noise), rows=silent, samples=self.mel.clip_samples)
-        heard = self._decibels(np.concatenate([_fitted(clips.samples, self.mel.clip_samples), quiet]))
+        labels = [clips.labels, np.full(silent, self.classes.index(schema.SILENCE))]
+        fitted = np.concatenate([_fitted(clips.samples, self.mel.clip_samples), quiet])
+        return fitted.astype(np.float32), np.concatenate(labels).astype(np.int32)
+
+    def examples(self, split: str) -> Examples:
+        """Clips, then silence, then in train rows whose words are made anew in each epoch."""
+        waveforms, labels = self.waveforms(split)
+        clips = len(self.splits.get(split))
+        made = round(self.config.data.made_unknown_fraction * clips) if split == "train" else 0
+        heard = self._decibels(waveforms)
         empty = np.full((made, *heard.shape[1:]), self.config.features.floor_db, np.float32)
-        ends = [(schema.SILENCE, Kind.SILENCE, silent), (schema.UNKNOWN, Kind.MADE, made)]
-        labels = [clips.labels, *(np.full(count, self.classes.index(name), np.int32) for name, _, count in ends)]
-        kinds = [np.full(len(clips), Kind.CLIP), *(np.full(count, kind) for _, kind, count in ends)]
+        kinds = [Kind.CLIP] * clips + [Kind.SILENCE] * (len(labels) - clips) + [Kind.MADE] * made
         return Examples(
             {
                 "spectrogram": Ragged.from_rows([*heard, *empty], np.float32),
-                "label": np.concatenate(labels).astype(np.int32),
-                "kind": np.concatenate(kinds).astype(np.int32),
+                "label": np.append(labels, [self.classes.index(schema.UNKNOWN)] * made).astype(np.int32),
+                "kind": np.array(kinds, np.int32),
             }
         )
 
@@ -243,6 +252,19 @@ class SpeechCommands:
             },
         )
 
+    def lite(self, artefact: Path, *, at_hand: bool) -> LiteFiles:
+        from seqpipe.tasks.speech_commands_lite import make_lite
+
+        labels: np.ndarray | None = None
+        if at_hand:
+            waveforms, labels = self.waveforms("dev")
+            rows = f"the {len(labels):,} rows of dev"
+        else:
+            said = [wave.astype(np.float32) for _, _, wave in tones("test", rows=PROBE_WORDS, seed=1)]
+            waveforms = _stacked(probes(said, self.mel.clip_samples), self.mel.clip_samples)
+            rows = f"{len(waveforms)} probes, synthetic words and hostile sounds, since the data was not at hand"
+        return make_lite(artefact, self.mel, waveforms=waveforms, labels=labels, rows=rows, seed=self.config.seed)
+
 
 def probes(real: list[np.ndarray], clip_samples: int) -> list[np.ndarray]:
     """Waveforms for the proof: real ones, and what a client sends by mistake or in malice.
@@ -296,7 +318,11 @@ def fit_clip(samples: np.ndarray, size: int) -> np.ndarray:
 
 def _fitted(samples: list[np.ndarray], size: int) -> np.ndarray:
     """float32 [N, size]."""
-    return np.stack([fit_clip(wave, size) for wave in _floats(samples)])
+    return _stacked(_floats(samples), size)
+
+
+def _stacked(waveforms: list[np.ndarray], size: int) -> np.ndarray:
+    return np.stack([fit_clip(wave, size) for wave in waveforms])
 
 
 def _floats(samples: list[np.ndarray]) -> list[np.ndarray]:

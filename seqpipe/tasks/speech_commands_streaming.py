@@ -49,16 +49,16 @@ class StreamingRecogniser(tf.Module):
         network = CommandsNetwork(model)
         self.weights = network.weights
         self._mel, self._classes, self._temperature, self._version = mel, classes, temperature, version
-        self._step_samples = network.stride * mel.hop_samples
+        self.step_samples = network.stride * mel.hop_samples
         self._past_samples = (network.stride - 1) * mel.hop_samples  # of a step before its own frame
         waveform = tf.TensorSpec([None, None], tf.float32, name="waveform")
         pooled = {"pooled": [network.logits.input.shape[-1]]}
         self._parts = pooled | {name: spec.shape[1:] for name, spec in network.state.items()}
-        tail = self._past_samples + mel.window_samples - 1
-        self._sizes = [tail, *(math.prod(shape) for shape in self._parts.values())]
+        self._sizes = [math.prod(shape) for shape in self._parts.values()]
+        self.tail_samples = self._past_samples + mel.window_samples - 1
         self.state = {
             "samples": tf.TensorSpec([None], tf.int64, name="samples"),
-            "state": tf.TensorSpec([None, sum(self._sizes)], tf.float32, name="state"),
+            "state": tf.TensorSpec([None, self.tail_samples + sum(self._sizes)], tf.float32, name="state"),
         }
         advance = tf.function(lambda waveform, state: self._advance(network, waveform, state))
         answer = tf.function(self._classify, input_signature=[waveform])
@@ -113,45 +113,52 @@ class StreamingRecogniser(tf.Module):
 
     def _steps(self, samples: tf.Tensor) -> tf.Tensor:
         """Steps that so many samples make."""
-        return tf.maximum(tf.constant(0, tf.int64), (samples - self._mel.window_samples) // self._step_samples + 1)
+        return tf.maximum(tf.constant(0, tf.int64), (samples - self._mel.window_samples) // self.step_samples + 1)
 
     def _advance(self, network: CommandsNetwork, waveform: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
         """Probabilities [B, C] after a piece [B, S], and the state after it."""
         before = tf.reduce_max(tf.concat([state["samples"], tf.zeros([1], tf.int64)], axis=0))
         after = before + tf.shape(waveform, tf.int64)[1]
         done, steps = self._steps(before), self._steps(after)
-        row, tail, tables = state["state"], self._sizes[0], self._mel.tables()
+        row, tail, tables = state["state"], self.tail_samples, self._mel.tables()
         joined = tf.concat([row[:, :tail], waveform], axis=1)
         # The next step begins with its past; what lies between that and now is in the tail.
-        start = tf.cast(tail - (before - (done * self._step_samples - self._past_samples)), tf.int32)
+        start = tf.cast(tail - (before - (done * self.step_samples - self._past_samples)), tf.int32)
         new_steps = tf.cast(steps - done, tf.int32)
 
         def unchanged() -> tf.Tensor:
             return row[:, tail:]
 
         def advanced(count: int | tf.Tensor) -> tf.Tensor:
-            parts = tf.split(row, self._sizes, axis=1)[1:]
-            inner = {
-                name: tf.reshape(part, [-1, *shape])
-                for part, (name, shape) in zip(parts, self._parts.items(), strict=True)
-            }
-            length = (count - 1) * self._step_samples + self._past_samples + self._mel.window_samples
+            length = (count - 1) * self.step_samples + self._past_samples + self._mel.window_samples
             spectrogram = self._mel(tf.slice(joined, [0, start], [-1, length]), tables)  # [B, K * stride, F]
-            moved = network.advance(spectrogram, inner, first=tf.equal(done, 0))
-            moved["pooled"] = network.pooled(moved["window"], tf.cast(steps, tf.int32))
-            flat = [
-                tf.reshape(moved[name], [-1, size]) for name, size in zip(self._parts, self._sizes[1:], strict=True)
-            ]
-            return tf.concat(flat, axis=1)
+            return self.moved(network, spectrogram, row[:, tail:], first=tf.equal(done, 0), steps=steps)
 
         # A live stream comes in pieces of no step or one, which are quicker where their shapes are known.
         row = _called(
             tf.switch_case(tf.minimum(new_steps, 2), [unchanged, lambda: advanced(1), lambda: advanced(new_steps)])
         )
-        logits = network.logits(row[:, : self._sizes[1]])
+        logits = self.logits(network, row)
         row = tf.ensure_shape(tf.concat([joined[:, -tail:], row], axis=1), self.state["state"].shape)
         samples = tf.fill([tf.shape(waveform)[0]], after)
         return tf.nn.softmax(logits / self._temperature), {"samples": samples, "state": row}
+
+    def moved(
+        self, network: CommandsNetwork, spectrogram: tf.Tensor, row: tf.Tensor, *, first: tf.Tensor, steps: tf.Tensor
+    ) -> tf.Tensor:
+        """The state without its samples, [B, size], after frames [B, K * stride, F] that complete so many steps."""
+        inner = {
+            name: tf.reshape(part, [-1, *shape])
+            for part, (name, shape) in zip(tf.split(row, self._sizes, axis=1), self._parts.items(), strict=True)
+        }
+        after = network.advance(spectrogram, inner, first=first)
+        after["pooled"] = network.pooled(after["window"], tf.cast(steps, tf.int32))
+        flat = [tf.reshape(after[name], [-1, size]) for name, size in zip(self._parts, self._sizes, strict=True)]
+        return tf.concat(flat, axis=1)
+
+    def logits(self, network: CommandsNetwork, row: tf.Tensor) -> tf.Tensor:
+        """Logits [B, C] of a state without its samples."""
+        return network.logits(row[:, : self._sizes[0]])
 
 
 def _called(chosen: tf.Tensor) -> tf.Tensor:

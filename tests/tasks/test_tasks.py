@@ -14,6 +14,7 @@ from testing import ask_without_seqpipe
 
 import seqpipe
 import seqpipe.layers  # makes them known to Keras
+from seqpipe import on_device
 from seqpipe.pipeline_file import to_yaml
 from seqpipe.runner import open_run
 from seqpipe.tasks import TASKS, load_pipeline, make_task
@@ -94,6 +95,22 @@ def test_task_finished_steps_are_not_repeated(published, monkeypatch):
         assert run.all() == path.relative_to(directory)
     assert [line.split(":")[0] for line in again] == ["Training is finished", "Evaluation is finished", "Published"]
     assert before == {p: p.stat().st_mtime_ns for p in path.rglob("*")}
+
+
+def test_task_with_a_lite_form_exports_it_with_the_rest(published, monkeypatch):
+    directory, path, _ = published
+    monkeypatch.chdir(directory)
+    if task_of(directory) != "speech_commands":
+        assert not (path / "lite").exists()
+        return
+    report = json.loads((path / "lite" / "report.json").read_text())
+    assert report["rows"].endswith("rows of dev")
+    assert "## On a device" in (path / "card.md").read_text()
+    again: list[str] = []
+    place, config = on_device.find("tiny", [])
+    assert place.name == "tiny", "the run, not its model"
+    on_device.add_lite(place, config, data_named=False, say=again.append)
+    assert again == [f"Published: {path.relative_to(directory) / 'lite'}"]
 
 
 def test_task_loads_by_name_and_answers(published, monkeypatch):
