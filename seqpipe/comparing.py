@@ -15,6 +15,7 @@ from rich.table import Table as Grid
 
 from seqpipe.errors import RunError
 from seqpipe.evaluation import comparison_pictures
+from seqpipe.evaluation.bleu import BleuCounts, with_interval
 from seqpipe.evaluation.deletion import mean_with_interval
 from seqpipe.evaluation.predictions import Predictions
 from seqpipe.outcome import RUNS, Outcome, Spread, find_run, read_outcome
@@ -24,6 +25,7 @@ from seqpipe.storage import write_json, write_text
 _ASIDE = ("name", "description", "run_directory", "evaluation", "export", "tune", "seed")
 _SPLITS = ("dev", "test")
 _SAMPLES = 5000  # resamples of rows behind an interval
+_BLEU_SAMPLES = 1000  # which take longer
 
 
 @dataclass(frozen=True)
@@ -33,14 +35,24 @@ class Contestant:
     runs: list[Outcome]
 
     @cached_property
-    def predictions(self) -> dict[str, list[Predictions]]:
-        """Those of each run, by split; a split that a run has no predictions for is left out."""
-        found = {split: [Predictions.read(run.directory / "report" / split) for run in self.runs] for split in _SPLITS}
-        return {split: list(filter(None, parts)) for split, parts in found.items() if None not in parts}
+    def answers(self) -> dict[str, list[Any]]:
+        """Those of each run, by split; a split that a run has no answers kept for is left out."""
+        kind = BleuCounts if self.runs[0].measure == "BLEU" else Predictions
+        found = {split: [kind.read(run.directory / "report" / split) for run in self.runs] for split in _SPLITS}
+        return {split: parts for split, parts in found.items() if None not in parts}
 
-    def correct(self, split: str) -> np.ndarray:
-        """How often each row is right, 0..1 [N]: the mean over the seeds."""
-        return np.mean([part.correct for part in self.predictions[split]], axis=0)
+    def less(self, other: Contestant, split: str) -> dict[str, float]:
+        """The figure less that of another on the same rows, 0..1, with the interval of a paired bootstrap.
+
+        Of several seeds, the mean.
+        """
+        ours, theirs = self.answers[split], other.answers[split]
+        if isinstance(ours[0], BleuCounts):
+            found = with_interval(ours, theirs, samples=_BLEU_SAMPLES, seed=1)
+            return {key: value / 100 for key, value in found.items()}
+        shares = [np.mean([part.correct for part in parts], axis=0) for parts in (ours, theirs)]
+        value, low, high = mean_with_interval(shares[0] - shares[1], samples=_SAMPLES, seed=1)
+        return {"value": value, "low": low, "high": high}
 
     @property
     def name(self) -> str:
@@ -51,7 +63,8 @@ class Contestant:
 class Line:
     """A row of the table.
 
-    accuracy: by split, {value, low, high}: 95 % interval of a run; lowest and highest of several seeds.
+    figure: by split, accuracy or BLEU as {value, low, high}, 0..1: 95 % interval of a run; lowest and highest of
+        several seeds.
     deviation: by split, the sample standard deviation over seeds; empty for a run.
     difference: by split, {value, low, high} from the first pipeline, row by row; None within that one.
     differs: keys and values that not all runs share.
@@ -60,7 +73,7 @@ class Line:
     name: str
     style: int
     differs: dict[str, Any]
-    accuracy: dict[str, Mapping[str, float]]
+    figure: dict[str, Mapping[str, float]]
     deviation: dict[str, float]
     difference: dict[str, Mapping[str, float] | None]
     parameters: int
@@ -79,29 +92,23 @@ def compare(names: Sequence[str], *, output: Path | None, out: Console) -> list[
             kind of task.
     """
     outcomes = [read_outcome(path) for path in _directories(names)]
-    for outcome in outcomes:
-        if outcome.monitor == "bleu":
-            raise RunError(
-                f"{outcome.directory} translates: compare is about accuracy. BLEU with its interval stands in "
-                f"{outcome.directory}/report."
-            )
     contestants = _contestants(outcomes)
     splits = _shared_splits(outcomes, contestants)
     lines = _lines(outcomes, contestants, splits)
     directory = output or RUNS / f"{contestants[0].name}-compared"
-    first = contestants[0].name
+    first, measure = contestants[0].name, outcomes[0].measure
     pictures = [_curves(contestants, outcomes, directory)]
     for split in splits:
         rows = [(line.name, line.style, line.difference[split]) for line in lines if line.difference[split]]
         drawn = [(name, style, difference) for name, style, difference in rows if difference is not None]
         if drawn:
             place = directory / f"differences_{split}.png"
-            pictures.append(comparison_pictures.differences(drawn, first, split, place))
-    header, cells = _table(lines, splits)
+            pictures.append(comparison_pictures.differences(drawn, first, f"{split} {measure}", place))
+    header, cells = _table(lines, splits, measure)
+    of_a_run = "BLEU of a run (beam search): 95 % bootstrap" if measure == "BLEU" else "Accuracy of a run: 95 % Wilson"
     note = (
-        "Accuracy of a run: 95 % Wilson interval; of several seeds: mean ± sample standard deviation, lowest to "
-        f"highest. Difference: percentage points from {first} on the same rows (several seeds: the mean of each row), "
-        "95 % interval of a paired bootstrap."
+        f"{of_a_run} interval; of several seeds: mean ± sample standard deviation, lowest to highest. Difference: "
+        f"points from {first} on the same rows (several seeds: their mean), 95 % interval of a paired bootstrap."
     )
     write_text(directory / "comparison.md", _markdown(header, cells, note, pictures))
     write_json(directory / "comparison.json", {"first": first, "lines": [vars(line) for line in lines]})
@@ -161,22 +168,27 @@ def _shared_splits(outcomes: Sequence[Outcome], contestants: Sequence[Contestant
             raise RunError(
                 f"{outcome.directory} holds no finished evaluation. Run `seqpipe evaluate` or `seqpipe run` first."
             )
-    splits = [split for split in _SPLITS if all(split in each.predictions for each in contestants)]
+        if outcome.measure != outcomes[0].measure:
+            raise RunError(
+                f"{outcomes[0].directory} is measured by {outcomes[0].measure} and {outcome.directory} by "
+                f"{outcome.measure}: they are of different tasks."
+            )
+    splits = [split for split in _SPLITS if all(split in each.answers for each in contestants)]
     if "dev" not in splits:
-        lacking = next(run for each in contestants if "dev" not in each.predictions for run in each.runs)
+        lacking = next(run for each in contestants if "dev" not in each.answers for run in each.runs)
         raise RunError(
             f"{lacking.directory} has no predictions of single rows, which a comparison needs. If it was evaluated by "
             "an older seqpipe, remove its report directory and run `seqpipe evaluate` again."
         )
     for split in splits:
-        pairs = [pair for each in contestants for pair in zip(each.runs, each.predictions[split], strict=True)]
+        pairs = [pair for each in contestants for pair in zip(each.runs, each.answers[split], strict=True)]
         (first, reference), *others = pairs
-        for run, predictions in others:
-            if predictions.rows_key != reference.rows_key:
+        for run, answers in others:
+            if answers.rows_key != reference.rows_key:
                 raise RunError(
                     f"{first.directory} and {run.directory} were evaluated on different {split} rows "
-                    f"({len(reference.labels):,} and {len(predictions.labels):,} rows): a paired comparison needs the "
-                    "same rows, in the same order, with the same classes."
+                    f"({len(reference):,} and {len(answers):,} rows): a paired comparison needs the same rows, in the "
+                    "same order, with the same classes or references."
                 )
     return splits
 
@@ -198,7 +210,7 @@ def _lines(outcomes: Sequence[Outcome], contestants: Sequence[Contestant], split
                     name=run.name,
                     style=style,
                     differs={"seed": run.seed} if several else differs,
-                    accuracy={split: run.accuracy(split) or {} for split in splits},
+                    figure={split: run.measured(split) or {} for split in splits},
                     deviation={},
                     difference=_differences(alone, contestants[0], splits),
                     parameters=_parameters(run),
@@ -214,14 +226,12 @@ def _lines(outcomes: Sequence[Outcome], contestants: Sequence[Contestant], split
 def _seeds_line(
     contestant: Contestant, first: Contestant, style: int, differs: dict[str, Any], splits: list[str]
 ) -> Line:
-    spreads = {
-        split: Spread.of(float(part.correct.mean()) for part in contestant.predictions[split]) for split in splits
-    }
+    spreads = {split: Spread.of(part.figure for part in contestant.answers[split]) for split in splits}
     return Line(
         name=f"{contestant.name}, {len(contestant.runs)} seeds",
         style=style,
         differs=differs,
-        accuracy={split: {"value": s.mean, "low": s.low, "high": s.high} for split, s in spreads.items()},
+        figure={split: {"value": s.mean, "low": s.low, "high": s.high} for split, s in spreads.items()},
         deviation={split: spread.deviation or 0.0 for split, spread in spreads.items()},
         difference=_differences(contestant, first, splits),
         parameters=_parameters(contestant.runs[0]),
@@ -233,11 +243,7 @@ def _seeds_line(
 def _differences(one: Contestant, first: Contestant, splits: list[str]) -> dict[str, Mapping[str, float] | None]:
     if one.runs[0] in first.runs:
         return dict.fromkeys(splits)
-    differences: dict[str, Mapping[str, float] | None] = {}
-    for split in splits:
-        value, low, high = mean_with_interval(one.correct(split) - first.correct(split), samples=_SAMPLES, seed=1)
-        differences[split] = {"value": value, "low": low, "high": high}
-    return differences
+    return {split: one.less(first, split) for split in splits}
 
 
 def _parameters(run: Outcome) -> int:
@@ -253,16 +259,16 @@ def _curves(contestants: Sequence[Contestant], outcomes: Sequence[Outcome], dire
     return comparison_pictures.learning_curves(curves, monitor, directory / "learning_curves.png")
 
 
-def _table(lines: Sequence[Line], splits: list[str]) -> tuple[list[str], list[list[str]]]:
+def _table(lines: Sequence[Line], splits: list[str], measure: str) -> tuple[list[str], list[list[str]]]:
     header = ["run"]
     for split in splits:
-        header += [f"{split}, %", "difference"]
+        header += [f"{split}, BLEU" if measure == "BLEU" else f"{split}, %", "difference"]
     header += ["parameters", "training, s", "epochs", "what differs"]
     cells = []
     for line in lines:
         row = [line.name]
         for split in splits:
-            figure, difference = line.accuracy[split], line.difference[split]
+            figure, difference = line.figure[split], line.difference[split]
             value, low, high = (100 * figure[key] for key in ("value", "low", "high"))
             spread = f" ± {100 * line.deviation[split]:.2f}" if line.deviation else ""
             row.append(f"{value:.2f}{spread} ({low:.1f} to {high:.1f})")

@@ -10,7 +10,8 @@ from rich.console import Console
 
 from seqpipe import config as schema
 from seqpipe import pipeline_file
-from seqpipe.data.classification import Finding, read_table
+from seqpipe.data.classification import read_table
+from seqpipe.data.findings import Finding
 from seqpipe.errors import ModelError
 from seqpipe.evaluation.classification import evaluate_classifier, to_markdown, write_report
 from seqpipe.predict import Model, in_windows, load
@@ -39,19 +40,33 @@ def evaluate_artefact(
     config: Any = pipeline_file.load_again(file, changes, overrides, schemas())
     directory = directory or Path("runs") / f"{loaded.path.parent.name}-{loaded.path.name}-evaluation"
     if config.task == "translation":
-        return _evaluate_translator(loaded, source, config, directory, console)
-    rows, labels, findings = (
-        _read_recordings(source, config.data, loaded) if loaded.hears else _read_texts(source, config.data, loaded)
-    )
-    for finding in findings:
-        console.print(f"{finding.severity}: {finding.text}")
-    parts = [[row["probabilities"][name] for name in loaded.labels] for w in in_windows(rows) for row in loaded(w)]
+        read, evaluate = _read_pairs, _evaluate_translator
+    else:
+        read, evaluate = (_read_recordings if loaded.hears else _read_texts), _evaluate_classifier
+    rows, findings = read(source, config.data, loaded)
+    directory.mkdir(parents=True, exist_ok=True)
+    lines = [f"{finding.severity}: {finding.text}" for finding in findings]
+    for line in lines:
+        console.print(line)
+    write_text(directory / "findings.txt", "".join(f"{line}\n" for line in lines))
+    report, page = evaluate(loaded, rows, config, source, directory)
+    console.print(page)
+    console.print(f"Report and pictures: {directory}")
+    return report
+
+
+def _evaluate_classifier(
+    model: Model, rows: Any, config: Any, source: str, directory: Path
+) -> tuple[dict[str, Any], str]:
+    """The report, and its words."""
+    inputs, labels = rows
+    parts = [[row["probabilities"][name] for name in model.labels] for w in in_windows(inputs) for row in model(w)]
     # The logarithm of a probability is a logit; a probability that underflowed counts as the smallest one.
     logits = np.log(np.maximum(np.array(parts, np.float64), np.finfo(np.float32).tiny))
     report = evaluate_classifier(
         logits=logits,
         labels=labels,
-        classes=loaded.labels,
+        classes=model.labels,
         temperature=1.0,
         split=source,
         seen=None,
@@ -59,27 +74,19 @@ def evaluate_artefact(
         bootstrap_samples=schema.Evaluation().bootstrap_samples,
         seed=1,
     )
-    directory.mkdir(parents=True, exist_ok=True)
     write_report(report, directory, logits=logits, labels=labels)
-    write_text(directory / "findings.txt", "".join(f"{finding.severity}: {finding.text}\n" for finding in findings))
-    console.print(to_markdown(report))
-    console.print(f"Report and pictures: {directory}")
-    return report
+    return report, to_markdown(report)
 
 
 def _evaluate_translator(
-    model: Model, source: str, config: schema.Translation, directory: Path, console: Console
-) -> dict[str, Any]:
-    """Greedy and beam search of an exported translator."""
-    from seqpipe.data.translation import read_pairs
+    model: Model, rows: Any, config: Any, source: str, directory: Path
+) -> tuple[dict[str, Any], str]:
+    """Greedy and beam search: the report, and its words."""
     from seqpipe.evaluation import translation as evaluation
 
-    pairs, findings = read_pairs(source, config.data)
-    for finding in findings:
-        console.print(f"{finding.severity}: {finding.text}")
     wanted = config.evaluation
     options = {"beam_width": wanted.beam_width, "length_penalty": wanted.length_penalty}
-    windows = list(in_windows(pairs.sources))
+    windows = list(in_windows(rows.sources))
     answers = {
         "greedy": [answer["text"] for window in windows for answer in model(window)],
         "beam": [
@@ -87,7 +94,7 @@ def _evaluate_translator(
         ],
     }
     report = evaluation.evaluate_translation(
-        pairs,
+        rows,
         answers,
         tokenize=wanted.tokenize,
         beam_width=wanted.beam_width,
@@ -100,22 +107,26 @@ def _evaluate_translator(
         (answer,) = model([source], signature="explain")
         return answer["source_pieces"], answer["target_pieces"], np.array(answer["alignment"])
 
-    evaluation.write_report(report, pairs, answers["beam"], directory, tokenize=wanted.tokenize, align=align)
-    console.print(evaluation.to_markdown(report))
-    console.print(f"Report and pictures: {directory}")
-    return report
+    evaluation.write_report(report, rows, answers["beam"], directory, tokenize=wanted.tokenize, align=align)
+    return report, evaluation.to_markdown(report)
 
 
-def _read_texts(source: str, data: Any, model: Model) -> tuple[list[str], np.ndarray, list[Finding]]:
+def _read_pairs(source: str, data: Any, model: Model) -> tuple[Any, list[Finding]]:
+    from seqpipe.data.translation import read_pairs
+
+    return read_pairs(source, data)
+
+
+def _read_texts(source: str, data: Any, model: Model) -> tuple[tuple[list[str], np.ndarray], list[Finding]]:
     # A file may name its labels as the training data did, or by the names of the classes.
     labels = {**(data.labels or {}), **{name: name for name in model.labels}}
     table, findings = read_table(source, data.model_copy(update={"labels": labels}), model.labels, "test")
-    return table.texts, table.labels, findings
+    return (table.texts, table.labels), findings
 
 
-def _read_recordings(source: str, data: Any, model: Model) -> tuple[list[np.ndarray], np.ndarray, list[Finding]]:
+def _read_recordings(source: str, data: Any, model: Model) -> tuple[tuple[list[np.ndarray], np.ndarray], list[Finding]]:
     from seqpipe.data.commands import read_clips
     from seqpipe.data.recordings import INT16
 
     clips, findings = read_clips(source, data, model.labels)
-    return [(samples / INT16).astype(np.float32) for samples in clips.samples], clips.labels, findings
+    return ([(samples / INT16).astype(np.float32) for samples in clips.samples], clips.labels), findings

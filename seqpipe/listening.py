@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 PIECE_MS = 40
 BLOCK_S = 1.0  # of a file, read at once
+QUIET_S = 0.5  # after a recording: a model is surest of a word once it is over
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,24 @@ def listen(model: Model, blocks: Iterable[np.ndarray], detector: Detector) -> It
         raise ModelError(f"{model.path} does not stream: it has no signature stream. Train one with model.streaming.")
     signature = model.loaded.signatures["stream"]
     state = {name: spec for name, spec in signature.structured_input_signature[1].items() if name != "waveform"}
-    return detector.commands(stream(signature, state, blocks), model.labels)
+    return _before_the_end(blocks, lambda blocks: detector.commands(stream(signature, state, blocks), model.labels))
+
+
+def _before_the_end(
+    blocks: Iterable[np.ndarray], commands: Callable[[Iterable[np.ndarray]], Iterator[Heard]]
+) -> Iterator[Heard]:
+    """Commands in the blocks and some quiet after them; none lasts longer than the blocks."""
+    read_s = 0.0
+
+    def followed_by_quiet() -> Iterator[np.ndarray]:
+        nonlocal read_s
+        for block in blocks:
+            read_s += len(block) / RATE_HZ
+            yield block
+        yield np.zeros(round(QUIET_S * RATE_HZ), np.float32)
+
+    for heard in commands(followed_by_quiet()):
+        yield replace(heard, start_s=min(heard.start_s, read_s), end_s=min(heard.end_s, read_s))
 
 
 def stream(signature: Any, specs: dict[str, Any], blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

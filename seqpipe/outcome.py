@@ -52,8 +52,13 @@ class Outcome:
     @property
     def figure(self) -> float:
         """The dev figure a run is compared by: its report's, as it is exported; before that, the best epoch's."""
-        reported = self.accuracy("dev") if self.monitor == "accuracy" else None
+        reported = self.measured("dev") if self.monitor == "accuracy" else None
         return self.best[f"dev_{self.monitor}"] if reported is None else reported["value"]
+
+    @property
+    def measure(self) -> str:
+        """What its report is about."""
+        return "BLEU" if self.config["task"] == "translation" else "accuracy"
 
     @cached_property
     def report(self) -> dict[str, Any]:
@@ -62,9 +67,12 @@ class Outcome:
         evaluated = "evaluate" in _state(self.directory)["steps"]
         return json.loads(file.read_text(encoding="utf-8")) if evaluated and file.is_file() else {}
 
-    def accuracy(self, split: str) -> dict[str, Any] | None:
-        """{value, low, high, n} of a split; None where the report has none."""
-        return self.report.get("splits", {}).get(split, {}).get("accuracy")
+    def measured(self, split: str) -> dict[str, Any] | None:
+        """{value, low, high} of a split, 0..1: accuracy, or BLEU by beam search; None where the report has none."""
+        part = self.report.get("splits", {}).get(split, {})
+        if self.measure == "BLEU" and part:
+            return {key: value / 100 for key, value in part["systems"]["beam"]["bleu"].items()}
+        return part.get("accuracy")
 
 
 @dataclass(frozen=True)

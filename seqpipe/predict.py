@@ -168,7 +168,11 @@ class Model:
             raise ModelError(
                 f"{signature} takes {', '.join(sorted(taken))}, not {', '.join(sorted([*options, 'text']))}."
             )
-        values = {name: tf.constant(value, taken[name].dtype) for name, value in options.items()}
+        try:
+            values = {name: tf.constant(value, taken[name].dtype) for name, value in options.items()}
+        except (TypeError, ValueError, OverflowError):
+            types = ", ".join(f"{name} {taken[name].dtype.name}" for name in options)
+            raise ModelError(f"{signature} takes {types}, not {dict(options)}.") from None
         return self._call(signature, {"text": texts, **values})
 
     def _call(self, signature: str, inputs: dict[str, Any]) -> dict[str, Any]:
@@ -212,7 +216,7 @@ class Model:
         """
         if isinstance(rows, (str, bytes)):
             raise ModelError("A model takes a list of texts, not one text: write model([text]).")
-        rows = [_waveform(row) for row in rows] if self.hears else rows
+        rows = [(_waveform if self.hears else _text)(row) for row in rows]
         answers: list[Answer] = [{} for _ in rows]
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
         for numbers in _cut(order, [len(row) for row in rows], equal=self.hears):
@@ -246,6 +250,12 @@ def _cut(order: list[int], lengths: list[int], *, equal: bool) -> Iterator[list[
         batch.append(number)
     if batch:
         yield batch
+
+
+def _text(row: Any) -> str | bytes:
+    if not isinstance(row, (str, bytes)):
+        raise DataError(f"{row!r:.60} is not a text. Allowed: str, or UTF-8 in bytes.")
+    return row
 
 
 def _waveform(row: Any) -> Any:

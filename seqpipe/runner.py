@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from seqpipe import config as schema
 from seqpipe import pipeline_file
 from seqpipe.cluster import is_chief, wait_for
-from seqpipe.data.classification import Finding
+from seqpipe.data.findings import Finding
 from seqpipe.errors import RunError
 from seqpipe.storage import locked, remove_leftovers, unhide, unwritable, write_json, write_text
 from seqpipe.tasks import OnDevice, Pretrained, Task, make_task

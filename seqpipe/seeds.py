@@ -165,10 +165,11 @@ def _table(outcomes: Sequence[Outcome]) -> tuple[list[str], list[list[str]]]:
     """Header and rows: a run each, then mean, standard deviation and range of each figure."""
     monitor = outcomes[0].monitor
     columns: dict[str, list[float]] = {f"dev {monitor}": [outcome.figure for outcome in outcomes]}
+    measure = outcomes[0].measure
     for split in ("dev", "test"):
-        figures = [figure["value"] for outcome in outcomes if (figure := outcome.accuracy(split)) is not None]
-        if len(figures) == len(outcomes) and (split, monitor) != ("dev", "accuracy"):
-            columns[f"{split} accuracy"] = figures
+        figures = [figure["value"] for outcome in outcomes if (figure := outcome.measured(split)) is not None]
+        if len(figures) == len(outcomes) and (split, monitor) != ("dev", measure):
+            columns[f"{split} {measure}, beam" if measure == "BLEU" else f"{split} {measure}"] = figures
     header = ["run", *columns, "epochs", "training, s"]
     rows = [
         [
@@ -190,7 +191,9 @@ def _table(outcomes: Sequence[Outcome]) -> tuple[list[str], list[list[str]]]:
 def _shown(name: str, value: float) -> str:
     if "loss" in name:
         return f"{value:.4f}"
-    return f"{value:.2f}" if "bleu" in name else f"{100 * value:.2f} %"
+    if "bleu" in name:  # of the search that chooses the epoch, 0..100
+        return f"{value:.2f}"
+    return f"{100 * value:.2f}" if "BLEU" in name else f"{100 * value:.2f} %"
 
 
 def _write_summary(file: Path, outcomes: Sequence[Outcome]) -> None:
@@ -205,7 +208,7 @@ def _write_summary(file: Path, outcomes: Sequence[Outcome]) -> None:
                 "dev": outcome.figure,
                 "epochs": len(outcome.epochs),
                 "seconds": outcome.seconds,
-                "test_accuracy": outcome.accuracy("test"),
+                "test": outcome.measured("test"),
             }
             for outcome in outcomes
         ],

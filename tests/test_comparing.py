@@ -11,6 +11,7 @@ from rich.console import Console
 
 from seqpipe.comparing import compare
 from seqpipe.errors import RunError
+from seqpipe.evaluation.bleu import BleuCounts, bleu, with_interval
 from seqpipe.evaluation.metrics import paired_bootstrap_difference, wilson_interval
 from seqpipe.evaluation.predictions import Predictions
 
@@ -30,7 +31,13 @@ def make(tmp_path, monkeypatch):
         wins = np.where(right, labels, 1 - labels)
         (low, high), value = wilson_interval(int(right.sum()), len(right)), float(right.mean())
         accuracy = {"value": value, "low": low, "high": high, "n": len(right)}
-        settings = {"name": name, "seed": seed, "training.monitor": "accuracy", "training.epochs": 2}
+        settings = {
+            "task": "text_classification",
+            "name": name,
+            "seed": seed,
+            "training.monitor": "accuracy",
+            "training.epochs": 2,
+        }
         settings |= {key.replace("__", "."): value for key, value in config.items()}
         (directory / "report").mkdir(parents=True)
         for split in splits:
@@ -47,6 +54,19 @@ def make(tmp_path, monkeypatch):
         return directory
 
     return make_run
+
+
+def translates(directory, answers, references):
+    """Make a run one of a translator with these answers to the dev rows."""
+    counts = BleuCounts.of(answers, references, "13a")
+    counts.write(directory / "report" / "dev")
+    figures = {"bleu": with_interval([counts], samples=50, seed=1)}
+    (directory / "report" / "report.json").write_text(json.dumps({"splits": {"dev": {"systems": {"beam": figures}}}}))
+    state = json.loads((directory / "state.json").read_text())
+    state["config"] |= {"task": "translation", "training.monitor": "bleu"}
+    (directory / "state.json").write_text(json.dumps(state))
+    lines = (directory / "history.jsonl").read_text().replace("dev_accuracy", "dev_bleu")
+    (directory / "history.jsonl").write_text(lines)
 
 
 def pattern(seed, share=0.8, rows=ROWS):
@@ -69,7 +89,7 @@ def test_comparing_two_runs_is_a_paired_bootstrap_on_their_rows(make):
     assert second.difference["dev"]["value"] == pytest.approx(value)
     assert second.difference["dev"]["low"] == pytest.approx(low, abs=0.011)
     assert second.difference["dev"]["high"] == pytest.approx(high, abs=0.011)
-    assert second.accuracy["dev"]["value"] == pytest.approx(b.mean())
+    assert second.figure["dev"]["value"] == pytest.approx(b.mean())
     assert (second.parameters, second.seconds, second.epochs) == (17, 10.0, 2)
     assert second.differs == {"model.units": 16}
     assert "model.units=16" in printed
@@ -85,7 +105,7 @@ def test_comparing_seeds_gives_mean_spread_and_the_difference_of_means(make):
     assert [line.name for line in lines] == ["old-seed0", "old-seed1", "old-seed2", "old, 3 seeds", "new"]
     means = [right.mean() for right in seeds]
     together, new = lines[3], lines[4]
-    assert together.accuracy["dev"] == pytest.approx({"value": np.mean(means), "low": min(means), "high": max(means)})
+    assert together.figure["dev"] == pytest.approx({"value": np.mean(means), "low": min(means), "high": max(means)})
     assert together.deviation["dev"] == pytest.approx(np.std(means, ddof=1))
     assert f"± {100 * np.std(means, ddof=1):.2f}" in printed
     difference = better - np.mean(seeds, axis=0)
@@ -109,11 +129,32 @@ def test_comparing_writes_table_and_pictures(make, tmp_path):
     assert all(f"({name})" in page for name in pictures)
 
 
+def test_comparing_translators_is_a_paired_bootstrap_of_bleu(make):
+    references = [f"row {i} has a dog in the garden" for i in range(60)]
+    worse = [line.replace("dog", "cat") if i % 2 else line for i, line in enumerate(references)]
+    translates(make("a", right=pattern(1)), worse, references)
+    translates(make("b", right=pattern(1), model__units=16), references, references)
+    (first, second), printed = ask("a", "b")
+    assert 100 * first.figure["dev"]["value"] == pytest.approx(bleu(worse, references))
+    difference = second.difference["dev"]
+    assert 100 * difference["value"] == pytest.approx(100 - bleu(worse, references))
+    assert 0 < difference["low"] < difference["value"] < difference["high"]
+    assert "dev, BLEU" in printed
+    assert f"{100 * difference['value']:+.2f}" in printed
+
+
+def test_comparing_refuses_runs_of_different_tasks(make):
+    make("a", right=pattern(1))
+    translates(make("b", right=pattern(1), model__units=16), ["a"], ["a"])
+    with pytest.raises(RunError, match="runs/a is measured by accuracy and runs/b by BLEU: they are of"):
+        ask("a", "b")
+
+
 def test_comparing_uses_only_the_splits_that_all_have(make):
     make("a", right=pattern(1), splits=("dev", "test"))
     make("b", right=pattern(2), model__units=16)
     lines, _ = ask("a", "b")
-    assert all(set(line.accuracy) == {"dev"} for line in lines)
+    assert all(set(line.figure) == {"dev"} for line in lines)
 
 
 def test_comparing_refuses_different_rows_and_names_both(make):

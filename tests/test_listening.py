@@ -1,13 +1,24 @@
 from __future__ import annotations
 
 import json
+import sys
+import types
 
 import numpy as np
 import pytest
 import soundfile
+import tensorflow as tf
+import yaml
+from finished import finished
 
+import seqpipe
+from pipelines import TONES
+from seqpipe.data.tones import tones
 from seqpipe.errors import DataError, ModelError
-from seqpipe.listening import PIECE_MS, Detector, Heard, as_line, listen, read_blocks
+from seqpipe.listening import PIECE_MS, Detector, Heard, _before_the_end, as_line, listen, microphone, read_blocks
+from seqpipe.runner import open_run
+from seqpipe.tasks import load_pipeline
+from seqpipe.tasks.speech_commands_streaming import StreamingRecogniser
 
 LABELS = ["yes", "no", "unknown", "silence"]
 
@@ -96,3 +107,124 @@ def test_listening_formats():
     assert json.loads(as_line(heard, "a.wav", "jsonl")) == facts
     assert as_line(heard, "a.wav", "text").split() == ["1.00", "1.25", "yes", "0.988"]
     assert 1000 % PIECE_MS == 0
+
+
+def test_listening_hears_a_word_at_the_very_end():
+    """The model is sure of it only in the quiet after it, which is no part of the recording."""
+    recording = [np.ones(8_000, np.float32), np.ones(8_000, np.float32)]
+
+    def surer_in_quiet(blocks):
+        for block in blocks:
+            pieces = len(block) // (16 * PIECE_MS)
+            yield from probabilities(("yes", pieces, 0.5 if block.any() else 0.9))
+
+    def commands(blocks):
+        return Detector(0.8, smoothing_ms=0).commands(surer_in_quiet(blocks), LABELS)
+
+    assert not list(commands(recording))
+    (heard,) = _before_the_end(recording, commands)
+    assert (heard.label, heard.end_s) == ("yes", pytest.approx(1.0))
+
+
+class Microphone:
+    """Of a fake sounddevice: three blocks, then it is unplugged."""
+
+    def __init__(self, **settings):
+        assert settings == {"samplerate": 16_000, "channels": 1, "dtype": "float32"}
+        self.count = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return False
+
+    def read(self, size):
+        self.count += 1
+        if self.count > 3:
+            raise OSError("unplugged")
+        return np.full((size, 1), self.count, np.float32), False
+
+
+def test_listening_to_a_microphone(monkeypatch):
+    fake = types.SimpleNamespace(InputStream=Microphone, PortAudioError=OSError)
+    monkeypatch.setitem(sys.modules, "sounddevice", fake)
+    blocks = microphone()
+    heard = [next(blocks) for _ in range(3)]
+    assert [block.shape for block in heard] == [(16 * PIECE_MS,)] * 3
+    assert [block[0] for block in heard] == [1, 2, 3]
+    with pytest.raises(DataError, match="--microphone: unplugged"):
+        next(blocks)
+
+
+def test_listening_to_a_microphone_needs_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    with pytest.raises(DataError, match=r"--microphone needs pip install 'seqpipe\[microphone\]': "):
+        next(microphone())
+
+
+@pytest.fixture(scope="module")
+def streaming(tmp_path_factory):
+    """A small model that streams, trained on tones, saved and loaded."""
+    directory = tmp_path_factory.mktemp("streaming")
+    tree = yaml.safe_load(yaml.safe_dump(TONES))
+    tree["data"] |= {"train": "builtin:tones?split=train&rows=240", "made_unknown_fraction": 0.0}
+    tree["model"] |= {"streaming": True, "recurrent": {"units": 24, "bidirectional": False}, "dropout": 0.0}
+    off = ("noise_fraction", "speed", "pitch", "reverberation_fraction", "time_masks", "band_masks")
+    tree["training"] |= {"epochs": 16, "augmentation": dict.fromkeys(off, 0), "xla": "never"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(directory)
+        (directory / "tiny.yaml").write_text(yaml.safe_dump(tree))
+        with open_run(load_pipeline("tiny.yaml").config, say=lambda line: None) as run:
+            run.train()
+            model, task = run.best_model(), run.task
+    module = StreamingRecogniser(model, task.mel, classes=task.classes, temperature=1.0, version=1)
+    tf.saved_model.save(module, str(directory / "saved"), signatures=module.functions())
+    return seqpipe.load(directory / "saved")
+
+
+@pytest.fixture(scope="module")
+def spoken():
+    """The easiest word said by dev voices, each time in a second."""
+    return [wave.astype(np.float32) for word, _, wave in tones("dev", 48, 1) if word == "di"][:4]
+
+
+def test_listening_stream_in_any_pieces_answers_as_the_whole(streaming, spoken):
+    rng = np.random.default_rng(3)
+    stream = streaming.loaded.signatures["stream"]
+    specs = stream.structured_input_signature[1]
+    for size in (3, 40_000):
+        wave = np.concatenate(spoken)[:size]
+        state = {name: tf.zeros([1, *spec.shape[1:]], spec.dtype) for name, spec in specs.items() if name != "waveform"}
+        for piece in np.split(wave, np.sort(rng.integers(0, size, 17))):
+            answer = stream(waveform=tf.constant(piece[None]), **state)
+            state = {name: answer[name] for name in state}
+        whole = streaming.run([wave])
+        np.testing.assert_allclose(answer["probabilities"].numpy(), whole["probabilities"], atol=1e-4)
+
+
+def test_listening_finds_commands_in_a_recording(streaming, spoken, tmp_path):
+    quiet = np.zeros(16_000, np.float32)
+    recording = np.concatenate([part for wave in spoken for part in (wave, quiet)])
+    soundfile.write(tmp_path / "a.wav", recording, 16_000)
+    heard = list(listen(streaming, read_blocks(tmp_path / "a.wav"), Detector(0.5, smoothing_ms=80)))
+    assert {each.label for each in heard} == {"di"}
+    assert len({int(each.start_s // 2) for each in heard}) >= 3, heard
+    assert all(0 <= each.start_s < each.end_s <= 8 for each in heard)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["streaming", "clips"])
+def test_listening_to_an_hour_at_once(name, streaming, tmp_path_factory):
+    import resource
+
+    model = streaming
+    if name == "clips":
+        model = seqpipe.load(finished("speech_commands", tmp_path_factory) / "saved_models" / "tiny" / "1")
+    hour = 0.01 * np.random.default_rng(0).standard_normal(3600 * 16_000, np.float32)
+    before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for wave in (hour, np.zeros_like(hour)):
+        (answer,) = model([wave])
+        assert sum(answer["probabilities"].values()) == pytest.approx(1.0, abs=1e-5)
+    grown_bytes = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib)
+    assert grown_bytes < 8 * hour.nbytes  # a few copies of the samples; frames of all of them would be more

@@ -21,7 +21,7 @@ def test_spread_is_the_sample_standard_deviation():
 def make(directory, steps):
     directory.mkdir(parents=True)
     (directory / "state.json").write_text(
-        json.dumps({"config": {"training.monitor": "loss", "seed": 3}, "steps": steps})
+        json.dumps({"config": {"task": "text_classification", "training.monitor": "loss", "seed": 3}, "steps": steps})
     )
     rows = [
         {"epoch": 0, "step": 0, "loss": 1.0},
@@ -36,7 +36,7 @@ def test_outcome_figure_is_that_of_the_epoch_that_was_kept(tmp_path):
     outcome = read_outcome(tmp_path / "a")
     assert (outcome.name, outcome.seed, outcome.figure, len(outcome.epochs)) == ("a", 3, 0.5, 2)
     assert outcome.report == {}
-    assert outcome.accuracy("dev") is None
+    assert outcome.measured("dev") is None
 
 
 def test_outcome_of_an_unfinished_training_is_refused(tmp_path):

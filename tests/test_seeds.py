@@ -12,7 +12,7 @@ import pytest
 import yaml
 from finished import finished
 
-from pipelines import write_tiny
+from pipelines import PHRASES, write_tiny
 from seqpipe.errors import ConfigError
 from seqpipe.seeds import _configs, parse_seeds
 from seqpipe.tasks import load_pipeline
@@ -169,3 +169,18 @@ def test_seeds_only_trained_have_a_summary_and_no_model(tmp_path):
         "short-seeds.json",
     }
     assert not (tmp_path / "saved_models").exists()
+
+
+@pytest.mark.slow
+def test_seeds_of_a_translator_are_measured_by_bleu(tmp_path):
+    tree = yaml.safe_load(yaml.safe_dump(PHRASES))
+    tree["training"]["epochs"] = 1
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(tree))
+    printed = seqpipe("run", "tiny.yaml", "--seeds", "2", cwd=tmp_path)
+    assert re.search(r"dev bleu over 2 seeds: mean \d+\.\d\d, sample standard deviation \d+\.\d\d, ", printed)
+    assert "test BLEU, beam" in printed
+    card = (tmp_path / "saved_models" / "tiny" / "1" / "card.md").read_text()
+    assert "| run | dev bleu | dev BLEU, beam | test BLEU, beam | epochs | training, s |" in card
+    compared = seqpipe("compare", "tiny-seed1", "tiny-seed2", cwd=tmp_path)
+    assert "test, BLEU" in compared
+    assert "tiny, 2 seeds" in compared

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import fresh
 import pytest
+import yaml
 from rich.console import Console
 
-from pipelines import write_tiny
+from pipelines import PHRASES, write_tiny
 from seqpipe.errors import ConfigError, RunError
 from seqpipe.tasks import load_pipeline
 from seqpipe.tuning import check_tune, tune
@@ -130,6 +131,24 @@ def test_tuning_prunes_by_the_dev_figure_of_an_epoch(tmp_path, monkeypatch):
         search(write(tmp_path, trials=1, training__epochs=3))
     lines = (tmp_path / "runs" / "tiny-tune" / "trial-001" / "history.jsonl").read_text().splitlines()
     assert len([line for line in lines if "dev_accuracy" in line]) == 1
+
+
+@pytest.mark.slow
+def test_tuning_a_translator_goes_by_bleu(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tree = yaml.safe_load(yaml.safe_dump(PHRASES))
+    tree["training"]["epochs"] = 1
+    tree["tune"] = {"trials": 2, "space": {"training.learning_rate": {"low": 0.002, "high": 0.05, "log": True}}}
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(tree))
+    values, printed = search(tmp_path / "tiny.yaml")
+    figures = {}
+    for trial in (tmp_path / "runs" / "tiny-tune").glob("trial-*"):
+        config = json.loads((trial / "state.json").read_text())["config"]
+        rows = map(json.loads, (trial / "history.jsonl").read_text().splitlines())
+        figures[config["training.learning_rate"]] = max(row["dev_bleu"] for row in rows if "dev_bleu" in row)
+    assert len(figures) == 2
+    assert values == {"training.learning_rate": max(figures, key=figures.get)}
+    assert f"dev bleu {max(figures.values()):.4f}; as the best" in printed
 
 
 @pytest.mark.slow

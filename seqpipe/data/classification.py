@@ -5,18 +5,19 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from functools import partial
 
 import numpy as np
 
 from seqpipe.config import ClassificationData, LabelledText
+from seqpipe.data.findings import BadRows, Finding, counted, raise_errors, share
 from seqpipe.data.sources import BadRow, Role, read_rows
 from seqpipe.data.splits import named_split
 from seqpipe.errors import DataError, not_allowed
 
-EXAMPLES = 3  # places named in a finding
+_rows = partial(counted, noun="row")
 ODDITIES = {
     "control characters U+0001 to U+007F": re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]"),
     "control characters U+0080 to U+009F": re.compile("[\x80-\x9f]"),
@@ -61,14 +62,6 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One line about the data. An error stops, a warning is printed and reported, info is reported."""
-
-    severity: Literal["error", "warning", "info"]
-    text: str
-
-
-@dataclass(frozen=True)
 class Splits:
     """The rows of each split, the names of the classes, and what was noticed."""
 
@@ -97,8 +90,10 @@ class _Reading:
     files: dict[str, int] = field(default_factory=dict)
     file_index: list[int] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
-    bad: int = 0
-    bad_examples: list[str] = field(default_factory=list)
+    bad: BadRows = field(default_factory=lambda: BadRows("row"))
+
+    def check_bad(self, max_bad_fraction: float) -> list[Finding]:
+        return self.bad.check(self.role, good=len(self.texts), max_bad_fraction=max_bad_fraction)
 
     def table(self, classes: list[str]) -> Table:
         index = {name: number for number, name in enumerate(classes)}
@@ -131,7 +126,7 @@ def read_splits(data: ClassificationData) -> Splits:
         except DataError as error:
             findings.append(Finding("error", f"{role}: {error}"))
             continue
-        findings += _check_bad_rows(readings[role], data.max_bad_fraction)
+        findings += readings[role].check_bad(data.max_bad_fraction)
         if role == "train" and known is None and readings[role].labels:
             known = {name: name for name in _sorted(set(readings[role].labels))}
     classes = list(dict.fromkeys((known or {}).values()))
@@ -147,7 +142,7 @@ def read_splits(data: ClassificationData) -> Splits:
         findings += _check_balance(role, tables[role], classes)
     for first, second in itertools.combinations(present, 2):
         findings += _check_between(first, tables[first], second, tables[second])
-    _raise_errors(findings)
+    raise_errors(findings)
     return Splits(classes, tables["train"], tables["dev"], tables.get("test"), findings)
 
 
@@ -163,12 +158,12 @@ def read_table(source: str, data: LabelledText, classes: list[str], role: Role =
     reading = _read(source, role, data, data.labels or {name: name for name in classes})
     table = reading.table(classes)
     findings = [
-        *_check_bad_rows(reading, data.max_bad_fraction),
+        *reading.check_bad(data.max_bad_fraction),
         *_check_repeats(role, table, classes),
         *_check_texts(role, table),
         *_check_balance(role, table, classes),
     ]
-    _raise_errors(findings)
+    raise_errors(findings)
     return table, findings
 
 
@@ -220,9 +215,7 @@ def _read(source: str, role: Role, data: LabelledText, known: Mapping[str, str] 
         label = "" if isinstance(row, BadRow) else row.values["label"].strip()
         reason = row.reason if isinstance(row, BadRow) else _fault(row.values["text"], label, known)
         if isinstance(row, BadRow) or reason:
-            reading.bad += 1
-            if len(reading.bad_examples) < EXAMPLES:
-                reading.bad_examples.append(f"{row.place}: {reason}")
+            reading.bad.add(f"{row.place}: {reason}")
             continue
         reading.texts.append(row.values["text"])
         reading.labels.append(known[label] if known is not None else label)
@@ -247,37 +240,6 @@ def _sorted(names: set[str]) -> list[str]:
     if all(re.fullmatch("-?[0-9]+", name) for name in names):
         return sorted(names, key=lambda name: (int(name), name))
     return sorted(names)
-
-
-def _raise_errors(findings: Iterable[Finding]) -> None:
-    errors = [finding.text for finding in findings if finding.severity == "error"]
-    if errors:
-        raise DataError("\n".join(errors))
-
-
-def _share(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.1f} %"
-
-
-def _rows(count: int) -> str:
-    return f"{count:,} row" if count == 1 else f"{count:,} rows"
-
-
-def _check_bad_rows(reading: _Reading, max_bad_fraction: float) -> list[Finding]:
-    total = reading.bad + len(reading.texts)
-    if total == 0:
-        return [Finding("error", f"{reading.role}: no rows.")]
-    if reading.bad == 0:
-        return []
-    more = reading.bad - len(reading.bad_examples)
-    examples = "; ".join(reading.bad_examples) + (f"; and {more:,} more" if more else "")
-    examples += "" if examples.endswith("?") else "."
-    count = f"{reading.role}: {reading.bad:,} of {_rows(total)} ({_share(reading.bad, total)}) cannot be used"
-    if not reading.texts:
-        return [Finding("error", f"{count}, none is left: {examples}")]
-    if reading.bad > max_bad_fraction * total:
-        return [Finding("error", f"{count}, data.max_bad_fraction = {max_bad_fraction:g} allows no more: {examples}")]
-    return [Finding("warning", f"{count} and are skipped: {examples}")]
 
 
 def _check_repeats(role: str, table: Table, classes: list[str]) -> list[Finding]:
@@ -323,8 +285,8 @@ def _check_texts(role: str, table: Table) -> list[Finding]:
     for name, pattern in ODDITIES.items():
         rows = [row for row, text in enumerate(table.texts) if pattern.search(text)]
         if rows:
-            share = f"{len(rows):,} of {_rows(len(table))}"
-            findings.append(Finding("info", f"{role}: {share} have {name}, such as {table.place(rows[0])}."))
+            part = f"{len(rows):,} of {_rows(len(table))}"
+            findings.append(Finding("info", f"{role}: {part} have {name}, such as {table.place(rows[0])}."))
     return findings
 
 
@@ -340,7 +302,7 @@ def _check_balance(role: str, table: Table, classes: list[str]) -> list[Finding]
         if role == "train":
             return [Finding("error", f"{only}. There must be two classes.")]
         return [Finding("warning", f"{only}.")]
-    listed = [f"{name} {count:,} ({_share(count, rows)})" for name, count in most]
+    listed = [f"{name} {count:,} ({share(count, rows)})" for name, count in most]
     if len(listed) > 10:
         listed = [*listed[:3], "...", *listed[-3:]]
     findings = [Finding("info", f"{role}: {_rows(rows)}: {', '.join(listed)}.")]

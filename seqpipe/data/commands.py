@@ -10,13 +10,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from seqpipe.config import SILENCE, UNKNOWN, CommandsData
-from seqpipe.data.classification import Finding
+from seqpipe.data.findings import EXAMPLES, BadRows, Finding, counted, listed, raise_errors
 from seqpipe.data.recordings import RATE_HZ, Recording, read_recordings
 from seqpipe.data.sources import Role
 from seqpipe.data.splits import named_split
 from seqpipe.errors import DataError, not_allowed
-
-EXAMPLES = 3  # places named in a finding
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,11 @@ class CommandSplits:
 class _Reading:
     recordings: list[Recording] = field(default_factory=list)
     noise: list[np.ndarray] = field(default_factory=list)
-    bad: list[str] = field(default_factory=list)
+    bad: BadRows = field(default_factory=lambda: BadRows("file"))
+
+    def check_bad(self, role: Role, max_bad_fraction: float) -> list[Finding]:
+        good = len(self.recordings) + len(self.noise)
+        return self.bad.check(role, good=good, max_bad_fraction=max_bad_fraction)
 
 
 def read_commands(data: CommandsData) -> CommandSplits:
@@ -92,19 +94,20 @@ def read_commands(data: CommandsData) -> CommandSplits:
         except DataError as error:
             findings.append(Finding("error", f"{role}: {error}"))
             continue
-        findings += _check_bad(role, readings[role], data.max_bad_fraction)
-    _raise_errors(findings)
+        findings += readings[role].check_bad(role, data.max_bad_fraction)
+    raise_errors(findings)
     commands = _commands(readings["train"], data)
     classes = [*commands, UNKNOWN, SILENCE]
     clips = {role: _clips(role, reading, data, classes) for role, reading in readings.items()}
     if "dev" not in clips:
+        raise_errors(_check_voices(clips["train"], classes))
         clips["dev"], clips["train"] = _cut(clips["train"], data)
     left_out, clips["train"] = _leave_out(clips["train"], data.leave_out)
     for role, split in clips.items():
         findings += _check_split(role, split, classes, data)
     if data.speaker is not None:
         findings += _check_speakers(clips)
-    _raise_errors(findings)
+    raise_errors(findings)
     return CommandSplits(classes, clips["train"], clips["dev"], clips.get("test"), left_out, findings)
 
 
@@ -115,11 +118,11 @@ def read_clips(source: str, data: CommandsData, classes: list[str], role: Role =
         DataError: the source cannot be read, or more of its files are bad than data.max_bad_fraction allows.
     """
     reading = _read(source, role, data.noise_folder)
-    findings = _check_bad(role, reading, data.max_bad_fraction)
-    _raise_errors(findings)
+    findings = reading.check_bad(role, data.max_bad_fraction)
+    raise_errors(findings)
     clips = _clips(role, reading, data, classes)
     findings += _check_split(role, clips, classes, data)
-    _raise_errors(findings)
+    raise_errors(findings)
     return clips, findings
 
 
@@ -127,7 +130,7 @@ def _read(source: str, role: Role, noise_folder: str) -> _Reading:
     reading = _Reading()
     for recording in read_recordings(source, role):
         if not isinstance(recording, Recording):
-            reading.bad.append(f"{recording.place} {recording.reason}")
+            reading.bad.add(f"{recording.place} {recording.reason}")
         elif recording.folder == noise_folder:
             reading.noise.append(recording.samples)
         else:
@@ -175,19 +178,26 @@ def _clips(role: Role, reading: _Reading, data: CommandsData, classes: list[str]
 def _speakers(role: Role, recordings: list[Recording], pattern: str | None) -> list[str]:
     if pattern is None:
         return [recording.place for recording in recordings]
-    found = [re.search(pattern, recording.name) for recording in recordings]
-    missing = [recording.place for recording, match in zip(recordings, found, strict=True) if match is None]
+    matches = [re.search(pattern, recording.name) for recording in recordings]
+    found = [match[1] if match is not None else None for match in matches]
+    missing = [recording.place for recording, name in zip(recordings, found, strict=True) if not name]
     if missing:
         raise DataError(
-            f"{role}: data.speaker = {pattern!r} matches nothing in the name of {_places(missing)}: nobody knows who "
+            f"{role}: data.speaker = {pattern!r} matches nothing in the name of {listed(missing)}: nobody knows who "
             "speaks there. Its group must find the speaker in every file's name."
         )
-    return [match[1] for match in found if match is not None]
+    return [name for name in found if name]
 
 
 def _cut(clips: Clips, data: CommandsData) -> tuple[Clips, Clips]:
     """(dev, train): by the speaker's name, so that a recording more moves nobody else."""
     chosen = np.array([zlib.crc32(speaker.encode()) % data.dev_every == 0 for speaker in clips.speakers], bool)
+    if chosen.all() or not chosen.any():
+        speakers = counted(len(set(clips.speakers)), "speaker")
+        raise DataError(
+            f"train: of {speakers} {'none' if chosen.all() else 'all'} would stay in train, with about one of "
+            f"data.dev_every = {data.dev_every} in dev. Name data.dev, or another data.dev_every."
+        )
     return clips.take(np.flatnonzero(chosen)), clips.take(np.flatnonzero(~chosen))
 
 
@@ -196,43 +206,27 @@ def _leave_out(train: Clips, words: list[str]) -> tuple[Clips, Clips]:
     return train.take(np.flatnonzero(out)), train.take(np.flatnonzero(~out))
 
 
-def _raise_errors(findings: list[Finding]) -> None:
-    errors = [finding.text for finding in findings if finding.severity == "error"]
-    if errors:
-        raise DataError("\n".join(errors))
-
-
-def _places(places: list[str]) -> str:
-    more = f" and {len(places) - EXAMPLES:,} more" if len(places) > EXAMPLES else ""
-    return "; ".join(places[:EXAMPLES]) + more
-
-
-def _check_bad(role: Role, reading: _Reading, allowed: float) -> list[Finding]:
-    total = len(reading.recordings) + len(reading.noise) + len(reading.bad)
-    if not reading.bad:
-        return []
-    text = f"{role}: {len(reading.bad):,} of {total:,} files cannot be used"
-    if not reading.recordings or len(reading.bad) > allowed * total:
-        limit = f"data.max_bad_fraction = {allowed:g} allows no more"
-        return [Finding("error", f"{text}, {limit}: {_places(reading.bad)}.")]
-    return [Finding("warning", f"{text} and are skipped: {_places(reading.bad)}.")]
+def _check_voices(train: Clips, classes: list[str]) -> list[Finding]:
+    """Commands that one speaker alone says."""
+    speakers: dict[str, set[str]] = defaultdict(set)
+    for label, speaker in zip(train.labels, train.speakers, strict=True):
+        speakers[classes[label]].add(speaker)
+    return [
+        Finding("error", f"train: {name} is said by one speaker alone, {min(speakers[name])}. There must be two.")
+        for name in classes[:-2]
+        if len(speakers[name]) == 1
+    ]
 
 
 def _check_split(role: str, clips: Clips, classes: list[str], data: CommandsData) -> list[Finding]:
     if not len(clips):
-        return [Finding("error", f"{role}: no recordings. Without data.dev, every dev_every-th speaker's are dev.")]
+        return [Finding("error", f"{role}: no recordings.")]
     counts = Counter(classes[label] for label in clips.labels)
-    speakers: dict[str, set[str]] = defaultdict(set)
-    for label, speaker in zip(clips.labels, clips.speakers, strict=True):
-        speakers[classes[label]].add(speaker)
-    findings = []
+    findings = _check_voices(clips, classes) if role == "train" else []
     for name in classes[:-2]:
         if not counts[name]:
             text = f"{role}: no recording of {name}."
             findings.append(Finding("error" if role in ("train", "dev") else "warning", text))
-        elif role == "train" and len(speakers[name]) < 2:
-            who = next(iter(speakers[name]))
-            findings.append(Finding("error", f"train: {name} is said by one speaker alone, {who}. There must be two."))
     listed = ", ".join(f"{name} {counts[name]:,}" for name in classes if counts[name])
     said_by = f" by {len(set(clips.speakers)):,} speakers" if data.speaker is not None else ""
     findings.append(Finding("info", f"{role}: {len(clips):,} recordings{said_by}: {listed}."))

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import lzma
+import struct
 import tarfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +24,7 @@ ENDINGS = (".wav", ".flac", ".ogg", ".mp3")
 SILENT_PEAK = 1e-4  # of full scale; a 16-bit recording of nothing has a step or two
 CLIPPED_FRACTION = 0.25  # of samples at full scale, from where a recording is no longer speech
 INT16 = 32_768.0
+UNSAID = (0, 2**32 - 1)  # sizes in the RIFF header of a WAV file whose writer did not know them
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,8 @@ def decode(file: BinaryIO | Path) -> np.ndarray:
     import librosa
     import soundfile
 
+    with file.open("rb") if isinstance(file, Path) else contextlib.nullcontext(file) as opened:
+        _check_wav_sizes(opened)
     try:
         samples, rate_hz = soundfile.read(file, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
@@ -86,6 +93,33 @@ def decode(file: BinaryIO | Path) -> np.ndarray:
     if not np.isfinite(mono).all():
         raise ValueError("holds NaN or infinity")
     return np.clip(np.round(mono * INT16), -INT16, INT16 - 1).astype(np.int16)
+
+
+def _check_wav_sizes(file: BinaryIO) -> None:
+    """Refuse a WAV file whose sizes are not those of its bytes; libsndfile would read what there is of it.
+
+    Raises:
+        ValueError: it is truncated, or a size field is wrong.
+    """
+    whole = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    riff, said, wave = struct.unpack("<4sI4s", file.read(12).ljust(12))
+    at = 12
+    while riff == b"RIFF" and wave == b"WAVE" and at + 8 <= whole:
+        file.seek(at)
+        chunk, size = struct.unpack("<4sI", file.read(8))
+        at += 8
+        if chunk == b"data":
+            there = whole - at
+            if size > there or (there and not size):
+                raise ValueError(
+                    f"is truncated, or its size field is wrong: {size:,} bytes of samples said, {there:,} there"
+                )
+            if said not in UNSAID and not at - 8 + size <= said <= whole - 7:
+                raise ValueError(f"has a wrong size in its RIFF header: {said:,} bytes said, {whole - 8:,} there")
+            break
+        at += size + size % 2
+    file.seek(0)
 
 
 def _checked(samples: np.ndarray, folder: str, name: str, place: str) -> Recording | BadRecording:
@@ -123,6 +157,13 @@ def _read_folder(root: Path) -> Iterator[Recording | BadRecording]:
 
 
 def _read_tar(path: Path) -> Iterator[Recording | BadRecording]:
+    try:
+        yield from _read_members(path)
+    except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+        raise DataError(f"{path} is damaged or cut short: {str(error).rstrip('.')}.") from None
+
+
+def _read_members(path: Path) -> Iterator[Recording | BadRecording]:
     found = False
     with tarfile.open(path) as tar:
         for member in tar:

@@ -7,17 +7,19 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 
 from seqpipe.config import TranslationData
-from seqpipe.data.classification import EXAMPLES, ODDITIES, Finding
+from seqpipe.data.classification import ODDITIES
 from seqpipe.data.files import read_files
+from seqpipe.data.findings import BadRows, Finding, counted, listed, raise_errors
 from seqpipe.data.sources import BadRow, Role, Row, read_rows
 from seqpipe.data.splits import named_split
 from seqpipe.errors import DataError
 
+_pairs = partial(counted, noun="pair")
 SHORT_CHARACTERS = 10  # a difference of lengths up to here is no outlier, whatever the ratio
 FEW_LETTERS = 3  # a text of fewer has no script
 
@@ -66,13 +68,10 @@ class PairSplits:
 class _Reading:
     role: Role
     pairs: Pairs = field(default_factory=lambda: Pairs([], [], []))
-    bad: int = 0
-    bad_examples: list[str] = field(default_factory=list)
+    bad: BadRows = field(default_factory=lambda: BadRows("pair"))
 
-    def reject(self, place: str, reason: str) -> None:
-        self.bad += 1
-        if len(self.bad_examples) < EXAMPLES:
-            self.bad_examples.append(f"{place}: {reason}")
+    def check_bad(self, max_bad_fraction: float) -> list[Finding]:
+        return self.bad.check(self.role, good=len(self.pairs), max_bad_fraction=max_bad_fraction)
 
 
 def read_pair_splits(data: TranslationData) -> PairSplits:
@@ -95,7 +94,7 @@ def read_pair_splits(data: TranslationData) -> PairSplits:
             findings.append(Finding("error", f"{role}: {error}"))
             continue
         splits[role] = reading.pairs
-        findings += [*_check_bad(reading, data.max_bad_fraction), *check_pairs(role, reading.pairs, data)]
+        findings += [*reading.check_bad(data.max_bad_fraction), *check_pairs(role, reading.pairs, data)]
     if "train" in splits and data.dev is None:
         pairs = splits["train"]
         splits["dev"] = pairs.take(range(0, len(pairs), data.dev_every))
@@ -106,7 +105,7 @@ def read_pair_splits(data: TranslationData) -> PairSplits:
     for role in present:
         if not splits[role] and not any(f.severity == "error" for f in findings):
             findings.append(Finding("error", f"{role}: no pairs left."))
-    _raise_errors(findings)
+    raise_errors(findings)
     return PairSplits(splits["train"], splits["dev"], splits.get("test"), findings)
 
 
@@ -117,8 +116,8 @@ def read_pairs(source: str, data: TranslationData, role: Role = "test") -> tuple
         DataError: the source cannot be read, holds no good pair, or more bad ones than data.max_bad_fraction.
     """
     reading = _read(source, role, data)
-    findings = [*_check_bad(reading, data.max_bad_fraction), *check_pairs(role, reading.pairs, data)]
-    _raise_errors(findings)
+    findings = [*reading.check_bad(data.max_bad_fraction), *check_pairs(role, reading.pairs, data)]
+    raise_errors(findings)
     return reading.pairs, findings
 
 
@@ -139,12 +138,13 @@ def _read(source: str, role: Role, data: TranslationData) -> _Reading:
     reading = _Reading(role)
     for row in _rows_of(source, role, data):
         if isinstance(row, BadRow):
-            reading.reject(row.place, row.reason)
+            reading.bad.add(f"{row.place}: {row.reason}")
             continue
         texts = {side: row.values[side].strip() for side in ("source", "target")}
         empty = [side for side, text in texts.items() if not text]
         if empty:
-            reading.reject(row.place, "both sides are empty" if len(empty) == 2 else f"the {empty[0]} is empty")
+            reason = "both sides are empty" if len(empty) == 2 else f"the {empty[0]} is empty"
+            reading.bad.add(f"{row.place}: {reason}")
             continue
         reading.pairs.sources.append(texts["source"])
         reading.pairs.targets.append(texts["target"])
@@ -186,37 +186,6 @@ def _parallel(files: str, encoding: str) -> Iterator[Row | BadRow]:
         )
 
 
-def _raise_errors(findings: Iterable[Finding]) -> None:
-    errors = [finding.text for finding in findings if finding.severity == "error"]
-    if errors:
-        raise DataError("\n".join(errors))
-
-
-def _count(number: int, noun: str = "pair") -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def _examples(items: list[str]) -> str:
-    more = len(items) - EXAMPLES
-    return "; ".join(items[:EXAMPLES]) + (f"; and {more:,} more" if more > 0 else "")
-
-
-def _check_bad(reading: _Reading, max_bad_fraction: float) -> list[Finding]:
-    good, total = len(reading.pairs), reading.bad + len(reading.pairs)
-    if total == 0:
-        return [Finding("error", f"{reading.role}: no pairs.")]
-    if not reading.bad:
-        return []
-    more = reading.bad - len(reading.bad_examples)
-    examples = "; ".join(reading.bad_examples) + (f"; and {more:,} more" if more else "")
-    count = f"{reading.role}: {reading.bad:,} of {_count(total)} ({reading.bad / total:.1%}) cannot be used"
-    if not good:
-        return [Finding("error", f"{count}, none is left: {examples}.")]
-    if reading.bad > max_bad_fraction * total:
-        return [Finding("error", f"{count}, data.max_bad_fraction = {max_bad_fraction:g} allows no more: {examples}.")]
-    return [Finding("warning", f"{count} and are skipped: {examples}.")]
-
-
 def _check_lengths(role: str, pairs: Pairs, max_ratio: float) -> list[Finding]:
     """Usual lengths, and pairs whose sides differ much more in length than usual."""
     lengths = np.array([[len(text) for text in side] for side in (pairs.sources, pairs.targets)])  # [2, N]
@@ -226,7 +195,7 @@ def _check_lengths(role: str, pairs: Pairs, max_ratio: float) -> list[Finding]:
     findings = [
         Finding(
             "info",
-            f"{role}: {_count(len(pairs))} of {np.median(lengths[0]):,.0f} and {np.median(lengths[1]):,.0f} characters "
+            f"{role}: {_pairs(len(pairs))} of {np.median(lengths[0]):,.0f} and {np.median(lengths[1]):,.0f} characters "
             f"(median), the longest {lengths[:, longest].max():,} in {pairs.places[longest]}.",
         )
     ]
@@ -234,12 +203,12 @@ def _check_lengths(role: str, pairs: Pairs, max_ratio: float) -> list[Finding]:
     outlying &= np.abs(lengths[1] - usual * lengths[0]) > SHORT_CHARACTERS
     rows = np.flatnonzero(outlying)
     if len(rows):
-        listed = [f"{pairs.places[row]} ({lengths[0, row]:,} and {lengths[1, row]:,} characters)" for row in rows]
+        places = [f"{pairs.places[row]} ({lengths[0, row]:,} and {lengths[1, row]:,} characters)" for row in rows]
         findings.append(
             Finding(
                 "warning",
-                f"{role}: {_count(len(rows))} with sides of outlying lengths, more than {max_ratio:g} times the usual "
-                f"ratio of {usual:.2f}: {_examples(listed)}.",
+                f"{role}: {_pairs(len(rows))} with sides of outlying lengths, more than {max_ratio:g} times the usual "
+                f"ratio of {usual:.2f}: {listed(places)}.",
             )
         )
     return findings
@@ -255,7 +224,8 @@ def _check_copied(role: str, pairs: Pairs) -> list[Finding]:
         return []
     return [
         Finding(
-            "warning", f"{role}: {_count(len(copied))} with the source copied into the target: {_examples(copied)}."
+            "warning",
+            f"{role}: {_pairs(len(copied))} with the source copied into the target: {listed(copied)}.",
         )
     ]
 
@@ -292,7 +262,7 @@ def _check_scripts(role: str, pairs: Pairs) -> list[Finding]:
             findings.append(
                 Finding(
                     "warning",
-                    f"{role}: {_count(len(other), side)} in another script than {usual}: {_examples(other)}.",
+                    f"{role}: {counted(len(other), side)} in another script than {usual}: {listed(other)}.",
                 )
             )
     return findings
@@ -312,11 +282,11 @@ def _check_repeats(role: str, pairs: Pairs) -> list[Finding]:
     findings = []
     if copies:
         verb = "repeats" if len(copies) == 1 else "repeat"
-        text = f"{role}: {_count(len(copies))} {verb} an earlier one: {_examples(copies)}."
+        text = f"{role}: {_pairs(len(copies))} {verb} an earlier one: {listed(copies)}."
         findings.append(Finding("warning", text))
     if many:
         findings.append(
-            Finding("warning", f"{role}: {_count(len(many), 'source')} with several targets: {_examples(many)}.")
+            Finding("warning", f"{role}: {counted(len(many), 'source')} with several targets: {listed(many)}.")
         )
     return findings
 
@@ -329,7 +299,7 @@ def _check_oddities(role: str, pairs: Pairs) -> list[Finding]:
             places = [place for text, place in zip(texts, pairs.places, strict=True) if pattern.search(text)]
             if places:
                 findings.append(
-                    Finding("info", f"{role}: {_count(len(places), side)} with {name}, such as {places[0]}.")
+                    Finding("info", f"{role}: {counted(len(places), side)} with {name}, such as {places[0]}.")
                 )
     return findings
 
@@ -346,6 +316,7 @@ def _check_between(first: str, earlier: Pairs, second: str, later: Pairs) -> lis
         return []
     return [
         Finding(
-            "warning", f"{second}: {len(seen):,} of {_count(len(later))} have a source of {first}: {_examples(seen)}."
+            "warning",
+            f"{second}: {len(seen):,} of {_pairs(len(later))} have a source of {first}: {listed(seen)}.",
         )
     ]

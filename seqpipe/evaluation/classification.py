@@ -107,6 +107,14 @@ def evaluate_classifier(
     return report
 
 
+def headline(report: dict[str, Any], figure: str) -> str:
+    """A figure of the test split, of dev where there is none, in one line; report: of a run, by split."""
+    split = "test" if "test" in report["splits"] else "dev"
+    found = report["splits"][split][figure]
+    value, low, high = (f"{100 * found[key]:.2f}" for key in ("value", "low", "high"))
+    return f"{split} {figure.replace('_', ' ')} {value} % (95 % interval {low} to {high}, {found['n']:,} rows)"
+
+
 def to_markdown(report: Report) -> str:
     """The report in words and tables, for report.md and card.md; no title and no picture."""
     parts = [_headline(report), _comparison(report), _accuracy_table(report), _class_table(report), _confusions(report)]

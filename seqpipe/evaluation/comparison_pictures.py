@@ -21,7 +21,7 @@ def learning_curves(
     Args:
         curves: (name, the epochs of each of its runs); seeds of one pipeline share a colour, and with several the
             lines are thin and their mean, over the epochs that all have, is thick.
-        monitor: "accuracy" or "loss"; the epochs hold it as dev_accuracy and so on.
+        monitor: "accuracy", "bleu" or "loss"; the epochs hold it as dev_accuracy and so on.
     """
     figure = new_figure(9.6, 4.8)
     axes = figure.add_subplot()
@@ -62,22 +62,25 @@ def learning_curves(
     axes.locator_params(axis="x", integer=True, min_n_ticks=1)
     axes.margins(y=0.1)
     axes.grid(color=LIGHT, linewidth=0.8)
-    if monitor != "loss":
+    if monitor == "accuracy":
         axes.yaxis.set_major_formatter(percent)
     figure.legend(loc="outside lower left", ncols=min(3, len(curves)), frameon=False, fontsize=10, labelcolor=INK)
     return save(figure, path)
 
 
-def differences(rows: Sequence[tuple[str, int, Mapping[str, float]]], reference: str, split: str, path: Path) -> Path:
-    """Draw accuracy minus that of the first with its 95 % interval, a row each; an interval that holds 0 is grey.
+def differences(
+    rows: Sequence[tuple[str, int, Mapping[str, float]]], reference: str, figure_name: str, path: Path
+) -> Path:
+    """Draw a figure minus that of the first with its 95 % interval, a row each; an interval that holds 0 is grey.
 
     Args:
         rows: (name, number of its style, {value, low, high}), from top to bottom.
         reference: what they are compared with.
+        figure_name: such as "dev accuracy".
     """
     figure = new_figure(8.4, 1.6 + 0.48 * len(rows))
     axes = figure.add_subplot()
-    plain(axes, f"{split} accuracy minus that of {drawable(reference)}")
+    plain(axes, f"{figure_name} minus that of {drawable(reference)}")
     axes.axvline(0, color=GREY, linewidth=1.2, linestyle=(0, (4, 3)))
     for place, (_, number, difference) in enumerate(rows):
         open_ended = difference["low"] <= 0 <= difference["high"]
@@ -95,7 +98,7 @@ def differences(rows: Sequence[tuple[str, int, Mapping[str, float]]], reference:
     axes.set_yticks(range(len(rows)), [drawable(name) for name, _, _ in rows], parse_math=False)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.margins(x=0.08)
-    axes.set_xlabel("percentage points, with the 95 % interval of a paired bootstrap; grey where it holds 0")
+    axes.set_xlabel("points, with the 95 % interval of a paired bootstrap; grey where it holds 0")
     axes.grid(axis="x", color=LIGHT, linewidth=0.8)
     return save(figure, path)
 

@@ -32,6 +32,14 @@ class Predictions:
         """bool [N]."""
         return self.logits.argmax(axis=1) == self.labels
 
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def figure(self) -> float:
+        """The accuracy, 0..1."""
+        return float(self.correct.mean())
+
     def write(self, directory: Path) -> None:
         with writing(directory / FILE) as file:
             np.savez(

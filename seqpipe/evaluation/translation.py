@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from seqpipe.data.translation import Pairs
-from seqpipe.evaluation.metrics import CONFIDENCE
+from seqpipe.evaluation.bleu import BleuCounts, bleu, metric, with_interval
 from seqpipe.storage import write_json, write_text
 
 LENGTH_BINS = (1, 6, 11, 16, 21, 31)  # words of a source (characters where it has no spaces), the least of each bin
@@ -19,42 +19,6 @@ NAMES = {"greedy": "greedy search", "beam": "beam search", "copy": "copy of the 
 
 Answer = Callable[[Sequence[str]], list[str]]
 Align = Callable[[str], tuple[list[str], list[str], np.ndarray]]
-
-
-def bleu(answers: Sequence[str], references: Sequence[str], tokenize: str = "13a") -> float:
-    """Corpus BLEU as sacreBLEU computes it, cased, 0..100."""
-    return _bleu(tokenize).corpus_score(list(answers), [list(references)]).score
-
-
-def _bleu(tokenize: str, *, effective_order: bool = False) -> Any:
-    from sacrebleu.metrics import BLEU
-
-    return BLEU(tokenize=tokenize, effective_order=effective_order)
-
-
-def bleu_interval(
-    answers: Sequence[str], references: Sequence[str], *, tokenize: str, samples: int, seed: int
-) -> dict[str, float]:
-    """BLEU with a percentile interval over resampled rows (Koehn 2004).
-
-    BLEU is a function of sums over rows: matches and n-grams of each order, and both lengths.
-    """
-    metric = _bleu(tokenize, effective_order=True)
-    parts = [metric.sentence_score(a, [r]) for a, r in zip(answers, references, strict=True)]
-    counts = np.array([[*part.counts, *part.totals, part.sys_len, part.ref_len] for part in parts], np.int64)  # [N, 10]
-    generator = np.random.default_rng(seed)
-    scores = []
-    for _ in range(samples):
-        drawn = generator.multinomial(len(counts), np.full(len(counts), 1 / len(counts))) @ counts
-        scores.append(_from_counts(metric, drawn))
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(scores, [tail, 1 - tail])
-    return {"value": bleu(answers, references, tokenize), "low": float(low), "high": float(high)}
-
-
-def _from_counts(metric: Any, sums: np.ndarray) -> float:
-    numbers = [int(number) for number in sums]
-    return metric.compute_bleu(numbers[:4], numbers[4:8], numbers[8], numbers[9], smooth_method="exp").score
 
 
 def baselines(train: Pairs) -> dict[str, Answer]:
@@ -94,12 +58,12 @@ def evaluate_translation(
     """
     from sacrebleu.metrics import CHRF
 
-    metrics = _bleu(tokenize), CHRF()
+    metrics = metric(tokenize), CHRF()
     systems = {}
     for name, texts in answers.items():
         chrf = metrics[1].corpus_score(texts, [pairs.targets]).score
-        interval = bleu_interval(texts, pairs.targets, tokenize=tokenize, samples=samples, seed=seed)
-        systems[name] = {"bleu": interval, "chrf": chrf}
+        counts = BleuCounts.of(texts, pairs.targets, tokenize)
+        systems[name] = {"bleu": with_interval([counts], samples=samples, seed=seed), "chrf": chrf}
     metrics[0].corpus_score(pairs.targets, [pairs.targets])  # a signature names the references it has seen
     return {
         "rows": len(pairs),
@@ -137,10 +101,10 @@ def write_report(
     directory.mkdir(parents=True, exist_ok=True)
     write_json(directory / "report.json", report)
     write_text(directory / "report.md", to_markdown(report))
-    metric = _bleu(tokenize, effective_order=True)
-    scores = [metric.sentence_score(a, [t]).score for a, t in zip(answers, pairs.targets, strict=True)]
-    order = np.argsort(scores, kind="stable")
-    rows = [(scores[i], pairs.places[i], pairs.sources[i], pairs.targets[i], answers[i]) for i in order]
+    counts = BleuCounts.of(answers, pairs.targets, tokenize)
+    counts.write(directory)
+    order = np.argsort(counts.of_rows, kind="stable")
+    rows = [(counts.of_rows[i], pairs.places[i], pairs.sources[i], pairs.targets[i], answers[i]) for i in order]
     write_text(directory / "translations.html", _page(rows))
     lines = [f"{s}\t{t}\t{a}" for s, t, a in zip(pairs.sources, pairs.targets, answers, strict=True)]
     write_text(directory / "translations.tsv", "\n".join(["source\ttarget\tanswer", *lines, ""]))

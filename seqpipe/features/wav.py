@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from seqpipe.data.recordings import RATE_HZ
+from seqpipe.data.recordings import RATE_HZ, UNSAID
 
 RATES_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000)
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
@@ -55,12 +55,21 @@ def decode_wav(file: tf.Tensor) -> tf.Tensor:
         wanted, there = _uint32(data, data_at - 4), tf.cast(size - data_at, tf.int64)
         channels, rate_hz = tf.identity(channels), tf.identity(rate_hz)  # what uses them waits for the assertions
         frame = tf.cast(channels * bits // 8, tf.int64)
+        said, whole = _uint32(data, 4), tf.cast(size - 8, tf.int64)
+    needed = tf.cast(data_at - 8, tf.int64) + wanted  # of the size in the file's head
     with (
         _asserted(
-            wanted <= there,
+            # No bytes said and some there is what a recorder leaves that was cut off.
+            tf.logical_and(wanted <= there, tf.logical_or(wanted > 0, tf.equal(there, 0))),
             "wav: the file is truncated, or its size field is wrong. Bytes said, there:",
             wanted,
             there,
+        ),
+        _asserted(
+            tf.reduce_any([tf.logical_and(needed <= said, said <= whole + 1), *(tf.equal(said, u) for u in UNSAID)]),
+            "wav: the size field of the RIFF header is wrong. Bytes said, there:",
+            said,
+            whole,
         ),
         _asserted(
             tf.equal(wanted % frame, 0),

@@ -15,8 +15,8 @@ from seqpipe.errors import ConfigError, not_allowed
 if TYPE_CHECKING:
     import keras
 
-    from seqpipe.data.classification import Finding
     from seqpipe.data.examples import Examples
+    from seqpipe.data.findings import Finding
     from seqpipe.export import Artefact
     from seqpipe.lite import LiteFiles
 

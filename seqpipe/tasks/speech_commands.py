@@ -15,9 +15,9 @@ import numpy as np
 
 from seqpipe import config as schema
 from seqpipe.data.augmentation import Augmenter, Kind
-from seqpipe.data.classification import Finding
 from seqpipe.data.commands import CommandSplits, read_commands
 from seqpipe.data.examples import Examples, Ragged, content_key
+from seqpipe.data.findings import Finding
 from seqpipe.data.noise import generated_noise, silence
 from seqpipe.data.recordings import INT16, RATE_HZ
 from seqpipe.data.tones import tones
@@ -199,10 +199,9 @@ class SpeechCommands:
         return self._decibels(_fitted(clips.samples, self.mel.clip_samples)), clips.words
 
     def headline(self, report: dict[str, Any]) -> str:
-        split = "test" if "test" in report["splits"] else "dev"
-        figure = report["splits"][split]["balanced_accuracy"]
-        value, low, high = (f"{100 * figure[key]:.2f}" for key in ("value", "low", "high"))
-        return f"{split} balanced accuracy {value} % (95 % interval {low} to {high}, {figure['n']:,} rows)"
+        from seqpipe.evaluation.classification import headline
+
+        return headline(report, "balanced_accuracy")
 
     def describe(self, report: dict[str, Any]) -> str:
         from seqpipe.evaluation.commands import to_markdown

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from seqpipe import config as schema
-from seqpipe.data.classification import Finding, Splits, Table, read_splits, read_unlabelled
+from seqpipe.data.classification import Splits, Table, read_splits, read_unlabelled
 from seqpipe.data.examples import Examples, Ragged, content_key
+from seqpipe.data.findings import Finding
 from seqpipe.errors import ModelError
 from seqpipe.features.ngrams import NgramTables, fit_ngrams
 from seqpipe.features.text import TextFeatures, cut, head_pieces
@@ -248,10 +249,9 @@ class TextClassification:
         return evaluate(self, model, examples, directory)
 
     def headline(self, report: dict[str, Any]) -> str:
-        split = "test" if "test" in report["splits"] else "dev"
-        figure = report["splits"][split]["accuracy"]
-        value, low, high = (f"{100 * figure[key]:.2f}" for key in ("value", "low", "high"))
-        return f"{split} accuracy {value} % (95 % interval {low} to {high}, {figure['n']:,} rows)"
+        from seqpipe.evaluation.classification import headline
+
+        return headline(report, "accuracy")
 
     def describe(self, report: dict[str, Any]) -> str:
         from seqpipe.tasks.text_classification_report import describe

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from seqpipe import config as schema
-from seqpipe.data.classification import Finding
 from seqpipe.data.examples import Examples, Ragged, content_key
+from seqpipe.data.findings import Finding
 from seqpipe.data.plan import plan_in_order_of_length
 from seqpipe.data.translation import PairSplits, read_pair_splits
 from seqpipe.features.splitting import PieceSplitter

@@ -56,8 +56,13 @@ def test_wav_without_samples_is_an_empty_waveform():
 
 def test_wav_passes_over_chunks_it_does_not_know():
     file = wav(chirp())
-    extra = file[:12] + b"LIST" + struct.pack("<I", 5) + b"hello\0" + file[12:]
+    extra = changed(4, "<I", len(file) - 8 + 14)[:12] + b"LIST" + struct.pack("<I", 5) + b"hello\0" + file[12:]
     np.testing.assert_array_equal(decode(extra), decode(file))
+
+
+@pytest.mark.parametrize("size", [0, 0xFFFFFFFF])
+def test_wav_whose_writer_did_not_know_the_size_of_the_file(size):
+    np.testing.assert_array_equal(decode(changed(4, "<I", size)), decode(wav(chirp())))
 
 
 def changed(at, form, value):
@@ -76,6 +81,9 @@ def changed(at, form, value):
         (wav(chirp())[:36], "no data chunk"),
         (wav(chirp())[:2000], "truncated, or its size field is wrong.*16000.*1956"),
         (changed(40, "<I", 0xFFFFFFFF), "size field is wrong"),
+        (changed(40, "<I", 0), "size field is wrong.*0.*16000"),
+        (changed(4, "<I", 7), "size field of the RIFF header is wrong.*7.*16036"),
+        (changed(4, "<I", 20_000), "size field of the RIFF header is wrong.*20000.*16036"),
         (changed(40, "<I", 16_000 - 1), "ends inside a frame"),
         (changed(22, "<H", 0), "zero channels"),
         (changed(24, "<I", 0), "sample rate is not read"),
@@ -94,6 +102,9 @@ def changed(at, form, value):
         "no data chunk",
         "truncated",
         "unknown size",
+        "no bytes said",
+        "small RIFF size",
+        "large RIFF size",
         "half a frame",
         "no channels",
         "no rate",

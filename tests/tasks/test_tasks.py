@@ -13,6 +13,7 @@ from finished import PIPELINES, finished
 from testing import ask_without_seqpipe
 
 import seqpipe
+import seqpipe.layers  # makes them known to Keras
 from seqpipe import on_device
 from seqpipe.pipeline_file import to_yaml
 from seqpipe.runner import open_run

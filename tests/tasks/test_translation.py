@@ -131,6 +131,10 @@ def test_translation_beams_wider_than_the_vocabulary_are_clipped(model, trained)
 def test_translation_signatures_name_what_they_take(model):
     with pytest.raises(ModelError, match=r"beam takes beam_width, length_penalty, text, not beam_width, text\."):
         model(["a"], signature="beam", options={"beam_width": 2})
+    with pytest.raises(ModelError, match=r"beam takes beam_width int32, length_penalty float32, not .*2\.5"):
+        model(["a"], signature="beam", options={"beam_width": 2.5, "length_penalty": 1.0})
+    with pytest.raises(DataError, match=r"^5 is not a text\. Allowed: str, or UTF-8 in bytes"):
+        model(["a", 5])
     with pytest.raises(ModelError, match=r"--length-penalty 2: it belongs to a beam search"):
         beam_options(None, 2.0, explain=False)
     with pytest.raises(ModelError, match=r"--explain and --beam-width exclude each other"):
