@@ -250,7 +250,7 @@ class ShiftedCopies(keras.layers.Layer):
         last = ops.maximum(lengths - 1, 0)[:, None]
         steps = ops.arange(ops.shape(x)[1], dtype="int32")[None, :]
         places = [ops.maximum(ops.minimum(steps - shift, last), 0) for shift in (0, -self.frames, self.frames)]
-        copies = [ops.take_along_axis(x, place[:, :, None], axis=1) for place in places]
+        copies = [tf.gather(x, place, batch_dims=1) for place in places]
         return ops.concatenate(copies, axis=0), ops.concatenate([lengths] * len(copies), axis=0)
 
     def compute_output_spec(self, x: Any, lengths: Any) -> tuple[Any, Any]:

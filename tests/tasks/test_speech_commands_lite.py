@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import keras
@@ -165,6 +167,20 @@ def compare_steps(content, stream, *, samples, atol):
 def test_lite_steps_are_answered_as_by_the_stream(artefact, served, name, atol):
     directory, _ = artefact
     compare_steps((directory / "lite" / name).read_bytes(), served["stream"], samples=640, atol=atol)
+
+
+def test_lite_code_in_the_docs_runs(artefact, tmp_path, monkeypatch, capsys):
+    directory, _ = artefact
+    for name in ("commands_small", "commands_streaming"):
+        (tmp_path / "saved_models" / name).mkdir(parents=True)
+        (tmp_path / "saved_models" / name / "1").symlink_to(directory)
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parents[2] / "docs" / "speech.md").read_text(encoding="utf-8")
+    (code,) = (block for block in re.findall(r"^```python\n(.*?)^```", page, re.M | re.S) if "litert" in block)
+    exec(compile(code, "docs/speech.md", "exec"), {})
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.split()[0] in CLASSES
+    assert second.split()[0] == first.split()[0], "silence, whole or in steps"
 
 
 def test_lite_steps_may_be_shorter_than_a_window(tmp_path):
