@@ -64,7 +64,8 @@ class CommandRecogniser(tf.Module):
         }
 
     def _classify(self, waveform: tf.Tensor) -> Answer:
-        waveform = centred(checked(waveform), self._mel.clip_samples)
+        wanted = tf.shape(waveform)[0]
+        waveform = centred(some_row(checked(waveform)), self._mel.clip_samples)
         rows, samples = tf.shape(waveform)[0], tf.shape(waveform)[1]
         hop = WINDOW_HOP_FRAMES * self._mel.hop_samples
         windows = 1 + tf.maximum(0, samples - self._mel.clip_samples + hop - 1) // hop
@@ -99,8 +100,8 @@ class CommandRecogniser(tf.Module):
             ),
         )
         return {
-            **named(probabilities, self._classes),
-            "start_s": tf.cast(start * hop, tf.float32) / RATE_HZ,
+            **named(probabilities[:wanted], self._classes),
+            "start_s": tf.cast(start[:wanted] * hop, tf.float32) / RATE_HZ,
         }
 
     def _classify_wav(self, wav: tf.Tensor) -> Answer:
@@ -132,6 +133,11 @@ def checked(waveform: tf.Tensor) -> tf.Tensor:
     asserted = tf.raw_ops.Assert(condition=highest <= HIGHEST_SAMPLE, data=[rule, highest], summarize=3)
     with tf.control_dependencies([asserted]):
         return tf.identity(waveform)
+
+
+def some_row(waveform: tf.Tensor) -> tf.Tensor:
+    """[B, S], of no rows one of silence: TensorFlow's convolutions refuse none."""
+    return tf.pad(waveform, [[0, tf.maximum(0, 1 - tf.shape(waveform)[0])], [0, 0]])
 
 
 def centred(waveform: tf.Tensor, samples: int) -> tf.Tensor:

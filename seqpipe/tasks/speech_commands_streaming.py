@@ -23,7 +23,7 @@ from seqpipe.errors import ProofError
 from seqpipe.features.audio import LogMel
 from seqpipe.features.wav import decode_wav
 from seqpipe.models.commands_network import CommandsNetwork
-from seqpipe.tasks.speech_commands_serving import Answer, checked, named
+from seqpipe.tasks.speech_commands_serving import Answer, checked, named, some_row
 
 PIECE_SAMPLES = 5 * RATE_HZ  # of a whole waveform, answered piece by piece in constant memory
 TOLERANCE = 1e-4
@@ -89,7 +89,7 @@ class StreamingRecogniser(tf.Module):
         return {**named(probabilities, self._classes), **after}
 
     def _classify(self, waveform: tf.Tensor) -> Answer:
-        waveform = checked(waveform)
+        wanted, waveform = tf.shape(waveform)[0], some_row(checked(waveform))
         rows, size = tf.shape(waveform)[0], tf.shape(waveform)[1]
         state = {name: tf.zeros([rows, *spec.shape[1:]], spec.dtype) for name, spec in self.state.items()}
         first = self._step(waveform[:, :PIECE_SAMPLES], state)
@@ -98,7 +98,7 @@ class StreamingRecogniser(tf.Module):
             return start + PIECE_SAMPLES, *self._step(waveform[:, start : start + PIECE_SAMPLES], state)
 
         _, probabilities, _ = tf.while_loop(lambda start, *_: start < size, body, (PIECE_SAMPLES, *first))
-        return named(probabilities, self._classes)
+        return named(probabilities[:wanted], self._classes)
 
     def _classify_wav(self, wav: tf.Tensor) -> Answer:
         """Each file by itself: they differ in length, and padding would be heard."""

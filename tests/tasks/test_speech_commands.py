@@ -115,6 +115,14 @@ def test_recogniser_streams_as_it_answers_the_whole(streaming):
         assert list(answer["probabilities"].values()) == pytest.approx(row["probabilities"].tolist(), abs=1e-5)
 
 
+@pytest.mark.parametrize("samples", [0, 100, 20_000])
+def test_recogniser_answers_no_rows_with_none(recogniser, streaming, samples):
+    for function in (recogniser[1].loaded.signatures["serving_default"], streaming[1].functions()["serving_default"]):
+        answer = function(waveform=tf.zeros([0, samples]))
+        assert answer["label"].shape == (0,)
+        assert answer["probabilities"].shape == (0, len(CLASSES))
+
+
 def test_recogniser_stream_calls_the_branch_it_takes(streaming):
     library = streaming[1].functions()["stream"].get_concrete_function().graph.as_graph_def().library
     cases = [node for function in library.function for node in function.node_def if node.op == "Case"]
