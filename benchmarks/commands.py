@@ -111,8 +111,14 @@ def training(rounds: int) -> None:
         batch = trainer._batch(rows)
         batch_ms = median_ms(lambda: trainer._batch(rows), rounds)
         step_ms = median_ms(lambda: float(trainer.train_step(batch)), rounds)
+        waits_ms, before = [], time.perf_counter()
+        for made in trainer._batches([rows] * rounds, 0):
+            waits_ms.append((time.perf_counter() - before) * 1e3)
+            float(trainer.train_step(made))
+            before = time.perf_counter()
     print(f"| training: a batch of {len(rows)} clips, all augmentation on, ms | {batch_ms:.1f} |")
     print(f"| training: its step, ms | {step_ms:.1f} |")
+    print(f"| training: waiting for a batch between two steps, ms | {statistics.median(waits_ms[1:]):.1f} |")
 
 
 if __name__ == "__main__":

@@ -119,11 +119,12 @@ def training(steps: int) -> None:
         )
         rows = [np.arange(start, start + BATCH_ROWS) for start in range(0, len(train), BATCH_ROWS)]
         order = np.argsort(train.lengths, kind="stable")
-        for part in rows[:3]:
-            trainer._step(order[part], 0)
+        plan = [order[part] for part in rows]
+        for batch in trainer._batches(plan[:3], 0):
+            trainer._step(batch)
         start = time.perf_counter()
-        for part in rows:
-            float(trainer._step(order[part], 0))
+        for batch in trainer._batches(plan, 0):
+            float(trainer._step(batch))
         seconds = time.perf_counter() - start
         source, target = (train.columns[name].lengths.sum() for name in ("source", "target"))  # type: ignore[union-attr]
     embedding, encoder, decoder = TRAINED.embedding.units, TRAINED.encoder.units, TRAINED.decoder.units

@@ -16,6 +16,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -189,9 +190,9 @@ class Trainer:
         position, started = self.position, time.monotonic()
         self.callbacks.on_epoch_begin(epoch)
         plan = plan_epoch(self.train_examples.lengths, batch_size=self.config.batch_size, seed=self.seed, epoch=epoch)
-        for step in range(position.step, len(plan)):
+        for step, batch in enumerate(self._batches(plan[position.step :], epoch), start=position.step):
             self.callbacks.on_train_batch_begin(step)
-            loss = float(self._step(plan[step], epoch))
+            loss = float(self._step(batch))
             if not np.isfinite(loss):
                 raise Diverged(
                     f"The loss became {loss} in epoch {epoch + 1}, step {step + 1}. Lower training.learning_rate "
@@ -267,10 +268,19 @@ class Trainer:
             padded[name] = np.pad(batch[name], [(0, 0), (0, wanted - steps), *rest])
         return padded
 
-    def _step(self, rows: np.ndarray, epoch: int) -> tf.Tensor:
-        if self.position.xla:
-            return self.compiled_step(self._batch(rows, epoch=epoch, compiled=True))
-        return self.train_step(self._batch(rows, epoch=epoch))
+    def _batches(self, plan: Sequence[np.ndarray], epoch: int) -> Iterator[Batch]:
+        """A batch for each item of a plan, made while the one before is trained on."""
+        with ThreadPoolExecutor(max_workers=1) as maker:
+            ahead: list[Future[Batch]] = []
+            for rows in plan:
+                ahead.append(maker.submit(self._batch, rows, epoch=epoch, compiled=bool(self.position.xla)))
+                if len(ahead) > 1:
+                    yield ahead.pop(0).result()
+            for last in ahead:
+                yield last.result()
+
+    def _step(self, batch: Batch) -> tf.Tensor:
+        return self.compiled_step(batch) if self.position.xla else self.train_step(batch)
 
     def _choose_xla(self) -> bool:
         """Whether XLA is worth it: decided once, on the first batch of each shape, and saved with the position."""
