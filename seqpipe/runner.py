@@ -289,10 +289,12 @@ class Run:
 
     def best_model(self) -> Any:
         """The best epoch's weights in a float32 model, whatever precision it was trained in."""
-        from seqpipe.training import load_weights
+        from seqpipe.training import load_weights, rounded
 
         model = self.task.build()
         load_weights(model, self.directory / "best.npz")
+        if (bits := self.config.export.weight_bits) is not None:
+            model.set_weights([rounded(weights, bits) for weights in model.get_weights()])
         return model
 
     def _finish(self, step: str, facts: dict[str, Any]) -> None:

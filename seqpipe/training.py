@@ -453,6 +453,14 @@ def load_weights(model: keras.Model, path: Path) -> None:
         model.set_weights([saved[f"w{i}"] for i in range(len(saved.files))])
 
 
+def rounded(weights: np.ndarray, bits: int) -> np.ndarray:
+    """Floats of so many significant bits, whatever their size; others as they are."""
+    if not np.issubdtype(weights.dtype, np.floating):
+        return weights
+    mantissa, exponent = np.frexp(weights)
+    return np.ldexp(np.round(np.ldexp(mantissa, bits)), exponent - bits).astype(weights.dtype)
+
+
 def read_history(directory: Path) -> list[dict[str, Any]]:
     """The lines of history.jsonl: one a step, one a finished epoch (with dev figures)."""
     file = directory / "history.jsonl"

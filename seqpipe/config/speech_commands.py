@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from seqpipe.config.data import Data
 from seqpipe.config.parts import Recurrent
-from seqpipe.config.pipeline import DeviceExport, Evaluation, Fraction, Pipeline, Section, Training
+from seqpipe.config.pipeline import DeviceExport, Fraction, Pipeline, Section, Training
 
 UNKNOWN = "unknown"
 SILENCE = "silence"
@@ -26,6 +26,21 @@ def _pattern(value: str) -> str:
 
 
 Pattern = Annotated[str, AfterValidator(_pattern)]
+
+
+class Synthesis(Section):
+    """Words said by a synthesiser, eSpeak NG, for training alone; needs pip install 'seqpipe[synthesis]'."""
+
+    language: str = Field("en", description="Of the other words: the commonest ones of wordfreq's list.")
+    voices: list[str] = Field(
+        ["en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-029"],
+        min_length=1,
+        description="eSpeak NG's names; each speaks in about a hundred variants.",
+    )
+    of_each_command: int = Field(
+        250, ge=0, le=10_000, description="Recordings of each command, which is said as its folder is called."
+    )
+    other_words: int = Field(4400, ge=0, le=100_000, description="Words that are no command, said once each.")
 
 
 class CommandsData(Data):
@@ -46,6 +61,13 @@ class CommandsData(Data):
     made_unknown_fraction: Fraction = Field(
         0.3, ge=0, le=2, description="Training rows of unknown words made of other clips, as a share of all recordings."
     )
+    unknown_copies: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="How often each recording of an unknown word is trained on, changed anew each time.",
+    )
+    synthesis: Synthesis | None = Field(None, description="Synthesised words beside the recordings of train.")
 
 
 class AudioFeatures(Section):
@@ -149,14 +171,6 @@ class CommandModel(Section):
         return self
 
 
-class CommandEvaluation(Evaluation):
-    """How the trained model answers, and what is measured."""
-
-    shift_ms: float | None = Field(
-        None, gt=0, le=200, description="Answer with the mean over a clip as it is and shifted so far either way."
-    )
-
-
 class SpeechCommands(Pipeline):
     """A recording in; one of several words, unknown or silence out."""
 
@@ -165,11 +179,4 @@ class SpeechCommands(Pipeline):
     features: AudioFeatures = AudioFeatures()
     model: CommandModel = CommandModel()
     training: CommandTraining = CommandTraining()
-    evaluation: CommandEvaluation = CommandEvaluation()
     export: DeviceExport = DeviceExport()
-
-    @model_validator(mode="after")
-    def _stream_is_not_shifted(self) -> SpeechCommands:
-        if self.model.streaming and self.evaluation.shift_ms is not None:
-            raise ValueError("model.streaming = true excludes evaluation.shift_ms: a stream is answered as it comes.")
-        return self

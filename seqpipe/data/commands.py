@@ -14,6 +14,7 @@ from seqpipe.data.findings import EXAMPLES, BadRows, Finding, counted, listed, r
 from seqpipe.data.recordings import RATE_HZ, Recording, read_recordings
 from seqpipe.data.sources import Role
 from seqpipe.data.splits import named_split
+from seqpipe.data.synthesis import check_synthesis
 from seqpipe.errors import DataError, not_allowed
 
 
@@ -95,6 +96,11 @@ def read_commands(data: CommandsData) -> CommandSplits:
             findings.append(Finding("error", f"{role}: {error}"))
             continue
         findings += readings[role].check_bad(role, data.max_bad_fraction)
+    if data.synthesis is not None:
+        try:
+            check_synthesis(data.synthesis)
+        except DataError as error:
+            findings.append(Finding("error", str(error)))
     raise_errors(findings)
     commands = _commands(readings["train"], data)
     classes = [*commands, UNKNOWN, SILENCE]

@@ -128,9 +128,7 @@ def _attention(task: SpeechCommands, model: Any) -> Callable[[np.ndarray], np.nd
     """What each frame of a spectrogram [T, F] counts for in the answer, 1 on average."""
     import keras
 
-    alone = task.build()  # the model may answer with the mean over shifted copies, which attend each for itself
-    alone.set_weights(model.get_weights())
-    pooling = keras.Model(alone.inputs, alone.get_layer("pooling").output[1])
+    pooling = keras.Model(model.inputs, model.get_layer("pooling").output[1])
     stride = math.prod(block.stride_frames for block in task.config.model.convolution)
 
     def attend(spectrogram: np.ndarray) -> np.ndarray:

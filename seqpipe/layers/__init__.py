@@ -9,7 +9,7 @@ from seqpipe.layers.lengths import step_mask, strided, zero_beyond
 from seqpipe.layers.ngrams import NgramExpert
 from seqpipe.layers.pooling import AttentionMaxPooling, AttentionPooling, MaxPooling, MeanPooling
 from seqpipe.layers.recurrent import GRU, LSTM, Bidirectional, SimpleRNN
-from seqpipe.layers.spectrogram import FixedScale, LastSteps, MeanOfCopies, ShiftedCopies, SpectrogramBlock
+from seqpipe.layers.spectrogram import FixedScale, LastSteps, SpectrogramBlock
 from seqpipe.layers.words import WordDropout
 
 __all__ = [
@@ -26,10 +26,8 @@ __all__ = [
     "LastSteps",
     "LuongAttention",
     "MaxPooling",
-    "MeanOfCopies",
     "MeanPooling",
     "NgramExpert",
-    "ShiftedCopies",
     "SimpleRNN",
     "SpectrogramBlock",
     "TiedEmbedding",

@@ -232,45 +232,6 @@ class FixedScale(keras.layers.Layer):
         return x_shape
 
 
-@keras.saving.register_keras_serializable(package="seqpipe")
-class ShiftedCopies(keras.layers.Layer):
-    """Each row as it is, earlier and later; what a shift leaves open is filled with the row's first or last frame.
-
-    Args:
-        frames: how far.
-
-    Call with x float [B, T, F] and lengths int32 [B]; returns (y [3 B, T, F], lengths [3 B]), copy after copy.
-    """
-
-    def __init__(self, frames: int, **base: Any):
-        super().__init__(**base)
-        self.frames = frames
-
-    def call(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        last = ops.maximum(lengths - 1, 0)[:, None]
-        steps = ops.arange(ops.shape(x)[1], dtype="int32")[None, :]
-        places = [ops.maximum(ops.minimum(steps - shift, last), 0) for shift in (0, -self.frames, self.frames)]
-        copies = [tf.gather(x, place, batch_dims=1) for place in places]
-        return ops.concatenate(copies, axis=0), ops.concatenate([lengths] * len(copies), axis=0)
-
-    def compute_output_spec(self, x: Any, lengths: Any) -> tuple[Any, Any]:
-        return keras.KerasTensor((None, *x.shape[1:]), dtype=x.dtype), keras.KerasTensor((None,), dtype="int32")
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "frames": self.frames}
-
-
-@keras.saving.register_keras_serializable(package="seqpipe")
-class MeanOfCopies(keras.layers.Layer):
-    """[3 B, C], as after `ShiftedCopies`, to the means [B, C]."""
-
-    def call(self, x: Tensor) -> Tensor:
-        return ops.mean(ops.reshape(x, (3, -1, x.shape[-1])), axis=0)
-
-    def compute_output_shape(self, x_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        return (None, x_shape[-1])
-
-
 def _zero_beyond(x: Tensor, lengths: Tensor) -> Tensor:
     """x [B, T, F, C] with exact zeros beyond each length, whatever stood there (NaN included)."""
 

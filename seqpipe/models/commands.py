@@ -18,7 +18,6 @@ def commands_model(
     classes: int,
     mean: np.ndarray,
     deviation: np.ndarray,
-    shift_frames: int | None = None,
 ) -> keras.Model:
     """A `keras.Model` from a log-mel spectrogram to class scores.
 
@@ -28,7 +27,6 @@ def commands_model(
         clip_frames: frames of a clip; a streaming model pools over the last so many.
         classes: number of classes.
         mean, deviation: of each band in decibels, float [bands].
-        shift_frames: answer with the mean of the scores of a clip as it is, and shifted so far either way.
     Returns:
         A functional model. Inputs: `spectrogram` float32 [B, T, bands] in decibels and `lengths` int32 [B]; output:
         logits float32 [B, classes]. What stands beyond a length changes nothing. The layer named `pooling` also returns
@@ -38,8 +36,6 @@ def commands_model(
     lengths = keras.Input((), dtype="int32", name="lengths")
     scale = layers.FixedScale(name="scale")
     x, steps = scale(spectrogram), lengths
-    if shift_frames is not None:
-        x, steps = layers.ShiftedCopies(shift_frames, name="copies")(x, steps)
     for number, block in enumerate(config.convolution, start=1):
         layer = layers.SpectrogramBlock(
             **block.model_dump(),
@@ -74,8 +70,6 @@ def commands_model(
     x, _ = pooling(x, steps)  # [B, C]
     x = _dropout(config.dropout, x)
     logits = keras.layers.Dense(classes, dtype="float32", name="logits")(x)
-    if shift_frames is not None:
-        logits = layers.MeanOfCopies(name="mean")(logits)
     scale.set_weights([mean, deviation])
     return keras.Model([spectrogram, lengths], logits, name="n")  # short: it stands in the name of every node
 

@@ -31,7 +31,6 @@ class CommandsNetwork:
         blocks = [layer for layer in model.layers if isinstance(layer, SpectrogramBlock)]
         self.blocks = [FoldedBlock(block) for block in blocks]
         names = {layer.name for layer in model.layers}
-        self.copies, self.mean = (model.get_layer(n) if n in names else None for n in ("copies", "mean"))
         self.recurrent = [x for x in model.layers if isinstance(x, (keras.layers.RNN, keras.layers.Bidirectional))]
         self.pooling, self.logits = model.get_layer("pooling"), model.get_layer("logits")
         rest = [self.scale, self.projection, *self.recurrent, self.pooling, self.logits]
@@ -63,8 +62,6 @@ class CommandsNetwork:
     def whole(self, clips: tf.Tensor) -> tf.Tensor:
         """Logits [B, C] of whole clips [B, T, F] in decibels; of a streaming model, T no more than it pools over."""
         x = self.scale(clips)
-        if self.copies is not None:
-            x, _ = self.copies(x, tf.fill([tf.shape(x)[0]], tf.shape(x)[1]))
         for block in self.blocks:
             x = block(x)
         x = self._projected(x)
@@ -72,8 +69,7 @@ class CommandsNetwork:
             with traced_for("serving"):
                 x = layer(x)[0] if self.state else layer(x)
         pooled, _ = self.pooling(x, tf.fill([tf.shape(x)[0]], tf.shape(x)[1]))
-        logits = self.logits(pooled)
-        return logits if self.mean is None else self.mean(logits)
+        return self.logits(pooled)
 
     def advance(self, spectrogram: tf.Tensor, state: State, *, first: tf.Tensor) -> State:
         """The state after frames [B, K * stride, F] in decibels, K > 0.

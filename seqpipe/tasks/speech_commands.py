@@ -20,6 +20,7 @@ from seqpipe.data.examples import Examples, Ragged, content_key
 from seqpipe.data.findings import Finding
 from seqpipe.data.noise import generated_noise, silence
 from seqpipe.data.recordings import INT16, RATE_HZ
+from seqpipe.data.synthesis import synthesise
 from seqpipe.data.tones import tones
 from seqpipe.storage import write_json, writing
 
@@ -104,20 +105,41 @@ class SpeechCommands:
         return fitted.astype(np.float32), np.concatenate(labels).astype(np.int32)
 
     def examples(self, split: str) -> Examples:
-        """Clips, then silence, then in train rows whose words are made anew in each epoch."""
+        """Clips, then silence; then in train copies, synthesised clips, and rows whose words are made in each epoch."""
         waveforms, labels = self.waveforms(split)
         clips = len(self.splits.get(split))
-        made = round(self.config.data.made_unknown_fraction * clips) if split == "train" else 0
         heard = self._decibels(waveforms)
-        empty = np.full((made, *heard.shape[1:]), self.config.features.floor_db, np.float32)
-        kinds = [Kind.CLIP] * clips + [Kind.SILENCE] * (len(labels) - clips) + [Kind.MADE] * made
+        kinds = np.full(len(labels), Kind.SILENCE)
+        kinds[:clips] = Kind.CLIP
+        if split == "train":
+            unknown, data = self.classes.index(schema.UNKNOWN), self.config.data
+            copied = np.repeat(np.flatnonzero(labels == unknown), data.unknown_copies - 1)
+            spoken, said = self._synthesised()
+            made = round(data.made_unknown_fraction * clips)
+            empty = np.full((made, *heard.shape[1:]), self.config.features.floor_db, np.float32)
+            heard = np.concatenate([heard, heard[copied], spoken, empty])
+            labels = np.concatenate([labels, labels[copied], said, np.full(made, unknown)])
+            kinds = np.concatenate([kinds, kinds[copied], np.full(len(said), Kind.CLIP), np.full(made, Kind.MADE)])
         return Examples(
             {
-                "spectrogram": Ragged.from_rows([*heard, *empty], np.float32),
-                "label": np.append(labels, [self.classes.index(schema.UNKNOWN)] * made).astype(np.int32),
-                "kind": np.array(kinds, np.int32),
+                "spectrogram": Ragged.from_rows(list(heard), np.float32),
+                "label": labels.astype(np.int32),
+                "kind": kinds.astype(np.int32),
             }
         )
+
+    def _synthesised(self) -> tuple[np.ndarray, np.ndarray]:
+        """Decibels [N, T, F] of the words that a synthesiser says, and their classes [N]; without one N is 0."""
+        data, size = self.config.data, self.mel.clip_samples
+        if data.synthesis is None:
+            return np.zeros((0, self.mel.clip_frames, self.config.features.bands), np.float32), np.zeros(0, np.int32)
+        commands = self.classes[:-2]
+        spoken = synthesise(
+            data.synthesis, commands=commands, unheard=data.leave_out, clip_samples=size, seed=self.config.seed
+        )
+        unknown = self.classes.index(schema.UNKNOWN)
+        labels = [commands.index(one.word) if one.word in commands else unknown for one in spoken]
+        return self._decibels(_fitted([one.samples for one in spoken], size)), np.array(labels, np.int32)
 
     def training_batch(self, examples: Examples, rows: np.ndarray, epoch: int) -> dict[str, np.ndarray]:
         if self._augmenter is None or self._augmenter[0] is not examples:
@@ -148,9 +170,6 @@ class SpeechCommands:
         )
 
     def build(self) -> Any:
-        return self._build(shift_frames=None)
-
-    def _build(self, *, shift_frames: int | None) -> Any:
         from seqpipe.models import commands_model
 
         return commands_model(
@@ -160,7 +179,6 @@ class SpeechCommands:
             classes=len(self.classes),
             mean=self.mean,
             deviation=self.deviation,
-            shift_frames=shift_frames,
         )
 
     def forward(self, model: Any, batch: dict[str, Any], training: bool) -> Any:
@@ -182,16 +200,7 @@ class SpeechCommands:
     def evaluate(self, model: Any, examples: dict[str, Examples], directory: Path) -> dict[str, Any]:
         from seqpipe.evaluation.commands import evaluate_commands
 
-        return evaluate_commands(self, self._answering(model), examples, directory)
-
-    def _answering(self, model: Any) -> Any:
-        """The trained model, or one that answers with the mean over shifted copies."""
-        shift_ms = self.config.evaluation.shift_ms
-        if shift_ms is None:
-            return model
-        shifted = self._build(shift_frames=max(1, round(shift_ms / self.config.features.hop_ms)))
-        shifted.set_weights(model.get_weights())
-        return shifted
+        return evaluate_commands(self, model, examples, directory)
 
     def left_out_spectrograms(self) -> tuple[np.ndarray, list[str]]:
         """Decibels [N, T, F] of the words that were left out of training, and the words."""
@@ -221,7 +230,6 @@ class SpeechCommands:
         from seqpipe.tasks.speech_commands_serving import CommandRecogniser, best_window
         from seqpipe.tasks.speech_commands_streaming import StreamingRecogniser, prove_stream, whole_clip
 
-        model = self._answering(model)
         streaming = self.config.model.streaming
         make, answer = (StreamingRecogniser, whole_clip) if streaming else (CommandRecogniser, best_window)
         temperature = report["temperature"]

@@ -17,7 +17,7 @@ CLASSES = ["yes", "no", "unknown", "silence"]
 MEL = LogMel(schema.AudioFeatures(bands=16))
 
 
-def make(*, streaming, seed=0, stride=2, shift_frames=None, cell="gru"):
+def make(*, streaming, seed=0, stride=2, cell="gru"):
     tf.keras.utils.set_random_seed(seed)
     config = schema.CommandModel(
         streaming=streaming,
@@ -36,7 +36,6 @@ def make(*, streaming, seed=0, stride=2, shift_frames=None, cell="gru"):
         classes=4,
         mean=mean,
         deviation=deviation,
-        shift_frames=shift_frames,
     )
     for layer in model.layers:
         if layer.name.startswith("convolution"):  # a normalisation that is not the identity
@@ -145,20 +144,6 @@ def test_recogniser_stream_wants_rows_of_one_age(streaming):
     state["samples"] = np.array([0, 320])
     with pytest.raises(tf.errors.InvalidArgumentError, match="must have heard equally many samples"):
         module.functions()["stream"](np.zeros((2, 100), np.float32), *state.values())
-
-
-def test_recogniser_may_answer_with_the_mean_over_shifted_clips():
-    model = make(streaming=False)
-    shifted = make(streaming=False, shift_frames=5)
-    shifted.set_weights(model.get_weights())
-    clips = tf.random.stateless_normal([3, MEL.clip_frames, 16], [1, 2]) * 10 - 40
-    lengths = tf.constant([MEL.clip_frames, 50, 0])
-    earlier = tf.concat([clips[:1, 5:], tf.repeat(clips[:1, -1:], 5, axis=1)], axis=1)
-    later = tf.concat([tf.repeat(clips[:1, :1], 5, axis=1), clips[:1, :-5]], axis=1)
-    expected = sum(np.asarray(model([x, lengths[:1]])) for x in (clips[:1], earlier, later)) / 3
-    np.testing.assert_allclose(np.asarray(shifted([clips, lengths]))[:1], expected, atol=1e-5)
-    alone = np.asarray(shifted([clips[1:2, :50], lengths[1:2]]))
-    np.testing.assert_allclose(np.asarray(shifted([clips, lengths]))[1:2], alone, atol=1e-5)
 
 
 def test_fit_clip_takes_the_loudest_stretch_and_pads_on_both_sides():

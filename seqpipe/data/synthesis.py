@@ -1,0 +1,175 @@
+"""Words said by a synthesiser, eSpeak NG: commands in other voices, and very many words that are no command.
+
+Recordings of words that are no command are few, and a recogniser takes what it never heard for what it knows. A
+synthesiser says any word. Its voices are no people, so that it says commands too: what tells the two apart must not be
+who speaks (Lin et al., 2020, arXiv:2002.01322, train on synthesised speech alone).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seqpipe import config as schema
+from seqpipe.data.recordings import INT16, RATE_HZ
+from seqpipe.errors import DataError
+
+NEEDED = ("espeakng_loader", "wordfreq")
+WORDS_A_MINUTE = (110, 190)
+PITCH = (25, 75)  # of 0 to 100; 50 is the voice's own
+LEVEL_DB = (-20.0, -1.0)  # of the loudest sample
+NOISE_DB = (-80.0, -46.0)  # of the recording's own noise
+HEARD = 0.02  # of the loudest sample: what is softer, at either end, is cut off
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A synthesised word.
+
+    samples: int16 [clip_samples], 16 kHz.
+    """
+
+    word: str
+    samples: np.ndarray
+
+
+def check_synthesis(synthesis: schema.Synthesis) -> None:
+    """
+    Raises:
+        DataError: the extra is not installed, or it has no such voice or word list.
+    """
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise DataError(
+            f"data.synthesis needs eSpeak NG and a word list: pip install 'seqpipe[synthesis]' ({missing[0]})."
+        )
+    _common_words(synthesis.language, 1)
+    for voice in synthesis.voices:
+        _espeak().choose(voice)
+
+
+def synthesise(
+    synthesis: schema.Synthesis, *, commands: Sequence[str], unheard: Iterable[str], clip_samples: int, seed: int
+) -> list[Spoken]:
+    """Recordings of each command, and one of each of many other words; the same for the same arguments.
+
+    Args:
+        commands: said as they are spelt, `_` as a space.
+        unheard: words that must not be said, nor any word that sounds like one of them.
+        clip_samples: of a recording.
+    Raises:
+        DataError: as `check_synthesis`.
+    """
+    check_synthesis(synthesis)
+    rng = np.random.default_rng([seed, 5])
+    words = [*commands] * synthesis.of_each_command + _other_words(synthesis, {*commands, *unheard})
+    return [Spoken(word, _recording(rng, synthesis, word, clip_samples)) for word in words]
+
+
+def _other_words(synthesis: schema.Synthesis, unwanted: set[str]) -> list[str]:
+    """The commonest words first, without any that sounds like an unwanted one in any of the voices."""
+    # Some of the list are numbers, single letters, or sound like an unwanted word.
+    common = _common_words(synthesis.language, 2 * synthesis.other_words + 1000)
+    words = [word for word in common if word.isalpha() and len(word) > 1]
+    for voice in synthesis.voices:
+        sounds = set(_espeak().pronunciations(voice, unwanted))
+        pronounced = zip(words, _espeak().pronunciations(voice, words), strict=True)
+        words = [word for word, sound in pronounced if sound not in sounds]
+    return words[: synthesis.other_words]
+
+
+def _recording(rng: np.random.Generator, synthesis: schema.Synthesis, word: str, clip_samples: int) -> np.ndarray:
+    """int16 [clip_samples]: the word somewhere in it, at some level, in some noise."""
+    import librosa
+
+    espeak = _espeak()
+    voice, variant = rng.choice(synthesis.voices), rng.choice(espeak.variants)
+    rate, pitch = int(rng.integers(*WORDS_A_MINUTE)), int(rng.integers(*PITCH))
+    said = espeak.say(word.replace("_", " "), f"{voice}+{variant}", words_a_minute=rate, pitch=pitch)
+    said = librosa.resample(said, orig_sr=espeak.rate_hz, target_sr=RATE_HZ, res_type="soxr_hq")
+    loud = np.flatnonzero(np.abs(said) > HEARD * np.abs(said).max())
+    said = said[loud[0] : loud[-1] + 1][:clip_samples] if len(loud) else said[:0]
+    clip = rng.standard_normal(clip_samples) * 10 ** (rng.uniform(*NOISE_DB) / 20)
+    start = int(rng.uniform(0.2, 0.8) * (clip_samples - len(said)))
+    if len(said):
+        clip[start : start + len(said)] += said / np.abs(said).max() * 10 ** (rng.uniform(*LEVEL_DB) / 20)
+    return np.clip(np.round(clip * INT16), -INT16, INT16 - 1).astype(np.int16)
+
+
+def _common_words(language: str, count: int) -> list[str]:
+    import wordfreq
+
+    try:
+        return wordfreq.top_n_list(language, count)
+    except LookupError:
+        raise DataError(
+            f'data.synthesis.language: "{language}" is not a language with a word list. '
+            f"Allowed: {', '.join(sorted(wordfreq.available_languages()))}."
+        ) from None
+
+
+class _Espeak:
+    """eSpeak NG's library, whose state is the process's: one of it, made by `_espeak`."""
+
+    SYNCHRONOUS = 2  # espeak_AUDIO_OUTPUT: to the callback, before the call returns
+    UTF_8 = 1
+    IPA = 0x02
+    RATE, PITCH = 1, 3  # espeak_PARAMETER
+    CHARACTERS = 1  # espeak_POSITION_TYPE
+
+    def __init__(self) -> None:
+        import espeakng_loader
+
+        self.library: Any = ctypes.CDLL(espeakng_loader.get_library_path())
+        data = Path(espeakng_loader.get_data_path())
+        self.variants = sorted(path.name for path in (data / "voices" / "!v").iterdir())
+        self.rate_hz = self.library.espeak_Initialize(self.SYNCHRONOUS, 0, str(data).encode(), 0)
+        if self.rate_hz <= 0:
+            raise DataError(f"data.synthesis: eSpeak NG does not start with its data in {data}.")
+        self._pieces: list[np.ndarray] = []
+        callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+        self._callback = callback(self._take)  # kept, since C holds no reference
+        self.library.espeak_SetSynthCallback(self._callback)
+        self.library.espeak_TextToPhonemes.restype = ctypes.c_char_p
+
+    def _take(self, samples: Any, count: int, events: Any) -> int:
+        if samples and count > 0:
+            self._pieces.append(np.ctypeslib.as_array(samples, (count,)).copy())
+        return 0  # go on
+
+    def choose(self, voice: str) -> None:
+        if self.library.espeak_SetVoiceByName(voice.encode()) != 0:
+            raise DataError(f'data.synthesis.voices: "{voice}" is not a voice of eSpeak NG, such as en-us, de or fr.')
+
+    def say(self, text: str, voice: str, *, words_a_minute: int, pitch: int) -> np.ndarray:
+        """float32 [samples], rate_hz."""
+        self.choose(voice)
+        self.library.espeak_SetParameter(self.RATE, words_a_minute, 0)
+        self.library.espeak_SetParameter(self.PITCH, pitch, 0)
+        self._pieces.clear()
+        encoded = text.encode() + b"\0"
+        self.library.espeak_Synth(encoded, len(encoded), 0, self.CHARACTERS, 0, self.UTF_8, None, None)
+        self.library.espeak_Synchronize()
+        return np.concatenate([np.zeros(0, np.int16), *self._pieces]).astype(np.float32) / INT16
+
+    def pronunciations(self, voice: str, texts: Iterable[str]) -> list[str]:
+        """In the International Phonetic Alphabet, without stress."""
+        self.choose(voice)
+        return [self._pronunciation(text) for text in texts]
+
+    def _pronunciation(self, text: str) -> str:
+        rest = ctypes.c_char_p(text.replace("_", " ").encode())
+        said = self.library.espeak_TextToPhonemes(ctypes.byref(rest), self.UTF_8, self.IPA).decode()
+        return said.translate({ord(mark): None for mark in "ˈˌ "})
+
+
+@cache
+def _espeak() -> _Espeak:
+    return _Espeak()
