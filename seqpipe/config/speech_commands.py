@@ -33,7 +33,7 @@ class Synthesis(Section):
 
     language: str = Field("en", description="Of the other words: the commonest ones of wordfreq's list.")
     voices: list[str] = Field(
-        ["en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-029"],
+        ["en-us", "en", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-029"],
         min_length=1,
         description="eSpeak NG's names; each speaks in about a hundred variants.",
     )

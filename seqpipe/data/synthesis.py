@@ -146,7 +146,7 @@ class _Espeak:
 
     def choose(self, voice: str) -> None:
         if self.library.espeak_SetVoiceByName(voice.encode()) != 0:
-            raise DataError(f'data.synthesis.voices: "{voice}" is not a voice of eSpeak NG, such as en-us, de or fr.')
+            raise DataError(f'data.synthesis.voices: "{voice}" is not a voice of eSpeak NG, such as en-us, en, de or fr.')
 
     def say(self, text: str, voice: str, *, words_a_minute: int, pitch: int) -> np.ndarray:
         """float32 [samples], rate_hz."""
