@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 from finished import quick_proof
 
 from seqpipe import proof
@@ -202,3 +203,12 @@ def test_export_names_the_ops_of_functions_too(place):
     ops = used_ops(publish_to(place, artefact(Lengths())))
     assert {"StringLength", "Mul", "ReadVariableOp"} <= ops
     assert not any(op.startswith("__inference") for op in ops)
+
+
+def test_export_graph_holds_no_shapes_that_loading_infers(place):
+    saved = saved_model_pb2.SavedModel()
+    saved.ParseFromString((publish_to(place, artefact(Lengths())) / "saved_model.pb").read_bytes())
+    functions = saved.meta_graphs[0].graph_def.library.function
+    nodes = [node for function in functions for node in function.node_def]
+    assert nodes
+    assert not any("_output_shapes" in node.attr for node in nodes)

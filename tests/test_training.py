@@ -22,7 +22,7 @@ from seqpipe.data.examples import Examples, Ragged
 from seqpipe.errors import DataError, RunError
 from seqpipe.models import classifier
 from seqpipe.optimizers import Schedule
-from seqpipe.training import Trainer, load_weights, predict, read_history
+from seqpipe.training import Trainer, load_weights, predict, read_history, rounded
 
 KILLED = Path(__file__).with_name("killed.py")
 
@@ -414,3 +414,13 @@ def test_training_with_adversarial_noise_takes_the_mean_of_both_gradients(tmp_pa
     for ours, a, b in zip(found[1:], clean, noisy_ones, strict=True):
         np.testing.assert_allclose(ours, (a + b) / 2, atol=1e-6)
     assert not np.allclose(clean[0], noisy_ones[0], atol=1e-6)
+
+
+def test_rounded_keeps_so_many_bits_whatever_the_size():
+    weights = np.array([0.0, 1.0, -1 / 3, 1e-30, 7e30, 65_537.0], np.float32)
+    kept = rounded(weights, 12)
+    np.testing.assert_allclose(kept, weights, rtol=2**-12)
+    assert kept.dtype == np.float32
+    np.testing.assert_array_equal(kept.view(np.uint32) & 0xFFF, 0)  # of 23 bits behind the first, 11 are left
+    np.testing.assert_array_equal(rounded(weights, 24), weights)
+    np.testing.assert_array_equal(rounded(np.array([4097]), 12), [4097])

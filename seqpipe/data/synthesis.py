@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import shutil
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy as np
 
 from seqpipe import config as schema
 from seqpipe.data.recordings import INT16, RATE_HZ
-from seqpipe.errors import DataError
+from seqpipe.errors import DataError, not_allowed
 
 NEEDED = ("espeakng_loader", "wordfreq")
 WORDS_A_MINUTE = (110, 190)
@@ -51,8 +52,9 @@ def check_synthesis(synthesis: schema.Synthesis) -> None:
             f"data.synthesis needs eSpeak NG and a word list: pip install 'seqpipe[synthesis]' ({missing[0]})."
         )
     _common_words(synthesis.language, 1)
+    espeak = Espeak()
     for voice in synthesis.voices:
-        _espeak().choose(voice)
+        espeak.choose(voice)
 
 
 def synthesise(
@@ -68,29 +70,28 @@ def synthesise(
         DataError: as `check_synthesis`.
     """
     check_synthesis(synthesis)
-    rng = np.random.default_rng([seed, 5])
-    words = [*commands] * synthesis.of_each_command + _other_words(synthesis, {*commands, *unheard})
-    return [Spoken(word, _recording(rng, synthesis, word, clip_samples)) for word in words]
+    espeak, rng = Espeak(), np.random.default_rng([seed, 5])
+    words = [*commands] * synthesis.of_each_command + _other_words(espeak, synthesis, {*commands, *unheard})
+    return [Spoken(word, _recording(espeak, rng, synthesis.voices, word, clip_samples)) for word in words]
 
 
-def _other_words(synthesis: schema.Synthesis, unwanted: set[str]) -> list[str]:
+def _other_words(espeak: Espeak, synthesis: schema.Synthesis, unwanted: set[str]) -> list[str]:
     """The commonest words first, without any that sounds like an unwanted one in any of the voices."""
     # Some of the list are numbers, single letters, or sound like an unwanted word.
     common = _common_words(synthesis.language, 2 * synthesis.other_words + 1000)
     words = [word for word in common if word.isalpha() and len(word) > 1]
     for voice in synthesis.voices:
-        sounds = set(_espeak().pronunciations(voice, unwanted))
-        pronounced = zip(words, _espeak().pronunciations(voice, words), strict=True)
+        sounds = set(espeak.pronunciations(voice, sorted(unwanted)))
+        pronounced = zip(words, espeak.pronunciations(voice, words), strict=True)
         words = [word for word, sound in pronounced if sound not in sounds]
     return words[: synthesis.other_words]
 
 
-def _recording(rng: np.random.Generator, synthesis: schema.Synthesis, word: str, clip_samples: int) -> np.ndarray:
+def _recording(espeak: Espeak, rng: np.random.Generator, voices: list[str], word: str, clip_samples: int) -> np.ndarray:
     """int16 [clip_samples]: the word somewhere in it, at some level, in some noise."""
     import librosa
 
-    espeak = _espeak()
-    voice, variant = rng.choice(synthesis.voices), rng.choice(espeak.variants)
+    voice, variant = rng.choice(voices), rng.choice(espeak.variants)
     rate, pitch = int(rng.integers(*WORDS_A_MINUTE)), int(rng.integers(*PITCH))
     said = espeak.say(word.replace("_", " "), f"{voice}+{variant}", words_a_minute=rate, pitch=pitch)
     said = librosa.resample(said, orig_sr=espeak.rate_hz, target_sr=RATE_HZ, res_type="soxr_hq")
@@ -106,17 +107,18 @@ def _recording(rng: np.random.Generator, synthesis: schema.Synthesis, word: str,
 def _common_words(language: str, count: int) -> list[str]:
     import wordfreq
 
-    try:
-        return wordfreq.top_n_list(language, count)
-    except LookupError:
-        raise DataError(
-            f'data.synthesis.language: "{language}" is not a language with a word list. '
-            f"Allowed: {', '.join(sorted(wordfreq.available_languages()))}."
-        ) from None
+    known = wordfreq.available_languages()
+    if language not in known:
+        raise DataError(f"data.synthesis.language: {not_allowed(language, 'language with a word list', sorted(known))}")
+    return wordfreq.top_n_list(language, count)
 
 
-class _Espeak:
-    """eSpeak NG's library, whose state is the process's: one of it, made by `_espeak`."""
+class Espeak:
+    """eSpeak NG's library, as if the process had just begun.
+
+    Its voices waver by numbers that one word leaves to the next, and that no call sets back. So a copy of the library
+    is loaded, which has variables of its own: the same words in the same order sound the same.
+    """
 
     SYNCHRONOUS = 2  # espeak_AUDIO_OUTPUT: to the callback, before the call returns
     UTF_8 = 1
@@ -127,12 +129,18 @@ class _Espeak:
     def __init__(self) -> None:
         import espeakng_loader
 
-        self.library: Any = ctypes.CDLL(espeakng_loader.get_library_path())
+        library = Path(espeakng_loader.get_library_path())
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:  # Windows keeps what is loaded
+            self.library: Any = ctypes.CDLL(shutil.copy(library, directory))
         data = Path(espeakng_loader.get_data_path())
-        self.variants = sorted(path.name for path in (data / "voices" / "!v").iterdir())
+        # A voice that breathes sounds another way each time: eSpeak NG filters its noise by what was in memory before.
+        voices = sorted((data / "voices" / "!v").iterdir())
+        self.variants = [path.name for path in voices if b"breath" not in path.read_bytes()]
         self.rate_hz = self.library.espeak_Initialize(self.SYNCHRONOUS, 0, str(data).encode(), 0)
         if self.rate_hz <= 0:
             raise DataError(f"data.synthesis: eSpeak NG does not start with its data in {data}.")
+        if hasattr(self.library, "srand"):  # C's own, where it can be reached through the library: not on Windows
+            self.library.srand(1)
         self._pieces: list[np.ndarray] = []
         callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
         self._callback = callback(self._take)  # kept, since C holds no reference
@@ -146,7 +154,9 @@ class _Espeak:
 
     def choose(self, voice: str) -> None:
         if self.library.espeak_SetVoiceByName(voice.encode()) != 0:
-            raise DataError(f'data.synthesis.voices: "{voice}" is not a voice of eSpeak NG, such as en-us, en, de or fr.')
+            raise DataError(
+                f'data.synthesis.voices: "{voice}" is not a voice of eSpeak NG, such as en-us, en, de or fr.'
+            )
 
     def say(self, text: str, voice: str, *, words_a_minute: int, pitch: int) -> np.ndarray:
         """float32 [samples], rate_hz."""
@@ -168,8 +178,3 @@ class _Espeak:
         rest = ctypes.c_char_p(text.replace("_", " ").encode())
         said = self.library.espeak_TextToPhonemes(ctypes.byref(rest), self.UTF_8, self.IPA).decode()
         return said.translate({ord(mark): None for mark in "ˈˌ "})
-
-
-@cache
-def _espeak() -> _Espeak:
-    return _Espeak()
