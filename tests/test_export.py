@@ -10,8 +10,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
 from finished import quick_proof
+from tensorflow.core.protobuf import saved_model_pb2
 
 from seqpipe import proof
 from seqpipe.errors import ProofError, RunError
