@@ -98,7 +98,9 @@ def features(clip: np.ndarray, rounds: int) -> None:
 def training(rounds: int) -> None:
     """A batch with all augmentation, and the step that waits for it."""
     sources = [f"data.{row.replace(': ', '=')}" for row in ROWS]
-    config = load_pipeline(ROOT / "pipelines" / "commands.yaml", [*sources, "data.words=[ba, di, gu, aya]"]).config
+    config = load_pipeline(
+        ROOT / "pipelines" / "commands.yaml", [*sources, "data.words=[ba, di, gu, aya]", "data.synthesis=null"]
+    ).config
     task: Any = make_task(config)
     task.read()
     with tempfile.TemporaryDirectory() as place:
