@@ -158,7 +158,7 @@ def _save_and_prove(artefact: Artefact, staging: Path, run_directory: Path) -> d
 
 
 def _drop_notes(directory: Path) -> None:
-    """Take the inferred shapes out of a SavedModel's nodes: an eighth of it, inferred anew by whoever loads it."""
+    """Take the inferred shapes out of a SavedModel's nodes: a sixth of it, inferred anew by whoever loads it."""
     file = directory / "saved_model.pb"
     saved = saved_model_pb2.SavedModel()
     saved.ParseFromString(file.read_bytes())
