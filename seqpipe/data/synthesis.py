@@ -67,9 +67,8 @@ def synthesise(
         unheard: words that must not be said, nor any word that sounds like one of them.
         clip_samples: of a recording.
     Raises:
-        DataError: as `check_synthesis`.
+        DataError: there is no such voice or word list, or a word of which nothing can be heard.
     """
-    check_synthesis(synthesis)
     espeak, rng = Espeak(), np.random.default_rng([seed, 5])
     words = [*commands] * synthesis.of_each_command + _other_words(espeak, synthesis, {*commands, *unheard})
     return [Spoken(word, _recording(espeak, rng, synthesis.voices, word, clip_samples)) for word in words]
@@ -95,12 +94,13 @@ def _recording(espeak: Espeak, rng: np.random.Generator, voices: list[str], word
     rate, pitch = int(rng.integers(*WORDS_A_MINUTE)), int(rng.integers(*PITCH))
     said = espeak.say(word.replace("_", " "), f"{voice}+{variant}", words_a_minute=rate, pitch=pitch)
     said = librosa.resample(said, orig_sr=espeak.rate_hz, target_sr=RATE_HZ, res_type="soxr_hq")
-    loud = np.flatnonzero(np.abs(said) > HEARD * np.abs(said).max())
-    said = said[loud[0] : loud[-1] + 1][:clip_samples] if len(loud) else said[:0]
+    loud = np.flatnonzero(np.abs(said) > HEARD * np.abs(said).max(initial=0.0))
+    if not len(loud):
+        raise DataError(f'data.synthesis: eSpeak NG says nothing for "{word}" in the voice {voice}+{variant}.')
+    said = said[loud[0] : loud[-1] + 1][:clip_samples]
     clip = rng.standard_normal(clip_samples) * 10 ** (rng.uniform(*NOISE_DB) / 20)
     start = int(rng.uniform(0.2, 0.8) * (clip_samples - len(said)))
-    if len(said):
-        clip[start : start + len(said)] += said / np.abs(said).max() * 10 ** (rng.uniform(*LEVEL_DB) / 20)
+    clip[start : start + len(said)] += said / np.abs(said).max() * 10 ** (rng.uniform(*LEVEL_DB) / 20)
     return np.clip(np.round(clip * INT16), -INT16, INT16 - 1).astype(np.int16)
 
 
@@ -121,6 +121,7 @@ class Espeak:
     """
 
     SYNCHRONOUS = 2  # espeak_AUDIO_OUTPUT: to the callback, before the call returns
+    DO_NOT_EXIT = 0x8000  # else it ends the process where its data are missing
     UTF_8 = 1
     IPA = 0x02
     RATE, PITCH = 1, 3  # espeak_PARAMETER
@@ -136,7 +137,7 @@ class Espeak:
         # A voice that breathes sounds another way each time: eSpeak NG filters its noise by what was in memory before.
         voices = sorted((data / "voices" / "!v").iterdir())
         self.variants = [path.name for path in voices if b"breath" not in path.read_bytes()]
-        self.rate_hz = self.library.espeak_Initialize(self.SYNCHRONOUS, 0, str(data).encode(), 0)
+        self.rate_hz = self.library.espeak_Initialize(self.SYNCHRONOUS, 0, str(data).encode(), self.DO_NOT_EXIT)
         if self.rate_hz <= 0:
             raise DataError(f"data.synthesis: eSpeak NG does not start with its data in {data}.")
         if hasattr(self.library, "srand"):  # C's own, where it can be reached through the library: not on Windows
@@ -146,6 +147,10 @@ class Espeak:
         self._callback = callback(self._take)  # kept, since C holds no reference
         self.library.espeak_SetSynthCallback(self._callback)
         self.library.espeak_TextToPhonemes.restype = ctypes.c_char_p
+        number, pointer = ctypes.c_uint, ctypes.c_void_p
+        self.library.espeak_Synth.argtypes = [
+            ctypes.c_char_p, ctypes.c_size_t, number, ctypes.c_int, number, number, pointer, pointer
+        ]  # fmt: skip
 
     def _take(self, samples: Any, count: int, events: Any) -> int:
         if samples and count > 0:

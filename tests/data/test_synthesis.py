@@ -56,6 +56,12 @@ def test_synthesis_names_what_it_has_not(changes, message):
         check_synthesis(schema.Synthesis(**changes))
 
 
+def test_synthesis_names_a_word_of_which_nothing_is_heard():
+    few = schema.Synthesis(of_each_command=1, other_words=0)
+    with pytest.raises(DataError, match='says nothing for "_"'):
+        synthesise(few, commands=["_"], unheard=(), clip_samples=16_000, seed=1)
+
+
 def test_synthesis_that_is_not_installed_stops_the_check(monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "espeakng_loader" else find(name))
