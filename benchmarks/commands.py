@@ -19,12 +19,12 @@ import librosa
 import numpy as np
 import tensorflow as tf
 
-from seqpipe import config as schema
+from seqpipe.config.sound import AudioFeatures
 from seqpipe.errors import ModelError
-from seqpipe.features.audio import FFT_SAMPLES, LogMel
-from seqpipe.predict import Model, load
+from seqpipe.serving.model import Model, load
+from seqpipe.sound.log_mel import FFT_SAMPLES, LogMel
 from seqpipe.tasks import load_pipeline, make_task
-from seqpipe.training import Trainer
+from seqpipe.training.loop import Trainer
 
 ROOT = Path(__file__).parent.parent
 HOP_MS = 20
@@ -82,7 +82,7 @@ def stream(model: Model, clip: np.ndarray, rounds: int) -> None:
 
 
 def features(clip: np.ndarray, rounds: int) -> None:
-    mel = LogMel(schema.AudioFeatures())
+    mel = LogMel(AudioFeatures())
     extract = tf.function(mel, input_signature=[tf.TensorSpec([None, None], tf.float32)])
     waveform = tf.constant(clip[None])
 

@@ -17,9 +17,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from seqpipe import pipeline_file
+from seqpipe.config import file as pipeline_file
 from seqpipe.evaluation.predictions import Predictions
-from seqpipe.runner import open_run
+from seqpipe.runs.run import open_run
 from seqpipe.tasks import load_pipeline
 
 VARIANTS: dict[str, dict[str, Any]] = {

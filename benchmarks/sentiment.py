@@ -27,16 +27,16 @@ import numpy as np
 import tensorflow as tf
 
 from seqpipe import layers
+from seqpipe.data.batches import plan_epoch
 from seqpipe.data.examples import Examples, Ragged
-from seqpipe.data.plan import plan_epoch
 from seqpipe.data.sources import Row, read_rows
-from seqpipe.evaluation.baselines import LinearBaseline
-from seqpipe.features.text import TextFeatures
 from seqpipe.models import classifier
-from seqpipe.predict import Model, find_model
+from seqpipe.serving.model import Model, find_model
 from seqpipe.tasks import load_pipeline, make_task
-from seqpipe.tasks.text_classification_serving import TextClassifier
-from seqpipe.training import Trainer
+from seqpipe.tasks.text_classification.baseline import LinearBaseline
+from seqpipe.tasks.text_classification.signatures import TextClassifier
+from seqpipe.text.pieces import TextFeatures
+from seqpipe.training.loop import Trainer
 
 ROOT = Path(__file__).parent.parent
 ROWS, BATCHES = 22_500, 24

@@ -25,7 +25,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import sentencepiece
 import tensorflow as tf
 
-from seqpipe.features.text import TextFeatures
+from seqpipe.text.pieces import TextFeatures
 
 SHORT_CHARACTERS = 60
 REVIEWS = 256

@@ -21,21 +21,22 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from seqpipe import config as schema
-from seqpipe import pipeline_file
+from seqpipe.config import file as pipeline_file
+from seqpipe.config.networks import Seq2Seq
+from seqpipe.config.training import Training
 from seqpipe.data.examples import Examples, Ragged
-from seqpipe.data.translation import read_pairs
-from seqpipe.features.text import EOS
-from seqpipe.losses import softmax_cross_entropy
 from seqpipe.models import seq2seq
 from seqpipe.models.searches import shifted
-from seqpipe.predict import find_model, load
+from seqpipe.serving.model import find_model, load
 from seqpipe.tasks import schemas
-from seqpipe.training import Trainer
+from seqpipe.tasks.translation.data import read_pairs
+from seqpipe.text.pieces import EOS
+from seqpipe.training.loop import Trainer
+from seqpipe.training.losses import softmax_cross_entropy
 
 VOCABULARY, BATCH_ROWS, SEARCH_ROWS = 6000, 128, 100
 SENTENCE = "Two dogs are playing in the snow."
-TRAINED = schema.Seq2Seq.model_validate(
+TRAINED = Seq2Seq.model_validate(
     {"embedding": {"units": 256}, "encoder": {"units": 128}, "decoder": {"units": 256}, "tied": "all"}
 )
 
@@ -110,7 +111,7 @@ def training(steps: int) -> None:
         trainer = Trainer(
             lambda: seq2seq(TRAINED, source_vocabulary=VOCABULARY, target_vocabulary=VOCABULARY),
             objective=Captions(),
-            config=schema.Training(epochs=1, batch_size=BATCH_ROWS, xla="never", monitor="loss"),
+            config=Training(epochs=1, batch_size=BATCH_ROWS, xla="never", monitor="loss"),
             train=train,
             dev=captions(BATCH_ROWS, 2),
             seed=1,

@@ -5,7 +5,7 @@ Importing seqpipe does not import TensorFlow; `seqpipe.layers`, `seqpipe.models`
 
 from __future__ import annotations
 
-from seqpipe.predict import load
+from seqpipe.serving.model import load
 
 __version__ = "0.1.0"
 

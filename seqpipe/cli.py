@@ -13,13 +13,13 @@ import typer
 from rich.console import Console
 from rich.table import Table as Grid
 
+from seqpipe.config.pipeline import Pipeline
 from seqpipe.errors import DataError, Interrupted, SeqpipeError
 
 if TYPE_CHECKING:
-    from seqpipe import config as schema
-    from seqpipe import pipeline_file
-    from seqpipe.predict import Model
-    from seqpipe.runner import Run
+    from seqpipe.config import file as pipeline_file
+    from seqpipe.runs.run import Run
+    from seqpipe.serving.model import Model
 
 app = typer.Typer(
     help="Text and speech pipelines in Keras: check, train, evaluate, export, prove, predict.",
@@ -75,9 +75,9 @@ def _load(file: Path, overrides: list[str] | None) -> pipeline_file.Loaded:
     return load_pipeline(file, overrides)
 
 
-def _load_to_run(file: Path, overrides: list[str] | None) -> schema.Pipeline:
+def _load_to_run(file: Path, overrides: list[str] | None) -> Pipeline:
     """The configuration, once what its last step needs is known to be there."""
-    from seqpipe import lite
+    from seqpipe.export import lite
 
     config = _load(file, overrides).config
     if lite.wanted(config):
@@ -89,14 +89,14 @@ def _load_to_run(file: Path, overrides: list[str] | None) -> schema.Pipeline:
 def _run(file: Path, overrides: list[str] | None, *, fresh: bool = False) -> Iterator[Run]:
     config = _load_to_run(file, overrides)
     _start()
-    from seqpipe.runner import open_run
+    from seqpipe.runs.run import open_run
 
     with open_run(config, fresh=fresh, say=out.print, callbacks=_callbacks(config)) as run:
         yield run
 
 
 def _run_seeds(file: Path, overrides: list[str] | None, seeds: str, *, fresh: bool, publish: bool) -> Path | None:
-    from seqpipe.seeds import parse_seeds, run_seeds
+    from seqpipe.runs.seeds import parse_seeds, run_seeds
 
     config = _load_to_run(file, overrides)
     wanted = parse_seeds(seeds, config.seed)
@@ -104,13 +104,13 @@ def _run_seeds(file: Path, overrides: list[str] | None, seeds: str, *, fresh: bo
     return run_seeds(config, wanted, publish=publish, fresh=fresh, out=out, callbacks=_callbacks)
 
 
-def _callbacks(config: schema.Pipeline) -> Callable[[int, int], Sequence[Any]]:
+def _callbacks(config: Pipeline) -> Callable[[int, int], Sequence[Any]]:
     def make(epochs: int, steps_per_epoch: int) -> Sequence[Any]:
-        from seqpipe.progress import TrainingProgress
+        from seqpipe.training.progress import TrainingProgress
 
         callbacks: list[Any] = [TrainingProgress(out, epochs=epochs, steps_per_epoch=steps_per_epoch)]
         if config.training.tensorboard:
-            from seqpipe.progress import tensorboard
+            from seqpipe.training.progress import tensorboard
 
             callbacks.append(tensorboard(config.run_path / "tensorboard"))
         return callbacks
@@ -127,7 +127,7 @@ def run(file: File, set: Set = None, seeds: Seeds = None, fresh: Fresh = False) 
     else:
         path = _run_seeds(file, set, seeds, fresh=fresh, publish=True)
     if path is not None:
-        from seqpipe.predict import read_card
+        from seqpipe.serving.model import read_card
 
         row = "your.wav" if read_card(path)["task"] == "speech_commands" else '"your text"'
         out.print(f"\nTry it:  seqpipe predict {path} {row}")
@@ -138,7 +138,7 @@ def check(file: File, set: Set = None) -> None:
     """Validate configuration and data, report receptive fields and padding; train nothing."""
     config = _load(file, set).config
     _start()
-    from seqpipe.checking import check_pipeline
+    from seqpipe.runs.check import check_pipeline
 
     check_pipeline(config, out)
 
@@ -146,7 +146,7 @@ def check(file: File, set: Set = None) -> None:
 @app.command()
 def show(file: File, set: Set = None) -> None:
     """The effective configuration, and where each value came from."""
-    from seqpipe import pipeline_file
+    from seqpipe.config import file as pipeline_file
 
     loaded = _load(file, set)
     grid = Grid(box=None, pad_edge=False, header_style="bold")
@@ -191,11 +191,11 @@ def evaluate(
         with _run(Path(target), set) as opened:
             opened.evaluate()
         return
-    from seqpipe.predict import find_model
+    from seqpipe.serving.model import find_model
 
     find_model(target)
     _start()
-    from seqpipe.evaluating import evaluate_artefact
+    from seqpipe.runs.evaluate import evaluate_artefact
 
     evaluate_artefact(target, data, overrides=set or [], directory=output, console=out)
 
@@ -211,8 +211,8 @@ def export(
     set: Set = None,
 ) -> None:
     """Export the trained model, prove the export, and publish it."""
-    from seqpipe import on_device
-    from seqpipe.lite import require_interpreter
+    from seqpipe.export.lite import require_interpreter
+    from seqpipe.runs import lite as on_device
 
     if lite:
         require_interpreter("--lite")
@@ -234,7 +234,7 @@ def export(
 @app.command()
 def tune(file: File, set: Set = None, fresh: Fresh = False) -> None:
     """Search the keys named under `tune` in the file; an interrupted search goes on, more trials may be asked for."""
-    from seqpipe import tuning
+    from seqpipe.runs import tune as tuning
 
     config = _load(file, set).config
     tuning.check_tune(config, file)
@@ -248,7 +248,7 @@ def compare(
     output: Annotated[Path | None, typer.Option(metavar="DIRECTORY", help="Where table and pictures go.")] = None,
 ) -> None:
     """Runs beside the first of them: what differs, accuracy, paired differences on the same rows, learning curves."""
-    from seqpipe.comparing import compare
+    from seqpipe.runs.compare import compare
 
     compare(runs, output=output, out=out)
 
@@ -294,7 +294,7 @@ def predict(
         raise DataError("--explain: a CSV row has no place for pieces. Allowed: --format jsonl, --format table.")
     from rich.progress import Progress, SpinnerColumn, TextColumn
 
-    from seqpipe.predict import answers_to, beam_options, find_model, load, predict_rows, read_texts
+    from seqpipe.serving.model import answers_to, beam_options, find_model, load, predict_rows, read_texts
 
     options = beam_options(beam_width, length_penalty, explain=explain)
     signature = "explain" if explain else "beam" if options else "serving_default"
@@ -343,8 +343,8 @@ def listen(
     """Hear commands in recordings of any length, in constant memory, or in what the microphone hears."""
     if bool(files) == microphone:
         raise DataError("listen takes recordings or --microphone, one of them.")
-    from seqpipe import listening
-    from seqpipe.predict import find_model, load
+    from seqpipe.serving.model import find_model, load
+    from seqpipe.tasks.speech_commands import listening
 
     detector = listening.Detector(threshold, smoothing_ms, refractory_ms)
     find_model(model)
@@ -361,7 +361,7 @@ def listen(
 @app.command("list")
 def list_() -> None:
     """Released and local models."""
-    from seqpipe.predict import list_models, model_directories, read_card
+    from seqpipe.serving.model import list_models, model_directories, read_card
 
     for path in list_models():
         facts = read_card(path)
@@ -376,7 +376,7 @@ def list_() -> None:
 @app.command()
 def info(model: ModelName) -> None:
     """A model's card, its signatures with shapes, where it came from, and its proof."""
-    from seqpipe.predict import describe_signatures, find_model
+    from seqpipe.serving.model import describe_signatures, find_model
 
     path = find_model(model)
     _start()
@@ -406,7 +406,7 @@ def _output_format(
 
 
 def _print_answers(answers: Iterator[tuple[str, dict[str, Any]]]) -> None:
-    from seqpipe.predict import short_answer
+    from seqpipe.serving.model import short_answer
 
     width = 0
     for text, answer in answers:
@@ -420,7 +420,7 @@ def _print_answers(answers: Iterator[tuple[str, dict[str, Any]]]) -> None:
 
 
 def _print_explanations(model: Model, rows: Iterable[str]) -> None:
-    from seqpipe.explaining import alignments, as_line, explain
+    from seqpipe.serving.explain import alignments, as_line, explain
 
     if "beam" in model.signatures:
         for lines in alignments(model, rows):
@@ -432,7 +432,7 @@ def _print_explanations(model: Model, rows: Iterable[str]) -> None:
 
 
 def _write_page(model: Model, rows: Iterable[str], file: Path) -> None:
-    from seqpipe.explaining import explain, write_page
+    from seqpipe.serving.explain import explain, write_page
 
     count = write_page(file, explain(model, rows), title=f"{model.path.parent.name}, version {model.path.name}")
     out.print(f"{count:,} texts explained in {file}")

@@ -48,7 +48,7 @@ def _here(directory: Path) -> str:
     """In this process, which has imported everything already."""
     import keras
 
-    from seqpipe.runner import open_run
+    from seqpipe.runs.run import open_run
     from seqpipe.tasks import load_pipeline
 
     keras.backend.clear_session()  # layers get the names they would have in a process of their own
@@ -63,12 +63,12 @@ def _here(directory: Path) -> str:
 @contextlib.contextmanager
 def quick_proof() -> Iterator[None]:
     """Proofs in a process without the seconds of importing TensorFlow; what it may import is the same."""
-    from seqpipe import export
+    from seqpipe.export import publish
 
     def run(command: list[str], *, cwd: str, **_: object) -> object:
         script, *arguments = command[2:]
         return fresh.run(script, *arguments, cwd=cwd)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export, "subprocess", types.SimpleNamespace(run=run))
+        patch.setattr(publish, "subprocess", types.SimpleNamespace(run=run))
         yield

@@ -6,8 +6,8 @@ import os
 import signal
 import sys
 
-import seqpipe.runner
-import seqpipe.training
+import seqpipe.runs.run
+import seqpipe.training.loop
 from seqpipe.cli import main
 
 place, count = sys.argv[1], int(sys.argv[2])
@@ -23,8 +23,8 @@ def die_at_last(*_: object) -> None:
 
 
 if place == "after a step":
-    write_line = seqpipe.training._write_line
-    seqpipe.training._write_line = lambda file, row: (write_line(file, row), die_at_last())
+    write_line = seqpipe.training.loop._write_line
+    seqpipe.training.loop._write_line = lambda file, row: (write_line(file, row), die_at_last())
 elif place == "while the position is written":
     replace = os.replace
     os.replace = lambda source, target: (
@@ -32,7 +32,7 @@ elif place == "while the position is written":
         replace(source, target),
     )
 elif place == "before evaluation":
-    seqpipe.runner.Run.evaluate = die_at_last
+    seqpipe.runs.run.Run.evaluate = die_at_last
 else:
     raise ValueError(place)
 sys.argv = ["seqpipe", *sys.argv[3:]]

@@ -14,7 +14,7 @@ from finished import quick_proof
 
 import seqpipe
 from seqpipe import tasks
-from seqpipe.runner import open_run
+from seqpipe.runs.run import open_run
 
 ROOT = Path(__file__).parent.parent
 

@@ -14,8 +14,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from seqpipe import proof
-from seqpipe.proof import pack, unpack
+from seqpipe.export import fresh_process as proof
+from seqpipe.export.fresh_process import pack, unpack
 
 TOLERANCE = 1e-5
 

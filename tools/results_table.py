@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from seqpipe.predict import read_card, versions
+from seqpipe.serving.model import read_card, versions
 from seqpipe.storage import write_text
 
 ROOT = Path(__file__).parent.parent

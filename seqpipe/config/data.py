@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from seqpipe.config.pipeline import Fraction, Section
+from seqpipe.config.section import Fraction, Section
 from seqpipe.errors import nearest
 
 SCHEMES = ("files", "tfds", "builtin")

@@ -3,54 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from seqpipe.config.section import Section
+from seqpipe.config.training import Training
 
 SEED_LIMIT = 2**31
 SEARCHED = ("features", "model", "training")  # sections whose keys `seqpipe tune` may search
-Fraction = float
-
-
-class Section(BaseModel):
-    """A part of a pipeline file: unknown keys are errors, values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Training(Section):
-    epochs: int = Field(10, ge=1)
-    batch_size: int = Field(64, ge=1, description="Rows a step, over all workers.")
-    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    learning_rate: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(0.0, ge=0, description="Decoupled decay; adamw only.")
-    schedule: Literal["constant", "linear", "cosine"] = Field("constant", description="Course down to zero at the end.")
-    warmup_steps: int = Field(0, ge=0, description="Steps of linear growth before the schedule.")
-    clip_norm: float | None = Field(1.0, gt=0, description="Bound on the norm of all gradients together.")
-    label_smoothing: Fraction = Field(0.0, ge=0, lt=1)
-    class_weights: Literal["none", "balanced"] | dict[str, float] = Field(
-        "none", description="balanced: each class weighs the same in the loss; or a weight for each class name."
-    )
-    average_decay: Fraction = Field(
-        0.0,
-        ge=0,
-        lt=1,
-        description="Moving average of the weights, used to evaluate and export; closer at first. 0 is off.",
-    )
-    patience: int | None = Field(None, ge=1, description="Stop after so many epochs without a better dev figure.")
-    monitor: Literal["accuracy", "loss"] = Field("accuracy", description="Dev figure the best epoch is chosen by.")
-    precision: Literal["float32", "mixed_bfloat16"] = "float32"
-    xla: Literal["auto", "always", "never"] = Field(
-        "auto", description="XLA for the recurrent loops; auto: in long runs, where it is faster on the first batches."
-    )
-    save_every_steps: int = Field(200, ge=1, description="The position is saved so often, and after each epoch.")
-    tensorboard: bool = Field(False, description="Write summaries for TensorBoard to the run directory.")
-
-    @model_validator(mode="after")
-    def _decay_needs_adamw(self) -> Training:
-        if self.weight_decay and self.optimizer != "adamw":
-            raise ValueError(f'weight_decay = {self.weight_decay} needs optimizer = "adamw", not "{self.optimizer}".')
-        return self
 
 
 class Evaluation(Section):

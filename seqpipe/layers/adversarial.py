@@ -43,7 +43,7 @@ def noisy_pass(slopes: list[tf.Tensor] | None = None) -> Iterator[Pass]:
 class AdversarialNoise(keras.layers.Layer):
     """Moves a row's embeddings up the slope of the loss, in the second forward pass of a training step.
 
-    `seqpipe.training.Trainer` makes that pass and takes the mean of both gradients. Everywhere else, `fit` included,
+    `seqpipe.training.loop` makes that pass and takes the mean of both gradients. Everywhere else, `fit` included,
     the layer changes nothing.
 
     Args:

@@ -10,15 +10,15 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from seqpipe.features.ngrams import HALF, MASK, MULTIPLIER, NgramTables
 from seqpipe.layers.lengths import Tensor
+from seqpipe.text.ngrams import HALF, MASK, MULTIPLIER, NgramTables
 
 NOTHING = (1 << 31) - 1  # stands where there is no n-gram; sorts behind all
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")
 class NgramExpert(keras.layers.Layer):
-    """Adds to logits what `seqpipe.features.ngrams` says of the n-grams of a row; silent in training.
+    """Adds to logits what `seqpipe.text.ngrams` says of the n-grams of a row; silent in training.
 
     In training it adds nothing, for it knows the training rows by heart and would leave nothing to learn beside it.
     Outside training the logits that come in count `network_scale` times, a weight that is 1 until it is fitted on dev.
@@ -77,7 +77,7 @@ class NgramExpert(keras.layers.Layer):
         return logits * tf.cast(self.network_scale, logits.dtype) + tf.cast(expert, logits.dtype)
 
     def _keys(self, ids: Tensor, lengths: Tensor) -> tf.Tensor:
-        """The key of each n-gram, int32 [B, M], as `seqpipe.features.ngrams.ngram_keys` computes it."""
+        """The key of each n-gram, int32 [B, M], as `seqpipe.text.ngrams.ngram_keys` computes it."""
         ids = tf.cast(ids, tf.int64)
         steps = tf.shape(ids)[1]
         key = tf.zeros_like(ids)

@@ -10,8 +10,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from seqpipe.features.text import UNKNOWN
 from seqpipe.layers.lengths import Tensor
+from seqpipe.text.pieces import UNKNOWN
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")

@@ -6,8 +6,8 @@ from typing import Any
 
 import keras
 
-from seqpipe import config as schema
 from seqpipe import layers
+from seqpipe.config.networks import Classifier
 
 CELLS: dict[str, Any] = {"lstm": layers.LSTM, "gru": layers.GRU, "simple": layers.SimpleRNN}
 POOLINGS: dict[str, Any] = {
@@ -19,7 +19,7 @@ POOLINGS: dict[str, Any] = {
 
 
 def classifier(
-    config: schema.Classifier,
+    config: Classifier,
     *,
     vocabulary_size: int,
     classes: int,
@@ -56,7 +56,7 @@ def classifier(
     return keras.Model([ids, lengths], logits, name=name)
 
 
-def encoder(config: schema.Classifier, x: Any, lengths: Any) -> tuple[Any, Any]:
+def encoder(config: Classifier, x: Any, lengths: Any) -> tuple[Any, Any]:
     """Convolutions, then recurrent layers.
 
     Args:

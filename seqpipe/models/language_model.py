@@ -14,7 +14,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from seqpipe import config as schema
+from seqpipe.config.networks import Classifier, Convolution
+from seqpipe.config.training import Pretraining
 from seqpipe.errors import ModelError
 from seqpipe.layers.lengths import Tensor
 from seqpipe.models.classifier import encoder
@@ -38,7 +39,7 @@ class LanguageModel(keras.Model):
             have seen what it guesses.
     """
 
-    def __init__(self, config: schema.Classifier, pretraining: schema.Pretraining, counts: np.ndarray):
+    def __init__(self, config: Classifier, pretraining: Pretraining, counts: np.ndarray):
         super().__init__(name="language_model")
         recurrent = config.recurrent
         if recurrent is None or (recurrent.bidirectional and recurrent.layers > 1):
@@ -110,7 +111,7 @@ class LanguageModel(keras.Model):
         return tf.nn.softplus(against - at_targets)
 
 
-def reach(blocks: list[schema.Convolution]) -> tuple[int, int, int]:
+def reach(blocks: list[Convolution]) -> tuple[int, int, int]:
     """What an encoder's step i has read before any recurrence: pieces i * stride - behind to i * stride + ahead.
 
     Returns:
@@ -165,7 +166,7 @@ def _encoder_layers(model: keras.Model) -> list[keras.layers.Layer]:
     ]
 
 
-def _without_dropout(config: schema.Classifier) -> schema.Classifier:
+def _without_dropout(config: Classifier) -> Classifier:
     off = {"dropout": 0.0}
     recurrent = config.recurrent and config.recurrent.model_copy(
         update={**off, "recurrent_dropout": 0.0, "weight_dropout": 0.0, "locked_dropout": 0.0}

@@ -8,10 +8,10 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from seqpipe import config as schema
-from seqpipe import decoding
-from seqpipe.features.text import BOS
+from seqpipe.config.networks import Seq2Seq
+from seqpipe.models import decoding
 from seqpipe.models.seq2seq import Stepper
+from seqpipe.text.pieces import BOS
 
 IDS = [tf.TensorSpec([None, None], tf.int32, name="ids"), tf.TensorSpec([None], tf.int32, name="lengths")]
 
@@ -26,9 +26,7 @@ class Searches:
         coverage_penalty: of the scores of beam search.
     """
 
-    def __init__(
-        self, model: keras.Model, config: schema.Seq2Seq, *, length_penalty: float, coverage_penalty: float = 0.0
-    ):
+    def __init__(self, model: keras.Model, config: Seq2Seq, *, length_penalty: float, coverage_penalty: float = 0.0):
         self._stepper = Stepper(model)
         self._align = lambda inputs: model(inputs, training=False)[1]
         self._max_ratio, self._max_extra = config.max_ratio, config.max_extra

@@ -11,16 +11,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from seqpipe import config as schema
 from seqpipe import layers
+from seqpipe.config.networks import Encoder, Seq2Seq
 from seqpipe.layers.decoder import CELLS, State
 
 Step = Callable[[Any, Any], tuple[Any, Any]]
 
 
-def seq2seq(
-    config: schema.Seq2Seq, *, source_vocabulary: int, target_vocabulary: int, name: str = "seq2seq"
-) -> keras.Model:
+def seq2seq(config: Seq2Seq, *, source_vocabulary: int, target_vocabulary: int, name: str = "seq2seq") -> keras.Model:
     """A `keras.Model` that scores each target piece, given the source and the target pieces before it.
 
     Args:
@@ -60,7 +58,7 @@ def seq2seq(
     return keras.Model([source, source_lengths, target, target_lengths], [logits, alignment], name=name)
 
 
-def encoder(config: schema.Encoder, x: Any, lengths: Any) -> Any:
+def encoder(config: Encoder, x: Any, lengths: Any) -> Any:
     """Convolutions, then recurrent layers: float [B, S, C] to [B, S, C'], zero beyond each length."""
     for number, block in enumerate(config.convolution, start=1):
         x, _ = layers.ConvolutionBlock(**block.model_dump(), name=f"convolution_{number}")(x, lengths)
@@ -79,7 +77,7 @@ def encoder(config: schema.Encoder, x: Any, lengths: Any) -> Any:
 
 
 class Stepper:
-    """A seq2seq model step by step, for `seqpipe.decoding`; it finds its parts in the model by their names."""
+    """A seq2seq model step by step, for `seqpipe.models.decoding`; it finds its parts in the model by their names."""
 
     def __init__(self, model: keras.Model):
         self.decoder = model.get_layer("decoder")

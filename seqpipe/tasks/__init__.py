@@ -8,21 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Union, runtime_checkable
 
-from seqpipe import config as schema
-from seqpipe import pipeline_file
+from seqpipe.config import file as pipeline_file
+from seqpipe.config.pipeline import Pipeline
 from seqpipe.errors import ConfigError, not_allowed
+from seqpipe.tasks.speech_commands.config import SpeechCommandsPipeline
+from seqpipe.tasks.text_classification.config import TextClassificationPipeline
+from seqpipe.tasks.translation.config import TranslationPipeline
 
 if TYPE_CHECKING:
     import keras
 
     from seqpipe.data.examples import Examples
     from seqpipe.data.findings import Finding
-    from seqpipe.export import Artefact
-    from seqpipe.lite import LiteFiles
+    from seqpipe.export.lite import LiteFiles
+    from seqpipe.export.publish import Artefact
 
 
 class Task(Protocol):
-    """What a pipeline needs from a task; `seqpipe.training.Objective` names the three methods that training calls.
+    """What a pipeline needs from a task; `seqpipe.training.loop.Objective` names the three methods that training calls.
 
     A task is made from its configuration, then filled: `read` first, then `fit_features` or `load_features`.
     """
@@ -98,24 +101,24 @@ class OnDevice(Protocol):
 class Registered:
     """A task by its two halves: what a pipeline file of it holds, and where its class is (imported when it is used)."""
 
-    pipeline: type[schema.Pipeline]
+    pipeline: type[Pipeline]
     place: str
 
-    def make(self, config: schema.Pipeline) -> Task:
+    def make(self, config: Pipeline) -> Task:
         module, _, name = self.place.partition(":")
         return getattr(importlib.import_module(module), name)(config)
 
 
 TASKS = {
-    "speech_commands": Registered(schema.SpeechCommands, "seqpipe.tasks.speech_commands:SpeechCommands"),
+    "speech_commands": Registered(SpeechCommandsPipeline, "seqpipe.tasks.speech_commands.task:SpeechCommands"),
     "text_classification": Registered(
-        schema.TextClassification, "seqpipe.tasks.text_classification:TextClassification"
+        TextClassificationPipeline, "seqpipe.tasks.text_classification.task:TextClassification"
     ),
-    "translation": Registered(schema.Translation, "seqpipe.tasks.translation:Translation"),
+    "translation": Registered(TranslationPipeline, "seqpipe.tasks.translation.task:Translation"),
 }
 
 
-def make_task(config: schema.Pipeline) -> Task:
+def make_task(config: Pipeline) -> Task:
     return TASKS[config.task].make(config)
 
 
@@ -124,7 +127,7 @@ def load_pipeline(file: str | Path, overrides: list[str] | None = None) -> pipel
     return pipeline_file.load(file, overrides or [], schemas())
 
 
-def schemas() -> dict[str, type[schema.Pipeline]]:
+def schemas() -> dict[str, type[Pipeline]]:
     return {name: task.pipeline for name, task in TASKS.items()}
 
 

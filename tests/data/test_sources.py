@@ -188,7 +188,7 @@ def test_sources_reading_is_streamed():
 
 def test_sources_import_neither_tensorflow_nor_pandas():
     code = (
-        "import sys, seqpipe.data.classification; "
+        "import sys, seqpipe.tasks.text_classification.data; "
         "print({'tensorflow', 'tensorflow_datasets', 'pandas', 'keras'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -131,7 +131,7 @@ def test_pictures_keep_the_old_file_when_drawing_fails(tmp_path, monkeypatch):
 def test_pictures_touch_no_pyplot_and_importing_evaluation_needs_no_heavy_library(tmp_path):
     code = (
         "import sys\n"
-        "import seqpipe.evaluation.classification, seqpipe.evaluation.baselines\n"
+        "import seqpipe.evaluation.classification, seqpipe.tasks.text_classification.baseline\n"
         "heavy = {'tensorflow', 'keras', 'matplotlib', 'sklearn', 'scipy'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
         "from seqpipe.evaluation import pictures\n"

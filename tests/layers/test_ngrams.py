@@ -6,9 +6,9 @@ import tensorflow as tf
 
 from seqpipe.data.examples import Ragged
 from seqpipe.errors import DataError
-from seqpipe.features.ngrams import NgramTables, fit_ngrams, ngram_keys
 from seqpipe.layers import NgramExpert
 from seqpipe.layers.ngrams import NOTHING
+from seqpipe.text.ngrams import NgramTables, fit_ngrams, ngram_keys
 
 RNG = np.random.default_rng(0)
 ROWS = [RNG.integers(4, 40, size=n).astype(np.int32) for n in (0, 1, 2, 3, 17, 60)]

@@ -3,8 +3,8 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from seqpipe.features.text import UNKNOWN
 from seqpipe.layers import WordDropout
+from seqpipe.text.pieces import UNKNOWN
 
 
 def test_word_dropout_replaces_its_share_in_training_only():

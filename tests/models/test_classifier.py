@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from seqpipe import config as schema
+from seqpipe.config.networks import Classifier
 from seqpipe.models import classifier
 
 IDS = np.array([[5, 6, 7, 8, 9, 2], [3, 4, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]], np.int32)
@@ -12,7 +12,7 @@ LENGTHS = np.array([6, 2, 0], np.int32)
 
 
 def build(**settings):
-    return classifier(schema.Classifier.model_validate(settings), vocabulary_size=20, classes=3)
+    return classifier(Classifier.model_validate(settings), vocabulary_size=20, classes=3)
 
 
 @pytest.mark.parametrize(

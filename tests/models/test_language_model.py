@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from seqpipe import config as schema
+from seqpipe.config.networks import Classifier, Convolution
+from seqpipe.config.training import Pretraining
 from seqpipe.errors import ModelError
 from seqpipe.models import classifier
 from seqpipe.models.language_model import LanguageModel, encoder_weights, reach, set_encoder_weights
@@ -19,10 +20,8 @@ RNG = np.random.default_rng(0)
 
 
 def build(*, pretraining=None, **settings):
-    config = schema.Classifier.model_validate({**SETTINGS, **settings})
-    options = schema.Pretraining.model_validate(
-        {"window": 2, "sampled_pieces": 20, "dropout": 0.0, **(pretraining or {})}
-    )
+    config = Classifier.model_validate({**SETTINGS, **settings})
+    options = Pretraining.model_validate({"window": 2, "sampled_pieces": 20, "dropout": 0.0, **(pretraining or {})})
     return LanguageModel(config, options, np.arange(V))
 
 
@@ -37,13 +36,9 @@ def build(*, pretraining=None, **settings):
     ],
 )
 def test_language_model_reach_is_what_a_step_depends_on(blocks):
-    blocks = [
-        schema.Convolution.model_validate({**block, "activation": "linear", "pool_kind": "average"}) for block in blocks
-    ]
+    blocks = [Convolution.model_validate({**block, "activation": "linear", "pool_kind": "average"}) for block in blocks]
     behind, ahead, stride = reach(blocks)
-    config = schema.Classifier.model_validate({**SETTINGS, "recurrent": None}).model_copy(
-        update={"convolution": blocks}
-    )
+    config = Classifier.model_validate({**SETTINGS, "recurrent": None}).model_copy(update={"convolution": blocks})
     from seqpipe.models.classifier import encoder
 
     x = tf.Variable(RNG.normal(size=(1, 40, 6)).astype(np.float32))
@@ -115,7 +110,7 @@ def test_language_model_of_one_direction_may_have_layers():
 
 def test_language_model_hands_its_encoder_to_the_classifier():
     model = build()
-    target = classifier(schema.Classifier.model_validate(SETTINGS), vocabulary_size=V, classes=2)
+    target = classifier(Classifier.model_validate(SETTINGS), vocabulary_size=V, classes=2)
     set_encoder_weights(target, encoder_weights(model), "here")
     for name in ("embedding", "convolution_1", "convolution_2", "recurrent_1"):
         source = model.embedding if name == "embedding" else model.encoder.get_layer(name)
@@ -124,9 +119,7 @@ def test_language_model_hands_its_encoder_to_the_classifier():
 
 
 def test_language_model_names_an_encoder_that_does_not_fit():
-    other = classifier(
-        schema.Classifier.model_validate({**SETTINGS, "recurrent": {"units": 7}}), vocabulary_size=V, classes=2
-    )
+    other = classifier(Classifier.model_validate({**SETTINGS, "recurrent": {"units": 7}}), vocabulary_size=V, classes=2)
     with pytest.raises(
         ModelError,
         match=r"encoder of runs/x is not the one .* recurrent_1\.0 has the shape \[5, 12\] there, \[5, 21\] here",

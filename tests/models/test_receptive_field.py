@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from seqpipe import config as schema
+from seqpipe.config.networks import Classifier
 from seqpipe.models import classifier, receptive_field_report
 from seqpipe.models.receptive_field import total_stride
 
@@ -24,7 +24,7 @@ STACKS = {
 
 
 def build(convolution, recurrent=None):
-    config = schema.Classifier.model_validate(
+    config = Classifier.model_validate(
         {"convolution": convolution, "recurrent": recurrent, "pooling": "mean", "embedding": {"units": 3}}
     )
     return classifier(config, vocabulary_size=50, classes=2)

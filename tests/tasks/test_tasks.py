@@ -14,9 +14,9 @@ from testing import ask_without_seqpipe
 
 import seqpipe
 import seqpipe.layers  # makes them known to Keras
-from seqpipe import on_device
-from seqpipe.pipeline_file import to_yaml
-from seqpipe.runner import open_run
+from seqpipe.config.file import to_yaml
+from seqpipe.runs import lite as on_device
+from seqpipe.runs.run import open_run
 from seqpipe.tasks import TASKS, load_pipeline, make_task
 
 ROWS = {

@@ -1,0 +1,331 @@
+"""Reading a pipeline file: overrides, every mistake at once, and where each value came from.
+
+TensorFlow is never imported here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from seqpipe.config.pipeline import SEARCHED, Pipeline
+from seqpipe.config.section import Section
+from seqpipe.errors import ConfigError, nearest, not_allowed
+
+P = TypeVar("P", bound=Pipeline)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A checked configuration, and for each dotted path the place its value came from."""
+
+    config: Pipeline
+    file: Path
+    origin: dict[str, str]
+
+
+def load(file: str | Path, overrides: list[str], schemas: Mapping[str, type[Pipeline]]) -> Loaded:
+    """Read, override and check a pipeline file.
+
+    Args:
+        file: a YAML file.
+        overrides: `dotted.key=value`, the value read as YAML.
+        schemas: the Pipeline of each task by its name.
+    Raises:
+        ConfigError: with every mistake in file and overrides at once.
+    """
+    file = Path(file)
+    tree, origin = _read_yaml(file)
+    problems = _apply_overrides(tree, origin, overrides)
+    task = str(tree.get("task", ""))
+    if not task:
+        problems.append(f"{file}: the key task is missing. Allowed: {', '.join(schemas)}.")
+    elif task not in schemas:
+        problems.append(f"{_where(file, origin, 'task')}: task = {not_allowed(task, 'task', schemas)}")
+    if problems:
+        raise ConfigError(problems)
+    config = _validated(schemas[task], tree, file, origin)
+    problems = [f"{_where(file, origin, f'tune.space.{key}')}: {text}" for key, text in _search_problems(config)]
+    if problems:
+        raise ConfigError(problems)
+    return Loaded(config, file, origin)
+
+
+def load_again(
+    file: Path, changes: dict[str, Any], overrides: list[str], schemas: Mapping[str, type[Pipeline]]
+) -> Pipeline:
+    """The configuration kept beside a model, with other data.
+
+    Args:
+        file: pipeline.yaml of an artefact.
+        changes: keys of `data` that differ.
+        overrides: as in `load`.
+    Raises:
+        ConfigError: as in `load`.
+    """
+    tree, origin = _read_yaml(file)
+    tree["data"] |= changes
+    problems = _apply_overrides(tree, origin, overrides)
+    if problems:
+        raise ConfigError(problems)
+    return _validated(schemas[tree["task"]], tree, file, origin)
+
+
+def with_values(config: P, values: Mapping[str, Any]) -> P:
+    """The configuration with other values at dotted keys, checked like a file.
+
+    Raises:
+        ConfigError: a value is not allowed.
+    """
+    tree, origin = config.model_dump(mode="json"), dict[str, str]()
+    overrides = [as_override(key, value) for key, value in values.items()]
+    problems = _apply_overrides(tree, origin, overrides)
+    if problems:
+        raise ConfigError(problems)
+    return _validated(type(config), tree, Path("the configuration"), origin)
+
+
+def as_override(key: str, value: Any) -> str:
+    """`dotted.key=value` as `--set` takes it."""
+    return f"{key}={yaml.safe_dump(value, default_flow_style=True, width=10_000).removesuffix('...' + chr(10)).strip()}"
+
+
+def _search_problems(config: Pipeline) -> list[tuple[str, str]]:
+    """(key of the search space, what is wrong with it): no key of the pipeline, or a value that it does not take."""
+    if config.tune is None:
+        return []
+    tree = config.model_dump(mode="json", include=set(SEARCHED))
+    known = [key for key in _leaves(tree) if key != "training.monitor"]
+    problems = []
+    for key, search in config.tune.space.items():
+        if key not in known:
+            text = f"tune.space.{key} is not a key to search: it must be one of features, model or training."
+            if key == "training.monitor":
+                text = "tune.space.training.monitor: the figure that trials are compared by cannot be searched."
+            problems.append((key, f"{text}{nearest(key, known)}"))
+            continue
+        for value in search.choices if search.choices is not None else (search.low, search.high):
+            try:
+                with_values(config, {key: value})
+            except ConfigError as error:
+                text = error.problems[0].partition(": ")[2]
+                # A value that another key forbids is no mistake yet: that key may be searched too.
+                if text.startswith(f"{key} ="):
+                    problems.append((key, f"tune.space.{key}: {text}"))
+    return problems
+
+
+def _leaves(tree: Any, prefix: str = "") -> list[str]:
+    """Dotted paths of all leaves; items of a list of sections by their number."""
+    if isinstance(tree, dict) and tree:
+        pairs: list[tuple[Any, Any]] = list(tree.items())
+    elif isinstance(tree, list) and tree and isinstance(tree[0], dict):
+        pairs = list(enumerate(tree))
+    else:
+        return [prefix]
+    return [leaf for key, value in pairs for leaf in _leaves(value, f"{prefix}.{key}" if prefix else str(key))]
+
+
+def _validated(schema: type[P], tree: dict[str, Any], file: Path, origin: dict[str, str]) -> P:
+    try:
+        return schema.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError([_message(item, schema, file, origin) for item in error.errors()]) from None
+
+
+def origin_of(loaded: Loaded, path: str) -> str:
+    """Where the value at a dotted path came from: file and line, --set, or default."""
+    return loaded.origin.get(path, "default")
+
+
+def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """Dotted path -> leaf, for each leaf of nested dicts (a list is a leaf)."""
+    if not isinstance(tree, dict) or not tree:
+        return {prefix: tree}
+    leaves: dict[str, Any] = {}
+    for key, value in tree.items():
+        leaves |= flatten(value, f"{prefix}.{key}" if prefix else str(key))
+    return leaves
+
+
+def changed_keys(before: Mapping[str, Any], config: Pipeline) -> list[str]:
+    """The dotted keys of a configuration whose value is not what it was.
+
+    A key that was not there before, because seqpipe did not know it yet, has not changed where it is at its default.
+
+    Args:
+        before: the leaves of the earlier configuration, as `flatten` gives them.
+    """
+    now = flatten(config.model_dump(mode="json"))
+    return [
+        key
+        for key in {**before, **now}
+        if (before[key] != now[key] if key in before and key in now else key in before or not _is_default(config, key))
+    ]
+
+
+def _is_default(config: Pipeline, key: str) -> bool:
+    """Whether a dotted key has the value that its section gives it by default."""
+    *parents, leaf = key.split(".")
+    section: Any = config
+    for name in parents:
+        section = section.get(name) if isinstance(section, dict) else getattr(section, name, None)
+    if not isinstance(section, Section):
+        return False  # an entry of a dictionary has no default
+    field = type(section).model_fields[leaf]
+    return not field.is_required() and getattr(section, leaf) == field.get_default(call_default_factory=True)
+
+
+def to_yaml(config: Pipeline) -> str:
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)
+
+
+def _read_yaml(file: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    if file.is_dir():
+        raise ConfigError([f"{file} is a directory. A pipeline file is a YAML file."])
+    try:
+        text = file.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        beside = sorted(str(path) for path in file.parent.glob("*.yaml")) if file.parent.is_dir() else []
+        raise ConfigError(
+            [f"{file} does not exist (looked in {file.parent.resolve()}).{nearest(file, beside)}"]
+        ) from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ConfigError(
+            [f"{file}:{line}: byte {error.start} is not UTF-8 (0x{error.object[error.start]:02x})."]
+        ) from None
+    except OSError as error:
+        raise ConfigError([f"{file} cannot be read: {error.strerror}."]) from None
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        origin: dict[str, str] = {}
+        problems: list[str] = []
+        if node is not None:
+            _locate(node, "", file, origin, problems)
+        tree = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else str(file)
+        raise ConfigError([f"{place}: not YAML: {getattr(error, 'problem', None) or error}."]) from None
+    if problems:
+        raise ConfigError(problems)
+    if not isinstance(tree, dict):
+        raise ConfigError([f"{file}: a pipeline file is a mapping of keys, this is {type(tree).__name__}."])
+    return tree, origin
+
+
+def _locate(node: yaml.Node, path: str, file: Path, origin: dict[str, str], problems: list[str]) -> None:
+    """Fill origin with file:line of each key; a key that stands twice is a problem."""
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            child = f"{path}.{key.value}" if path else str(key.value)
+            line = key.start_mark.line + 1
+            if key.value in seen:
+                problems.append(f"{file}:{line}: the key {child} stands twice.")
+            seen.add(key.value)
+            origin[child] = f"{file}:{line}"
+            _locate(value, child, file, origin, problems)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            child = f"{path}.{index}"
+            origin[child] = f"{file}:{value.start_mark.line + 1}"
+            _locate(value, child, file, origin, problems)
+
+
+def _apply_overrides(tree: dict[str, Any], origin: dict[str, str], overrides: list[str]) -> list[str]:
+    problems = []
+    for override in overrides:
+        path, equals, text = override.partition("=")
+        if not equals or not path:
+            problems.append(f"--set {override}: write it as key=value, such as --set training.epochs=3.")
+            continue
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            problems.append(f"--set {override}: the value is not YAML: {getattr(error, 'problem', error)}.")
+            continue
+        *parents, leaf = path.split(".")
+        branch: Any = tree
+        for parent in parents:
+            if isinstance(branch, list) and parent.isdigit() and int(parent) < len(branch):
+                branch = branch[int(parent)]
+            elif isinstance(branch, dict):
+                if not isinstance(branch.get(parent), (dict, list)):
+                    branch[parent] = {}
+                branch = branch[parent]
+            else:
+                branch = None
+                break
+        if isinstance(branch, dict):
+            branch[leaf] = value
+        elif isinstance(branch, list) and leaf.isdigit() and int(leaf) < len(branch):
+            branch[int(leaf)] = value
+        else:
+            problems.append(f"--set {override}: {path} leads nowhere in this file.")
+            continue
+        for key in [key for key in origin if key.startswith(f"{path}.")]:
+            del origin[key]
+        origin |= dict.fromkeys([path, *flatten(value, path)], f"--set {override}")
+    return problems
+
+
+def _where(file: Path, origin: dict[str, str], path: str) -> str:
+    """The place of a path, or of the nearest parent that is written down."""
+    while path:
+        if path in origin:
+            return origin[path]
+        path = path.rpartition(".")[0]
+    return str(file)
+
+
+def _section_at(schema: type[BaseModel], location: tuple[int | str, ...]) -> type[BaseModel] | None:
+    """The section in which the last key of a location stands."""
+    current: type[BaseModel] | None = schema
+    for key in location[:-1]:
+        if isinstance(key, int) or current is None:
+            continue
+        field = current.model_fields.get(key)
+        if field is None:
+            continue
+        current = next((part for part in _parts(field.annotation) if issubclass(part, BaseModel)), None)
+    return current
+
+
+def _parts(annotation: Any) -> list[type]:
+    """The classes inside an annotation such as `list[Convolution] | None`."""
+    arguments = getattr(annotation, "__args__", None)
+    if arguments:
+        return [part for argument in arguments for part in _parts(argument)]
+    return [annotation] if isinstance(annotation, type) else []
+
+
+def _message(error: ErrorDetails, schema: type[BaseModel], file: Path, origin: dict[str, str]) -> str:
+    keys = [key for key in error["loc"] if isinstance(key, int) or not key.startswith(("literal[", "dict["))]
+    location = tuple(keys)
+    path = ".".join(str(key) for key in location)
+    place = _where(file, origin, path)
+    kind = error["type"]
+    section = _section_at(schema, location)
+    if kind == "extra_forbidden":
+        allowed = list(section.model_fields) if section else []
+        return f"{place}: {path} is not a key. Allowed: {', '.join(allowed)}.{nearest(location[-1], allowed)}"
+    if kind == "missing":
+        description = (section.model_fields[str(location[-1])].description or "") if section else ""
+        return f"{place}: the key {path} is missing. {description}".rstrip()
+    value = error["input"]
+    shown = f'"{value}"' if isinstance(value, str) else str(value) if not isinstance(value, dict) else "{...}"
+    if kind == "literal_error":
+        allowed = [part.strip("' ") for part in error["ctx"]["expected"].replace(" or ", ", ").split(",")]
+        return f"{place}: {path} = {not_allowed(value, str(location[-1]), allowed)}"
+    if kind == "value_error":
+        text = str(error["ctx"]["error"])
+        return f"{place}: {path} = {shown} {text}" if not isinstance(value, dict) else f"{place}: {path}: {text}"
+    return f"{place}: {path} = {shown}: {error['msg'][0].lower()}{error['msg'][1:]}."

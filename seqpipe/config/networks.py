@@ -1,0 +1,202 @@
+"""What models are made of."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from seqpipe.config.data import Source
+from seqpipe.config.section import Fraction, Section
+
+
+class Embedding(Section):
+    units: int = Field(64, ge=1, description="Size of a piece's vector.")
+    dropout: Fraction = Field(0.1, ge=0, lt=1)
+    locked_dropout: Fraction = Field(0.0, ge=0, lt=1, description="Share of a row's channels dropped at every step.")
+    adversarial: float = Field(
+        0.0, ge=0, description="Norm of adversarial noise over that of a row's embeddings; doubles a step's time."
+    )
+
+
+class Convolution(Section):
+    """One convolution block: pad, convolve, normalise, activate, drop, add, pool."""
+
+    filters: int = Field(ge=1)
+    kernel_size: int = Field(3, ge=1, description="Steps a filter sees.")
+    dilation: int = Field(1, ge=1, description="Distance between the steps a filter sees.")
+    stride: int = Field(1, ge=1, description="Output step i stands at input step i * stride.")
+    pool: int = Field(1, ge=1, description="Steps pooled into one after the activation; 1 pools nothing.")
+    pool_kind: Literal["max", "average"] = "max"
+    padding: Literal["same", "causal"] = Field("same", description="causal: a step sees no later step.")
+    normalisation: Literal["none", "layer", "batch"] = "none"
+    activation: Literal["relu", "gelu", "silu", "tanh", "linear"] = "relu"
+    residual: bool = Field(False, description="Add the block's input to its output before pooling.")
+    dropout: Fraction = Field(0.0, ge=0, lt=1)
+
+
+class Recurrent(Section):
+    cell: Literal["lstm", "gru", "simple"] = "gru"
+    units: int = Field(64, ge=1, description="Size of the state, in each direction.")
+    layers: int = Field(1, ge=1)
+    bidirectional: bool = True
+    dropout: Fraction = Field(0.0, ge=0, lt=1, description="Dropout on the input of each layer.")
+    recurrent_dropout: Fraction = Field(0.0, ge=0, lt=1, description="Dropout on the state, one mask a sequence.")
+    weight_dropout: Fraction = Field(
+        0.0, ge=0, lt=1, description="Share of the recurrent weights dropped in a step of training."
+    )
+    locked_dropout: Fraction = Field(
+        0.0, ge=0, lt=1, description="Share of a row's output channels dropped at every step."
+    )
+
+
+class Ngrams(Section):
+    """A linear expert on n-grams of pieces beside the network, fitted before it trains."""
+
+    longest: int = Field(3, ge=1, le=5, description="Pieces in the longest n-gram.")
+    entries: int = Field(131_072, ge=1, le=4_000_000, description="N-grams kept: those in the most rows.")
+
+
+class PieceEmbedding(Embedding):
+    """Embedding of pieces."""
+
+    vectors: Source | None = Field(
+        None, description="Word vectors to start from, files:PATH in word2vec's or GloVe's text form, .gz or .xz."
+    )
+
+    @field_validator("vectors")
+    @classmethod
+    def _vectors_are_files(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith("files:"):
+            raise ValueError(f'= "{value}" is no file. Allowed: files:PATH; nothing is downloaded.')
+        return value
+
+
+class Classifier(Section):
+    """Embedding -> convolutions -> recurrence -> pooling -> classes; or a model of the user's own."""
+
+    builder: str | None = Field(None, description="module:function of your own that returns a keras.Model.")
+    keras: str | None = Field(None, description="A saved .keras file of your own.")
+    start_from: str | None = Field(
+        None,
+        description="A run directory, or its pretrain directory: start from the encoder kept there, with its pieces; "
+        "of features only max_pieces and long_texts count then.",
+    )
+    word_dropout: Fraction = Field(
+        0.0, ge=0, lt=1, description="Share of pieces replaced by the unknown one in training."
+    )
+    embedding: PieceEmbedding = PieceEmbedding()
+    convolution: list[Convolution] = Field([Convolution(filters=64)], description="Blocks, one after another.")
+    recurrent: Recurrent | None = Recurrent()
+    pooling: Literal["attention", "attention_max", "mean", "max"] = "attention"
+    dropout: Fraction = Field(0.3, ge=0, lt=1, description="Dropout before the last layer.")
+    ngrams: Ngrams | None = Field(None, description="Add a linear expert on n-grams to the network's scores.")
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Classifier:
+        if self.builder is not None and self.keras is not None:
+            raise ValueError("builder and keras exclude each other: name one.")
+        if self.builder is not None and self.builder.count(":") != 1:
+            raise ValueError(f'builder = "{self.builder}" is not module:function, such as mymodule:build.')
+        return self
+
+
+class SpectrogramConvolution(Section):
+    """One convolution over time and mel bands, with batch normalisation and ReLU."""
+
+    filters: int = Field(ge=1)
+    kernel_frames: int = Field(3, ge=1)
+    kernel_bands: int = Field(3, ge=1)
+    stride_frames: int = Field(1, ge=1)
+    stride_bands: int = Field(2, ge=1)
+
+    @model_validator(mode="after")
+    def _sees_every_frame(self) -> SpectrogramConvolution:
+        if self.stride_frames > self.kernel_frames:
+            raise ValueError(
+                f"stride_frames = {self.stride_frames} is above kernel_frames = {self.kernel_frames}: sound is lost."
+            )
+        return self
+
+
+class RecogniserModel(Section):
+    """Convolutions over the spectrogram -> projection -> recurrence -> attention -> classes."""
+
+    streaming: bool = Field(False, description="Causal convolutions and a forward recurrence, and a stream signature.")
+    convolution: list[SpectrogramConvolution] = Field(
+        [
+            SpectrogramConvolution(filters=24, kernel_frames=5, kernel_bands=5, stride_frames=2),
+            SpectrogramConvolution(filters=40),
+            SpectrogramConvolution(filters=56),
+        ],
+        min_length=1,
+    )
+    projection: int = Field(80, ge=1, description="Channels after the convolutions.")
+    recurrent: Recurrent = Recurrent(units=56)
+    pooling: Literal["attention", "mean", "max"] = "attention"
+    dropout: Fraction = Field(0.3, ge=0, lt=1, description="Dropout before recurrence and last layer.")
+
+    @model_validator(mode="after")
+    def _streams_forwards(self) -> RecogniserModel:
+        if self.streaming and self.recurrent.bidirectional:
+            raise ValueError("streaming = true needs recurrent.bidirectional = false: a stream has no end.")
+        if self.streaming and self.pooling == "max":
+            raise ValueError('streaming = true needs pooling = "attention" or "mean".')
+        if self.streaming and any(block.stride_frames > 1 for block in self.convolution[1:]):
+            raise ValueError("streaming = true allows stride_frames in the first convolution only.")
+        return self
+
+
+class PieceVectors(Section):
+    units: int = Field(256, ge=1, description="Size of a piece's vector.")
+    dropout: Fraction = Field(0.1, ge=0, lt=1)
+
+
+class Encoder(Section):
+    """Convolutions, then recurrent layers in both directions."""
+
+    convolution: list[Convolution] = Field([], description="Blocks before the recurrence, without strides and pools.")
+    cell: Literal["lstm", "gru"] = "gru"
+    units: int = Field(128, ge=1, description="Size of the state in each direction.")
+    layers: int = Field(1, ge=1)
+    dropout: Fraction = Field(0.2, ge=0, lt=1, description="Dropout on the input of each layer, one mask a row.")
+    recurrent_dropout: Fraction = Field(0.0, ge=0, lt=1, description="Dropout on the state, one mask a row.")
+    weight_dropout: Fraction = Field(0.0, ge=0, lt=1, description="Share of the recurrent weights dropped.")
+
+    @model_validator(mode="after")
+    def _a_step_for_each_piece(self) -> Encoder:
+        for block in self.convolution:
+            if block.stride != 1 or block.pool != 1:
+                raise ValueError(
+                    f"convolution has stride = {block.stride}, pool = {block.pool}: alignments need a step for each "
+                    "source piece. Allowed: stride 1, pool 1."
+                )
+        return self
+
+
+class Decoder(Section):
+    """Recurrent layers with attention above the first."""
+
+    cell: Literal["lstm", "gru"] = "gru"
+    units: int = Field(256, ge=1)
+    layers: int = Field(1, ge=1)
+    attention: Literal["luong", "bahdanau"] = "luong"
+    input_feeding: bool = Field(False, description="Feed each step the output of the one before; slower to train.")
+    dropout: Fraction = Field(0.2, ge=0, lt=1, description="Dropout on the input of each layer, one mask a row.")
+    recurrent_dropout: Fraction = Field(0.0, ge=0, lt=1, description="Dropout on the state, one mask a row.")
+    weight_dropout: Fraction = Field(0.0, ge=0, lt=1, description="Share of the recurrent weights dropped.")
+
+
+class Seq2Seq(Section):
+    """Embedding -> encoder -> decoder with attention -> pieces."""
+
+    word_dropout: Fraction = Field(0.0, ge=0, lt=1, description="Share of pieces hidden in training, on both sides.")
+    embedding: PieceVectors = PieceVectors()
+    encoder: Encoder = Encoder()
+    decoder: Decoder = Decoder()
+    dropout: Fraction = Field(0.3, ge=0, lt=1, description="Dropout before the scores of the pieces.")
+    tied: Literal["all", "target", "none"] = Field(
+        "all", description="Which share one matrix: source, target and scores; target and scores; none."
+    )
+    max_ratio: float = Field(2.0, gt=0, description="A translation has at most max_ratio * source + max_extra pieces.")
+    max_extra: int = Field(10, ge=1)

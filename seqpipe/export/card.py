@@ -1,0 +1,126 @@
+"""What lies beside a SavedModel for people: card.md (facts at its head as YAML, then prose) and pipeline.yaml."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from seqpipe import __version__
+from seqpipe.config import file as pipeline_file
+from seqpipe.config.pipeline import Pipeline
+from seqpipe.storage import write_text
+
+
+def write(
+    directory: Path,
+    *,
+    config: Pipeline,
+    report: dict[str, Any],
+    parity: dict[str, Any],
+    training: dict[str, Any],
+    headline: str,
+    sections: str,
+    limits: list[str],
+    parameters: int,
+    version: int,
+) -> None:
+    """Write card.md and pipeline.yaml into a staged artefact.
+
+    Args:
+        report: of the task.
+        parity: what the proof measured.
+        training: seconds and epochs of the run; `before`: a sentence on what the weights were before it, or nothing.
+        headline: the main figure, with interval.
+        sections: Markdown of the report.
+        limits: what the model is not for, one sentence each.
+        parameters: of the Keras model.
+    """
+    write_text(directory / "pipeline.yaml", pipeline_file.to_yaml(config))
+    size_mb = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file()) / 1e6
+    streams = "stream" in parity["signatures"]
+    facts = {
+        "name": config.name,
+        "version": version,
+        "task": config.task,
+        "figure": headline,
+        "date": datetime.date.today().isoformat(),
+        "size_mb": round(size_mb, 2),
+        "parameters": parameters,
+        "seed": config.seed,
+        "streaming": streams,
+        "seqpipe": __version__,
+        "tensorflow": parity["tensorflow"],
+        "keras": parity["keras"],
+    }
+    data = {key: value for key, value in config.model_dump(mode="json")["data"].items() if value is not None}
+    findings = "\n".join(f"- {line}" for line in report["findings"]) or "- nothing"
+    proof = "\n".join(
+        f"| `{name}` | {figure['probes']} | {_exponent(figure['alone_against_batch'])} | "
+        f"{_exponent(figure.get('against_keras'))} | {figure['latency_ms']:.2f} |"
+        for name, figure in parity["signatures"].items()
+    )
+    text = f"""---
+{yaml.safe_dump(facts, sort_keys=False, allow_unicode=True, width=1000).strip()}
+---
+
+# {config.name}, version {version}
+
+{config.description or "No description was given in the pipeline file."}
+
+{headline[0].upper()}{headline[1:]}.
+
+## Data
+
+```yaml
+{yaml.safe_dump(data, sort_keys=False, allow_unicode=True).strip()}
+```
+
+What validation found:
+
+{findings}
+
+## Figures
+
+{sections}
+## Training
+
+Seed {config.seed}; {training["epochs"]} epochs in {training["seconds"]:,.0f} s on {os.cpu_count()} cores
+({platform.machine()}, Python {platform.python_version()}, TensorFlow {parity["tensorflow"]}, Keras {parity["keras"]}),
+by the configuration in `pipeline.yaml` beside this card.{training["before"]}
+
+## Proof
+
+The directory was moved and loaded in a fresh process without seqpipe. Each signature answered its probes, real and
+hostile, alone and batched; differences are the largest absolute ones, allowed is {parity["tolerance"]:g}. Latency is
+the median of one warm request with the first probe, on {os.cpu_count()} cores.
+
+| signature | probes | alone against batched | against Keras | latency, ms |
+|---|---:|---:|---:|---:|
+{proof}
+
+## Limits
+
+{chr(10).join(f"- {limit}" for limit in limits)}
+- {"It streams: `stream` answers piece by piece." if streams else "It does not stream: it answers whole inputs."}
+"""
+    write_text(directory / "card.md", text)
+
+
+def with_section(text: str, title: str, section: str) -> str:
+    """A card with a section of level two before its limits, in the place of one of that title.
+
+    >>> with_section("# A\\n\\n## Limits\\n\\n- none\\n", "Size", "Small.")
+    '# A\\n\\n## Size\\n\\nSmall.\\n\\n## Limits\\n\\n- none\\n'
+    """
+    before, limits, after = text.rpartition("## Limits\n")
+    before = before.split(f"## {title}\n")[0]
+    return f"{before}## {title}\n\n{section.strip()}\n\n{limits}{after}"
+
+
+def _exponent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1e}"

@@ -1,0 +1,305 @@
+"""Runs beside each other: what differs, figures with intervals, paired differences on the same rows, pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table as Grid
+
+from seqpipe.errors import RunError
+from seqpipe.evaluation import comparison_pictures
+from seqpipe.evaluation.predictions import Predictions
+from seqpipe.runs.outcome import RUNS, Outcome, Spread, find_run, read_outcome
+from seqpipe.storage import write_json, write_text
+from seqpipe.tasks.text_classification.deletion import mean_with_interval
+from seqpipe.tasks.translation.bleu import BleuCounts, with_interval
+
+# Keys that say where a run is and what is made of it; two runs that differ in nothing else are the same pipeline.
+_ASIDE = ("name", "description", "run_directory", "evaluation", "export", "tune", "seed")
+_SPLITS = ("dev", "test")
+_SAMPLES = 5000  # resamples of rows behind an interval
+_BLEU_SAMPLES = 1000  # which take longer
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One pipeline: a run, or several with different seeds."""
+
+    runs: list[Outcome]
+
+    @cached_property
+    def answers(self) -> dict[str, list[Any]]:
+        """Those of each run, by split; a split that a run has no answers kept for is left out."""
+        kind = BleuCounts if self.runs[0].measure == "BLEU" else Predictions
+        found = {split: [kind.read(run.directory / "report" / split) for run in self.runs] for split in _SPLITS}
+        return {split: parts for split, parts in found.items() if None not in parts}
+
+    def less(self, other: Contestant, split: str) -> dict[str, float]:
+        """The figure less that of another on the same rows, 0..1, with the interval of a paired bootstrap.
+
+        Of several seeds, the mean.
+        """
+        ours, theirs = self.answers[split], other.answers[split]
+        if isinstance(ours[0], BleuCounts):
+            found = with_interval(ours, theirs, samples=_BLEU_SAMPLES, seed=1)
+            return {key: value / 100 for key, value in found.items()}
+        shares = [np.mean([part.correct for part in parts], axis=0) for parts in (ours, theirs)]
+        value, low, high = mean_with_interval(shares[0] - shares[1], samples=_SAMPLES, seed=1)
+        return {"value": value, "low": low, "high": high}
+
+    @property
+    def name(self) -> str:
+        return self.runs[0].name if len(self.runs) == 1 else self.runs[0].name.removesuffix(f"-seed{self.runs[0].seed}")
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of the table.
+
+    figure: by split, accuracy or BLEU as {value, low, high}, 0..1: 95 % interval of a run; lowest and highest of
+        several seeds.
+    deviation: by split, the sample standard deviation over seeds; empty for a run.
+    difference: by split, {value, low, high} from the first pipeline, row by row; None within that one.
+    differs: keys and values that not all runs share.
+    """
+
+    name: str
+    style: int
+    differs: dict[str, Any]
+    figure: dict[str, Mapping[str, float]]
+    deviation: dict[str, float]
+    difference: dict[str, Mapping[str, float] | None]
+    parameters: int
+    seconds: float
+    epochs: float
+
+
+def compare(names: Sequence[str], *, output: Path | None, out: Console) -> list[Line]:
+    """Print the table; write comparison.md, comparison.json and pictures.
+
+    Args:
+        names: directories, or names in runs/; the first is what the others are compared with.
+        output: for report and pictures; without it runs/FIRST-compared.
+    Raises:
+        RunError: fewer than two runs, one twice, a run that is not evaluated, evaluated on other rows, or of another
+            kind of task.
+    """
+    outcomes = [read_outcome(path) for path in _directories(names)]
+    contestants = _contestants(outcomes)
+    splits = _shared_splits(outcomes, contestants)
+    lines = _lines(outcomes, contestants, splits)
+    directory = output or RUNS / f"{contestants[0].name}-compared"
+    first, measure = contestants[0].name, outcomes[0].measure
+    pictures = [_curves(contestants, outcomes, directory)]
+    for split in splits:
+        rows = [(line.name, line.style, line.difference[split]) for line in lines if line.difference[split]]
+        drawn = [(name, style, difference) for name, style, difference in rows if difference is not None]
+        if drawn:
+            place = directory / f"differences_{split}.png"
+            pictures.append(comparison_pictures.differences(drawn, first, f"{split} {measure}", place))
+    header, cells = _table(lines, splits, measure)
+    of_a_run = "BLEU of a run (beam search): 95 % bootstrap" if measure == "BLEU" else "Accuracy of a run: 95 % Wilson"
+    note = (
+        f"{of_a_run} interval; of several seeds: mean ± sample standard deviation, lowest to highest. Difference: "
+        f"points from {first} on the same rows (several seeds: their mean), 95 % interval of a paired bootstrap."
+    )
+    write_text(directory / "comparison.md", _markdown(header, cells, note, pictures))
+    write_json(directory / "comparison.json", {"first": first, "lines": [vars(line) for line in lines]})
+    _print(header, cells, out)
+    out.print(f"{note}\n\nTable and pictures: {directory}")
+    return lines
+
+
+def _directories(names: Sequence[str]) -> list[Path]:
+    if len(names) < 2:
+        raise RunError("compare takes two runs or more.")
+    paths = [find_run(name) for name in names]
+    seen: dict[Path, str] = {}
+    for name, path in zip(names, paths, strict=True):
+        if path.resolve() in seen:
+            raise RunError(f"compare {seen[path.resolve()]} {name}: that is the same run twice.")
+        seen[path.resolve()] = name
+    return paths
+
+
+def _contestants(outcomes: Sequence[Outcome]) -> list[Contestant]:
+    """Runs of one pipeline together, in order of appearance.
+
+    Raises:
+        RunError: a seed repeats within a pipeline: its spread would look smaller than it is.
+    """
+    groups: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        same = groups.setdefault(json.dumps(_settings(outcome), sort_keys=True), [])
+        for other in same:
+            if other.seed == outcome.seed:
+                raise RunError(
+                    f"{other.directory} and {outcome.directory} are the same pipeline with the same seed "
+                    f"({outcome.seed}): a spread over them would say too little. Leave one of them out."
+                )
+        same.append(outcome)
+    return [Contestant(runs) for runs in groups.values()]
+
+
+def _settings(outcome: Outcome) -> dict[str, Any]:
+    """What the run was trained by, less its seed; a list of sections by number and key."""
+    settings: dict[str, Any] = {}
+    for key, value in outcome.config.items():
+        if key.partition(".")[0] in _ASIDE:
+            continue
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            settings |= {f"{key}.{i}.{name}": each for i, item in enumerate(value) for name, each in item.items()}
+        else:
+            settings[key] = value
+    return settings
+
+
+def _shared_splits(outcomes: Sequence[Outcome], contestants: Sequence[Contestant]) -> list[str]:
+    """The splits that every run answered, checked to hold the same rows."""
+    for outcome in outcomes:
+        if not outcome.report:
+            raise RunError(
+                f"{outcome.directory} holds no finished evaluation. Run `seqpipe evaluate` or `seqpipe run` first."
+            )
+        if outcome.measure != outcomes[0].measure:
+            raise RunError(
+                f"{outcomes[0].directory} is measured by {outcomes[0].measure} and {outcome.directory} by "
+                f"{outcome.measure}: they are of different tasks."
+            )
+    splits = [split for split in _SPLITS if all(split in each.answers for each in contestants)]
+    if "dev" not in splits:
+        lacking = next(run for each in contestants if "dev" not in each.answers for run in each.runs)
+        raise RunError(
+            f"{lacking.directory} has no predictions of single rows, which a comparison needs. If it was evaluated by "
+            "an older seqpipe, remove its report directory and run `seqpipe evaluate` again."
+        )
+    for split in splits:
+        pairs = [pair for each in contestants for pair in zip(each.runs, each.answers[split], strict=True)]
+        (first, reference), *others = pairs
+        for run, answers in others:
+            if answers.rows_key != reference.rows_key:
+                raise RunError(
+                    f"{first.directory} and {run.directory} were evaluated on different {split} rows "
+                    f"({len(reference):,} and {len(answers):,} rows): a paired comparison needs the same rows, in the "
+                    "same order, with the same classes or references."
+                )
+    return splits
+
+
+def _lines(outcomes: Sequence[Outcome], contestants: Sequence[Contestant], splits: list[str]) -> list[Line]:
+    """A line for each run, and one for the seeds of a pipeline together."""
+    settings = {outcome.directory: _settings(outcome) for outcome in outcomes}
+    keys = {key for each in settings.values() for key in each}
+    differing = sorted(key for key in keys if len({json.dumps(each.get(key)) for each in settings.values()}) > 1)
+    lines = []
+    for style, contestant in enumerate(contestants):
+        several = len(contestant.runs) > 1
+        own = settings[contestant.runs[0].directory]
+        differs = {key: own.get(key) for key in differing}
+        for number, run in enumerate(contestant.runs):
+            alone = Contestant([run])
+            lines.append(
+                Line(
+                    name=run.name,
+                    style=style,
+                    differs={"seed": run.seed} if several else differs,
+                    figure={split: run.measured(split) or {} for split in splits},
+                    deviation={},
+                    difference=_differences(alone, contestants[0], splits),
+                    parameters=_parameters(run),
+                    seconds=run.seconds,
+                    epochs=len(run.epochs),
+                )
+            )
+            if several and number == len(contestant.runs) - 1:
+                lines.append(_seeds_line(contestant, contestants[0], style, differs, splits))
+    return lines
+
+
+def _seeds_line(
+    contestant: Contestant, first: Contestant, style: int, differs: dict[str, Any], splits: list[str]
+) -> Line:
+    spreads = {split: Spread.of(part.figure for part in contestant.answers[split]) for split in splits}
+    return Line(
+        name=f"{contestant.name}, {len(contestant.runs)} seeds",
+        style=style,
+        differs=differs,
+        figure={split: {"value": s.mean, "low": s.low, "high": s.high} for split, s in spreads.items()},
+        deviation={split: spread.deviation or 0.0 for split, spread in spreads.items()},
+        difference=_differences(contestant, first, splits),
+        parameters=_parameters(contestant.runs[0]),
+        seconds=Spread.of(run.seconds for run in contestant.runs).mean,
+        epochs=Spread.of(len(run.epochs) for run in contestant.runs).mean,
+    )
+
+
+def _differences(one: Contestant, first: Contestant, splits: list[str]) -> dict[str, Mapping[str, float] | None]:
+    if one.runs[0] in first.runs:
+        return dict.fromkeys(splits)
+    return {split: one.less(first, split) for split in splits}
+
+
+def _parameters(run: Outcome) -> int:
+    with np.load(run.directory / "best.npz") as weights:
+        return sum(weights[name].size for name in weights.files)
+
+
+def _curves(contestants: Sequence[Contestant], outcomes: Sequence[Outcome], directory: Path) -> Path:
+    monitor = outcomes[0].monitor
+    if any(f"dev_{monitor}" not in row for outcome in outcomes for row in outcome.epochs):
+        monitor = "loss"  # which every task has
+    curves = [(each.name, [run.epochs for run in each.runs]) for each in contestants]
+    return comparison_pictures.learning_curves(curves, monitor, directory / "learning_curves.png")
+
+
+def _table(lines: Sequence[Line], splits: list[str], measure: str) -> tuple[list[str], list[list[str]]]:
+    header = ["run"]
+    for split in splits:
+        header += [f"{split}, BLEU" if measure == "BLEU" else f"{split}, %", "difference"]
+    header += ["parameters", "training, s", "epochs", "what differs"]
+    cells = []
+    for line in lines:
+        row = [line.name]
+        for split in splits:
+            figure, difference = line.figure[split], line.difference[split]
+            value, low, high = (100 * figure[key] for key in ("value", "low", "high"))
+            spread = f" ± {100 * line.deviation[split]:.2f}" if line.deviation else ""
+            row.append(f"{value:.2f}{spread} ({low:.1f} to {high:.1f})")
+            row.append(
+                "–"
+                if difference is None
+                else "{:+.2f} ({:+.1f} to {:+.1f})".format(*(100 * difference[key] for key in ("value", "low", "high")))
+            )
+        differs = "\n".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in line.differs.items())
+        cells.append([*row, f"{line.parameters:,}", f"{line.seconds:,.0f}", f"{line.epochs:g}", differs or "nothing"])
+    return header, cells
+
+
+def _print(header: list[str], cells: list[list[str]], out: Console) -> None:
+    """Figures, their intervals below them, then what the runs are: two narrow tables fit a terminal."""
+    facts = len(header) - 4
+    for columns in (range(facts), (0, *range(facts, len(header)))):
+        grid = Grid(box=None, pad_edge=False, header_style="bold")
+        for column in columns:
+            numeric = header[column] not in ("run", "what differs")
+            grid.add_column(header[column], justify="right" if numeric else "left", overflow="fold")
+        for row in cells:
+            grid.add_row(*(row[column].replace(" (", "\n(") for column in columns))
+        out.print(grid)
+        out.print()
+
+
+def _markdown(header: list[str], cells: list[list[str]], note: str, pictures: Sequence[Path]) -> str:
+    lines = [f"| {' | '.join(header)} |", "|---|" + "---:|" * (len(header) - 2) + "---|"]
+    for row in cells:
+        shown = (cell.replace("|", "\\|").replace("\n", "<br>") for cell in row)
+        lines.append(f"| {' | '.join(shown)} |")
+    images = "\n\n".join(f"![{path.stem.replace('_', ' ')}]({path.name})" for path in pictures)
+    return "# Comparison\n\n" + "\n".join(lines) + f"\n\n{note}\n\n{images}\n"

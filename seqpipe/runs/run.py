@@ -1,0 +1,378 @@
+"""check -> train -> evaluate -> export: each step in the run directory, resumable, never repeated once finished."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seqpipe.config import file as pipeline_file
+from seqpipe.config.pipeline import Pipeline
+from seqpipe.data.findings import Finding
+from seqpipe.errors import RunError
+from seqpipe.storage import locked, remove_leftovers, unhide, unwritable, write_json, write_text
+from seqpipe.tasks import OnDevice, Pretrained, Task, make_task
+from seqpipe.training.workers import is_chief, wait_for
+
+if TYPE_CHECKING:
+    import keras
+
+    from seqpipe.data.examples import Examples
+    from seqpipe.export.lite import LiteFiles
+
+# Sections that a step depends on; a change of one of them contradicts a step that has begun.
+DEPENDS_ON = {
+    "train": ("task", "seed", "data", "features", "model", "training"),
+    "evaluate": ("evaluation",),
+    "export": ("description", "export"),
+}
+# Keys that may change in the middle of a run, since they change nothing that is computed.
+FREE_KEYS = ("training.save_every_steps", "training.tensorboard")
+
+
+@dataclass
+class Run:
+    """A run directory and the task in it; `open_run` makes one.
+
+    Args:
+        config: the effective configuration.
+        say: prints one line of progress.
+        callbacks: Keras callbacks for training, made once its size is known: (epochs, steps per epoch) -> callbacks.
+        state: what is finished, as state.json has it.
+        chief: whether this process writes; other workers only train along.
+    """
+
+    config: Pipeline
+    say: Callable[[str], None] = print
+    callbacks: Callable[[int, int], Sequence[keras.callbacks.Callback]] = lambda epochs, steps: ()
+    state: dict[str, Any] = field(default_factory=dict)
+    chief: bool = True
+
+    @property
+    def directory(self) -> Path:
+        return self.config.run_path
+
+    def finished(self, step: str) -> bool:
+        return step in self.state.get("steps", {})
+
+    @cached_property
+    def task(self) -> Task:
+        return make_task(self.config)
+
+    @cached_property
+    def findings(self) -> list[Finding]:
+        """Reads and validates the data, once; a run whose data changed meanwhile is refused."""
+        self.say(f"Reading {self.config.model_dump()['data']['train']}")
+        findings = self.task.read()
+        if self.finished("features") and self.state["steps"]["features"]["data_key"] != self.task.data_key():
+            raise RunError(
+                f"The data is no longer what the run in {self.directory} was started with. Use --fresh to start over, "
+                "or give the new run another name: --set name=..."
+            )
+        return findings
+
+    def prepare(self) -> dict[str, Examples]:
+        """Features and examples of every split; computed once, taken from the run directory later."""
+        _ = self.findings
+        features = self.directory / "features"
+        if self.finished("features"):
+            self.task.load_features(features)
+            return self._examples()
+        if not self.chief:
+            wait_for(lambda: self._is_there("features"), "prepare features and examples")
+            return self.prepare()
+        self.say("Fitting features on the training split")
+        shutil.rmtree(features, ignore_errors=True)
+        self.task.fit_features(features)
+        examples = self._examples()
+        self._finish("features", {"data_key": self.task.data_key()})
+        return examples
+
+    def _examples(self) -> dict[str, Examples]:
+        from seqpipe.data.examples import cached, content_key
+
+        settings = json.dumps(self.config.model_dump(mode="json", include={"data", "features"}), sort_keys=True)
+        shared = (self.task.data_key(), settings, _digest(self.directory / "features"))
+        tested = self.config.model_dump()["data"].get("test") is not None
+        return {
+            split: cached(
+                self.directory / "examples" / split,
+                content_key(*shared, split),
+                lambda split=split: self.task.examples(split),  # type: ignore[misc]
+            )
+            for split in ("train", "dev", *(["test"] if tested else []))
+        }
+
+    def _is_there(self, step: str) -> bool:
+        """Whether the worker that writes has finished a step."""
+        file = self.directory / "state.json"
+        if file.exists():
+            self.state = json.loads(file.read_text(encoding="utf-8"))
+        return self.finished(step)
+
+    def train(self) -> None:
+        from seqpipe.training.loop import Trainer
+
+        if self.finished("train"):
+            self.say(f"Training is finished: {self.state['steps']['train']['summary']}")
+            return
+        examples = self.prepare()
+        self._pretrain()
+        trainer = Trainer(
+            self.task.build,
+            objective=self.task,
+            config=self.config.training,
+            train=examples["train"],
+            dev=examples["dev"],
+            seed=self.config.seed,
+            directory=self.directory,
+            say=self.say,
+        )
+        position = trainer.run(self.callbacks(self.config.training.epochs, trainer.steps_per_epoch))
+        if not self.chief:
+            return
+        monitor = self.config.training.monitor
+        summary = (
+            f"{position.epoch} epochs in {position.seconds:,.0f} s, best dev {monitor} {position.best:.4f} "
+            f"in epoch {(position.best_epoch or 0) + 1}"
+        )
+        if isinstance(self.task, Pretrained):
+            self.task.keep_encoder(self.best_model(), self.directory)
+        self._finish("train", {"summary": summary, "seconds": position.seconds, "epochs": position.epoch})
+        self.say(summary)
+        from seqpipe.evaluation.pictures import learning_curves
+        from seqpipe.training.loop import read_history
+
+        learning_curves(read_history(self.directory), self.directory / "report" / "learning_curves.png")
+
+    def _pretrain(self) -> None:
+        """The part of training that needs no labels, for a task that has one."""
+        if not isinstance(self.task, Pretrained):
+            return
+        directory = self.directory / "pretrain"
+        if not self.finished("pretrain"):
+            summary = self.task.pretrain(directory, say=self.say, callbacks=self.callbacks)
+            if summary is None:
+                return
+            if self.chief:
+                self._finish("pretrain", {"summary": summary})
+                self.say(f"Pre-training: {summary}")
+            else:
+                wait_for(lambda: self._is_there("pretrain"), "finish pre-training")
+        self.task.load_pretrained(directory)
+
+    def evaluate(self) -> dict[str, Any]:
+        if self.finished("evaluate") and self._report_file.exists():
+            self.say(f"Evaluation is finished: {self.state['steps']['evaluate']['summary']}")
+            return self._report()
+        if not self.finished("train"):
+            raise RunError(f"{self.directory} holds no finished training. Run `seqpipe train` first, or `seqpipe run`.")
+        examples = self.prepare()
+        examples.pop("train")
+        self.say(f"Evaluating on {', '.join(examples)}")
+        report = self.task.evaluate(self.best_model(), examples, self.directory / "report")
+        report["findings"] = [f"{finding.severity}: {finding.text}" for finding in self.findings]
+        write_json(self._report_file, report)
+        summary = self.task.headline(report)
+        self._finish("evaluate", {"summary": summary})
+        self.say(summary)
+        return report
+
+    def export(self, *, name: str | None = None, note: str = "", section: str = "") -> Path:
+        """Export, prove and publish the trained model.
+
+        Args:
+            name: of the artefact, where that is not the run's.
+            note: what the card's main figure is followed by.
+            section: Markdown of level three that the card has after the report.
+        """
+        from seqpipe.export import card, lite
+        from seqpipe.export.publish import next_version, publish
+
+        config = self.config.model_copy(update={"name": name or self.config.name})
+        if self.finished("export"):
+            path = Path(self.state["steps"]["export"]["path"])
+            asked_for = (config.name, section)
+            if path.exists() and asked_for == (path.parent.name, self.state["steps"]["export"].get("section", "")):
+                self.say(f"Published: {path}")
+                return path
+            self.say(f"{path} is {'of another name or other seeds' if path.exists() else 'gone'}; exporting again")
+        if not self.finished("evaluate"):
+            raise RunError(
+                f"{self.directory} holds no finished evaluation. Run `seqpipe evaluate` first, or `seqpipe run`."
+            )
+        report = self._report()
+        self.prepare()
+        model = self.best_model()
+        directory = Path(config.export.directory) / config.name
+        version = config.export.version or next_version(directory)
+        self.say("Exporting, and proving the export in a fresh process without seqpipe")
+
+        def files(staged: Path, parity: dict[str, Any]) -> None:
+            card.write(
+                staged,
+                config=config,
+                report=report,
+                parity=parity,
+                training={**self.state["steps"]["train"], "before": self._before_training()},
+                headline="; ".join(part for part in (self.task.headline(report), note) if part),
+                sections="\n".join(part for part in (self.task.describe(report), section) if part),
+                limits=self.task.limits(),
+                parameters=model.count_params(),
+                version=version,
+            )
+            if lite.wanted(config):
+                lite.add(staged, self._make_lite)
+
+        path = publish(
+            self.task.artefact(model, report, version),
+            directory / str(version),
+            run_directory=self.directory,
+            files=files,
+        )
+        self._finish("export", {"path": str(path), "section": section})
+        self.say(f"Published: {path}")
+        return path
+
+    def lite(self) -> Path:
+        """Put LiteRT files beside the model that was exported already."""
+        from seqpipe.export import lite
+
+        path = Path(self.state["steps"].get("export", {}).get("path", ""))
+        if not (path / "saved_model.pb").is_file():
+            raise RunError(f"{self.directory} holds no finished export. Run `seqpipe export` first, or `seqpipe run`.")
+        place = lite.add(path, self._make_lite)
+        self.say(f"Published: {place}")
+        return place
+
+    def _make_lite(self, artefact: Path) -> LiteFiles:
+        assert isinstance(self.task, OnDevice)
+        _ = self.findings
+        self.say("Making LiteRT files, and comparing them with the SavedModel on dev")
+        return self.task.lite(artefact, at_hand=True)
+
+    def _before_training(self) -> str:
+        """What the weights were before training, for the card: nothing to say where they were random."""
+        start = pipeline_file.flatten(self.config.model_dump(mode="json")).get("model.start_from")
+        if start is None:
+            pretrained = self.state["steps"].get("pretrain")
+            return f"\nBefore it, the encoder was a language model: {pretrained['summary']}." if pretrained else ""
+        said = f"\nIt started from the encoder in `{start}`"
+        state = Path(start).parent / "state.json"
+        if Path(start).name != "pretrain" or not state.is_file():
+            return f"{said}."
+        return f"{said}, a language model: {json.loads(state.read_text())['steps']['pretrain']['summary']}."
+
+    def all(self) -> Path | None:
+        """Every step; None for a worker that only trains along."""
+        if not all(self.finished(step) for step in ("train", "evaluate", "export")):
+            for finding in self.findings:
+                self.say(f"{finding.severity}: {finding.text}")
+        self.train()
+        if not self.chief:
+            return None
+        self.evaluate()
+        return self.export()
+
+    @property
+    def _report_file(self) -> Path:
+        return self.directory / "report" / "report.json"
+
+    def _report(self) -> dict[str, Any]:
+        return json.loads(self._report_file.read_text(encoding="utf-8"))
+
+    def best_model(self) -> Any:
+        """The best epoch's weights in a float32 model, whatever precision it was trained in."""
+        from seqpipe.training.loop import load_weights, rounded
+
+        model = self.task.build()
+        load_weights(model, self.directory / "best.npz")
+        if (bits := self.config.export.weight_bits) is not None:
+            model.set_weights([rounded(weights, bits) for weights in model.get_weights()])
+        return model
+
+    def _finish(self, step: str, facts: dict[str, Any]) -> None:
+        now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        self.state.setdefault("steps", {})[step] = {"finished": now, **facts}
+        write_json(self.directory / "state.json", self.state)
+
+
+@contextlib.contextmanager
+def open_run(
+    config: Pipeline,
+    *,
+    fresh: bool = False,
+    say: Callable[[str], None] = print,
+    callbacks: Callable[[int, int], Sequence[keras.callbacks.Callback]] = lambda epochs, steps: (),
+) -> Iterator[Run]:
+    """The run of a configuration, locked against other processes, taken up where it was left.
+
+    Args:
+        fresh: forget what the run directory holds.
+    Raises:
+        RunError: another process is in it, it cannot be written, or its configuration contradicts this one.
+    """
+    directory = config.run_path
+    if not is_chief():
+        if fresh:
+            raise RunError(
+                "--fresh and TF_CONFIG exclude each other: a worker could not tell the old run from the new one."
+            )
+        yield Run(config, say, callbacks, {}, chief=False)
+        return
+    with locked(directory.parent / f".{directory.name}.lock"):
+        unhide(directory)
+        if fresh:
+            shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(directory)
+        run = Run(config, say, callbacks, _read_state(directory, config))
+        write_text(directory / "pipeline.yaml", pipeline_file.to_yaml(config))
+        write_json(directory / "state.json", run.state)
+        try:
+            yield run
+        except OSError as error:
+            raise unwritable(Path(error.filename or directory), error) from error
+
+
+def _read_state(directory: Path, config: Pipeline) -> dict[str, Any]:
+    """The state of the run, less the steps that the configuration asks for anew."""
+    file = directory / "state.json"
+    wanted = pipeline_file.flatten(config.model_dump(mode="json"))
+    if not file.exists():
+        return {"config": wanted, "steps": {}}
+    state = json.loads(file.read_text(encoding="utf-8"))
+    before = state["config"]
+    changed = [key for key in pipeline_file.changed_keys(before, config) if key not in FREE_KEYS]
+    fixed = [key for key in changed if key.partition(".")[0] in DEPENDS_ON["train"]]
+    if fixed:
+        lines = [f"  {key} = {_shown(wanted, key)} here, {_shown(before, key)} in the run" for key in sorted(fixed)]
+        raise RunError(
+            f"The configuration contradicts the run in {directory}:\n" + "\n".join(lines) + "\n"
+            "Use --fresh to start over, or give the new run another name: --set name=..."
+        )
+    redo = {key.partition(".")[0] for key in changed}
+    if redo & set(DEPENDS_ON["evaluate"]):
+        state["steps"].pop("evaluate", None)
+        state["steps"].pop("export", None)
+    if redo & set(DEPENDS_ON["export"]):
+        state["steps"].pop("export", None)
+    return {**state, "config": wanted}
+
+
+def _shown(leaves: dict[str, Any], key: str) -> str:
+    """The value of a key among leaves by dotted path."""
+    if key in leaves:
+        return str(leaves[key])
+    return "a section" if any(each.startswith(f"{key}.") for each in leaves) else "not there"
+
+
+def _digest(features: Path) -> bytes:
+    """The bytes of all feature files, so that a cache of other features is never used."""
+    return b"".join(path.read_bytes() for path in sorted(features.rglob("*")) if path.is_file())

@@ -1,0 +1,217 @@
+"""The same pipeline with several seeds: a run each, what they say together, and the one that dev chooses."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table as Grid
+
+from seqpipe.config.pipeline import SEED_LIMIT, Pipeline
+from seqpipe.errors import ConfigError, RunError
+from seqpipe.runs.outcome import Outcome, Spread, read_outcome
+from seqpipe.storage import write_json
+from seqpipe.tasks.text_classification.config import TextClassificationPipeline
+
+if TYPE_CHECKING:
+    import keras
+
+    Callbacks = Callable[[int, int], Sequence[keras.callbacks.Callback]]
+
+
+def parse_seeds(text: str, first: int) -> list[int]:
+    """The seeds that `--seeds` names: so many from `first` on, or each by itself.
+
+    >>> parse_seeds("3", first=7), parse_seeds("1,5,9", first=7)
+    ([7, 8, 9], [1, 5, 9])
+
+    Raises:
+        ConfigError: no numbers, fewer than two seeds, a seed twice, or one out of range.
+    """
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ConfigError(
+            [f"--seeds {text}: write how many, such as --seeds 3, or the seeds themselves, such as --seeds 1,5,9."]
+        ) from None
+    seeds = numbers if "," in text else list(range(first, first + numbers[0]))
+    if len(seeds) < 2:
+        raise ConfigError([f"--seeds {text}: a spread takes at least two seeds. For one seed use --set seed=..."])
+    repeated = sorted({seed for seed in seeds if seeds.count(seed) > 1})
+    if repeated:
+        raise ConfigError(
+            [f"--seeds {text}: {', '.join(map(str, repeated))} stands twice. The same seed gives the same run again."]
+        )
+    outside = [seed for seed in seeds if not 0 <= seed < SEED_LIMIT]
+    if outside:
+        raise ConfigError([f"--seeds {text}: {outside[0]} is no seed. Allowed: 0 to {SEED_LIMIT - 1}."])
+    return seeds
+
+
+def run_seeds(
+    config: Pipeline,
+    seeds: Sequence[int],
+    *,
+    publish: bool,
+    fresh: bool,
+    out: Console,
+    callbacks: Callable[[Pipeline], Callbacks],
+) -> Path | None:
+    """Train a run for each seed, print their figures and spread; with `publish` evaluate all and export the best.
+
+    The runs are ordinary ones, NAME-seedN; the first pre-trains for all. The published model has the pipeline's own
+    name; dev chooses it.
+
+    Args:
+        publish: as `seqpipe run` does; else only train.
+        fresh: forget what the run directories hold.
+        callbacks: Keras callbacks for a run's configuration, as `open_run` takes them.
+    Returns:
+        The published artefact, or None without `publish`.
+    """
+    import keras
+
+    from seqpipe.runs.run import open_run
+
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it takes a function traced for each seed for a mistake
+    if os.environ.get("TF_CONFIG"):
+        raise RunError("--seeds and TF_CONFIG exclude each other: train each seed on its own with --set seed=...")
+    configs = _configs(config, seeds)
+    outcomes = []
+    for number, each in enumerate(configs):
+        out.print(f"Seed {each.seed}: {each.run_path}")
+        keras.backend.clear_session()  # layers get the names they would have in a process of their own
+        with open_run(each, fresh=fresh, say=out.print, callbacks=callbacks(each)) as run:
+            if publish and number == 0 and not run.finished("evaluate"):
+                for finding in run.findings:
+                    out.print(f"{finding.severity}: {finding.text}")
+            run.train()
+            if publish:
+                run.evaluate()
+        outcomes.append(read_outcome(each.run_path))
+    print_seeds(outcomes, out)
+    _write_summary(config.run_path.with_name(f"{config.name}-seeds.json"), outcomes)
+    if not publish:
+        return None
+    best = outcomes.index(best_of(outcomes))
+    out.print(f"Publishing seed {seeds[best]}, the best on dev, as {config.name}")
+    with open_run(configs[best], say=out.print) as run:
+        return run.export(name=config.name, note=summary(outcomes), section=to_markdown(outcomes))
+
+
+def _configs(config: Pipeline, seeds: Sequence[int]) -> list[Pipeline]:
+    """A configuration for each seed. Pre-training is done once, by the first; the others start from what it left."""
+    configs = [
+        config.model_copy(update={"name": f"{config.name}-seed{seed}", "seed": seed}, deep=True) for seed in seeds
+    ]
+    if not isinstance(config, TextClassificationPipeline) or config.training.pretrain is None:
+        return configs
+    once = {
+        "training": config.training.model_copy(update={"pretrain": None}),
+        "model": config.model.model_copy(update={"start_from": str(configs[0].run_path / "pretrain")}),
+    }
+    return [configs[0], *(each.model_copy(update=once, deep=True) for each in configs[1:])]
+
+
+def best_of(outcomes: Sequence[Outcome]) -> Outcome:
+    """The run with the best monitored dev figure; the first of equals."""
+    sign = -1 if outcomes[0].monitor == "loss" else 1
+    return max(outcomes, key=lambda outcome: sign * outcome.figure)
+
+
+def print_seeds(outcomes: Sequence[Outcome], out: Console) -> None:
+    """Print a row a seed, then mean and spread."""
+    header, rows = _table(outcomes)
+    grid = Grid(box=None, pad_edge=False, header_style="bold")
+    for title in header:
+        grid.add_column(title, justify="left" if title == "run" else "right")
+    for row in rows:
+        grid.add_row(*row)
+    out.print()
+    out.print(grid)
+    out.print(f"\n{summary(outcomes)}")
+
+
+def summary(outcomes: Sequence[Outcome]) -> str:
+    """The monitored dev figure over all seeds, in a line."""
+    spread = Spread.of(outcome.figure for outcome in outcomes)
+    low, high, mean = (_shown(outcomes[0].monitor, value) for value in (spread.low, spread.high, spread.mean))
+    return (
+        f"dev {outcomes[0].monitor} over {spread.n} seeds: mean {mean}, "
+        f"sample standard deviation {_shown(outcomes[0].monitor, spread.deviation or 0.0)}, {low} to {high}"
+    )
+
+
+def to_markdown(outcomes: Sequence[Outcome]) -> str:
+    """How the model was chosen among its seeds, as a section of the card."""
+    best = best_of(outcomes)
+    mean = summary(outcomes).capitalize()
+    header, rows = _table(outcomes)
+    lines = [f"| {' | '.join(header)} |", "|---|" + "---:|" * (len(header) - 1)]
+    lines += [f"| {' | '.join(row)} |" for row in rows]
+    starts = {outcome.config.get("model.start_from") for outcome in outcomes}
+    once = " Pre-training was done once, by the first; the spread is that of what followed." if len(starts) > 1 else ""
+    return (
+        f"### Seeds\n\nThe same pipeline was trained with {len(outcomes)} seeds. This model is the one of seed "
+        f"{best.seed}, which has the best dev {best.monitor}. Its own dev figure leans to the good side therefore; the "
+        f"mean says what another training would give.{once}\n\n{mean}.\n\n" + "\n".join(lines) + "\n"
+    )
+
+
+def _table(outcomes: Sequence[Outcome]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: a run each, then mean, standard deviation and range of each figure."""
+    monitor = outcomes[0].monitor
+    columns: dict[str, list[float]] = {f"dev {monitor}": [outcome.figure for outcome in outcomes]}
+    measure = outcomes[0].measure
+    for split in ("dev", "test"):
+        figures = [figure["value"] for outcome in outcomes if (figure := outcome.measured(split)) is not None]
+        if len(figures) == len(outcomes) and (split, monitor) != ("dev", measure):
+            columns[f"{split} {measure}, beam" if measure == "BLEU" else f"{split} {measure}"] = figures
+    header = ["run", *columns, "epochs", "training, s"]
+    rows = [
+        [
+            outcome.name,
+            *(_shown(name, values[number]) for name, values in columns.items()),
+            str(len(outcome.epochs)),
+            f"{outcome.seconds:,.0f}",
+        ]
+        for number, outcome in enumerate(outcomes)
+    ]
+    spreads = {name: Spread.of(values) for name, values in columns.items()}
+    rows.append(["mean", *(_shown(name, spread.mean) for name, spread in spreads.items()), "", ""])
+    rows.append(
+        ["standard deviation", *(_shown(name, spread.deviation or 0.0) for name, spread in spreads.items()), "", ""]
+    )
+    return header, rows
+
+
+def _shown(name: str, value: float) -> str:
+    if "loss" in name:
+        return f"{value:.4f}"
+    if "bleu" in name:  # of the search that chooses the epoch, 0..100
+        return f"{value:.2f}"
+    return f"{100 * value:.2f}" if "BLEU" in name else f"{100 * value:.2f} %"
+
+
+def _write_summary(file: Path, outcomes: Sequence[Outcome]) -> None:
+    facts: dict[str, Any] = {
+        "monitor": outcomes[0].monitor,
+        "dev": vars(Spread.of(outcome.figure for outcome in outcomes)),
+        "chosen": best_of(outcomes).seed,
+        "runs": [
+            {
+                "name": outcome.name,
+                "seed": outcome.seed,
+                "dev": outcome.figure,
+                "epochs": len(outcome.epochs),
+                "seconds": outcome.seconds,
+                "test": outcome.measured("test"),
+            }
+            for outcome in outcomes
+        ],
+    }
+    write_json(file, facts)

@@ -1,0 +1,271 @@
+"""A search over keys of a pipeline: trials are ordinary runs, Optuna proposes, the dev figure of each epoch prunes.
+
+The study lives in RUN_DIRECTORY/NAME-tune: study.db, a run directory for each trial, search.png. Killed anywhere and
+started again, it goes on with the trial in hand, and proposes what it would have proposed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from seqpipe.config import file as pipeline_file
+from seqpipe.config.pipeline import SEARCHED, Pipeline, Search, Tune
+from seqpipe.errors import ConfigError, DataError, Diverged, ModelError, RunError
+from seqpipe.runs.outcome import read_outcome
+from seqpipe.storage import locked
+
+if TYPE_CHECKING:
+    import keras
+    import optuna
+
+    Callbacks = Callable[[int, int], Sequence[keras.callbacks.Callback]]
+
+_DIGITS = 4  # of a number that is tried, so that --set can repeat it
+_TRIALS_FOR_IMPORTANCE = 8  # finished ones; fewer say nothing about what matters
+
+
+def check_tune(config: Pipeline, file: Path) -> Tune:
+    """What to search.
+
+    Raises:
+        ConfigError: the file has no search space.
+        RunError: Optuna is not installed.
+    """
+    if config.tune is None:
+        raise ConfigError(
+            [
+                f"{file}: the key tune is missing. It says what to search, such as\n"
+                "  tune:\n    trials: 20\n    space:\n"
+                "      training.learning_rate: {low: 0.0005, high: 0.01, log: true}\n"
+                "      model.pooling: {choices: [attention, mean, max]}"
+            ]
+        )
+    if importlib.util.find_spec("optuna") is None:
+        raise RunError("tune needs Optuna: pip install 'seqpipe[tune]'.")
+    if os.environ.get("TF_CONFIG"):
+        raise RunError("tune and TF_CONFIG exclude each other: a study runs its trials on one machine.")
+    return config.tune
+
+
+def tune(
+    config: Pipeline,
+    file: Path,
+    *,
+    fresh: bool,
+    out: Console,
+    callbacks: Callable[[Pipeline], Callbacks],
+) -> dict[str, Any]:
+    """Run the trials that are missing; print the best as `--set` arguments and draw the search.
+
+    Args:
+        file: where the configuration came from, for what is printed.
+        fresh: forget the study.
+        callbacks: Keras callbacks for a trial's configuration.
+    Returns:
+        The values of the best trial by dotted key.
+    Raises:
+        RunError: the study was started with another space or pipeline, or no trial came to an end.
+    """
+    wanted = check_tune(config, file)
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it takes a function traced for each trial for a mistake
+    directory = config.run_path.with_name(f"{config.name}-tune")
+    with locked(directory.parent / f".{directory.name}.lock"):
+        if fresh:
+            shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True, exist_ok=True)
+        storage = optuna.storages.RDBStorage(f"sqlite:///{(directory / 'study.db').resolve()}")
+        study = optuna.create_study(
+            storage=storage,
+            study_name=config.name,
+            load_if_exists=True,
+            direction="minimize" if config.training.monitor == "loss" else "maximize",
+            pruner=optuna.pruners.MedianPruner(),
+        )
+        _check_settings(study, config, directory)
+        while (number := _next_trial(study)) < wanted.trials:
+            # A sampler of its own for each trial, so that an interrupted search goes on as an uninterrupted one would.
+            study.sampler = optuna.samplers.TPESampler(seed=config.seed + number)
+            trial = _begin(study, storage, number)
+            _run_trial(study, trial, config, directory, out, callbacks)
+            draw(study, config, directory)
+        return _conclude(study, config, file, directory, out)
+
+
+def _check_settings(study: optuna.Study, config: Pipeline, directory: Path) -> None:
+    """Refuse a study of another space, another pipeline or other data: its trials could not be compared."""
+    from seqpipe.tasks import make_task
+
+    assert config.tune is not None
+    task = make_task(config)
+    task.read()  # data that cannot be read is a mistake now, not a trial that failed
+    space = {f"tune.space.{key}": search.model_dump(mode="json") for key, search in config.tune.space.items()}
+    sections = {"task", "seed", "data", *SEARCHED}
+    flat = pipeline_file.flatten(config.model_dump(mode="json", include=sections))
+    settings = {"data": task.data_key(), **space}
+    settings |= {key: value for key, value in flat.items() if key not in config.tune.space}
+    before = study.user_attrs.get("settings", settings)
+    if not study.trials:
+        study.set_user_attr("settings", settings)
+        return
+    changed = [key for key in {**before, **settings} if before.get(key) != settings.get(key)]
+    if changed:
+        lines = [
+            f"  {key} = {_shown(settings.get(key))} here, {_shown(before.get(key))} in the study"
+            for key in sorted(changed)
+        ]
+        raise RunError(
+            f"The search contradicts the study in {directory}:\n" + "\n".join(lines) + "\n"
+            "Its trials could not be compared with new ones. Use --fresh to start over, or give the new study another "
+            "name: --set name=..."
+        )
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):  # a search: what was left out need not be shown
+        value = {key: each for key, each in value.items() if each is not None and each is not False}
+    return "nothing" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def _next_trial(study: optuna.Study) -> int:
+    """The number of the trial to run: one that was interrupted, else a new one."""
+    running = [trial.number for trial in study.trials if not trial.state.is_finished()]
+    return min(running, default=len(study.trials))
+
+
+def _begin(study: optuna.Study, storage: optuna.storages.BaseStorage, number: int) -> optuna.Trial:
+    import optuna
+
+    if number == len(study.trials):
+        return study.ask()
+    identifier = storage.get_study_id_from_name(study.study_name)
+    return optuna.Trial(study, storage.get_trial_id_from_study_id_trial_number(identifier, number))
+
+
+def _run_trial(
+    study: optuna.Study,
+    trial: optuna.Trial,
+    config: Pipeline,
+    directory: Path,
+    out: Console,
+    callbacks: Callable[[Pipeline], Callbacks],
+) -> None:
+    """Train one trial, and tell the study how it ended."""
+    import keras
+    from optuna.trial import TrialState
+
+    from seqpipe.runs.run import open_run
+
+    assert config.tune is not None
+    values = {key: _suggest(trial, config, key, search) for key, search in config.tune.space.items()}
+    trial.set_user_attr("values", values)
+    name = f"trial-{trial.number + 1:03d}"
+    out.print(
+        f"\n{name} of {config.tune.trials}: " + " ".join(pipeline_file.as_override(*pair) for pair in values.items())
+    )
+    monitor = config.training.monitor
+
+    def report(epoch: int, figures: dict[str, float]) -> None:
+        trial.report(figures[f"dev_{monitor}"], epoch)
+        if trial.should_prune():
+            trial.set_user_attr("pruned", True)
+            watcher.model.stop_training = True
+
+    watcher = keras.callbacks.LambdaCallback(on_epoch_end=report)
+    try:
+        if not trial.user_attrs.get("pruned"):  # pruned, and killed before the study was told
+            keras.backend.clear_session()  # layers get the names they would have in a process of their own
+            own = pipeline_file.with_values(config, values)
+            own = own.model_copy(update={"name": name, "run_directory": str(directory), "tune": None})
+            make = callbacks(own)
+            with open_run(
+                own, say=lambda line: None, callbacks=lambda epochs, steps: [*make(epochs, steps), watcher]
+            ) as run:
+                run.train()
+    except (ConfigError, DataError, ModelError, Diverged) as error:
+        study.tell(trial, state=TrialState.FAIL)
+        out.print(f"{name} cannot be trained: {error}")
+        return
+    shutil.rmtree(directory / name / "examples", ignore_errors=True)  # large, and made again when they are needed
+    if trial.user_attrs.get("pruned"):
+        study.tell(trial, state=TrialState.PRUNED)
+        out.print(f"{name} pruned: worse than the median of the trials before it at this epoch")
+        return
+    study.tell(trial, read_outcome(directory / name).figure)
+    out.print(f"{name}: dev {monitor} {study.trials[trial.number].value:.4f}; best so far {study.best_value:.4f}")
+
+
+def _suggest(trial: optuna.Trial, config: Pipeline, key: str, search: Search) -> Any:
+    if search.choices is not None:
+        return trial.suggest_categorical(key, search.choices)
+    assert search.low is not None
+    assert search.high is not None
+    if isinstance(search.low, int) and isinstance(search.high, int) and not _is_float(config, key):
+        return trial.suggest_int(key, search.low, search.high, log=search.log)
+    value = trial.suggest_float(key, search.low, search.high, log=search.log)
+    return min(max(float(f"{value:.{_DIGITS}g}"), float(search.low)), float(search.high))
+
+
+def _is_float(config: Pipeline, key: str) -> bool:
+    """Whether the pipeline has a number with a fraction at this key, so that `low: 0, high: 1` means 0.5 too."""
+    value: Any = config.model_dump(mode="json")
+    for part in key.split("."):
+        value = value[int(part)] if isinstance(value, list) else value[part]
+    return isinstance(value, float)
+
+
+def draw(study: optuna.Study, config: Pipeline, directory: Path) -> None:
+    """Write search.png, if a trial has a figure yet."""
+    import optuna
+
+    from seqpipe.evaluation.search_picture import Trial, search
+
+    assert config.tune is not None
+    done = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
+    pruned = [trial for trial in study.trials if trial.state.name == "PRUNED" and trial.value is not None]
+    trials = [
+        Trial(each.number, each.user_attrs["values"], each.value, each in pruned)
+        for each in sorted([*done, *pruned], key=lambda each: each.number)
+        if each.value is not None
+    ]
+    if not trials:
+        return
+    importances: dict[str, float] = {}
+    if len(done) >= _TRIALS_FOR_IMPORTANCE and len({trial.value for trial in done}) > 1:
+        evaluator = optuna.importance.FanovaImportanceEvaluator(seed=config.seed)
+        importances = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    search(
+        trials,
+        monitor=config.training.monitor,
+        importances=importances,
+        logarithmic=[key for key, each in config.tune.space.items() if each.log],
+        path=directory / "search.png",
+    )
+
+
+def _conclude(study: optuna.Study, config: Pipeline, file: Path, directory: Path, out: Console) -> dict[str, Any]:
+    counts = {name: sum(trial.state.name == name for trial in study.trials) for name in ("COMPLETE", "PRUNED", "FAIL")}
+    if not counts["COMPLETE"]:
+        raise RunError(f"No trial of the study in {directory} came to an end: {counts['FAIL']} could not be trained.")
+    best = study.best_trial
+    values: dict[str, Any] = best.user_attrs["values"]
+    arguments = " ".join(f"--set {pipeline_file.as_override(key, value)}" for key, value in values.items())
+    monitor = config.training.monitor
+    out.print(
+        f"\n{len(study.trials)} trials: {counts['COMPLETE']} to the end, {counts['PRUNED']} pruned, {counts['FAIL']} "
+        f"failed.\nBest: trial-{best.number + 1:03d}, dev {monitor} {best.value:.4f}; as the best of so "
+        f"many it leans to the good side.\nPicture: {directory / 'search.png'}\n\n"
+        f"Train it:  seqpipe run {file} {arguments}"
+    )
+    return values

@@ -1,0 +1,78 @@
+"""Pipeline files of spoken commands."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from seqpipe.config.data import Data
+from seqpipe.config.networks import RecogniserModel
+from seqpipe.config.pipeline import DeviceExport, Pipeline
+from seqpipe.config.section import Fraction
+from seqpipe.config.sound import AudioFeatures, Augmentation, Synthesis
+from seqpipe.config.training import Training
+
+UNKNOWN = "unknown"
+SILENCE = "silence"
+
+
+def _pattern(value: str) -> str:
+    try:
+        groups = re.compile(value).groups
+    except re.error as error:
+        raise ValueError(f"is not a regular expression: {error}.") from error
+    if groups != 1:
+        raise ValueError(f"has {groups} groups; it must have one, which is the speaker, such as '^(.*)_nohash_'.")
+    return value
+
+
+Pattern = Annotated[str, AfterValidator(_pattern)]
+
+
+class CommandsData(Data):
+    """Recordings of words, a folder for each word; of several commands, other words and noise."""
+
+    words: list[str] | None = Field(
+        None, min_length=2, description="The commands, in class order; without it every word that is not unknown."
+    )
+    unknown: list[str] | None = Field(
+        None, description="Words that are no command; without it every word that `words` does not name."
+    )
+    leave_out: list[str] = Field([], description="Words that are not trained on, to measure words never heard.")
+    speaker: Pattern | None = Field(
+        None, description="Regular expression on a file's name; its group is the speaker. No speaker is in two splits."
+    )
+    noise_folder: str = Field("_background_noise_", description="Folder of noise: silence, and what is mixed in.")
+    silence_fraction: Fraction = Field(0.1, gt=0, lt=1, description="Rows of silence, as a share of all recordings.")
+    made_unknown_fraction: Fraction = Field(
+        0.3, ge=0, le=2, description="Training rows of unknown words made of other clips, as a share of all recordings."
+    )
+    unknown_copies: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="How often each recording of an unknown word is trained on, changed anew each time.",
+    )
+    synthesis: Synthesis | None = Field(None, description="Synthesised words beside the recordings of train.")
+
+
+class CommandTraining(Training):
+    """Training with augmentation."""
+
+    augmentation: Augmentation = Augmentation()
+    lead_in_ms: float | None = Field(
+        None, gt=0, description="Ends of other clips before the clips of every other batch, as a stream has them."
+    )
+
+
+class SpeechCommandsPipeline(Pipeline):
+    """A recording in; one of several words, unknown or silence out."""
+
+    task: Literal["speech_commands"] = "speech_commands"
+    data: CommandsData
+    features: AudioFeatures = AudioFeatures()
+    model: RecogniserModel = RecogniserModel()
+    training: CommandTraining = CommandTraining()
+    export: DeviceExport = DeviceExport()

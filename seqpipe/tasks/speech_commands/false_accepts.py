@@ -1,0 +1,107 @@
+"""What a listener gets for a threshold: commands heard, and commands heard where none is said.
+
+Three streams of dev recordings: commands, each in its clip; other words, one after another; noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seqpipe.evaluation.pictures import BLUE, GREY, ORANGE, new_figure, percent, plain, save
+from seqpipe.sound.recordings import RATE_HZ
+from seqpipe.tasks.speech_commands.listening import Detector
+
+THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+GAP_S = 0.5  # of quiet after each clip
+
+Probabilities = Callable[[np.ndarray], list[np.ndarray]]  # of a stream, one every piece
+
+
+def trade_off(
+    probabilities: Probabilities,
+    labels: list[str],
+    *,
+    commands: Sequence[tuple[str, np.ndarray]],
+    others: Sequence[np.ndarray],
+    noise: Sequence[np.ndarray],
+) -> dict[str, Any]:
+    """Commands heard and false accepts an hour, for each threshold.
+
+    Args:
+        probabilities: what the model answers to a stream, float32 [S] -> float [C] after each piece.
+        labels: C names.
+        commands: word and clip.
+        others: clips of other words.
+        noise: recordings in which nobody speaks.
+    Returns:
+        {"rows": [{threshold, heard, unknown_per_hour, noise_per_hour}], "commands", "unknown_s", "noise_s"}.
+    """
+    spoken = [probabilities(_spaced([clip])) for _, clip in commands]
+    streams = {"unknown": _spaced(others), "noise": np.concatenate([np.zeros(0, np.float32), *noise])}
+    seconds = {name: len(stream) / RATE_HZ for name, stream in streams.items()}
+    answers = {name: probabilities(stream) for name, stream in streams.items()}
+    rows = []
+    for threshold in THRESHOLDS:
+        detector = Detector(threshold)
+        heard = [
+            any(found.label == word for found in detector.commands(answer, labels))
+            for (word, _), answer in zip(commands, spoken, strict=True)
+        ]
+        false = {name: len(list(detector.commands(answer, labels))) for name, answer in answers.items()}
+        per_hour = {f"{name}_per_hour": _per_hour(false[name], seconds[name]) for name in streams}
+        rows.append({"threshold": threshold, "heard": float(np.mean(heard)), **per_hour})
+    return {"rows": rows, "commands": len(commands), "unknown_s": seconds["unknown"], "noise_s": seconds["noise"]}
+
+
+def _spaced(clips: Sequence[np.ndarray]) -> np.ndarray:
+    gap = np.zeros(round(GAP_S * RATE_HZ), np.float32)
+    return np.concatenate([gap, *(part for clip in clips for part in (clip, gap))])
+
+
+def _per_hour(count: int, seconds: float) -> float | None:
+    return 3600 * count / seconds if seconds else None
+
+
+def to_markdown(found: dict[str, Any]) -> str:
+    """The table of thresholds."""
+    lines = [
+        f"| {row['threshold']:g} | {100 * row['heard']:.1f} % | {_number(row['unknown_per_hour'])} | "
+        f"{_number(row['noise_per_hour'])} |"
+        for row in found["rows"]
+    ]
+    return (
+        f"`seqpipe listen` on streams of dev recordings: {found['commands']:,} clips of commands with quiet around, "
+        f"{found['unknown_s']:,.0f} s of other words one after another, {found['noise_s']:,.0f} s of noise. So short "
+        "streams tell a rate per hour roughly.\n\n"
+        "| threshold | commands heard | false accepts per hour of other words | per hour of noise |\n"
+        "|---:|---:|---:|---:|\n" + "\n".join(lines) + "\n"
+    )
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.0f}"
+
+
+def picture(found: dict[str, Any], path: Path) -> Path:
+    """Commands heard against false accepts an hour, a point a threshold."""
+    figure = new_figure(7.2, 4.4)
+    axes = figure.subplots()
+    heard = [row["heard"] for row in found["rows"]]
+    for key, colour, name in (("unknown_per_hour", ORANGE, "other words"), ("noise_per_hour", BLUE, "noise")):
+        if found["rows"][0][key] is not None:
+            axes.plot([row[key] for row in found["rows"]], heard, color=colour, marker="o", markersize=4.5, label=name)
+    for row in found["rows"]:
+        if row["unknown_per_hour"] is not None:
+            place = (row["unknown_per_hour"], row["heard"])
+            axes.annotate(f"{row['threshold']:g}", place, (4, -12), textcoords="offset points", color=GREY, fontsize=9)
+    plain(axes, "Commands heard against false accepts, by threshold")
+    axes.set_xlabel("false accepts per hour")
+    axes.set_ylabel("commands heard")
+    axes.set_xlim(left=0)
+    axes.yaxis.set_major_formatter(percent)
+    axes.legend(frameon=False)
+    return save(figure, path)

@@ -1,0 +1,192 @@
+"""Commands in a recording of any length, heard through the `stream` signature in constant memory."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from seqpipe.errors import DataError, ModelError
+from seqpipe.sound.recordings import RATE_HZ
+from seqpipe.tasks.speech_commands.config import SILENCE, UNKNOWN
+
+if TYPE_CHECKING:
+    from seqpipe.serving.model import Model
+
+PIECE_MS = 40
+BLOCK_S = 1.0  # of a file, read at once
+QUIET_S = 0.5  # after a recording: a model is surest of a word once it is over
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A command: when, in seconds from the beginning, and the highest smoothed probability."""
+
+    label: str
+    start_s: float
+    end_s: float
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Detector:
+    """From probabilities, one every PIECE_MS, to commands.
+
+    threshold: a command is heard where its smoothed probability reaches this; it lasts while that is above half of it.
+    smoothing_ms: probabilities are averaged over so long.
+    refractory_ms: after a command, none begins for so long.
+    """
+
+    threshold: float = 0.8
+    smoothing_ms: float = 200.0
+    refractory_ms: float = 500.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold <= 1:
+            raise DataError(f"--threshold {self.threshold:g} is not a probability. Allowed: above 0, up to 1.")
+        for name, value in (("smoothing", self.smoothing_ms), ("refractory", self.refractory_ms)):
+            if not 0 <= value <= 60_000:
+                raise DataError(f"--{name}-ms {value:g} is not allowed. Allowed: 0 to 60,000.")
+
+    def commands(self, probabilities: Iterable[np.ndarray], labels: list[str]) -> Iterator[Heard]:
+        """Commands in the order of their ends.
+
+        Args:
+            probabilities: float [C] each, after each piece.
+            labels: C names; unknown and silence are no commands.
+        """
+        chosen = [number for number, label in enumerate(labels) if label not in (UNKNOWN, SILENCE)]
+        recent: deque[np.ndarray] = deque(maxlen=max(1, round(self.smoothing_ms / PIECE_MS)))
+        going: tuple[int, float, float] | None = None  # number, start, confidence
+        rising = np.zeros(len(chosen))  # when each command's probability last rose above half of the threshold
+        free_s = now_s = 0.0
+        for piece in probabilities:
+            before_s, now_s = now_s, now_s + PIECE_MS / 1000
+            recent.append(np.asarray(piece)[chosen])
+            smoothed = np.mean(recent, axis=0)
+            rising = np.where(smoothed >= self.threshold / 2, rising, now_s)
+            if going is not None:
+                number, start_s, confidence = going
+                if smoothed[number] >= self.threshold / 2:
+                    going = number, start_s, max(confidence, float(smoothed[number]))
+                    continue
+                yield Heard(labels[chosen[number]], start_s, before_s, confidence)
+                going, free_s = None, before_s + self.refractory_ms / 1000
+            number = int(smoothed.argmax())
+            if smoothed[number] >= self.threshold and now_s >= free_s:
+                going = number, float(rising[number]), float(smoothed[number])
+        if going is not None:
+            yield Heard(labels[chosen[going[0]]], going[1], now_s, going[2])
+
+
+def listen(model: Model, blocks: Iterable[np.ndarray], detector: Detector) -> Iterator[Heard]:
+    """Commands in blocks of samples, float32 [S] each, 16 kHz.
+
+    Raises:
+        ModelError: the model does not stream.
+    """
+    if "stream" not in model.signatures:
+        raise ModelError(f"{model.path} does not stream: it has no signature stream. Train one with model.streaming.")
+    signature = model.loaded.signatures["stream"]
+    state = {name: spec for name, spec in signature.structured_input_signature[1].items() if name != "waveform"}
+    return _before_the_end(blocks, lambda blocks: detector.commands(stream(signature, state, blocks), model.labels))
+
+
+def _before_the_end(
+    blocks: Iterable[np.ndarray], commands: Callable[[Iterable[np.ndarray]], Iterator[Heard]]
+) -> Iterator[Heard]:
+    """Commands in the blocks and some quiet after them; none lasts longer than the blocks."""
+    read_s = 0.0
+
+    def followed_by_quiet() -> Iterator[np.ndarray]:
+        nonlocal read_s
+        for block in blocks:
+            read_s += len(block) / RATE_HZ
+            yield block
+        yield np.zeros(round(QUIET_S * RATE_HZ), np.float32)
+
+    for heard in commands(followed_by_quiet()):
+        yield replace(heard, start_s=min(heard.start_s, read_s), end_s=min(heard.end_s, read_s))
+
+
+def stream(signature: Any, specs: dict[str, Any], blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Probabilities float32 [C] after each PIECE_MS of blocks of samples; what is left in the end counts as a piece.
+
+    Args:
+        signature: takes a waveform and the state by name, gives probabilities and the new state.
+        specs: of the state.
+    """
+    import tensorflow as tf
+
+    state = {name: tf.zeros([1, *spec.shape[1:]], spec.dtype) for name, spec in specs.items()}
+    for piece in _pieces(blocks, RATE_HZ * PIECE_MS // 1000):
+        outputs = signature(waveform=tf.constant(piece[None]), **state)
+        state = {name: outputs[name] for name in state}
+        yield outputs["probabilities"].numpy()[0]
+
+
+def _pieces(blocks: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
+    left = np.zeros(0, np.float32)
+    for block in blocks:
+        left = np.concatenate([left, block.astype(np.float32)])
+        for start in range(0, len(left) - size + 1, size):
+            yield left[start : start + size]
+        left = left[len(left) // size * size :]
+    if len(left):
+        yield left
+
+
+def read_blocks(file: Path) -> Iterator[np.ndarray]:
+    """A recording, block by block: float32 [S] each, resampled to 16 kHz, channels averaged.
+
+    Raises:
+        DataError: there is no such file, or it cannot be decoded.
+    """
+    import soundfile
+    import soxr
+
+    if not file.is_file():
+        raise DataError(f"{file} is no file. Allowed: recordings (WAV, FLAC, OGG, MP3).")
+    try:
+        with soundfile.SoundFile(file) as opened:
+            size = round(BLOCK_S * opened.samplerate)
+            resampler = soxr.ResampleStream(opened.samplerate, RATE_HZ, 1, dtype="float32")
+            while len(block := opened.read(size, dtype="float32", always_2d=True)):
+                yield resampler.resample_chunk(np.ascontiguousarray(block.mean(axis=1)))
+            yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise DataError(f"{file} cannot be decoded: {str(error).rpartition(': ')[2]}") from None
+
+
+def microphone() -> Iterator[np.ndarray]:
+    """What the default microphone hears, until it is interrupted.
+
+    Raises:
+        DataError: the extra [microphone] is not installed, or there is no microphone.
+    """
+    try:
+        import sounddevice
+    except (ImportError, OSError) as error:  # OSError: PortAudio, which it needs, is missing
+        raise DataError(f"--microphone needs pip install 'seqpipe[microphone]': {error}.") from None
+    try:
+        with sounddevice.InputStream(samplerate=RATE_HZ, channels=1, dtype="float32") as opened:
+            while True:
+                block, _ = opened.read(RATE_HZ * PIECE_MS // 1000)
+                yield block[:, 0]
+    except sounddevice.PortAudioError as error:
+        raise DataError(f"--microphone: {error}") from None
+
+
+def as_line(heard: Heard, file: str, format: Literal["text", "jsonl", "audacity"]) -> str:
+    """A command as a line: for people, as JSON, or as Audacity reads label tracks."""
+    if format == "audacity":
+        return f"{heard.start_s:.3f}\t{heard.end_s:.3f}\t{heard.label}"
+    if format == "jsonl":
+        facts: dict[str, Any] = {"file": file, "label": heard.label, "start_s": round(heard.start_s, 3)}
+        return json.dumps({**facts, "end_s": round(heard.end_s, 3), "confidence": round(heard.confidence, 4)})
+    return f"{heard.start_s:10.2f}  {heard.end_s:10.2f}  {heard.label:<12}  {heard.confidence:.3f}"

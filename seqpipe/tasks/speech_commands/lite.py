@@ -1,0 +1,210 @@
+"""LiteRT files of a recogniser: made from a published artefact, and proved against it.
+
+Axes: N rows, S samples, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from seqpipe.errors import ModelError, ProofError
+from seqpipe.export import lite
+from seqpipe.export.fresh_process import median_ms
+from seqpipe.sound.log_mel import BlockwiseLogMel, LogMel
+from seqpipe.tasks.speech_commands.network import CommandsNetwork
+from seqpipe.tasks.speech_commands.report import balanced_accuracy
+from seqpipe.tasks.speech_commands.signatures import HIGHEST_SAMPLE, named
+from seqpipe.tasks.speech_commands.streaming import StreamingRecogniser
+
+TOLERANCE = {"float": 1e-4, "int8": 0.1}  # on a probability
+ROWS_AT_ONCE = 64
+ACCURACY_SAMPLES = 2000  # behind an interval
+
+Row = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Function:
+    """What becomes a file, and how it is asked.
+
+    graph: a `tf.function`. variables: that it reads. piece: samples it takes at once.
+    answer: what it says in the end to a clip of `hears` samples. once: what it says to the clip's first piece.
+    """
+
+    graph: Any
+    variables: list[tf.Variable]
+    piece: int
+    hears: int
+    answer: Callable[[lite.Interpreter, np.ndarray], Row]
+    once: Callable[[lite.Interpreter, np.ndarray], Row]
+
+
+class Recogniser:
+    """A published artefact: its signatures, its Keras model, and what it divides logits by."""
+
+    def __init__(self, artefact: Path, mel: LogMel):
+        self.mel = mel
+        self._loaded = tf.saved_model.load(str(artefact))
+        self.model = keras.saving.load_model(artefact / "model.keras")
+        labels = self._loaded.signatures["labels"]()
+        self.classes = [name.decode() for name in labels["labels"].numpy()]
+        self.streaming = bool(labels["streaming"].numpy())
+        if self.streaming:
+            self._know_state(artefact)
+
+    def _know_state(self, artefact: Path) -> None:
+        names = {*self._loaded.signatures["stream"].structured_input_signature[1]}
+        if names != {"waveform", "samples", "state"}:
+            raise ModelError(
+                f"{artefact} streams with the state {', '.join(sorted(names - {'waveform'}))}: it was made by an older "
+                "seqpipe. Allowed: samples, state; export it anew."
+            )
+
+    def probabilities(self, waveforms: np.ndarray) -> np.ndarray:
+        """What serving_default answers to [N, S]: [N, C]."""
+        answer = self._loaded.signatures["serving_default"]
+        parts = [waveforms[first : first + ROWS_AT_ONCE] for first in range(0, len(waveforms), ROWS_AT_ONCE)]
+        return np.concatenate([answer(waveform=tf.constant(part))["probabilities"].numpy() for part in parts])
+
+    def temperature(self, waveforms: np.ndarray) -> float:
+        """What logits are divided by, found by comparing the two models' answers to [N, S]: neither says it."""
+        frames = tf.fill([len(waveforms)], self.mel.clip_frames)
+        logits = np.asarray(self.model([self.mel(tf.constant(waveforms)), frames], training=False), np.float64)
+        served = np.log(np.maximum(self.probabilities(waveforms), np.finfo(np.float32).tiny), dtype=np.float64)
+        logits -= logits.mean(axis=1, keepdims=True)
+        served -= served.mean(axis=1, keepdims=True)
+        return float((logits * logits).sum() / (logits * served).sum())
+
+
+def clip_function(recogniser: Recogniser, *, temperature: float) -> Function:
+    """`waveform` float32 [1, S] of a clip to `label`, `probability` and `probabilities`."""
+    mel, network = BlockwiseLogMel(recogniser.mel.config), CommandsNetwork(recogniser.model)
+
+    @tf.function(input_signature=[tf.TensorSpec([1, mel.clip_samples], tf.float32, name="waveform")])
+    def answer(waveform: tf.Tensor) -> dict[str, tf.Tensor]:
+        with lite.frozen(recogniser.model):
+            logits = network.whole(mel(_samples(waveform)))
+        return named(tf.nn.softmax(logits / temperature), recogniser.classes)
+
+    def ask(interpreter: lite.Interpreter, clip: np.ndarray) -> Row:
+        return interpreter(waveform=clip[None])
+
+    return Function(answer, network.weights, mel.clip_samples, mel.clip_samples, ask, ask)
+
+
+def step_function(recogniser: Recogniser, *, temperature: float) -> Function:
+    """One step of the network: `waveform` float32 [1, S] and the state of `stream`, whose names and shapes these are.
+
+    What comes out is what `stream` answers to such pieces, from all zeros on: the same, and the new state.
+    """
+    mel, network = BlockwiseLogMel(recogniser.mel.config), CommandsNetwork(recogniser.model)
+    stream = StreamingRecogniser(recogniser.model, mel, classes=recogniser.classes, temperature=temperature, version=0)
+    size, tail = stream.step_samples, stream.tail_samples
+    late = -(-mel.window_samples // size) - 1  # pieces that come before the first frame is whole
+    start = mel.window_samples - 1 - late * size  # in tail and piece, of what a step reads
+    specs = [tf.TensorSpec([1, size], tf.float32, name="waveform")]
+    specs += [tf.TensorSpec([1, *spec.shape[1:]], spec.dtype, name=name) for name, spec in stream.state.items()]
+
+    @tf.function(input_signature=specs)
+    def answer(waveform: tf.Tensor, samples: tf.Tensor, state: tf.Tensor) -> dict[str, tf.Tensor]:
+        settled = tf.constant(size * (late + network.window_steps), tf.int64)  # from here all pieces are alike
+        before = tf.cast(tf.minimum(samples[0], settled), tf.int32) // size - late  # steps
+        joined = tf.concat([state[:, :tail], _samples(waveform)], axis=1)
+        row = state[:, tail:]
+        with lite.frozen(recogniser.model):
+            spectrogram = mel(joined[:, start : start + tail + 1])  # [1, stride, F]
+            moved = stream.moved(network, spectrogram, row, first=tf.equal(before, 0), steps=tf.maximum(before + 1, 0))
+            row = tf.where(before >= 0, moved, row)
+            logits = stream.logits(network, row)
+        probabilities = tf.nn.softmax(logits / temperature)
+        after = {"samples": samples + size, "state": tf.concat([joined[:, -tail:], row], axis=1)}
+        return {**named(probabilities, recogniser.classes), **after}
+
+    def ask(interpreter: lite.Interpreter, piece: np.ndarray, state: Row) -> Row:
+        return interpreter(waveform=piece[None, :size], **{name: state[name] for name in stream.state})
+
+    def nothing_heard(interpreter: lite.Interpreter) -> Row:
+        return {name: np.zeros(*facts) for name, facts in interpreter.inputs.items()}
+
+    def last(interpreter: lite.Interpreter, clip: np.ndarray) -> Row:
+        answer = nothing_heard(interpreter)
+        for piece in clip.reshape(-1, size):
+            answer = ask(interpreter, piece, answer)
+        return answer
+
+    def once(interpreter: lite.Interpreter, clip: np.ndarray) -> Row:
+        return ask(interpreter, clip, nothing_heard(interpreter))
+
+    return Function(answer, network.weights, size, mel.clip_samples // size * size, last, once)
+
+
+def _samples(waveform: tf.Tensor) -> tf.Tensor:
+    """LiteRT has no assertions: what is no number, or far outside -1..1, counts as zero."""
+    return tf.where(tf.abs(waveform) <= HIGHEST_SAMPLE, waveform, 0.0)
+
+
+def make_lite(
+    artefact: Path, mel: LogMel, *, waveforms: np.ndarray, labels: np.ndarray | None, rows: str, seed: int
+) -> lite.LiteFiles:
+    """Make LiteRT files of an artefact and compare their answers with the SavedModel's.
+
+    Args:
+        artefact: directory of a SavedModel with model.keras beside it.
+        waveforms: float32 [N, S], clips to answer.
+        labels: int32 [N], or None where nobody knows them.
+        rows: what the clips are, in words.
+        seed: of the intervals.
+    Raises:
+        ProofError: a file answers otherwise than the SavedModel, or LiteRT cannot hold the model.
+        ModelError: the artefact streams with another state than this version's models.
+    """
+    recogniser = Recogniser(artefact, mel)
+    temperature = recogniser.temperature(waveforms[:ROWS_AT_ONCE])
+    functions = {"": clip_function(recogniser, temperature=temperature)}
+    takes = (
+        f"A clip of {mel.clip_samples:,} samples goes into `float.tflite`, or `int8.tflite` with weights in eight "
+        "bits, as `waveform`; `label`, `probability` and `probabilities` come out."
+    )
+    if recogniser.streaming:
+        functions["stream_"] = step_function(recogniser, temperature=temperature)
+        takes += (
+            f" `stream_float.tflite` and `stream_int8.tflite` take the next {functions['stream_'].piece:,} samples and "
+            "the state of `stream`, by its names, and give the same and the new state."
+        )
+
+    def accuracy(probabilities: np.ndarray) -> dict[str, Any] | None:
+        if labels is None:
+            return None
+        return balanced_accuracy(probabilities.argmax(axis=1), labels, samples=ACCURACY_SAMPLES, seed=seed)
+
+    contents, figures = {}, {}
+    for prefix, function in functions.items():
+        heard = waveforms[:, : function.hears]
+        expected = recogniser.probabilities(heard)
+        for kind, allowed in TOLERANCE.items():
+            name = f"{prefix}{kind}.tflite"
+            contents[name] = lite.convert(function.graph, int8=kind == "int8", variables=function.variables)
+            interpreter = lite.Interpreter(contents[name])
+            answers = np.stack([function.answer(interpreter, clip)["probabilities"][0] for clip in heard])
+            difference = float(np.abs(answers - expected).max())
+            if not difference <= allowed:  # NaN is not
+                raise ProofError(
+                    f"{name} answers otherwise than the SavedModel: by {difference:.2g} on {rows}, allowed {allowed:g}."
+                )
+            figures[name] = lite.Figures(
+                bytes=len(contents[name]),
+                difference=difference,
+                allowed=allowed,
+                accuracy=accuracy(answers),
+                latency_ms=median_ms(lambda: function.once(interpreter, heard[0])),  # noqa: B023  called at once
+                ops=lite.used_ops(contents[name]),
+            )
+    served = accuracy(recogniser.probabilities(waveforms))
+    return lite.LiteFiles(contents, figures, takes=takes, rows=rows, served=served)

@@ -1,0 +1,189 @@
+"""The graph that an exported recogniser answers with: waveforms or WAV files in, core TensorFlow ops only.
+
+Axes: B batch (rows), S samples, W windows, T time (frames), F mel bands, C classes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from seqpipe.sound.log_mel import LogMel
+from seqpipe.sound.recordings import RATE_HZ
+from seqpipe.sound.wav import decode_wav
+from seqpipe.tasks.speech_commands.network import CommandsNetwork
+
+WINDOW_HOP_FRAMES = 20
+WINDOWS_AT_ONCE = 32  # over all rows; more are answered one part after another, in constant memory
+HIGHEST_SAMPLE = 2.0  # a little above full scale is what resampling leaves
+
+Answer = dict[str, tf.Tensor]
+
+
+class CommandRecogniser(tf.Module):
+    """Signatures over a Keras model of log-mel clips: serving_default, wav and labels.
+
+    A waveform shorter than a clip is answered between zeros. Of a longer one, windows of a clip are answered, and the
+    best one's answer is given: a command goes before unknown, unknown before silence, then the higher probability.
+
+    Args:
+        model: (spectrogram float32 [B, T, F], lengths int32 [B]) -> logits [B, C].
+        mel: what makes spectrograms.
+        classes: class names in order, the last two unknown and silence.
+        temperature: logits are divided by it, so that probabilities are calibrated.
+        version: of the artefact.
+    """
+
+    def __init__(self, model: keras.Model, mel: LogMel, *, classes: list[str], temperature: float, version: int):
+        super().__init__()
+        network = CommandsNetwork(model)
+        self.weights = network.weights
+        self._mel, self._classes, self._temperature, self._version = mel, classes, temperature, version
+        clips = [tf.TensorSpec([None, mel.clip_frames, mel.config.bands], tf.float32)]
+        waveform = [tf.TensorSpec([None, None], tf.float32, name="waveform")]
+        infer = tf.function(lambda clips: tf.nn.softmax(network.whole(clips) / temperature), input_signature=clips)
+        answer = tf.function(self._classify, input_signature=waveform)
+        # Behind plain functions: a model as an attribute would be saved whole, a function a second time.
+        self._infer, self._answer = (lambda clips: infer(clips)), (lambda waveform: answer(waveform))
+        files = [tf.TensorSpec([None], tf.string, name="wav")]
+        functions = {
+            "serving_default": answer,
+            "wav": tf.function(self._classify_wav, input_signature=files),
+            "labels": tf.function(self._labels, input_signature=[]),
+        }
+        self.functions = lambda: functions
+
+    def _labels(self) -> Answer:
+        return {
+            "labels": tf.constant(self._classes),
+            "version": tf.constant(self._version, tf.int32),
+            "streaming": tf.constant(False),
+        }
+
+    def _classify(self, waveform: tf.Tensor) -> Answer:
+        wanted = tf.shape(waveform)[0]
+        waveform = centred(some_row(checked(waveform)), self._mel.clip_samples)
+        rows, samples = tf.shape(waveform)[0], tf.shape(waveform)[1]
+        hop = WINDOW_HOP_FRAMES * self._mel.hop_samples
+        windows = 1 + tf.maximum(0, samples - self._mel.clip_samples + hop - 1) // hop
+        waveform = tf.pad(waveform, [[0, 0], [0, (windows - 1) * hop + self._mel.clip_samples - samples]])
+        at_once = tf.maximum(1, WINDOWS_AT_ONCE // tf.maximum(1, rows))
+
+        def body(first: tf.Tensor, best: tf.Tensor, probabilities: tf.Tensor, start: tf.Tensor) -> tuple[Any, ...]:
+            count = tf.minimum(at_once, windows - first)
+            part = waveform[:, first * hop : (first + count - 1) * hop + self._mel.clip_samples]
+            found = self._windows(part, count)  # [B, W, C]
+            scores = ranked(found)  # [B, W]
+            place = tf.argmax(scores, axis=1, output_type=tf.int32)  # [B]
+            score = tf.gather(scores, place, batch_dims=1)
+            better = score > best
+            return (
+                first + count,
+                tf.where(better, score, best),
+                tf.where(better[:, None], tf.gather(found, place, batch_dims=1), probabilities),
+                tf.where(better, first + place, start),
+            )
+
+        nothing = (0, tf.fill([rows], -1.0), tf.zeros([rows, len(self._classes)]), tf.zeros([rows], tf.int32))
+        _, _, probabilities, start = tf.while_loop(
+            lambda first, *_: first < windows,
+            body,
+            nothing,
+            shape_invariants=(
+                tf.TensorShape([]),
+                tf.TensorShape([None]),
+                tf.TensorShape([None, len(self._classes)]),
+                tf.TensorShape([None]),
+            ),
+        )
+        return {
+            **named(probabilities[:wanted], self._classes),
+            "start_s": tf.cast(start[:wanted] * hop, tf.float32) / RATE_HZ,
+        }
+
+    def _classify_wav(self, wav: tf.Tensor) -> Answer:
+        """Each file by itself: they differ in length, and padding would be heard."""
+        types = {"label": tf.string, "probability": tf.float32, "probabilities": tf.float32, "start_s": tf.float32}
+
+        decode = tf.function(decode_wav, input_signature=[tf.TensorSpec([], tf.string)])
+
+        def answer(file: tf.Tensor) -> Answer:
+            return {name: value[0] for name, value in self._answer(decode(file)[None]).items()}
+
+        return tf.map_fn(answer, wav, fn_output_signature=types)
+
+    def _windows(self, waveform: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+        """Probabilities [B, W, C] of so many windows, one every WINDOW_HOP_FRAMES."""
+        frames = self._mel(waveform)  # [B, T', F]
+        bands, size = self._mel.config.bands, self._mel.clip_frames
+        clips = tf.signal.frame(frames, size, WINDOW_HOP_FRAMES, axis=1)  # [B, W, T, F]
+        probabilities = self._infer(tf.reshape(clips, [-1, size, bands]))
+        return tf.reshape(probabilities, [-1, count, len(self._classes)])
+
+
+def checked(waveform: tf.Tensor) -> tf.Tensor:
+    """The waveform, or an error that names the rule and what came in."""
+    waveform = tf.debugging.check_numerics(waveform, "waveform holds NaN or infinity. Allowed: finite samples in -1..1")
+    highest = tf.reduce_max(tf.abs(waveform))
+    # As an operation, since `tf.debugging.Assert` makes a branch of it, which costs more than all else here.
+    rule = "waveform holds samples far outside -1..1 (divide 16-bit samples by 32,768). The highest is"
+    asserted = tf.raw_ops.Assert(condition=highest <= HIGHEST_SAMPLE, data=[rule, highest], summarize=3)
+    with tf.control_dependencies([asserted]):
+        return tf.identity(waveform)
+
+
+def some_row(waveform: tf.Tensor) -> tf.Tensor:
+    """[B, S], of no rows one of silence: TensorFlow's convolutions refuse none."""
+    return tf.pad(waveform, [[0, tf.maximum(0, 1 - tf.shape(waveform)[0])], [0, 0]])
+
+
+def centred(waveform: tf.Tensor, samples: int) -> tf.Tensor:
+    """[B, S] between zeros, where it is shorter than so many samples."""
+    missing = tf.maximum(0, samples - tf.shape(waveform)[1])
+    return tf.pad(waveform, [[0, 0], [missing // 2, missing - missing // 2]])
+
+
+def ranked(probabilities: tf.Tensor) -> tf.Tensor:
+    """A score [B, W] of windows with probabilities [B, W, C]: 2 + p for a command, 1 + p for unknown, p for silence."""
+    best = tf.argmax(probabilities, axis=-1, output_type=tf.int32)
+    from_end = probabilities.shape[-1] - 1 - best
+    return tf.cast(tf.minimum(2, from_end), tf.float32) + tf.reduce_max(probabilities, axis=-1)
+
+
+def named(probabilities: tf.Tensor, classes: list[str]) -> Answer:
+    best = tf.argmax(probabilities, axis=-1, output_type=tf.int32)
+    return {
+        "label": tf.gather(tf.constant(classes), best),
+        "probability": tf.reduce_max(probabilities, axis=-1),
+        "probabilities": probabilities,
+    }
+
+
+def best_window(
+    model: keras.Model, mel: LogMel, waveform: np.ndarray, temperature: float, classes: list[str]
+) -> dict[str, np.ndarray]:
+    """What `serving_default` has to answer to a waveform float32 [S], window by window by the Keras model alone."""
+    size, hop = mel.clip_samples, WINDOW_HOP_FRAMES * mel.hop_samples
+    missing = max(0, size - len(waveform))
+    waveform = np.pad(waveform, (missing // 2, missing - missing // 2))
+    best = (-1.0, np.zeros(len(classes)), 0)  # score, probabilities, start: any window is better
+    starts = range(0, max(1, len(waveform) - size + hop), hop)
+    padded = np.pad(waveform, (0, starts[-1] + size - len(waveform)))
+    spectrograms = mel(tf.constant(np.stack([padded[start : start + size] for start in starts])))
+    logits = np.asarray(model([spectrograms, tf.fill([len(starts)], mel.clip_frames)], training=False))
+    for start, row in zip(starts, logits, strict=True):
+        exponentials = np.exp((row - row.max()) / temperature)
+        probabilities = exponentials / exponentials.sum()
+        score = min(2, len(classes) - 1 - int(probabilities.argmax())) + float(probabilities.max())
+        if score > best[0] + 1e-7:
+            best = (score, probabilities, start)
+    _, probabilities, start = best
+    return {
+        "label": np.array(classes[int(probabilities.argmax())].encode(), object),
+        "probability": probabilities.max(),
+        "probabilities": probabilities,
+        "start_s": np.float32(start / RATE_HZ),
+    }

@@ -1,0 +1,220 @@
+"""The graph of a recogniser that streams: pieces of any size in, the answer so far and the new state out.
+
+The state is the number of samples heard, and one row of numbers: the samples that no step has used yet, what the last
+answer was made of, which stands until the next step, and the network's own state. All zeros is the state before the
+first sample. It is one row because handing over a tensor costs a client more than most operations of a step.
+
+Axes: B batch (rows), S samples, K new steps, F mel bands, C classes.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.framework import attr_value_pb2
+
+from seqpipe.errors import ProofError
+from seqpipe.sound.log_mel import LogMel
+from seqpipe.sound.recordings import RATE_HZ
+from seqpipe.sound.wav import decode_wav
+from seqpipe.tasks.speech_commands.network import CommandsNetwork
+from seqpipe.tasks.speech_commands.signatures import Answer, checked, named, some_row
+
+PIECE_SAMPLES = 5 * RATE_HZ  # of a whole waveform, answered piece by piece in constant memory
+TOLERANCE = 1e-4
+
+State = dict[str, tf.Tensor]
+
+
+class StreamingRecogniser(tf.Module):
+    """Signatures over a causal Keras model: serving_default, wav, stream and labels.
+
+    `serving_default` answers at the end of a waveform of any length, as `stream` does after its last piece.
+
+    Args:
+        model: of `seqpipe.models.commands_model`, streaming.
+        mel: what makes spectrograms.
+        classes: class names in order.
+        temperature: logits are divided by it, so that probabilities are calibrated.
+        version: of the artefact.
+    """
+
+    def __init__(self, model: keras.Model, mel: LogMel, *, classes: list[str], temperature: float, version: int):
+        super().__init__()
+        network = CommandsNetwork(model)
+        self.weights = network.weights
+        self._mel, self._classes, self._temperature, self._version = mel, classes, temperature, version
+        self.step_samples = network.stride * mel.hop_samples
+        self._past_samples = (network.stride - 1) * mel.hop_samples  # of a step before its own frame
+        waveform = tf.TensorSpec([None, None], tf.float32, name="waveform")
+        pooled = {"pooled": [network.logits.input.shape[-1]]}
+        self._parts = pooled | {name: spec.shape[1:] for name, spec in network.state.items()}
+        self._sizes = [math.prod(shape) for shape in self._parts.values()]
+        self.tail_samples = self._past_samples + mel.window_samples - 1
+        self.state = {
+            "samples": tf.TensorSpec([None], tf.int64, name="samples"),
+            "state": tf.TensorSpec([None, self.tail_samples + sum(self._sizes)], tf.float32, name="state"),
+        }
+        advance = tf.function(lambda waveform, state: self._advance(network, waveform, state))
+        answer = tf.function(self._classify, input_signature=[waveform])
+        # Behind plain functions: a model as an attribute would be saved whole, a function a second time.
+        self._step, self._answer = (lambda waveform, state: advance(waveform, state)), (lambda wave: answer(wave))
+        specs = [waveform, *self.state.values()]
+        functions = {
+            "serving_default": answer,
+            "wav": tf.function(self._classify_wav, input_signature=[tf.TensorSpec([None], tf.string, name="wav")]),
+            "stream": tf.function(_with_arguments(self._stream, [s.name for s in specs]), input_signature=specs),
+            "labels": tf.function(self._labels, input_signature=[]),
+        }
+        self.functions = lambda: functions
+
+    def _labels(self) -> Answer:
+        return {
+            "labels": tf.constant(self._classes),
+            "version": tf.constant(self._version, tf.int32),
+            "streaming": tf.constant(True),
+        }
+
+    def _stream(self, waveform: tf.Tensor, **state: tf.Tensor) -> Answer:
+        samples = state["samples"]
+        rule = "samples: the streams of one batch must have heard equally many samples, here"
+        same = tf.reduce_all(tf.equal(samples, samples[:1]))
+        with tf.control_dependencies([tf.raw_ops.Assert(condition=same, data=[rule, samples], summarize=8)]):
+            probabilities, after = self._step(checked(waveform), state)
+        return {**named(probabilities, self._classes), **after}
+
+    def _classify(self, waveform: tf.Tensor) -> Answer:
+        wanted, waveform = tf.shape(waveform)[0], some_row(checked(waveform))
+        rows, size = tf.shape(waveform)[0], tf.shape(waveform)[1]
+        state = {name: tf.zeros([rows, *spec.shape[1:]], spec.dtype) for name, spec in self.state.items()}
+        first = self._step(waveform[:, :PIECE_SAMPLES], state)
+
+        def body(start: tf.Tensor, _: tf.Tensor, state: State) -> tuple[Any, ...]:
+            return start + PIECE_SAMPLES, *self._step(waveform[:, start : start + PIECE_SAMPLES], state)
+
+        _, probabilities, _ = tf.while_loop(lambda start, *_: start < size, body, (PIECE_SAMPLES, *first))
+        return named(probabilities[:wanted], self._classes)
+
+    def _classify_wav(self, wav: tf.Tensor) -> Answer:
+        """Each file by itself: they differ in length, and padding would be heard."""
+        types = {"label": tf.string, "probability": tf.float32, "probabilities": tf.float32}
+
+        decode = tf.function(decode_wav, input_signature=[tf.TensorSpec([], tf.string)])
+
+        def answer(file: tf.Tensor) -> Answer:
+            return {name: value[0] for name, value in self._answer(decode(file)[None]).items()}
+
+        return tf.map_fn(answer, wav, fn_output_signature=types)
+
+    def _steps(self, samples: tf.Tensor) -> tf.Tensor:
+        """Steps that so many samples make."""
+        return tf.maximum(tf.constant(0, tf.int64), (samples - self._mel.window_samples) // self.step_samples + 1)
+
+    def _advance(self, network: CommandsNetwork, waveform: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+        """Probabilities [B, C] after a piece [B, S], and the state after it."""
+        before = tf.reduce_max(tf.concat([state["samples"], tf.zeros([1], tf.int64)], axis=0))
+        after = before + tf.shape(waveform, tf.int64)[1]
+        done, steps = self._steps(before), self._steps(after)
+        row, tail, tables = state["state"], self.tail_samples, self._mel.tables()
+        joined = tf.concat([row[:, :tail], waveform], axis=1)
+        # The next step begins with its past; what lies between that and now is in the tail.
+        start = tf.cast(tail - (before - (done * self.step_samples - self._past_samples)), tf.int32)
+        new_steps = tf.cast(steps - done, tf.int32)
+
+        def unchanged() -> tf.Tensor:
+            return row[:, tail:]
+
+        def advanced(count: int | tf.Tensor) -> tf.Tensor:
+            length = (count - 1) * self.step_samples + self._past_samples + self._mel.window_samples
+            spectrogram = self._mel(tf.slice(joined, [0, start], [-1, length]), tables)  # [B, K * stride, F]
+            return self.moved(network, spectrogram, row[:, tail:], first=tf.equal(done, 0), steps=steps)
+
+        # A live stream comes in pieces of no step or one, which are quicker where their shapes are known.
+        row = _called(
+            tf.switch_case(tf.minimum(new_steps, 2), [unchanged, lambda: advanced(1), lambda: advanced(new_steps)])
+        )
+        logits = self.logits(network, row)
+        row = tf.ensure_shape(tf.concat([joined[:, -tail:], row], axis=1), self.state["state"].shape)
+        samples = tf.fill([tf.shape(waveform)[0]], after)
+        return tf.nn.softmax(logits / self._temperature), {"samples": samples, "state": row}
+
+    def moved(
+        self, network: CommandsNetwork, spectrogram: tf.Tensor, row: tf.Tensor, *, first: tf.Tensor, steps: tf.Tensor
+    ) -> tf.Tensor:
+        """The state without its samples, [B, size], after frames [B, K * stride, F] that complete so many steps."""
+        inner = {
+            name: tf.reshape(part, [-1, *shape])
+            for part, (name, shape) in zip(tf.split(row, self._sizes, axis=1), self._parts.items(), strict=True)
+        }
+        after = network.advance(spectrogram, inner, first=first)
+        after["pooled"] = network.pooled(after["window"], tf.cast(steps, tf.int32))
+        flat = [tf.reshape(after[name], [-1, size]) for name, size in zip(self._parts, self._sizes, strict=True)]
+        return tf.concat(flat, axis=1)
+
+    def logits(self, network: CommandsNetwork, row: tf.Tensor) -> tf.Tensor:
+        """Logits [B, C] of a state without its samples."""
+        return network.logits(row[:, : self._sizes[0]])
+
+
+def _called(chosen: tf.Tensor) -> tf.Tensor:
+    """What `tf.switch_case` gave, its branches as functions to call.
+
+    TensorFlow would write all of them into the graph and pass dead values through those not taken: half of a step.
+    """
+    case = chosen.op if chosen.op.type == "Case" else chosen.op.inputs[0].op
+    case._set_attr("_lower_using_switch_merge", attr_value_pb2.AttrValue(b=False))
+    return chosen
+
+
+def _with_arguments(function: Any, names: list[str]) -> Any:
+    """A function with arguments of these names, which a signature wants, for one of any keywords."""
+
+    def named_function(*values: tf.Tensor) -> Answer:
+        return function(**dict(zip(names, values, strict=True)))
+
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    named_function.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in names])  # type: ignore
+    return named_function
+
+
+def whole_clip(
+    model: keras.Model, mel: LogMel, waveform: np.ndarray, temperature: float, classes: list[str]
+) -> dict[str, np.ndarray]:
+    """What the Keras model answers to a whole waveform float32 [S]."""
+    spectrogram = mel(tf.constant(waveform[None]))
+    frames = spectrogram.shape[1]
+    spectrogram = tf.pad(spectrogram, [[0, 0], [0, max(0, 1 - frames)], [0, 0]])
+    logits = np.asarray(model([spectrogram, tf.constant([frames])], training=False))[0]
+    exponentials = np.exp((logits - logits.max()) / temperature)
+    probabilities = exponentials / exponentials.sum()
+    label = np.array(classes[int(probabilities.argmax())].encode(), object)
+    return {"label": label, "probability": probabilities.max(), "probabilities": probabilities}
+
+
+def prove_stream(module: StreamingRecogniser, waveforms: list[np.ndarray], expected: list[np.ndarray]) -> float:
+    """The largest difference between streams, cut at random, and the whole waveforms' probabilities.
+
+    Raises:
+        ProofError: it is more than TOLERANCE.
+    """
+    rng = np.random.default_rng(0)
+    stream, worst = module.functions()["stream"], 0.0
+    for number, (waveform, whole) in enumerate(zip(waveforms, expected, strict=True)):
+        answer: dict[str, Any] = {}
+        state = {name: tf.zeros([1, *spec.shape[1:]], spec.dtype) for name, spec in module.state.items()}
+        cuts = np.sort(rng.integers(0, len(waveform) + 1, size=rng.integers(0, 12)))
+        for piece in np.split(waveform, cuts):
+            answer = stream(tf.constant(piece[None]), *state.values())
+            state = {name: answer[name] for name in module.state}
+        worst = max(worst, float(np.abs(answer["probabilities"].numpy()[0] - whole).max()))
+        if worst > TOLERANCE:
+            raise ProofError(
+                f"stream: fed piece by piece, probe {number} is answered otherwise than as a whole (by {worst:.2g}, "
+                f"allowed {TOLERANCE:g}). Layers of a streaming model must see no later frame."
+            )
+    return worst

@@ -1,0 +1,338 @@
+"""Spoken commands: a recording in; one of several words, unknown or silence out.
+
+Axes: B batch (rows), T time (frames), F mel bands, C classes.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from seqpipe.data.examples import Examples, Ragged, content_key
+from seqpipe.data.findings import Finding
+from seqpipe.sound.augmentation import Augmenter, Kind
+from seqpipe.sound.noise import generated_noise, silence
+from seqpipe.sound.recordings import INT16, RATE_HZ
+from seqpipe.sound.synthesis import synthesise
+from seqpipe.sound.tones import tones
+from seqpipe.storage import write_json, writing
+from seqpipe.tasks.speech_commands.config import SILENCE, UNKNOWN, SpeechCommandsPipeline
+from seqpipe.tasks.speech_commands.data import CommandSplits, read_commands
+
+if TYPE_CHECKING:
+    from seqpipe.export.lite import LiteFiles
+    from seqpipe.export.publish import Artefact, Row
+
+GENERATED_NOISE_S = 20.0  # beside the recorded
+ANALYSED_TOGETHER = 256  # clips
+PROBE_WORDS = 32
+
+
+class SpeechCommands:
+    """Recordings of one word each."""
+
+    name: ClassVar[str] = "speech_commands"
+
+    splits: CommandSplits
+    classes: list[str]
+    mean: np.ndarray  # float32 [F], of the training clips in decibels
+    deviation: np.ndarray  # float32 [F]
+    noise: np.ndarray  # float32 [frames, F], mel power
+
+    def __init__(self, config: SpeechCommandsPipeline):
+        self.config = config
+
+    @cached_property
+    def mel(self) -> Any:
+        from seqpipe.sound.log_mel import LogMel
+
+        return LogMel(self.config.features)
+
+    def read(self) -> list[Finding]:
+        self.splits = read_commands(self.config.data)
+        self.classes = self.splits.classes
+        return self.splits.findings
+
+    def data_key(self) -> str:
+        parts: list[Any] = [self.classes]
+        for clips in (self.splits.train, self.splits.dev, self.splits.test, self.splits.left_out):
+            if clips is not None:
+                parts += [clips.labels, clips.words, *clips.samples, *clips.noise]
+        return content_key(*parts)
+
+    def fit_features(self, directory: Path) -> None:
+        train = self.splits.train
+        decibels = self._decibels(_fitted(train.samples, self.mel.clip_samples))
+        mean, deviation = decibels.mean(axis=(0, 1)), np.maximum(decibels.std(axis=(0, 1)), 1e-3)
+        rng = np.random.default_rng([self.config.seed, 3])
+        made = generated_noise(rng, GENERATED_NOISE_S)
+        noise = np.concatenate([self._power(wave[None])[0] for wave in (*_floats(train.noise), *made)])
+        with writing(directory / "audio.npz") as file:
+            np.savez(file, mean=mean, deviation=deviation, noise=noise)
+        write_json(directory / "classes.json", {"classes": self.classes})
+        self.load_features(directory)
+
+    def load_features(self, directory: Path) -> None:
+        with np.load(directory / "audio.npz") as saved:
+            self.mean, self.deviation, self.noise = saved["mean"], saved["deviation"], saved["noise"]
+        self.classes = json.loads((directory / "classes.json").read_text(encoding="utf-8"))["classes"]
+
+    def _power(self, waveforms: np.ndarray) -> np.ndarray:
+        """Mel power [B, T, F] of float32 [B, S]."""
+        parts = [
+            self.mel.power(waveforms[start : start + ANALYSED_TOGETHER]).numpy()
+            for start in range(0, len(waveforms), ANALYSED_TOGETHER)
+        ]
+        return np.concatenate(parts)
+
+    def _decibels(self, waveforms: np.ndarray) -> np.ndarray:
+        floor = 10.0 ** (self.config.features.floor_db / 10)
+        return (10 * np.log10(np.maximum(self._power(waveforms), floor))).astype(np.float32)
+
+    def waveforms(self, split: str) -> tuple[np.ndarray, np.ndarray]:
+        """Clips, then silence: float32 [N, S] and their classes, int32 [N]."""
+        clips = self.splits.get(split)
+        silent = max(1, round(self.config.data.silence_fraction * len(clips)))
+        rng = np.random.default_rng([self.config.seed, 4, len(split)])
+        quiet = silence(rng, _floats(clips.noise), rows=silent, samples=self.mel.clip_samples)
+        labels = [clips.labels, np.full(silent, self.classes.index(SILENCE))]
+        fitted = np.concatenate([_fitted(clips.samples, self.mel.clip_samples), quiet])
+        return fitted.astype(np.float32), np.concatenate(labels).astype(np.int32)
+
+    def examples(self, split: str) -> Examples:
+        """Clips, then silence; then in train copies, synthesised clips, and rows whose words are made in each epoch."""
+        waveforms, labels = self.waveforms(split)
+        clips = len(self.splits.get(split))
+        heard = self._decibels(waveforms)
+        kinds = np.full(len(labels), Kind.SILENCE)
+        kinds[:clips] = Kind.CLIP
+        if split == "train":
+            unknown, data = self.classes.index(UNKNOWN), self.config.data
+            copied = np.repeat(np.flatnonzero(labels == unknown), data.unknown_copies - 1)
+            spoken, said = self._synthesised()
+            made = round(data.made_unknown_fraction * clips)
+            empty = np.full((made, *heard.shape[1:]), self.config.features.floor_db, np.float32)
+            heard = np.concatenate([heard, heard[copied], spoken, empty])
+            labels = np.concatenate([labels, labels[copied], said, np.full(made, unknown)])
+            kinds = np.concatenate([kinds, kinds[copied], np.full(len(said), Kind.CLIP), np.full(made, Kind.MADE)])
+        return Examples(
+            {
+                "spectrogram": Ragged.from_rows(list(heard), np.float32),
+                "label": labels.astype(np.int32),
+                "kind": kinds.astype(np.int32),
+            }
+        )
+
+    def _synthesised(self) -> tuple[np.ndarray, np.ndarray]:
+        """Decibels [N, T, F] of the words that a synthesiser says, and their classes [N]; without one N is 0."""
+        data, size = self.config.data, self.mel.clip_samples
+        if data.synthesis is None:
+            return np.zeros((0, self.mel.clip_frames, self.config.features.bands), np.float32), np.zeros(0, np.int32)
+        commands = self.classes[:-2]
+        spoken = synthesise(
+            data.synthesis, commands=commands, unheard=data.leave_out, clip_samples=size, seed=self.config.seed
+        )
+        unknown = self.classes.index(UNKNOWN)
+        labels = [commands.index(one.word) if one.word in commands else unknown for one in spoken]
+        return self._decibels(_fitted([one.samples for one in spoken], size)), np.array(labels, np.int32)
+
+    def training_batch(self, examples: Examples, rows: np.ndarray, epoch: int) -> dict[str, np.ndarray]:
+        if self._augmenter is None or self._augmenter[0] is not examples:
+            self._augmenter = (examples, self._make_augmenter(examples))
+        changed = self._augmenter[1].batch(rows, epoch)
+        lead_in_ms = self.config.training.lead_in_ms
+        if lead_in_ms is not None and (epoch + int(rows[0])) % 2:
+            frames = round(lead_in_ms / self.config.features.hop_ms)
+            changed = np.concatenate([np.roll(changed, 1, axis=0)[:, -frames:], changed], axis=1)
+        lengths = np.full(len(rows), changed.shape[1], np.int32)
+        columns = {name: np.asarray(examples.columns[name])[rows] for name in ("label", "kind")}
+        return {"spectrogram": changed, "spectrogram_lengths": lengths, **columns}
+
+    _augmenter: tuple[Examples, Augmenter] | None = None
+
+    def _make_augmenter(self, examples: Examples) -> Augmenter:
+        column: Any = examples.columns["spectrogram"]
+        decibels = np.asarray(column.values).reshape(len(examples), -1, self.config.features.bands)
+        return Augmenter(
+            self.config.training.augmentation,
+            power=(10 ** (decibels / 10)).astype(np.float32),
+            kinds=np.asarray(examples.columns["kind"]),
+            labels=np.asarray(examples.columns["label"]),
+            noise=self.noise,
+            hop_ms=self.config.features.hop_ms,
+            floor=10.0 ** (self.config.features.floor_db / 10),
+            seed=self.config.seed,
+        )
+
+    def build(self) -> Any:
+        from seqpipe.models import commands_model
+
+        return commands_model(
+            self.config.model,
+            bands=self.config.features.bands,
+            clip_frames=self.mel.clip_frames,
+            classes=len(self.classes),
+            mean=self.mean,
+            deviation=self.deviation,
+        )
+
+    def forward(self, model: Any, batch: dict[str, Any], training: bool) -> Any:
+        return model([batch["spectrogram"], batch["spectrogram_lengths"]], training=training)
+
+    def loss(self, batch: dict[str, Any], outputs: Any) -> Any:
+        import tensorflow as tf
+
+        smoothing = self.config.training.label_smoothing
+        targets = tf.one_hot(batch["label"], len(self.classes), 1.0 - smoothing, 0.0) + smoothing / len(self.classes)
+        return tf.nn.softmax_cross_entropy_with_logits(targets, outputs)
+
+    def metrics(self, batch: dict[str, Any], outputs: Any) -> dict[str, Any]:
+        import tensorflow as tf
+
+        hit = tf.equal(tf.argmax(outputs, axis=-1, output_type=tf.int32), batch["label"])
+        return {"accuracy": tf.cast(hit, tf.float32)}
+
+    def evaluate(self, model: Any, examples: dict[str, Examples], directory: Path) -> dict[str, Any]:
+        from seqpipe.tasks.speech_commands.report import evaluate_commands
+
+        return evaluate_commands(self, model, examples, directory)
+
+    def left_out_spectrograms(self) -> tuple[np.ndarray, list[str]]:
+        """Decibels [N, T, F] of the words that were left out of training, and the words."""
+        clips = self.splits.left_out
+        return self._decibels(_fitted(clips.samples, self.mel.clip_samples)), clips.words
+
+    def headline(self, report: dict[str, Any]) -> str:
+        from seqpipe.evaluation.classification import headline
+
+        return headline(report, "balanced_accuracy")
+
+    def describe(self, report: dict[str, Any]) -> str:
+        from seqpipe.tasks.speech_commands.report import to_markdown
+
+        return to_markdown(report)
+
+    def limits(self) -> list[str]:
+        seconds = self.config.features.clip_ms / 1000
+        return [
+            f"It hears {seconds:g} s at once; a word that takes longer is not known as a whole.",
+            "It takes single words; in fluent speech words are cut short and run together.",
+            "It knows voices, rooms and microphones like those of its training data.",
+        ]
+
+    def artefact(self, model: Any, report: dict[str, Any], version: int) -> Artefact:
+        from seqpipe.export.publish import Artefact
+        from seqpipe.tasks.speech_commands.signatures import CommandRecogniser, best_window
+        from seqpipe.tasks.speech_commands.streaming import StreamingRecogniser, prove_stream, whole_clip
+
+        streaming = self.config.model.streaming
+        make, answer = (StreamingRecogniser, whole_clip) if streaming else (CommandRecogniser, best_window)
+        temperature = report["temperature"]
+        module = make(model, self.mel, classes=self.classes, temperature=temperature, version=version)
+        waveforms = probes(_floats(self.splits.dev.samples[:8]), self.mel.clip_samples)
+
+        def answers(waveforms: list[np.ndarray]) -> list[Row]:
+            """What the Keras model answers, clip by clip, without the exported graph."""
+            return [answer(model, self.mel, wave, temperature, self.classes) for wave in waveforms]
+
+        streams = []
+        if isinstance(module, StreamingRecogniser):
+            prove_stream(module, waveforms, [row["probabilities"] for row in answers(waveforms)])
+            state = {name: np.zeros(spec.shape[1:], spec.dtype.as_numpy_dtype) for name, spec in module.state.items()}
+            streams = [{"waveform": wave, **state} for wave in waveforms]
+        return Artefact(
+            module=module,
+            model=model,
+            signatures=module.functions(),
+            probes={
+                "serving_default": [{"waveform": wave} for wave in waveforms],
+                "wav": [{"wav": np.array(file, object)} for file in wav_probes(waveforms[:5])],
+                **({"stream": streams} if streams else {}),
+            },
+            reference={
+                "serving_default": lambda rows: answers([row["waveform"] for row in rows]),
+                "wav": lambda rows: answers([read_wav(row["wav"].item()) for row in rows]),
+            },
+        )
+
+    def lite(self, artefact: Path, *, at_hand: bool) -> LiteFiles:
+        from seqpipe.tasks.speech_commands.lite import make_lite
+
+        labels: np.ndarray | None = None
+        if at_hand:
+            waveforms, labels = self.waveforms("dev")
+            rows = f"the {len(labels):,} rows of dev"
+        else:
+            said = [wave.astype(np.float32) for _, _, wave in tones("test", rows=PROBE_WORDS, seed=1)]
+            waveforms = _stacked(probes(said, self.mel.clip_samples), self.mel.clip_samples)
+            rows = f"{len(waveforms)} probes, synthetic words and hostile sounds, since the data was not at hand"
+        return make_lite(artefact, self.mel, waveforms=waveforms, labels=labels, rows=rows, seed=self.config.seed)
+
+
+def probes(real: list[np.ndarray], clip_samples: int) -> list[np.ndarray]:
+    """Waveforms for the proof: real ones, and what a client sends by mistake or in malice.
+
+    The empty one comes first, because the warm-up requests beside the model hold the first.
+    """
+    steps = np.arange(clip_samples)
+    return [
+        np.zeros(0, np.float32),
+        *real,
+        np.ones(1, np.float32),
+        np.zeros(clip_samples, np.float32),
+        np.where(steps // 40 % 2, 1, -1).astype(np.float32),
+        np.full(clip_samples + 1, 0.5, np.float32),
+        np.concatenate([*real[:3], np.zeros(100, np.float32)]),
+        np.random.default_rng(0).uniform(-1, 1, 4 * clip_samples).astype(np.float32),
+    ]
+
+
+def wav_probes(waveforms: list[np.ndarray]) -> list[bytes]:
+    """WAV files of 16 kHz: each waveform in another encoding, some of two channels."""
+    import soundfile
+
+    encodings = ["PCM_16", "PCM_U8", "PCM_24", "PCM_32", "FLOAT"]
+    files = []
+    for number, wave in enumerate(waveforms):
+        file = io.BytesIO()
+        channels = np.stack([wave, 0.5 * wave], axis=1) if number % 2 else wave
+        soundfile.write(file, channels, RATE_HZ, encodings[number % len(encodings)], format="WAV")
+        files.append(file.getvalue())
+    return files
+
+
+def read_wav(file: bytes) -> np.ndarray:
+    """float32 [samples] of a WAV file of 16 kHz, channels averaged."""
+    import soundfile
+
+    samples, _ = soundfile.read(io.BytesIO(file), dtype="float32", always_2d=True)
+    return samples.mean(axis=1)
+
+
+def fit_clip(samples: np.ndarray, size: int) -> np.ndarray:
+    """A waveform [S] as [size]: a shorter one between zeros, of a longer one the stretch with most energy."""
+    missing = size - len(samples)
+    if missing >= 0:
+        return np.pad(samples, (missing // 2, missing - missing // 2))
+    energy = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
+    start = int(np.argmax(energy[size:] - energy[:-size]))
+    return samples[start : start + size]
+
+
+def _fitted(samples: list[np.ndarray], size: int) -> np.ndarray:
+    """float32 [N, size]."""
+    return _stacked(_floats(samples), size)
+
+
+def _stacked(waveforms: list[np.ndarray], size: int) -> np.ndarray:
+    return np.stack([fit_clip(wave, size) for wave in waveforms])
+
+
+def _floats(samples: list[np.ndarray]) -> list[np.ndarray]:
+    """int16 waveforms as float32 in -1..1."""
+    return [(wave / INT16).astype(np.float32) for wave in samples]

@@ -1,0 +1,99 @@
+"""Pipeline files of text classification."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from seqpipe.config.data import Data, Encoding, Source
+from seqpipe.config.networks import Classifier
+from seqpipe.config.pipeline import Evaluation, Pipeline
+from seqpipe.config.section import Fraction, Section
+from seqpipe.config.text import TextFeatures
+from seqpipe.config.training import Pretraining, Training
+
+
+class LabelledText(Section):
+    """How labelled text is read."""
+
+    text_column: str = Field("text", description="Column, JSON key or TFDS feature that holds the text.")
+    label_column: str = Field("label", description="Column, JSON key or TFDS feature that holds the label.")
+    labels: dict[str, str] | None = Field(
+        None, description="From a label in the data to a class name, in class order; other labels are errors."
+    )
+    format: Literal["auto", "csv", "tsv", "jsonl", "label_text"] = Field(
+        "auto",
+        description="auto: by the file's ending (.csv .tsv .jsonl; .txt is `label sentence`), .gz and .xz allowed.",
+    )
+    encoding: Encoding = Field("utf-8", description="Encoding of files.")
+    max_bad_fraction: Fraction = Field(0.0, ge=0, le=1, description="Stop when more than this share of rows is bad.")
+
+
+class ClassificationData(LabelledText, Data):
+    """Labelled text to learn from, to choose by and to report on."""
+
+
+class OtherDomain(LabelledText):
+    """Labelled text of another kind than the training rows, with the same classes."""
+
+    source: Source = Field(description="Where the rows come from: files:PATH, tfds:NAME or builtin:NAME.")
+
+
+class TextEvaluation(Evaluation):
+    """What the report on a text classifier holds."""
+
+    other_domains: dict[str, OtherDomain] = Field(
+        {}, description="Name -> labelled text of another kind, to see how far the model carries; never chosen by."
+    )
+
+
+class ClassifierFeatures(TextFeatures):
+    """Pieces, and what is read of a long text."""
+
+    long_texts: Literal["head", "tail", "head_and_tail", "windows"] = Field(
+        "head",
+        description="What is read of a longer text: its beginning, its end, a quarter from its beginning and the rest "
+        "from its end; or windows of max_pieces, up to eight, whose scores are pooled.",
+    )
+
+
+class TextTraining(Training):
+    """How a text classifier is trained."""
+
+    pretrain: Pretraining | None = Field(
+        None, description="Train the encoder as a language model first; a source alone may stand here."
+    )
+
+    r_drop: float = Field(
+        0.0, ge=0, description="Weight of the divergence between two passes with different dropout; 0 makes one pass."
+    )
+
+    @field_validator("pretrain", mode="before")
+    @classmethod
+    def _source_alone(cls, value: Any) -> Any:
+        return {"source": value} if isinstance(value, str) else value
+
+
+class TextClassificationPipeline(Pipeline):
+    """A text in; one of several labels out."""
+
+    task: Literal["text_classification"] = "text_classification"
+    data: ClassificationData
+    features: ClassifierFeatures = ClassifierFeatures()
+    model: Classifier = Classifier()
+    training: TextTraining = TextTraining()
+    evaluation: TextEvaluation = TextEvaluation()
+
+    @model_validator(mode="after")
+    def _one_start(self) -> TextClassificationPipeline:
+        own = self.model.builder or self.model.keras
+        if own and (self.training.pretrain or self.model.start_from):
+            raise ValueError(f"training.pretrain and model.start_from need seqpipe's own encoder, not {own}.")
+        if self.training.pretrain and self.model.start_from:
+            raise ValueError("training.pretrain and model.start_from exclude each other: name one.")
+        if self.model.embedding.vectors and (own or self.model.start_from):
+            raise ValueError(
+                "model.embedding.vectors fills a new embedding; model.start_from and own models bring theirs."
+            )
+        return self

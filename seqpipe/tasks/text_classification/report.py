@@ -1,0 +1,135 @@
+"""The report on a text classifier: calibration, every split beside the linear baseline, other domains, weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from seqpipe.data.examples import Examples, Ragged, content_key
+from seqpipe.evaluation.classification import domains_table, evaluate_classifier, to_markdown, write_report
+from seqpipe.evaluation.metrics import fit_shares, fit_temperature, softmax
+from seqpipe.evaluation.predictions import Predictions
+from seqpipe.tasks.text_classification import deletion
+from seqpipe.tasks.text_classification.baseline import LinearBaseline
+from seqpipe.tasks.text_classification.config import OtherDomain
+from seqpipe.tasks.text_classification.data import read_table, seen_rows
+from seqpipe.tasks.text_classification.deletion import ROWS, deletion_test
+from seqpipe.tasks.text_classification.signatures import piece_weights
+from seqpipe.training.loop import predict
+
+if TYPE_CHECKING:
+    from seqpipe.tasks.text_classification.task import TextClassification
+
+
+def evaluate(task: TextClassification, model: Any, examples: dict[str, Examples], directory: Path) -> dict[str, Any]:
+    """Write the report and its pictures; see `seqpipe.tasks.Task.evaluate`."""
+    train = task.splits.train
+    baseline = (
+        LinearBaseline.fit(train.texts, train.labels, task.config.seed) if task.config.evaluation.baseline else None
+    )
+    calibration = _calibrate(task, model, examples["dev"])
+    temperature = calibration["temperature"]
+    logits = {split: predict(model, task, rows) for split, rows in examples.items()}
+    report: dict[str, Any] = {"classes": task.classes, **calibration, "splits": {}}
+    if task.vectors is not None:
+        pieces = task.encode(train.texts).values
+        report["vectors"] = task.vectors.coverage(np.bincount(pieces, minlength=task.features.vocabulary_size))
+    for split in logits:
+        table = task.table(split)
+        report["splits"][split] = evaluate_classifier(
+            logits=logits[split],
+            labels=table.labels,
+            classes=task.classes,
+            temperature=temperature,
+            split=split,
+            seen=seen_rows(table, train),
+            baseline_predictions=None if baseline is None else baseline.predict(table.texts),
+            baseline_description=None if baseline is None else baseline.describe(),
+            baseline_fit_time_s=None if baseline is None else baseline.fit_time_s,
+            baseline_size_bytes=None if baseline is None else baseline.size_bytes,
+            bootstrap_samples=task.config.evaluation.bootstrap_samples,
+            seed=task.config.seed,
+        )
+        (directory / split).mkdir(parents=True, exist_ok=True)
+        rows_key = content_key(task.classes, table.texts, table.labels)
+        Predictions(logits[split], table.labels, rows_key).write(directory / split)
+        write_report(report["splits"][split], directory / split, logits=logits[split], labels=table.labels)
+    report["other_domains"] = {
+        name: _other_domain(task, model, name, other, temperature, baseline)
+        for name, other in task.config.evaluation.other_domains.items()
+    }
+    report["splits"]["dev"]["deletion"] = _deletion(task, model, examples["dev"], temperature)
+    return report
+
+
+def _other_domain(
+    task: TextClassification,
+    model: Any,
+    name: str,
+    other: OtherDomain,
+    temperature: float,
+    baseline: LinearBaseline | None,
+) -> dict[str, Any]:
+    """The report on labelled text of another kind."""
+    table, _ = read_table(other.source, other, task.classes)
+    rows = Examples({"ids": task.encode(table.texts), "label": table.labels})
+    return evaluate_classifier(
+        logits=predict(model, task, rows),
+        labels=table.labels,
+        classes=task.classes,
+        temperature=temperature,
+        split=name,
+        seen=seen_rows(table, task.splits.train),
+        baseline_predictions=None if baseline is None else baseline.predict(table.texts),
+        bootstrap_samples=task.config.evaluation.bootstrap_samples,
+        seed=task.config.seed,
+    )
+
+
+def _calibrate(task: TextClassification, model: Any, dev: Examples) -> dict[str, float]:
+    """Fit on dev what makes probabilities honest: the temperature, and the weight of the network beside n-grams."""
+    labels = task.splits.dev.labels
+    together = predict(model, task, dev)
+    if task.ngrams is None:
+        return {"temperature": fit_temperature(together, labels)}
+    expert = model.get_layer("ngrams")
+    network = predict(keras.Model(model.inputs, expert.input[0]), task, dev)
+    network_share, expert_share = fit_shares(network, together - network, labels)
+    expert.network_scale.assign(network_share / expert_share)
+    return {"temperature": 1.0 / expert_share, "network_scale": network_share / expert_share}
+
+
+def _deletion(task: TextClassification, model: Any, dev: Examples, temperature: float) -> dict[str, Any] | None:
+    """The deletion test of the weights that `explain` gives; None for a model that has none."""
+    column: Any = dev.columns["ids"]
+    chosen = np.random.default_rng(task.config.seed).permutation(len(dev))[:ROWS]
+    ids = [np.asarray(column.values[column.offsets[row] : column.offsets[row + 1]]) for row in chosen]
+    weights = piece_weights(model, Ragged.from_rows(ids), task.window)
+    if weights is None:
+        return None
+
+    def probabilities(rows: list[np.ndarray]) -> np.ndarray:
+        examples = Examples({"ids": Ragged.from_rows(rows), "label": np.zeros(len(rows), np.int32)})
+        return softmax(predict(model, task, examples) / temperature)
+
+    samples = task.config.evaluation.bootstrap_samples
+    return deletion_test(ids, weights, probabilities, samples=samples, seed=task.config.seed)
+
+
+def describe(report: dict[str, Any]) -> str:
+    """The report as sections of level three."""
+    sections = [f"### {split}\n\n{to_markdown(part)}" for split, part in report["splits"].items()]
+    if "network_scale" in report:
+        sections.append(
+            "### Network and n-grams\n\nThe network's scores count "
+            f"{report['network_scale']:.2f} times beside those of the n-grams, by the likelihood of dev.\n"
+        )
+    if "vectors" in report:
+        sections.append(f"### Word vectors\n\n{report['vectors']}.\n")
+    if report["other_domains"]:
+        sections.append(f"### Other domains\n\n{domains_table(report['other_domains'])}")
+    tested = report["splits"]["dev"].get("deletion")
+    return "\n".join([*sections, *([f"### Weights\n\n{deletion.to_markdown(tested)}"] if tested else [])])

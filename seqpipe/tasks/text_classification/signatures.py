@@ -1,0 +1,174 @@
+"""The graph that an exported text classifier answers with: raw strings in, core TensorFlow ops only.
+
+Axes: B batch (rows), T time (pieces), C classes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from seqpipe.data.batches import plan_in_order_of_length
+from seqpipe.data.examples import Ragged
+from seqpipe.layers.recurrent import traced_for
+from seqpipe.models.receptive_field import total_stride
+from seqpipe.models.windows import cut_into_windows, pooled, window_shares, windowed
+
+
+class TextClassifier(tf.Module):
+    """Signatures over a Keras model of piece ids: serving_default, labels, and explain where weights are to be had.
+
+    Args:
+        model: (ids int32 [B, T], lengths int32 [B]) -> logits [B, C].
+        tokenizer: the graph side of the text features.
+        classes: class names in order.
+        temperature: logits are divided by it, so that probabilities are calibrated.
+        max_pieces: a longer text is cut to so many.
+        head_pieces: how many of them are its first ones, the others its last.
+        window: pieces of a window, where texts are read in windows.
+        version: of the artefact.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        tokenizer: Any,
+        *,
+        classes: list[str],
+        temperature: float,
+        max_pieces: int,
+        head_pieces: int,
+        window: int | None = None,
+        version: int,
+    ):
+        super().__init__()
+        self.tokenizer = tokenizer
+        self.weights = [variable.value for variable in model.weights]
+        self._classes = classes
+        self._temperature = temperature
+        self._max_pieces, self._head_pieces = max_pieces, head_pieces
+        self._version = version
+        self._stride = total_stride(model)
+        # Behind plain functions: a Keras model as an attribute would be saved whole, with functions of its own.
+        self._infer = lambda ids, lengths: windowed(
+            lambda ids, lengths: model([ids, lengths], training=False), ids, lengths, window
+        )
+        text = [tf.TensorSpec([None], tf.string, name="text")]
+        pieces = [tf.TensorSpec([None, None], tf.int32, name="ids"), tf.TensorSpec([None], tf.int32, name="lengths")]
+        # The two halves of serving_default, so that `seqpipe.load` can have XLA compile the second one.
+        self.tokenize = tf.function(self._encode, input_signature=text)
+        self.classify_pieces = tf.function(self._classify_pieces, input_signature=pieces)
+        self.functions = {
+            "serving_default": tf.function(self._classify, input_signature=text),
+            "labels": tf.function(self._labels, input_signature=[]),
+        }
+        explainer = _explainer(model)
+        if explainer is not None:
+            self._infer_weights = lambda ids, lengths: weighed(explainer, ids, lengths, self._stride, window)
+            self.functions["explain"] = tf.function(self._explain, input_signature=text)
+
+    def _classify(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
+        ids, lengths, _ = self._encode(text)
+        with traced_for("serving"):
+            return self._answer(self._infer(ids, lengths))
+
+    def _classify_pieces(self, ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
+        with traced_for("xla"):
+            return tf.nn.softmax(self._infer(ids, lengths) / self._temperature)
+
+    def _explain(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
+        ids, lengths, truncated = self._encode(text)
+        with traced_for("serving"):
+            logits, weights = self._infer_weights(ids, lengths)
+        return {
+            "pieces": self.tokenizer.pieces(ids),
+            "weights": weights,
+            "truncated": truncated,
+            **self._answer(logits),
+        }
+
+    def _labels(self) -> dict[str, tf.Tensor]:
+        return {
+            "labels": tf.constant(self._classes),
+            "version": tf.constant(self._version, tf.int32),
+            "streaming": tf.constant(False),
+        }
+
+    def _encode(self, text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        ids, lengths, truncated = self.tokenizer(text, self._max_pieces, self._head_pieces)
+        # At least one step, so that layers need no case for a batch of empty texts.
+        ids = tf.pad(ids, [[0, 0], [0, tf.maximum(0, 1 - tf.shape(ids)[1])]])
+        return ids, lengths, truncated
+
+    def _answer(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
+        probabilities = tf.nn.softmax(logits / self._temperature)  # [B, C]
+        best = tf.argmax(probabilities, axis=-1, output_type=tf.int32)
+        return {
+            "label": tf.gather(tf.constant(self._classes), best),
+            "probability": tf.reduce_max(probabilities, axis=-1),
+            "probabilities": probabilities,
+        }
+
+
+def weighed(
+    explainer: keras.Model, ids: tf.Tensor, lengths: tf.Tensor, stride: int, window: int | None
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Logits [B, C] and the weight of each piece, [B, T]; those of a window share its part in the text."""
+    cut, inside = cut_into_windows(ids, lengths, window) if window is not None else (ids, lengths[:, None])
+    flat = tf.reshape(inside, [-1])
+    logits, weights = explainer([cut, flat], training=False)
+    weights = spread(weights, flat, tf.shape(cut)[1], stride)
+    if window is None:
+        return logits, weights
+    weights *= tf.reshape(window_shares(inside, weights.dtype), [-1, 1])
+    return pooled(logits, inside), tf.reshape(weights, [tf.shape(ids)[0], -1])[:, : tf.shape(ids)[1]]
+
+
+def spread(weights: tf.Tensor, lengths: tf.Tensor, steps: tf.Tensor, stride: int) -> tf.Tensor:
+    """The weight of each piece from the weight of each pooled step, whose pieces share it evenly.
+
+    Args:
+        weights: float32 [B, T'], T' = ceil(T / stride).
+        lengths: int32 [B], in pieces.
+        steps: T.
+        stride: pieces in a step; the last step of a row may have fewer.
+    Returns:
+        float32 [B, T], zero beyond each length, with the same sum a row.
+    """
+    if stride == 1:
+        return weights
+    starts = tf.range(tf.shape(weights)[1]) * stride
+    pieces = tf.clip_by_value(lengths[:, None] - starts[None, :], 1, stride)  # [B, T']
+    spread_out = tf.repeat(weights / tf.cast(pieces, weights.dtype), stride, axis=1)[:, :steps]
+    return tf.where(tf.sequence_mask(lengths, steps), spread_out, 0.0)
+
+
+def _explainer(model: keras.Model) -> keras.Model | None:
+    """The model with the weights of its pooling beside the logits; None for a model without such a layer."""
+    for layer in model.layers:
+        output = layer.output if layer.name == "pooling" else None
+        if isinstance(output, (list, tuple)) and len(output) == 2:
+            return keras.Model(model.inputs, [model.outputs[0], output[1]])
+    return None
+
+
+def piece_weights(model: keras.Model, ids: Ragged, window: int | None = None) -> list[np.ndarray] | None:
+    """The weight of each piece as `explain` gives it, float32 [T] a row; None for a model without such weights."""
+    explainer = _explainer(model)
+    if explainer is None:
+        return None
+    stride = total_stride(model)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)])
+    def weigh(ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
+        return weighed(explainer, ids, lengths, stride, window)[1]
+
+    found: list[np.ndarray] = [np.zeros(0, np.float32)] * len(ids)
+    for rows in plan_in_order_of_length(ids.lengths, batch_size=64):
+        batch, lengths = ids.padded(rows)
+        for row, length, weights in zip(rows, lengths, weigh(batch, lengths).numpy(), strict=True):
+            found[row] = weights[:length]
+    return found

@@ -1,0 +1,317 @@
+"""Text classification: a text in; a label, its probability, and the weight of each piece out.
+
+Axes: B batch (rows), T time (pieces), C classes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from seqpipe.data.examples import Examples, Ragged, content_key
+from seqpipe.data.findings import Finding
+from seqpipe.errors import ModelError
+from seqpipe.storage import write_json
+from seqpipe.tasks.text_classification.config import TextClassificationPipeline
+from seqpipe.tasks.text_classification.data import Splits, Table, read_splits, read_unlabelled
+from seqpipe.text.ngrams import NgramTables, fit_ngrams
+from seqpipe.text.pieces import TextFeatures, cut, head_pieces
+from seqpipe.text.probes import text_probes
+from seqpipe.text.word_vectors import PieceVectors, spread_vectors
+from seqpipe.training.pretraining import ENCODER, find_encoder, load_encoder, pretrain, save_encoder
+
+if TYPE_CHECKING:
+    from seqpipe.export.publish import Artefact, Row
+
+
+WINDOWS = 8  # a longer text is cut after so many windows
+LONG_TEXTS = {
+    "head": "so many from its beginning",
+    "tail": "so many from its end",
+    "head_and_tail": "so many, a quarter from its beginning, the rest from its end",
+    "windows": f"in windows of so many, up to {WINDOWS}, whose scores are pooled",
+}
+
+
+VECTORS = "vectors.npz"
+
+
+class TextClassification:
+    """Texts with one of several labels."""
+
+    name: ClassVar[str] = "text_classification"
+
+    splits: Splits
+    unlabelled: list[str]  # more text to pre-train on
+    features: TextFeatures
+    classes: list[str]
+    class_weights: np.ndarray  # float32 [C], how much a row of each class weighs in the loss
+
+    def __init__(self, config: TextClassificationPipeline):
+        self.config = config
+        self.start: dict[str, np.ndarray] | None = None  # weights of an encoder to begin with
+
+    def read(self) -> list[Finding]:
+        self.splits = read_splits(self.config.data)
+        self.classes = self.splits.classes
+        pretraining = self.config.training.pretrain
+        if pretraining is None:
+            self.unlabelled = []
+            return self.splits.findings
+        self.unlabelled, findings = read_unlabelled(
+            pretraining.source, self.config.data, self.splits, skip_held_back=pretraining.skip_held_back
+        )
+        return [*self.splits.findings, *findings]
+
+    def data_key(self) -> str:
+        parts: list[Any] = [self.splits.classes, self.unlabelled]
+        for table in (self.splits.train, self.splits.dev, self.splits.test):
+            if table is not None:
+                parts += [table.texts, table.labels]
+        return content_key(*parts)
+
+    def fit_features(self, directory: Path) -> None:
+        features = self._fit_pieces(directory)
+        features.save(directory)
+        counts = np.bincount(self.splits.train.labels, minlength=len(self.classes))
+        if self.config.model.ngrams is not None:
+            fit_ngrams(
+                Ragged.from_rows(features.encode(self.splits.train.texts)),
+                self.splits.train.labels,
+                len(self.classes),
+                longest=self.config.model.ngrams.longest,
+                entries=self.config.model.ngrams.entries,
+                seed=self.config.seed,
+            ).save(directory / "ngrams.npz")
+        vectors = self.config.model.embedding.vectors
+        if vectors is not None:
+            units = self.config.model.embedding.units
+            spread_vectors(vectors.removeprefix("files:"), features, units=units).save(directory / VECTORS)
+        write_json(directory / "classes.json", {"classes": self.classes, "train_rows": counts.tolist()})
+        self.load_features(directory)
+
+    def _fit_pieces(self, directory: Path) -> TextFeatures:
+        """The pieces of the encoder that is started from, whose weights are copied beside them; else new ones."""
+        if self.config.model.start_from is not None:
+            encoder, features = find_encoder(self.config.model.start_from)
+            save_encoder(load_encoder(encoder), directory / ENCODER)
+            return TextFeatures.load(features)
+        wanted = self.config.features
+        return TextFeatures.fit(
+            self.splits.train.texts,
+            vocabulary_size=wanted.vocabulary_size,
+            lowercase=wanted.lowercase,
+            character_coverage=wanted.character_coverage,
+        )
+
+    def load_features(self, directory: Path) -> None:
+        if self.config.model.start_from is not None:
+            self.start = load_encoder(directory / ENCODER)
+        self.features = TextFeatures.load(directory)
+        self.ngrams = NgramTables.load(directory / "ngrams.npz") if self.config.model.ngrams is not None else None
+        wanted = self.config.model.embedding.vectors
+        self.vectors = PieceVectors.load(directory / VECTORS) if wanted is not None else None
+        saved = json.loads((directory / "classes.json").read_text(encoding="utf-8"))
+        self.classes = saved["classes"]
+        self.class_weights = self._class_weights(np.array(saved["train_rows"]))
+
+    def _class_weights(self, train_rows: np.ndarray) -> np.ndarray:
+        wanted = self.config.training.class_weights
+        if wanted == "none":
+            return np.ones(len(self.classes), np.float32)
+        if wanted == "balanced":
+            return (train_rows.sum() / (len(self.classes) * np.maximum(1, train_rows))).astype(np.float32)
+        if set(wanted) != set(self.classes):
+            raise ModelError(
+                f"training.class_weights names {', '.join(sorted(wanted))}; "
+                f"it must give one weight to each class: {', '.join(self.classes)}."
+            )
+        return np.array([wanted[name] for name in self.classes], np.float32)
+
+    def encode(self, texts: list[str] | list[bytes]) -> Ragged:
+        """Piece ids, long rows cut by the rule for long texts."""
+        rule = self.config.features.long_texts
+        return Ragged.from_rows(cut(ids, self.most_pieces, rule) for ids in self.features.encode(texts))
+
+    @property
+    def window(self) -> int | None:
+        """Pieces of a window, where long texts are read in windows."""
+        return self.config.features.max_pieces if self.config.features.long_texts == "windows" else None
+
+    @property
+    def most_pieces(self) -> int:
+        """What a longer text is cut to."""
+        return self.config.features.max_pieces * (1 if self.window is None else WINDOWS)
+
+    def examples(self, split: str) -> Examples:
+        table = self.table(split)
+        return Examples({"ids": self.encode(table.texts), "label": table.labels.astype(np.int32)})
+
+    def table(self, split: str) -> Table:
+        table = self.splits.get(split)
+        if table is None:
+            raise ModelError(f"This pipeline has no {split} split: data.{split} is not set.")
+        return table
+
+    def build(self) -> Any:
+        from seqpipe.models import classifier
+        from seqpipe.models.language_model import set_encoder_weights
+        from seqpipe.models.user_model import own_model
+
+        sizes = {"vocabulary_size": self.features.vocabulary_size, "classes": len(self.classes)}
+        if self.config.model.builder is not None or self.config.model.keras is not None:
+            return own_model(self.config.model, **sizes)
+        entries = None if self.ngrams is None else len(self.ngrams.keys)
+        model = classifier(self.config.model, **sizes, ngram_entries=entries, name=self.config.name)
+        if self.ngrams is not None:
+            model.get_layer("ngrams").set_tables(self.ngrams)
+        if self.vectors is not None:
+            table = model.get_layer("embedding").embeddings
+            table.assign(self.vectors.onto(table.numpy()))
+        if self.start is not None:
+            set_encoder_weights(model, self.start, self.config.model.start_from or "pre-training")
+        return model
+
+    def pretrain(
+        self, directory: Path, *, say: Callable[[str], None], callbacks: Callable[[int, int], Sequence[Any]]
+    ) -> str | None:
+        if self.config.training.pretrain is None:
+            return None
+        return pretrain(
+            self.config.model,
+            self.config.training.pretrain,
+            Ragged.from_rows(self.features.encode([*self.splits.train.texts, *self.unlabelled])),
+            vocabulary_size=self.features.vocabulary_size,
+            seed=self.config.seed,
+            directory=directory,
+            say=say,
+            callbacks=callbacks,
+        )
+
+    def load_pretrained(self, directory: Path) -> None:
+        self.start = load_encoder(directory / ENCODER)
+
+    def keep_encoder(self, model: Any, directory: Path) -> None:
+        from seqpipe.models.language_model import encoder_weights
+
+        save_encoder(encoder_weights(model), directory / ENCODER)
+
+    def forward(self, model: Any, batch: dict[str, Any], training: bool) -> Any:
+        """Logits [B, C]; in training with R-Drop those of two passes, [B, 2, C]."""
+        import tensorflow as tf
+
+        from seqpipe.models.windows import windowed
+
+        def logits() -> Any:
+            return windowed(
+                lambda ids, lengths: model([ids, lengths], training=training),
+                batch["ids"],
+                batch["ids_lengths"],
+                self.window,
+            )
+
+        if not training or not self.config.training.r_drop:
+            return logits()
+        return tf.stack([logits(), logits()], axis=1)
+
+    def loss(self, batch: dict[str, Any], outputs: Any) -> Any:
+        """Cross-entropy, smoothed and weighted by class; of two passes their mean, and how far they are apart.
+
+        Source of the latter: Wu et al. 2021, R-Drop: Regularized Dropout for Neural Networks, equation 3.
+        """
+        import tensorflow as tf
+
+        smoothing = self.config.training.label_smoothing
+        targets = tf.one_hot(batch["label"], len(self.classes), 1.0 - smoothing, 0.0) + smoothing / len(self.classes)
+        if outputs.shape.rank == 2:
+            loss = tf.nn.softmax_cross_entropy_with_logits(targets, outputs)
+        else:
+            both = tf.stack([targets, targets], axis=1)
+            loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(both, outputs), axis=1)
+            first, second = tf.unstack(tf.nn.log_softmax(outputs), axis=1)
+            apart = tf.reduce_sum((tf.exp(first) - tf.exp(second)) * (first - second), axis=1)
+            loss += self.config.training.r_drop * apart / 2.0
+        return loss * tf.gather(tf.constant(self.class_weights), batch["label"])
+
+    def metrics(self, batch: dict[str, Any], outputs: Any) -> dict[str, Any]:
+        import tensorflow as tf
+
+        hit = tf.equal(tf.argmax(outputs, axis=-1, output_type=tf.int32), batch["label"])
+        return {"accuracy": tf.cast(hit, tf.float32)}
+
+    def evaluate(self, model: Any, examples: dict[str, Examples], directory: Path) -> dict[str, Any]:
+        from seqpipe.tasks.text_classification.report import evaluate
+
+        return evaluate(self, model, examples, directory)
+
+    def headline(self, report: dict[str, Any]) -> str:
+        from seqpipe.evaluation.classification import headline
+
+        return headline(report, "accuracy")
+
+    def describe(self, report: dict[str, Any]) -> str:
+        from seqpipe.tasks.text_classification.report import describe
+
+        return describe(report)
+
+    def limits(self) -> list[str]:
+        return [
+            f"A text of more than {self.config.features.max_pieces:,} pieces is read by a rule: "
+            f"{LONG_TEXTS[self.config.features.long_texts]}. `explain` says in `truncated` where pieces were left out.",
+            f"Whatever it reads, it answers with one of: {', '.join(self.classes)}; an empty text gets one too.",
+            "It knows texts like its training data; "
+            + (
+                "on others it is worse, see Other domains."
+                if self.config.evaluation.other_domains
+                else "figures on other kinds of text are not in this card."
+            ),
+        ]
+
+    def artefact(self, model: Any, report: dict[str, Any], version: int) -> Artefact:
+        from seqpipe.export.publish import Artefact
+        from seqpipe.tasks.text_classification.signatures import TextClassifier
+
+        if "network_scale" in report:
+            model.get_layer("ngrams").network_scale.assign(report["network_scale"])
+        module = TextClassifier(
+            model,
+            self.features.tokenizer(),
+            classes=self.classes,
+            temperature=report["temperature"],
+            max_pieces=self.most_pieces,
+            head_pieces=head_pieces(self.most_pieces, self.config.features.long_texts),
+            window=self.window,
+            version=version,
+        )
+        rows = text_probes(self.splits.dev.texts)
+        return Artefact(
+            module=module,
+            model=model,
+            signatures=module.functions,
+            probes={name: rows for name in module.functions if name != "labels"},
+            reference={"serving_default": lambda rows: self._reference(model, report["temperature"], rows)},
+        )
+
+    def _reference(self, model: Any, temperature: float, rows: list[Row]) -> list[Row]:
+        """What the Keras model answers, each row alone, through the sentencepiece library."""
+        from seqpipe.evaluation.metrics import softmax
+
+        answers = []
+        for row in rows:
+            ids, lengths = self.encode([row["text"].item()]).padded(np.array([0]))
+            batch = {"ids": ids, "ids_lengths": lengths}
+            logits = np.asarray(self.forward(model, batch, False))
+            probabilities = softmax(logits / temperature)[0]
+            best = int(np.argmax(probabilities))
+            answers.append(
+                {
+                    "label": np.array(self.classes[best].encode(), object),
+                    "probability": probabilities[best],
+                    "probabilities": probabilities,
+                }
+            )
+        return answers

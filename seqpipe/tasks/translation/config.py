@@ -1,0 +1,93 @@
+"""Pipeline files of translation."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from seqpipe.config.data import Data, Encoding
+from seqpipe.config.networks import Seq2Seq
+from seqpipe.config.pipeline import Evaluation, Pipeline
+from seqpipe.config.section import Fraction, Section
+from seqpipe.config.training import Training
+
+
+class TranslationData(Data):
+    """Pairs of texts. Two parallel files stand in one source, separated by a comma: files:train.en,train.fr"""
+
+    source_column: str | Annotated[int, Field(ge=1)] = Field(
+        "source", description="Column, JSON key or TFDS feature; a number counts columns of files without a header."
+    )
+    target_column: str | Annotated[int, Field(ge=1)] = Field(
+        "target", description="As source_column, for what it is translated into."
+    )
+    format: Literal["auto", "csv", "tsv", "jsonl"] = Field(
+        "auto", description="Of a single file; auto: by its ending (.csv .tsv .jsonl), .gz and .xz allowed."
+    )
+    encoding: Encoding = Field("utf-8", description="Encoding of files.")
+    max_length_ratio: float = Field(
+        5.0, gt=1, description="Pairs whose sides differ more in length than so many times the usual are named."
+    )
+
+    @model_validator(mode="after")
+    def _columns_of_one_kind(self) -> TranslationData:
+        if isinstance(self.source_column, int) != isinstance(self.target_column, int):
+            raise ValueError(
+                f"source_column = {self.source_column!r} and target_column = {self.target_column!r}: "
+                "both are names, or both are numbers."
+            )
+        return self
+
+
+class TranslationFeatures(Section):
+    """SentencePiece unigram with byte fallback, trained on the training split."""
+
+    vocabulary_size: int = Field(
+        4000, ge=300, le=64000, description="Pieces of each vocabulary, 256 byte pieces included; an upper bound."
+    )
+    lowercase: bool = Field(False, description="Lower-case both sides before cutting into pieces.")
+    character_coverage: Fraction = Field(
+        0.9995, gt=0, le=1, description="Share of characters that get pieces of their own."
+    )
+    max_pieces: int = Field(150, ge=1, le=100_000, description="Either side is cut to its first max_pieces pieces.")
+    joint: bool = Field(True, description="One vocabulary for both languages instead of one for each.")
+    split_fraction: Fraction = Field(
+        0.0, ge=0, lt=1, description="Share of pieces cut in two at random, anew in each epoch of training."
+    )
+
+
+class TranslationTraining(Training):
+    monitor: Literal["bleu", "loss"] = Field("bleu", description="Dev figure the best epoch is chosen by.")  # type: ignore[assignment]
+
+
+class TranslationEvaluation(Evaluation):
+    baseline: bool = Field(True, description="Also measure two baselines: copying, and the nearest training sentence.")
+    bootstrap_samples: int = Field(1000, ge=100, description="Resamples behind each interval.")
+    tokenize: Literal["13a", "zh", "ja-mecab", "ko-mecab", "char", "intl", "none"] = Field(
+        "13a", description="sacreBLEU's tokenisation."
+    )
+    beam_width: int = Field(5, ge=1, le=512, description="Of the beam search reported beside greedy search.")
+    length_penalty: float = Field(
+        1.0, ge=0, le=10, description="Exponent of ((5 + pieces) / 6) that scores are divided by."
+    )
+    coverage_penalty: float = Field(0.0, ge=0, le=10, description="Weight of source pieces that were not looked at.")
+
+
+class TranslationPipeline(Pipeline):
+    """A text in; its translation out."""
+
+    task: Literal["translation"] = "translation"
+    data: TranslationData
+    features: TranslationFeatures = TranslationFeatures()
+    model: Seq2Seq = Seq2Seq()
+    training: TranslationTraining = TranslationTraining()
+    evaluation: TranslationEvaluation = TranslationEvaluation()
+
+    @model_validator(mode="after")
+    def _tied_needs_joint(self) -> TranslationPipeline:
+        if self.model.tied == "all" and not self.features.joint:
+            raise ValueError(
+                "model.tied = all needs features.joint = true. Allowed with two vocabularies: target, none."
+            )
+        return self

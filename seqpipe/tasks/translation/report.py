@@ -1,0 +1,161 @@
+"""The report on translations: BLEU and chrF with signatures and interval, baselines, and each answer to look at."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seqpipe.storage import write_json, write_text
+from seqpipe.tasks.translation.bleu import BleuCounts, bleu, metric, with_interval
+from seqpipe.tasks.translation.data import Pairs
+
+LENGTH_BINS = (1, 6, 11, 16, 21, 31)  # words of a source (characters where it has no spaces), the least of each bin
+PICTURES = 8  # alignments drawn a split
+NAMES = {"greedy": "greedy search", "beam": "beam search", "copy": "copy of the source", "nearest": "nearest sentence"}
+
+Answer = Callable[[Sequence[str]], list[str]]
+Align = Callable[[str], tuple[list[str], list[str], np.ndarray]]
+
+
+def baselines(train: Pairs) -> dict[str, Answer]:
+    """What takes no learning: the source itself, and the translation of the nearest training source."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\S+")
+    known = vectorizer.fit_transform(train.sources)
+
+    def nearest(sources: Sequence[str]) -> list[str]:
+        found: list[str] = []
+        for start in range(0, len(sources), 500):
+            likeness = vectorizer.transform(sources[start : start + 500]) @ known.T
+            found += [train.targets[row] for row in np.asarray(likeness.argmax(axis=1)).ravel()]
+        return found
+
+    return {"copy": list, "nearest": nearest}
+
+
+def evaluate_translation(
+    pairs: Pairs,
+    answers: Mapping[str, list[str]],
+    *,
+    tokenize: str,
+    beam_width: int,
+    length_penalty: float,
+    samples: int,
+    seed: int,
+) -> dict[str, Any]:
+    """The report on one split.
+
+    Args:
+        answers: of each system, the model's greedy and beam search first.
+        tokenize: sacreBLEU's tokenisation.
+        beam_width, length_penalty: what the beam search was made with.
+        samples: resamples behind each interval.
+    """
+    from sacrebleu.metrics import CHRF
+
+    metrics = metric(tokenize), CHRF()
+    systems = {}
+    for name, texts in answers.items():
+        chrf = metrics[1].corpus_score(texts, [pairs.targets]).score
+        counts = BleuCounts.of(texts, pairs.targets, tokenize)
+        systems[name] = {"bleu": with_interval([counts], samples=samples, seed=seed), "chrf": chrf}
+    metrics[0].corpus_score(pairs.targets, [pairs.targets])  # a signature names the references it has seen
+    return {
+        "rows": len(pairs),
+        "beam_width": beam_width,
+        "length_penalty": length_penalty,
+        "systems": systems,
+        "signatures": {"bleu": str(metrics[0].get_signature()), "chrf": str(metrics[1].get_signature())},
+        "by_length": _by_length(pairs, answers["beam"], tokenize),
+    }
+
+
+def _by_length(pairs: Pairs, answers: Sequence[str], tokenize: str) -> list[dict[str, Any]]:
+    words = np.array([len(text.split()) if " " in text else len(text) for text in pairs.sources])
+    rows = []
+    for least, following in zip(LENGTH_BINS, (*LENGTH_BINS[1:], None), strict=True):
+        chosen = np.flatnonzero((words >= least) & (words < (following or np.inf))).tolist()
+        if chosen:
+            score = bleu([answers[i] for i in chosen], [pairs.targets[i] for i in chosen], tokenize)
+            label = f"{least} or more" if following is None else f"{least} to {following - 1}"
+            rows.append({"words": label, "rows": len(chosen), "bleu": score})
+    return rows
+
+
+def write_report(
+    report: dict[str, Any], pairs: Pairs, answers: list[str], directory: Path, *, tokenize: str, align: Align
+) -> None:
+    """Write report.json, report.md, translations.tsv, translations.html (worst first) and alignment pictures.
+
+    Args:
+        answers: of the beam search.
+        align: source -> its pieces, those of its translation by greedy search, and the alignment.
+    """
+    from seqpipe.tasks.translation.alignment_picture import alignment_picture
+
+    directory.mkdir(parents=True, exist_ok=True)
+    write_json(directory / "report.json", report)
+    write_text(directory / "report.md", to_markdown(report))
+    counts = BleuCounts.of(answers, pairs.targets, tokenize)
+    counts.write(directory)
+    order = np.argsort(counts.of_rows, kind="stable")
+    rows = [(counts.of_rows[i], pairs.places[i], pairs.sources[i], pairs.targets[i], answers[i]) for i in order]
+    write_text(directory / "translations.html", _page(rows))
+    lines = [f"{s}\t{t}\t{a}" for s, t, a in zip(pairs.sources, pairs.targets, answers, strict=True)]
+    write_text(directory / "translations.tsv", "\n".join(["source\ttarget\tanswer", *lines, ""]))
+    for number, row in enumerate(np.linspace(0, len(order) - 1, min(PICTURES, len(order))).astype(int), start=1):
+        source, target, weights = align(pairs.sources[order[row]])
+        if source and target:
+            alignment_picture(source, target, weights, directory / f"alignment_{number}.png")
+
+
+def _page(rows: Sequence[tuple[float, str, str, str, str]]) -> str:
+    body = "\n".join(
+        f"<tr><td>{score:.1f}</td><td>{'<br>'.join(map(html.escape, texts))}</td><td>{html.escape(place)}</td></tr>"
+        for score, place, *texts in rows
+    )
+    return f"""<!doctype html>
+<html><head><meta charset="utf-8"><title>Translations, the worst first</title>
+<style>body {{ font: 15px sans-serif; margin: 2em }}
+td {{ padding: .4em; border-top: 1px solid #ccc; vertical-align: top }}
+td:first-child {{ text-align: right }} td:last-child {{ color: #777; font-size: 80% }}</style></head>
+<body><h1>Translations, the worst first</h1>
+<p>Sentence BLEU; source, reference and answer below each other; place.</p>
+<table>
+{body}
+</table></body></html>
+"""
+
+
+def to_markdown(report: dict[str, Any]) -> str:
+    """The report of one split as Markdown."""
+    systems = []
+    for name, figures in report["systems"].items():
+        label = f"{NAMES[name]}, width {report['beam_width']}" if name == "beam" else NAMES[name]
+        figure = figures["bleu"]
+        systems.append(
+            f"| {label} | {figure['value']:.2f} | {figure['low']:.2f} to {figure['high']:.2f} | {figures['chrf']:.2f} |"
+        )
+    lengths = [f"| {row['words']} | {row['rows']:,} | {row['bleu']:.2f} |" for row in report["by_length"]]
+    return "\n".join(
+        [
+            f"{report['rows']:,} rows; intervals are 95 %, by resampling rows.",
+            "",
+            "| | BLEU | interval | chrF |",
+            "|---|---:|---:|---:|",
+            *systems,
+            "",
+            f"BLEU: `{report['signatures']['bleu']}`; chrF: `{report['signatures']['chrf']}`; beam search with length "
+            f"penalty {report['length_penalty']:g}.",
+            "",
+            "| words of the source | rows | BLEU, beam search |",
+            "|---|---:|---:|",
+            *lengths,
+            "",
+        ]
+    )

@@ -1,0 +1,504 @@
+"""The one training loop: batches in a known order, a position that can be saved and restored exactly.
+
+Killed anywhere and started again, a run ends with the same weights bit for bit, because everything it depends on is
+either a pure function of (seed, epoch, step) or saved with the position: weights, optimizer, averages, the state of
+each random generator, early stopping, sums so far.
+
+Axes: B batch (rows).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from seqpipe.config.training import Training
+from seqpipe.data.batches import plan_epoch, plan_in_order_of_length
+from seqpipe.data.examples import Examples
+from seqpipe.errors import DataError, Diverged, Interrupted, RunError
+from seqpipe.layers.adversarial import noisy_pass
+from seqpipe.layers.recurrent import traced_for
+from seqpipe.storage import remove_leftovers, writing
+from seqpipe.training.optimizers import make_optimizer
+from seqpipe.training.workers import is_chief
+
+Batch = dict[str, Any]
+XLA_WORTH_MEASURING_S = 900.0  # compiling takes some ten seconds a shape: a shorter run cannot earn that back
+XLA_LENGTH_QUANTILES = (0.5, 0.75, 0.9, 1.0)  # of the training rows' lengths: what batches are padded to
+
+
+class Objective(Protocol):
+    """What training minimises and watches; each task is one.
+
+    It may also have `training_batch(examples, rows, epoch) -> Batch`, which makes a batch in place of `examples.batch`:
+    the same names, types and ranks, and a pure function of its arguments, so that a resumed run stays the same; and
+    `dev_figures(model) -> dict[str, float]`, figures on the dev split that are no means over its rows.
+    """
+
+    def forward(self, model: keras.Model, batch: Batch, training: bool) -> Any:
+        """The model's outputs for a batch."""
+
+    def loss(self, batch: Batch, outputs: Any) -> tf.Tensor:
+        """float32 [B], what training minimises, for each row."""
+
+    def metrics(self, batch: Batch, outputs: Any) -> dict[str, tf.Tensor]:
+        """float32 [B] each, what is watched on the dev split, for each row."""
+
+
+@dataclass
+class Position:
+    """Where a run stands; together with the variables it is all that a run depends on."""
+
+    epoch: int = 0
+    step: int = 0  # steps done in this epoch
+    total_steps: int = 0
+    loss_sum: float = 0.0  # over the rows of this epoch so far
+    rows: int = 0
+    best: float | None = None
+    best_epoch: int | None = None
+    epochs_without_better: int = 0
+    history_bytes: int = 0
+    seconds: float = 0.0
+    finished: bool = False
+    xla: bool | None = None  # whether XLA compiles the step; None until it is decided
+
+
+def make_strategy() -> tf.distribute.Strategy:
+    """TensorFlow's distribution: several machines by TF_CONFIG, several GPUs of one, else one device."""
+    if os.environ.get("TF_CONFIG"):
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    if len(tf.config.list_physical_devices("GPU")) > 1:
+        return tf.distribute.MirroredStrategy()
+    return tf.distribute.get_strategy()
+
+
+def make_deterministic(seed: int) -> None:
+    """Same seed, same bits: seeds Python, numpy and TensorFlow and forbids ops whose order of sums varies."""
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+
+
+@contextmanager
+def precision(policy: str) -> Iterator[None]:
+    """Layers made inside compute in `policy`; weights stay float32."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+class Trainer:
+    """Trains a model in a run directory, from wherever the last process left it.
+
+    Args:
+        build: makes the model; called once, under the strategy and the precision asked for.
+        objective: the loss and what is watched.
+        config: how to train.
+        train, dev: the examples.
+        seed: of weights, dropout and the order of batches.
+        directory: holds position.npz, best.npz and history.jsonl.
+        say: prints one line of progress.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[], keras.Model],
+        *,
+        objective: Objective,
+        config: Training,
+        train: Examples,
+        dev: Examples,
+        seed: int,
+        directory: Path,
+        say: Callable[[str], None] = print,
+    ):
+        if not len(train) or not len(dev):
+            raise DataError(f"Training needs rows in train and dev; there are {len(train)} and {len(dev)}.")
+        self.objective, self.config, self.seed, self.directory, self.say = objective, config, seed, directory, say
+        self.train_examples, self.dev_examples = train, dev
+        self.make_batch: Callable[[Examples, np.ndarray, int], Batch] = getattr(
+            objective, "training_batch", lambda examples, rows, epoch: examples.batch(rows)
+        )
+        self.dev_figures: Callable[[keras.Model], dict[str, float]] = getattr(
+            objective, "dev_figures", lambda model: {}
+        )
+        self.chief = is_chief()
+        self.strategy = make_strategy()
+        make_deterministic(seed)
+        self.steps_per_epoch = len(plan_epoch(train.lengths, batch_size=config.batch_size, seed=seed, epoch=0))
+        with self.strategy.scope(), precision(config.precision):
+            self.model = build()
+            self.optimizer = make_optimizer(config, self.steps_per_epoch * config.epochs)
+            self.optimizer.build(self.model.trainable_variables)
+            self.averages = [
+                tf.Variable(v.value, trainable=False, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
+                for v in (self.model.trainable_variables if config.average_decay else [])
+            ]
+        signature = {
+            name: tf.TensorSpec([None] * array.ndim, array.dtype, name) for name, array in self._batch([0]).items()
+        }
+        self.train_step = tf.function(self._train_step, input_signature=[signature], autograph=False)
+        self.compiled_step = tf.function(self._compiled_step, input_signature=[signature], autograph=False)
+        self.dev_step = tf.function(self._dev_step, input_signature=[signature], autograph=False)
+        self.position = Position()
+        self.interrupted = False
+
+    def run(self, callbacks: Sequence[keras.callbacks.Callback] = ()) -> Position:
+        """Train to the end, or to the next signal.
+
+        Args:
+            callbacks: Keras callbacks; batch logs hold loss, rows and steps (summed lengths), epoch logs dev figures.
+        Raises:
+            Interrupted: SIGTERM or SIGINT came; the position is saved.
+            RunError: the run directory cannot be written.
+        """
+        self.callbacks = keras.callbacks.CallbackList(list(callbacks), model=self.model)
+        self.model.stop_training = False  # what a callback sets to end the run
+        self.restore()
+        if self.position.finished:
+            return self.position
+        if self.position.xla is None:
+            self.position.xla = self._choose_xla()
+        with self._signals(), self._history() as history:
+            self.callbacks.on_train_begin()
+            for epoch in range(self.position.epoch, self.config.epochs):
+                self._run_epoch(epoch, history)
+                if self._enough():
+                    break
+            self.position.finished = True
+            self.save(history)
+            self.callbacks.on_train_end()
+        return self.position
+
+    def _run_epoch(self, epoch: int, history: io.BufferedWriter) -> None:
+        position, started = self.position, time.monotonic()
+        self.callbacks.on_epoch_begin(epoch)
+        plan = plan_epoch(self.train_examples.lengths, batch_size=self.config.batch_size, seed=self.seed, epoch=epoch)
+        for step, batch in enumerate(self._batches(plan[position.step :], epoch), start=position.step):
+            self.callbacks.on_train_batch_begin(step)
+            loss = float(self._step(batch))
+            if not np.isfinite(loss):
+                raise Diverged(
+                    f"The loss became {loss} in epoch {epoch + 1}, step {step + 1}. Lower training.learning_rate "
+                    f"(now {self.config.learning_rate}) or training.clip_norm (now {self.config.clip_norm})."
+                )
+            rows = len(plan[step])
+            position.step, position.total_steps = step + 1, position.total_steps + 1
+            position.loss_sum, position.rows = position.loss_sum + loss * rows, position.rows + rows
+            _write_line(history, {"epoch": epoch, "step": step, "loss": loss})
+            steps = int(self.train_examples.lengths[plan[step]].sum())
+            self.callbacks.on_train_batch_end(step, {"loss": loss, "rows": rows, "steps": steps})
+            if position.total_steps % self.config.save_every_steps == 0 or self.interrupted:
+                started = self._count_time(started)
+                self.save(history)
+            if self.interrupted:
+                raise Interrupted(
+                    f"Stopped in epoch {epoch + 1} of {self.config.epochs}, after step {step + 1} of {len(plan)}. "
+                    "The position is saved; the same command goes on from here."
+                )
+        figures = {"loss": position.loss_sum / position.rows, **self._evaluate()}
+        self._keep_best(epoch, figures[f"dev_{self.config.monitor}"])
+        self._count_time(started)
+        _write_line(history, {"epoch": epoch, **figures, "best_epoch": position.best_epoch})
+        position.epoch, position.step, position.loss_sum, position.rows = epoch + 1, 0, 0.0, 0
+        self.save(history)
+        self.callbacks.on_epoch_end(epoch, figures)
+
+    def _count_time(self, started: float) -> float:
+        now = time.monotonic()
+        self.position.seconds += now - started
+        return now
+
+    def _enough(self) -> bool:
+        patience = self.config.patience
+        return self.model.stop_training or (patience is not None and self.position.epochs_without_better >= patience)
+
+    def _keep_best(self, epoch: int, figure: float) -> None:
+        position = self.position
+        better = position.best is None or (
+            figure < position.best if self.config.monitor == "loss" else figure > position.best
+        )
+        if not better:
+            position.epochs_without_better += 1
+            return
+        position.best, position.best_epoch, position.epochs_without_better = figure, epoch, 0
+        if self.chief:
+            with self._averaged():
+                save_weights(self.model, self.directory / "best.npz")
+
+    def _batch(self, rows: Sequence[int] | np.ndarray, *, epoch: int = 0, compiled: bool = False) -> Batch:
+        """A batch with each row's `weight` and the `total` number of rows, filled up so that all replicas get as many.
+
+        The rows that fill up weigh nothing.
+
+        Args:
+            epoch: what an objective that changes its rows from epoch to epoch goes by.
+            compiled: of full size and padded to one of a few lengths, so that XLA compiles a handful of shapes.
+        """
+        rows = np.asarray(rows)
+        missing = self.config.batch_size - len(rows) if compiled else -len(rows) % self.strategy.num_replicas_in_sync
+        batch = self.make_batch(self.train_examples, np.concatenate([rows, np.repeat(rows[:1], missing)]), epoch)
+        batch["weight"] = np.array([1.0] * len(rows) + [0.0] * missing, np.float32)
+        batch["total"] = np.array(len(rows), np.float32)
+        return self._padded_to_quantile(batch) if compiled else batch
+
+    def _padded_to_quantile(self, batch: Batch) -> Batch:
+        quantiles = np.quantile(self.train_examples.lengths, XLA_LENGTH_QUANTILES, method="higher")
+        padded = dict(batch)
+        for name in [name for name in batch if f"{name}_lengths" in batch]:
+            steps = batch[name].shape[1]
+            wanted = max([steps, *quantiles[np.searchsorted(quantiles, steps) :][:1].astype(int)])
+            rest = [(0, 0)] * (batch[name].ndim - 2)
+            padded[name] = np.pad(batch[name], [(0, 0), (0, wanted - steps), *rest])
+        return padded
+
+    def _batches(self, plan: Sequence[np.ndarray], epoch: int) -> Iterator[Batch]:
+        """A batch for each item of a plan, made while the one before is trained on."""
+        with ThreadPoolExecutor(max_workers=1) as maker:
+            ahead: list[Future[Batch]] = []
+            for rows in plan:
+                ahead.append(maker.submit(self._batch, rows, epoch=epoch, compiled=bool(self.position.xla)))
+                if len(ahead) > 1:
+                    yield ahead.pop(0).result()
+            for last in ahead:
+                yield last.result()
+
+    def _step(self, batch: Batch) -> tf.Tensor:
+        return self.compiled_step(batch) if self.position.xla else self.train_step(batch)
+
+    def _choose_xla(self) -> bool:
+        """Whether XLA is worth it: decided once, on the first batch of each shape, and saved with the position."""
+        if self.config.xla != "auto":
+            return self.config.xla == "always"
+        plan = plan_epoch(self.train_examples.lengths, batch_size=self.config.batch_size, seed=self.seed, epoch=0)
+        before = [v.numpy() for v in self._variables()]
+        plain_s = _seconds(lambda: self.train_step(self._batch(plan[0])))
+        whole_s = plain_s * len(plan) * self.config.epochs
+        measured = self.strategy.num_replicas_in_sync == 1 and whole_s > XLA_WORTH_MEASURING_S
+        xla_s = _seconds(lambda: self.compiled_step(self._batch(plan[0], compiled=True))) if measured else None
+        for variable, value in zip(self._variables(), before, strict=True):
+            variable.assign(value)
+        if xla_s is None:
+            return False
+        choice = "with" if xla_s < plain_s else "without"
+        self.say(f"A step takes {1e3 * xla_s:.1f} ms with XLA and {1e3 * plain_s:.1f} ms without: training {choice} it")
+        return xla_s < plain_s
+
+    def _compiled_step(self, batch: Batch) -> tf.Tensor:
+        """XLA for the loops of recurrent layers alone: over the whole step it is slower than none at all."""
+        with traced_for("xla_loops"):
+            return self._train_step(batch)
+
+    def _train_step(self, batch: Batch) -> tf.Tensor:
+        losses = self.strategy.run(self._replica_step, args=(batch,))
+        return self.strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None)
+
+    def _replica_step(self, batch: Batch) -> tf.Tensor:
+        replica = tf.distribute.get_replica_context()
+        replicas = self.strategy.num_replicas_in_sync
+        if replicas > 1:
+            number = replica.replica_id_in_sync_group
+            batch = {name: value[number::replicas] if value.shape.rank else value for name, value in batch.items()}
+        variables = self.model.trainable_variables
+        loss, gradients = self._gradients(batch, [v.value for v in variables])
+        if replicas > 1:
+            gradients = replica.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        if self.config.clip_norm is not None:
+            gradients, _ = tf.clip_by_global_norm(gradients, self.config.clip_norm)
+        # Keras' optimizer sums over the replicas once more.
+        self.optimizer.apply([g / replicas for g in gradients] if replicas > 1 else gradients, variables)
+        # At first the average follows closely, so that it forgets the random weights it started from.
+        step = tf.cast(self.optimizer.iterations.value, tf.float32)
+        decay = tf.minimum(self.config.average_decay, (1.0 + step) / (10.0 + step))
+        for average, variable in zip(self.averages, variables, strict=bool(self.averages)):
+            average.assign_add((variable.value - average) * (1.0 - decay))
+        return loss
+
+    def _gradients(self, batch: Batch, variables: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """The loss and its gradients; with adversarial noise in the model, the mean of those with and without it."""
+        with tf.GradientTape() as tape, noisy_pass() as clean:
+            loss = self._loss(batch)
+        found = tape.gradient(loss, [*variables, *clean.seen])
+        # Dense, because the sparse gradient of an embedding is neither clipped nor summed in one known order.
+        gradients = [tf.convert_to_tensor(g) for g in found[: len(variables)]]
+        if not clean.seen:
+            return loss, gradients
+        with tf.GradientTape() as tape, noisy_pass(found[len(variables) :]):
+            noisy_loss = self._loss(batch)
+        noisy = tape.gradient(noisy_loss, variables)
+        return loss, [(a + b) / 2.0 for a, b in zip(gradients, noisy, strict=True)]
+
+    def _loss(self, batch: Batch) -> tf.Tensor:
+        outputs = self.objective.forward(self.model, batch, True)
+        loss = tf.reduce_sum(self.objective.loss(batch, outputs) * batch["weight"]) / batch["total"]
+        if self.model.losses:
+            loss += tf.add_n(self.model.losses) / self.strategy.num_replicas_in_sync
+        return loss
+
+    def _dev_step(self, batch: Batch) -> dict[str, tf.Tensor]:
+        outputs = self.objective.forward(self.model, batch, False)
+        return {"loss": self.objective.loss(batch, outputs), **self.objective.metrics(batch, outputs)}
+
+    def _evaluate(self) -> dict[str, float]:
+        sums: dict[str, float] = {}
+        with self._averaged():
+            for rows in plan_in_order_of_length(self.dev_examples.lengths, batch_size=self.config.batch_size):
+                batch = self.dev_examples.batch(rows)
+                batch |= {"weight": np.ones(len(rows), np.float32), "total": np.array(len(rows), np.float32)}
+                for name, values in self.dev_step(batch).items():
+                    sums[f"dev_{name}"] = sums.get(f"dev_{name}", 0.0) + float(np.sum(values, dtype=np.float64))
+            of_the_whole = {f"dev_{name}": value for name, value in self.dev_figures(self.model).items()}
+        return {**{name: value / len(self.dev_examples) for name, value in sums.items()}, **of_the_whole}
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """The averaged weights in the model's place, where averages are kept."""
+        if not self.averages:
+            yield
+            return
+        own = [v.numpy() for v in self.model.trainable_variables]
+        for variable, average in zip(self.model.trainable_variables, self.averages, strict=True):
+            variable.assign(average)
+        try:
+            yield
+        finally:
+            for variable, value in zip(self.model.trainable_variables, own, strict=True):
+                variable.assign(value)
+
+    def _variables(self) -> list[Any]:
+        return [*self.model.variables, *self.optimizer.variables, *self.averages]
+
+    def save(self, history: io.BufferedWriter) -> None:
+        """Save the position; whenever the process dies, the last whole position is there."""
+        if not self.chief:
+            return
+        history.flush()
+        self.position.history_bytes = history.tell()
+        arrays = {f"v{i}": v.numpy() for i, v in enumerate(self._variables())}
+        with writing(self.directory / "position.npz") as file:
+            np.savez(file, position=np.array(json.dumps(asdict(self.position))), **arrays)
+
+    def restore(self) -> None:
+        """Take up the saved position, if there is one."""
+        file = self.directory / "position.npz"
+        if self.chief:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(self.directory)
+        if not file.exists():
+            return
+        with np.load(file) as saved:
+            variables = self._variables()
+            if len(saved.files) != len(variables) + 1:
+                raise RunError(f"{file} was saved by another model. Start over with --fresh.")
+            for i, variable in enumerate(variables):
+                variable.assign(saved[f"v{i}"])
+            self.position = Position(**json.loads(str(saved["position"])))
+
+    @contextmanager
+    def _history(self) -> Iterator[Any]:
+        """history.jsonl, cut back to the position: no step stands in it twice."""
+        if not self.chief:
+            yield io.BytesIO()
+            return
+        with open(self.directory / "history.jsonl", "ab") as file:
+            file.truncate(self.position.history_bytes)
+            file.seek(self.position.history_bytes)
+            yield file
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """SIGTERM and SIGINT end the step in hand first; a second one does what it always did."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+        def note(number: int, frame: Any) -> None:
+            self.interrupted = True
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
+        for number in before:
+            signal.signal(number, note)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def save_weights(model: keras.Model, path: Path) -> None:
+    with writing(path) as file:
+        np.savez(file, **{f"w{i}": value for i, value in enumerate(model.get_weights())})
+
+
+def load_weights(model: keras.Model, path: Path) -> None:
+    with np.load(path) as saved:
+        model.set_weights([saved[f"w{i}"] for i in range(len(saved.files))])
+
+
+def rounded(weights: np.ndarray, bits: int) -> np.ndarray:
+    """Floats of so many significant bits, whatever their size; others as they are."""
+    if not np.issubdtype(weights.dtype, np.floating):
+        return weights
+    mantissa, exponent = np.frexp(weights)
+    return np.ldexp(np.round(np.ldexp(mantissa, bits)), exponent - bits).astype(weights.dtype)
+
+
+def read_history(directory: Path) -> list[dict[str, Any]]:
+    """The lines of history.jsonl: one a step, one a finished epoch (with dev figures)."""
+    file = directory / "history.jsonl"
+    return [json.loads(line) for line in file.read_text().split("\n") if line] if file.exists() else []
+
+
+def predict(model: keras.Model, objective: Objective, examples: Examples, *, batch_size: int = 256) -> np.ndarray:
+    """The model's outputs for all rows, in row order: float32 [N, ...] for outputs [B, ...]."""
+    signature = {
+        name: tf.TensorSpec([None] * array.ndim, array.dtype, name)
+        for name, array in examples.batch(np.array([0])).items()
+    }
+
+    @tf.function(input_signature=[signature], autograph=False)
+    def forward(batch: Batch) -> tf.Tensor:
+        return objective.forward(model, batch, False)
+
+    outputs: np.ndarray | None = None
+    for rows in plan_in_order_of_length(examples.lengths, batch_size=batch_size):
+        part = forward(examples.batch(rows)).numpy()
+        if outputs is None:
+            outputs = np.zeros((len(examples), *part.shape[1:]), part.dtype)
+        outputs[rows] = part
+    if outputs is None:
+        raise DataError("There are no rows to predict.")
+    return outputs
+
+
+def _seconds(call: Callable[[], Any], repeats: int = 5) -> float:
+    """Median time of a call after a first one."""
+    float(call())
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        float(call())
+        times.append(time.perf_counter() - start)
+    return float(np.median(times))
+
+
+def _write_line(file: io.BufferedWriter, row: dict[str, Any]) -> None:
+    file.write(json.dumps(row).encode() + b"\n")

@@ -1,0 +1,140 @@
+"""Training an encoder as a language model before it learns its task; encoders kept for other pipelines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seqpipe.config.networks import Classifier
+from seqpipe.config.training import Pretraining, Training
+from seqpipe.data.examples import Examples, Ragged
+from seqpipe.errors import DataError, ModelError
+from seqpipe.storage import writing
+
+if TYPE_CHECKING:
+    import keras
+
+ENCODER = "encoder.npz"
+LEAST_PIECES = 12  # a shorter rest of a text teaches a language model nothing
+DEV_EVERY, DEV_CHUNKS = 50, 200  # every 50th chunk watches the training, up to so many
+
+
+class LanguageModelling:
+    """What pre-training minimises: the mean cross-entropy of a row's guesses, which the model itself returns."""
+
+    def forward(self, model: keras.Model, batch: dict[str, Any], training: bool) -> Any:
+        return model([batch["ids"], batch["ids_lengths"]], training=training)
+
+    def loss(self, batch: dict[str, Any], outputs: Any) -> Any:
+        return outputs
+
+    def metrics(self, batch: dict[str, Any], outputs: Any) -> dict[str, Any]:
+        return {}
+
+
+def chunks(rows: Ragged, pieces: int) -> tuple[Ragged, Ragged]:
+    """Texts cut into chunks of at most so many pieces, for training and for watching it.
+
+    Raises:
+        DataError: there is too little text.
+    """
+    cut = [
+        row[start : start + pieces]
+        for row in map(rows.row, range(len(rows)))
+        for start in range(0, len(row), pieces)
+        if len(row) - start >= LEAST_PIECES
+    ]
+    dev = cut[::DEV_EVERY][:DEV_CHUNKS]
+    kept = [chunk for number, chunk in enumerate(cut) if number % DEV_EVERY or number // DEV_EVERY >= DEV_CHUNKS]
+    if not kept:
+        raise DataError(
+            f"training.pretrain: the text is cut into {len(cut)} chunks of {LEAST_PIECES} to {pieces} pieces, too few "
+            "to train and watch a language model."
+        )
+    return Ragged.from_rows(kept), Ragged.from_rows(dev)
+
+
+def pretrain(
+    config: Classifier,
+    pretraining: Pretraining,
+    rows: Ragged,
+    *,
+    vocabulary_size: int,
+    seed: int,
+    directory: Path,
+    say: Callable[[str], None],
+    callbacks: Callable[[int, int], Sequence[keras.callbacks.Callback]] = lambda epochs, steps: (),
+) -> str:
+    """Train a language model from wherever the last process left it; leave the encoder in `directory`/encoder.npz.
+
+    Args:
+        rows: piece ids of the texts.
+        seed: of weights, dropout, sampled pieces and the order of batches.
+        directory: also holds position and history.
+        callbacks: (epochs, steps per epoch) -> Keras callbacks.
+    Returns:
+        What was reached, in a line.
+    """
+    from seqpipe.models.language_model import LanguageModel, encoder_weights
+    from seqpipe.training.loop import Trainer, load_weights
+
+    train, dev = chunks(rows, pretraining.chunk_pieces)
+    say(f"Pre-training on {len(train.values):,} pieces of text")
+    training = Training(
+        epochs=pretraining.epochs,
+        batch_size=pretraining.batch_size,
+        learning_rate=pretraining.learning_rate,
+        schedule="linear",
+        warmup_steps=pretraining.warmup_steps,
+        monitor="loss",
+        save_every_steps=pretraining.save_every_steps,
+    )
+    counts = np.bincount(train.values, minlength=vocabulary_size)
+    trainer = Trainer(
+        lambda: LanguageModel(config, pretraining, counts),
+        objective=LanguageModelling(),
+        config=training,
+        train=Examples({"ids": train}),
+        dev=Examples({"ids": dev}),
+        seed=seed,
+        directory=directory,
+        say=say,
+    )
+    position = trainer.run(callbacks(training.epochs, trainer.steps_per_epoch))
+    if trainer.chief:
+        load_weights(trainer.model, directory / "best.npz")
+        save_encoder(encoder_weights(trainer.model), directory / ENCODER)
+    return f"{position.epoch} epochs in {position.seconds:,.0f} s, best dev loss {position.best:.4f} nats"
+
+
+def save_encoder(weights: dict[str, np.ndarray], file: Path) -> None:
+    with writing(file) as stream:
+        np.savez(stream, **weights)  # type: ignore[arg-type]
+
+
+def load_encoder(file: Path) -> dict[str, np.ndarray]:
+    with np.load(file) as saved:
+        return dict(saved)
+
+
+def find_encoder(place: str) -> tuple[Path, Path]:
+    """The weights and the features of an encoder that was kept: of a run, or of its pre-training.
+
+    Args:
+        place: a run directory, for the encoder as the task left it, or RUN/pretrain, as the language model did.
+    Raises:
+        ModelError: there is none.
+    """
+    directory = Path(place)
+    file = directory / ENCODER
+    features = next((path for path in (directory / "features", directory.parent / "features") if path.is_dir()), None)
+    if not file.is_file() or features is None:
+        missing = file if not file.is_file() else directory / "features"
+        raise ModelError(
+            f"model.start_from = {place} keeps no encoder: there is no {missing}. Name the directory of a run whose "
+            "training is finished, or its pretrain directory."
+        )
+    return file, features

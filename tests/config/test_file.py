@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import pytest
+
+from seqpipe.config import file as pipeline_file
+from seqpipe.config.networks import Recurrent
+from seqpipe.errors import ConfigError
+from seqpipe.tasks import json_schema, load_pipeline, schemas
+from seqpipe.tasks.text_classification.config import TextClassificationPipeline
+
+GOOD = """\
+task: text_classification
+name: mine
+data:
+  train: builtin:reviews
+model:
+  recurrent:
+    cell: lstm
+  convolution:
+    - filters: 8
+"""
+
+
+def write(tmp_path, text, name="mine.yaml"):
+    file = tmp_path / name
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return file
+
+
+def problems(tmp_path, text, overrides=()):
+    file = write(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        load_pipeline(file, list(overrides))
+    return [line.replace(str(file), "mine.yaml") for line in caught.value.problems]
+
+
+def test_config_load_fills_defaults_and_remembers_origins(tmp_path):
+    file = write(tmp_path, GOOD)
+    loaded = load_pipeline(file, ["training.epochs=3", "model.convolution.0.filters=16"])
+    assert loaded.config.training.epochs == 3
+    assert loaded.config.model.convolution[0].filters == 16
+    assert loaded.config.model.recurrent.units == Recurrent().units
+    assert pipeline_file.origin_of(loaded, "model.recurrent.cell") == f"{file}:7"
+    assert pipeline_file.origin_of(loaded, "training.epochs") == "--set training.epochs=3"
+    assert pipeline_file.origin_of(loaded, "model.recurrent.units") == "default"
+
+
+def test_config_effective_yaml_loads_to_itself(tmp_path):
+    config = load_pipeline(write(tmp_path, GOOD)).config
+    assert load_pipeline(write(tmp_path, pipeline_file.to_yaml(config), "again.yaml")).config == config
+
+
+def test_config_reports_all_mistakes_at_once(tmp_path):
+    text = GOOD.replace("cell: lstm", "cell: grru").replace("filters: 8", "filter: 8") + "training:\n  epochs: many\n"
+    lines = problems(tmp_path, text)
+    assert len(lines) == 4
+    joined = "\n".join(lines)
+    assert (
+        'mine.yaml:7: model.recurrent.cell = "grru" is not a cell. Allowed: lstm, gru, simple. Did you mean gru?'
+        in joined
+    )
+    assert "mine.yaml:9: model.convolution.0.filter is not a key. Allowed: filters, kernel_size" in joined
+    assert "Did you mean filters?" in joined
+    assert "the key model.convolution.0.filters is missing." in joined
+    assert 'mine.yaml:11: training.epochs = "many": input should be a valid integer' in joined
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (GOOD.replace("model:", "modle:"), "mine.yaml:5: modle is not a key. Allowed: task, name,"),
+        (GOOD.replace("text_classification", "text_clasification"), "Did you mean text_classification?"),
+        (
+            GOOD.replace("task: text_classification\n", ""),
+            "mine.yaml: the key task is missing. Allowed: speech_commands, text_class",
+        ),
+        (
+            GOOD.replace("builtin:reviews", "file:train.csv"),
+            "Allowed: files:PATH, tfds:NAME, builtin:NAME. Did you mean files?",
+        ),
+        (GOOD.replace("name: mine", "name: a/b"), 'mine.yaml:2: name = "a/b": string should match pattern'),
+        (GOOD + "model:\n  dropout: 0\n", "mine.yaml:10: the key model stands twice."),
+        (GOOD + "training:\n  weight_decay: 0.1\n", 'weight_decay = 0.1 needs optimizer = "adamw", not "adam".'),
+        (GOOD + "  builder: mymodule\n", 'builder = "mymodule" is not module:function, such as mymodule:build.'),
+        (GOOD + "  builder: a:b\n  keras: c.keras\n", "builder and keras exclude each other: name one."),
+        (
+            GOOD.replace("  train: ", "  encoding: utf-9\n  train: "),
+            'encoding = "utf-9" is not an encoding Python knows',
+        ),
+        ("[1, 2]", "mine.yaml: a pipeline file is a mapping of keys, this is list."),
+        ("", "mine.yaml: a pipeline file is a mapping of keys, this is NoneType."),
+        ("task: [\n", "mine.yaml:2:1: not YAML: "),
+        ("a: b: c\n", "mine.yaml:1:5: not YAML: mapping values are not allowed here."),
+        (b"task: text\nname: \xff\n", "mine.yaml:2: byte 17 is not UTF-8 (0xff)."),
+    ],
+)
+def test_config_message(tmp_path, text, expected):
+    assert expected in "\n".join(problems(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("training.epochs", "--set training.epochs: write it as key=value, such as --set training.epochs=3."),
+        ("training.epoch=3", "--set training.epoch=3: training.epoch is not a key."),
+        ("training.epochs=[", "--set training.epochs=[: the value is not YAML:"),
+        ("model.convolution.7.filters=3", "leads nowhere in this file."),
+        (
+            "training.epochs=0",
+            "--set training.epochs=0: training.epochs = 0: input should be greater than or equal to 1.",
+        ),
+    ],
+)
+def test_config_override_message(tmp_path, override, expected):
+    assert expected in "\n".join(problems(tmp_path, GOOD, [override]))
+
+
+def test_config_missing_file_names_the_nearest(tmp_path):
+    write(tmp_path, GOOD, "sentiment.yaml")
+    with pytest.raises(
+        ConfigError, match=r"sentimnt\.yaml does not exist \(looked in .*\)\. Did you mean .*sentiment\.yaml\?"
+    ):
+        load_pipeline(tmp_path / "sentimnt.yaml")
+
+
+def test_config_directory_instead_of_file(tmp_path):
+    with pytest.raises(ConfigError, match=r"is a directory\. A pipeline file is a YAML file."):
+        load_pipeline(tmp_path)
+
+
+def test_config_schema_names_every_key_and_no_other():
+    known = json_schema()
+    section = known["$defs"]["Recurrent"]
+    assert set(section["properties"]) == set(Recurrent.model_fields)
+    assert section["additionalProperties"] is False
+    assert set(schemas()) == {part["properties"]["task"]["const"] for name, part in _pipelines(known)}
+
+
+def _pipelines(known):
+    parts = {**known.get("$defs", {}), "root": known}
+    return [(name, part) for name, part in parts.items() if "const" in part.get("properties", {}).get("task", {})]
+
+
+def test_config_schema_of_an_unknown_task():
+    with pytest.raises(ConfigError, match=r'"sentiment" is not a task\. Allowed: speech_commands, text_classification'):
+        json_schema("sentiment")
+
+
+def test_config_changed_keys_are_those_with_another_value():
+    config = tiny_config(training={"epochs": 3}, model={"ngrams": {"longest": 2}})
+    before = pipeline_file.flatten(config.model_dump(mode="json"))
+    assert pipeline_file.changed_keys(before, config) == []
+    assert pipeline_file.changed_keys({**before, "training.epochs": 4}, config) == ["training.epochs"]
+    unknown_then = {key: value for key, value in before.items() if key not in ("training.r_drop", "training.epochs")}
+    assert pipeline_file.changed_keys(unknown_then, config) == [
+        "training.epochs"
+    ]  # r_drop is at its default, epochs is not
+    without = {key: value for key, value in before.items() if not key.startswith("model.ngrams.")}
+    assert pipeline_file.changed_keys({**without, "model.ngrams": None}, config) == [
+        "model.ngrams",
+        "model.ngrams.longest",
+    ]
+    assert pipeline_file.changed_keys({**before, "model.gone": 1}, config) == ["model.gone"]
+
+
+def tiny_config(**sections):
+    tree = {"task": "text_classification", "name": "tiny", "data": {"train": "builtin:reviews"}, **sections}
+    return TextClassificationPipeline.model_validate(tree)

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import keras
+import pytest
+
+from seqpipe.config.networks import Classifier
+from seqpipe.errors import ModelError
+from seqpipe.models import classifier
+from seqpipe.models.user_model import own_model
+
+SIZES = {"vocabulary_size": 20, "classes": 3}
+MODULE = """
+import keras
+from seqpipe.models import classifier
+
+def build(config, *, vocabulary_size, classes):
+    return classifier(config, vocabulary_size=vocabulary_size, classes=classes, name="built")
+
+def other(config, *, vocabulary_size, classes):
+    return "not a model"
+
+def single(config, *, vocabulary_size, classes):
+    x = keras.Input((4,))
+    return keras.Model(x, keras.layers.Dense(classes)(x))
+
+def broken(config, *, vocabulary_size, classes):
+    return 1 / 0
+"""
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [*__import__("sys").path])
+    (tmp_path / "my_builders.py").write_text(MODULE)
+    monkeypatch.delitem(__import__("sys").modules, "my_builders", raising=False)
+    return tmp_path
+
+
+def test_own_model_from_a_function(here):
+    assert own_model(Classifier(builder="my_builders:build"), **SIZES).name == "built"
+
+
+def test_own_model_from_a_file(here):
+    model = classifier(Classifier(), **SIZES)
+    model.save(here / "mine.keras")
+    assert own_model(Classifier(keras="mine.keras"), **SIZES).count_params() == model.count_params()
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({"builder": "no_such_module:build"}, "no_such_module cannot be imported: No module named"),
+        ({"builder": "my_builders:biuld"}, "my_builders has no biuld. Did you mean build?"),
+        ({"builder": "my_builders:other"}, "gives a str, not a keras.Model."),
+        ({"builder": "my_builders:broken"}, r"failed at .*my_builders.py:16: ZeroDivisionError: division by zero"),
+        ({"builder": "my_builders:single"}, r"takes 1 inputs; it must take two: ids \[B, T\] and lengths \[B\]."),
+        ({"keras": "none.keras"}, "there is no such file."),
+        ({"keras": "my_builders.py"}, "Keras cannot load it: "),
+    ],
+)
+def test_own_model_message(here, config, expected):
+    with pytest.raises(ModelError, match=expected):
+        own_model(Classifier.model_validate(config), **SIZES)
+
+
+def test_own_model_with_other_classes(here):
+    classifier(Classifier(), vocabulary_size=20, classes=4).save(here / "mine.keras")
+    with pytest.raises(ModelError, match=r"returns \(None, 4\); it must return logits of shape \(None, 3\)"):
+        own_model(Classifier(keras="mine.keras"), **SIZES)
+
+
+def test_own_model_file_stays_in_safe_mode(here):
+    x = keras.Input((None,))
+    n = keras.Input(())
+    keras.Model([x, n], keras.layers.Lambda(lambda y: y[:, :3])(x)).save(here / "lambda.keras")
+    with pytest.raises(ModelError, match=r"safe_mode|unsafe"):
+        own_model(Classifier(keras="lambda.keras"), **SIZES)

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from seqpipe.config.sound import Augmentation
+from seqpipe.sound.augmentation import Augmenter, Kind
+
+OFF = {
+    "shift_ms": 0,
+    "noise_fraction": 0,
+    "gain_db": 0,
+    "speed": 0,
+    "pitch": 0,
+    "reverberation_fraction": 0,
+    "time_masks": 0,
+    "band_masks": 0,
+}
+KINDS = np.array([Kind.CLIP] * 12 + [Kind.SILENCE] * 2 + [Kind.MADE] * 6)
+ROWS = np.arange(len(KINDS))
+CLIPS = np.flatnonzero(KINDS == Kind.CLIP)
+
+
+def power():
+    """A burst in the middle of each clip, in bands of its own."""
+    power = np.full((len(KINDS), 50, 20), 1e-6, np.float32)
+    for row in CLIPS:
+        power[row, 20:30, row : row + 4] = 1.0
+    return power
+
+
+def augmenter(seed=1, **changes):
+    rng = np.random.default_rng(0)
+    return Augmenter(
+        Augmentation.model_validate({**OFF, **changes}),
+        power=power(),
+        kinds=KINDS,
+        labels=np.arange(len(KINDS)) % 4,
+        noise=rng.random((200, 20)).astype(np.float32),
+        hop_ms=10,
+        floor=1e-6,
+        seed=seed,
+    )
+
+
+def decibels():
+    return 10 * np.log10(power()[CLIPS])
+
+
+def test_augmentation_switched_off_changes_no_clip():
+    np.testing.assert_allclose(augmenter().batch(CLIPS, 0), decibels(), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"shift_ms": 100},
+        {"noise_fraction": 1},
+        {"gain_db": 10},
+        {"speed": 0.3},
+        {"pitch": 0.3},
+        {"reverberation_fraction": 1},
+        {"time_masks": 2},
+        {"band_masks": 2},
+    ],
+)
+def test_augmentation_each_key_changes_clips(change):
+    assert np.abs(augmenter(**change).batch(CLIPS, 0) - decibels()).max() > 1
+
+
+def test_augmentation_is_a_function_of_seed_epoch_and_row():
+    everything = Augmentation().model_dump()
+    whole = augmenter(**everything).batch(ROWS, 3)
+    other = augmenter(**everything)
+    other.batch(ROWS[:5], 0)
+    np.testing.assert_array_equal(other.batch(ROWS[::-1], 3)[::-1], whole)
+    np.testing.assert_array_equal(other.batch(ROWS[7:9], 3), whole[7:9])
+    assert np.abs(other.batch(ROWS, 4) - whole).max() > 1
+    assert np.abs(augmenter(seed=2, **everything).batch(ROWS, 3) - whole).max() > 1
+
+
+def test_augmentation_noise_stands_at_its_ratio():
+    noisy = augmenter(noise_fraction=1, lowest_snr_db=10, highest_snr_db=10).batch(CLIPS, 0)
+    before = 10 ** (noisy[:, :15] / 10)  # nothing but noise
+    assert 10 * np.log10(4 / 20 / before.mean()) == pytest.approx(10, abs=0.5)
+
+
+def test_augmentation_gain_is_bounded():
+    change = augmenter(gain_db=6).batch(CLIPS, 0)[:, 25].max(axis=1)
+    assert np.abs(change).max() <= 6.001
+    assert len(set(change.round(3))) > 5
+
+
+def test_augmentation_shift_moves_the_burst():
+    moved = augmenter(shift_ms=100).batch(CLIPS, 0).max(axis=2) > -3
+    starts = moved.argmax(axis=1)
+    assert starts.min() >= 9
+    assert starts.max() <= 31
+    assert len(set(starts)) > 3
+
+
+def test_augmentation_reverberation_only_adds_behind():
+    heard = augmenter(reverberation_fraction=1).batch(CLIPS, 0)
+    np.testing.assert_allclose(heard[:, :20], decibels()[:, :20], atol=4)  # the faint floor echoes too
+    assert (heard[:, 31].max(axis=1) > -55).all()
+    assert (heard[:, 31].max(axis=1) > heard[:, 45].max(axis=1)).all()
+
+
+def test_augmentation_silence_is_noise_and_made_words_are_made_anew():
+    made = augmenter()
+    first, second = made.batch(ROWS, 0), made.batch(ROWS, 1)
+    assert np.isfinite(first).all()
+    for kind in (Kind.SILENCE, Kind.MADE):
+        rows = np.flatnonzero(kind == KINDS)
+        assert (np.abs(first[rows] - second[rows]).max(axis=(1, 2)) > 1).any()
+        assert (first[rows].max(axis=(1, 2)) > -59).any()
+
+
+def test_augmentation_ratios_must_be_ordered():
+    with pytest.raises(ValueError, match="lowest_snr_db = 9 is above highest_snr_db = 3"):
+        Augmentation(lowest_snr_db=9, highest_snr_db=3)

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import librosa
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from seqpipe.config.sound import AudioFeatures
+from seqpipe.sound.log_mel import FFT_SAMPLES, LogMel
+
+
+def chirp(samples=20_000):
+    rng = np.random.default_rng(0)
+    time = np.arange(samples) / 16_000
+    return (0.3 * np.sin(2 * np.pi * (200 + 2500 * time) * time) + 0.01 * rng.normal(size=samples)).astype(np.float32)
+
+
+@pytest.mark.parametrize("bands", [20, 40, 80])
+def test_log_mel_is_librosas(bands):
+    mel = LogMel(AudioFeatures(bands=bands, floor_db=-80))
+    wave = chirp()
+    # librosa puts a window shorter than the transform into its middle; ours stands at its beginning.
+    before = (FFT_SAMPLES - mel.window_samples) // 2
+    power = librosa.feature.melspectrogram(
+        y=np.pad(wave, (before, before)),
+        sr=16_000,
+        n_fft=FFT_SAMPLES,
+        win_length=mel.window_samples,
+        hop_length=mel.hop_samples,
+        center=False,
+        n_mels=bands,
+        fmin=mel.config.lowest_hz,
+        fmax=mel.config.highest_hz,
+    )
+    expected = librosa.power_to_db(power, ref=1.0, amin=1e-8, top_db=None).T
+    actual = mel(tf.constant(wave[None])).numpy()[0]
+    assert actual.shape == (mel.frames(len(wave)), bands)
+    np.testing.assert_allclose(actual, expected[: len(actual)], rtol=0, atol=2e-3)
+
+
+@pytest.mark.parametrize("samples", [1_200, 5_000])
+def test_log_mel_frames_do_not_depend_on_what_comes_later(samples):
+    mel = LogMel(AudioFeatures())
+    wave = chirp()
+    whole = mel(tf.constant(wave[None])).numpy()
+    part = mel(tf.constant(wave[None, :samples])).numpy()
+    np.testing.assert_allclose(part, whole[:, : part.shape[1]], atol=1e-4)
+
+
+@pytest.mark.parametrize("samples", [0, 1, 399, 400])
+def test_log_mel_of_short_waveforms(samples):
+    mel = LogMel(AudioFeatures())
+    spectrogram = mel(tf.zeros([2, samples])).numpy()
+    assert spectrogram.shape == (2, samples // 400, 40)
+    assert (spectrogram == pytest.approx(-60)) if samples == 400 else not spectrogram.size

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from seqpipe.config.networks import RecogniserModel, Recurrent, SpectrogramConvolution
+from seqpipe.config.sound import AudioFeatures
+from seqpipe.errors import DataError, ProofError
+from seqpipe.models import commands_model
+from seqpipe.serving.model import Model
+from seqpipe.sound.log_mel import LogMel
+from seqpipe.tasks.speech_commands.signatures import CommandRecogniser, best_window, ranked
+from seqpipe.tasks.speech_commands.streaming import StreamingRecogniser, prove_stream, whole_clip
+from seqpipe.tasks.speech_commands.task import fit_clip, probes
+
+CLASSES = ["yes", "no", "unknown", "silence"]
+MEL = LogMel(AudioFeatures(bands=16))
+
+
+def make(*, streaming, seed=0, stride=2, cell="gru"):
+    tf.keras.utils.set_random_seed(seed)
+    config = RecogniserModel(
+        streaming=streaming,
+        convolution=[
+            SpectrogramConvolution(filters=4, kernel_frames=5, stride_frames=stride),
+            SpectrogramConvolution(filters=4),
+        ],
+        projection=8,
+        recurrent=Recurrent(cell=cell, units=6, bidirectional=not streaming),
+    )
+    mean, deviation = np.full(16, -40, np.float32), np.full(16, 15, np.float32)
+    model = commands_model(
+        config,
+        bands=16,
+        clip_frames=MEL.clip_frames,
+        classes=4,
+        mean=mean,
+        deviation=deviation,
+    )
+    for layer in model.layers:
+        if layer.name.startswith("convolution"):  # a normalisation that is not the identity
+            gamma, beta, average, variance = layer.norm.get_weights()
+            layer.norm.set_weights([gamma * 1.5, beta + 0.3, average + 0.1, variance * 0.5])
+    return model
+
+
+def served(module):
+    """A `Model` without the directory."""
+
+    class Loaded:
+        signatures = {name: function.get_concrete_function() for name, function in module.functions().items()}  # noqa: RUF012
+
+    model = Model("here/1", Loaded())
+    model.hears = True
+    return model
+
+
+@pytest.fixture(scope="module")
+def recogniser():
+    model = make(streaming=False)
+    return model, served(CommandRecogniser(model, MEL, classes=CLASSES, temperature=0.3, version=1))
+
+
+@pytest.fixture(scope="module", params=[(4, "gru"), (2, "lstm")])
+def streaming(request):
+    stride, cell = request.param
+    model = make(streaming=True, stride=stride, cell=cell)
+    return model, StreamingRecogniser(model, MEL, classes=CLASSES, temperature=0.3, version=1)
+
+
+def sounds():
+    rng = np.random.default_rng(1)
+    loud = [(rng.normal(size=n) * np.sin(np.arange(n) / 900) ** 2 * 0.2).astype(np.float32) for n in (16_000, 11_111)]
+    return probes(loud, 16_000)
+
+
+def test_recogniser_answers_the_best_window(recogniser):
+    model, loaded = recogniser
+    for waveform in sounds():
+        (answer,) = loaded([waveform])
+        expected = best_window(model, MEL, waveform, 0.3, CLASSES)
+        assert answer["label"] == expected["label"].item().decode()
+        assert list(answer["probabilities"].values()) == pytest.approx(expected["probabilities"].tolist(), abs=1e-5)
+        assert answer["start_s"] == pytest.approx(float(expected["start_s"]))
+
+
+def test_ranked_puts_commands_before_unknown_before_silence():
+    rows = tf.constant([[[0.4, 0.3, 0.2, 0.1], [0.0, 0.0, 0.9, 0.1], [0.0, 0.0, 0.0, 1.0]]])
+    np.testing.assert_allclose(ranked(rows)[0], [2.4, 1.9, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("waveform", "message"),
+    [
+        (np.array([0.1, np.nan]), "waveform holds NaN or infinity"),
+        (np.array([0.1, np.inf]), "waveform holds NaN or infinity"),
+        (np.array([0.1, 12_000.0]), "far outside -1..1 .*divide 16-bit samples by 32,768.* 12000"),
+        (np.array([3, 12_000], np.int16), "int16 .2. is not a waveform"),
+        (np.zeros((100, 2)), r"float64 .100, 2. is not a waveform. Allowed: .*one channel"),
+    ],
+)
+def test_recogniser_names_the_rule_that_a_waveform_breaks(recogniser, waveform, message):
+    with pytest.raises(DataError, match=message):
+        recogniser[1]([waveform])
+
+
+def test_recogniser_streams_as_it_answers_the_whole(streaming):
+    model, module = streaming
+    expected = [whole_clip(model, MEL, waveform, 0.3, CLASSES) for waveform in sounds()]
+    assert prove_stream(module, sounds(), [row["probabilities"] for row in expected]) < 1e-5
+    loaded = served(module)
+    for waveform, row in zip(sounds(), expected, strict=True):
+        (answer,) = loaded([waveform])
+        assert list(answer["probabilities"].values()) == pytest.approx(row["probabilities"].tolist(), abs=1e-5)
+
+
+@pytest.mark.parametrize("samples", [0, 100, 20_000])
+def test_recogniser_answers_no_rows_with_none(recogniser, streaming, samples):
+    for function in (recogniser[1].loaded.signatures["serving_default"], streaming[1].functions()["serving_default"]):
+        answer = function(waveform=tf.zeros([0, samples]))
+        assert answer["label"].shape == (0,)
+        assert answer["probabilities"].shape == (0, len(CLASSES))
+
+
+def test_recogniser_stream_calls_the_branch_it_takes(streaming):
+    library = streaming[1].functions()["stream"].get_concrete_function().graph.as_graph_def().library
+    cases = [node for function in library.function for node in function.node_def if node.op == "Case"]
+    assert cases
+    assert not any(node.attr["_lower_using_switch_merge"].b for node in cases)
+
+
+def test_recogniser_that_looks_ahead_is_not_published():
+    model = make(streaming=True)
+    module = StreamingRecogniser(model, MEL, classes=CLASSES, temperature=0.3, version=1)
+    model.get_layer("convolution_2").padding = "same"
+    expected = [whole_clip(model, MEL, waveform, 0.3, CLASSES)["probabilities"] for waveform in sounds()]
+    with pytest.raises(ProofError, match=r"stream: fed piece by piece, probe \d+ is answered otherwise"):
+        prove_stream(module, sounds(), expected)
+
+
+def test_recogniser_stream_wants_rows_of_one_age(streaming):
+    _, module = streaming
+    state = {name: np.zeros([2, *spec.shape[1:]], spec.dtype.as_numpy_dtype) for name, spec in module.state.items()}
+    state["samples"] = np.array([0, 320])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="must have heard equally many samples"):
+        module.functions()["stream"](np.zeros((2, 100), np.float32), *state.values())
+
+
+def test_fit_clip_takes_the_loudest_stretch_and_pads_on_both_sides():
+    wave = np.concatenate([np.zeros(500), np.ones(100), np.zeros(400)])
+    np.testing.assert_array_equal(fit_clip(wave, 100), np.ones(100))
+    np.testing.assert_array_equal(fit_clip(np.ones(2), 5), [0, 1, 1, 0, 0])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, "needs recurrent.bidirectional = false"),
+        ({"recurrent": {"bidirectional": False}, "pooling": "max"}, 'needs pooling = "attention" or "mean"'),
+    ],
+)
+def test_streaming_models_must_be_causal(changes, message):
+    with pytest.raises(ValueError, match=message):
+        RecogniserModel.model_validate({"streaming": True, **changes})

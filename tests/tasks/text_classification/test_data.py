@@ -1,0 +1,317 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seqpipe.errors import DataError
+from seqpipe.tasks.text_classification.config import ClassificationData
+from seqpipe.tasks.text_classification.data import Splits, read_splits, read_table, seen_rows
+
+
+@pytest.fixture(autouse=True)
+def _in_tmp_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def write(name: str, rows: list[tuple[str, str]]) -> str:
+    """A file of JSON lines with (label, text) in each."""
+    lines = [json.dumps({"text": text, "label": label}) for label, text in rows]
+    Path(name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return f"files:{name}"
+
+
+def rows_of(classes: str = "ab", count: int = 20, name: str = "text") -> list[tuple[str, str]]:
+    """Rows without a fault, each text different, the classes in turn."""
+    return [(classes[i % len(classes)], f"{name} {i}") for i in range(count)]
+
+
+def read(train: list[tuple[str, str]], **options) -> Splits:
+    return read_splits(ClassificationData(train=write("train.jsonl", train), **options))
+
+
+def findings(splits: Splits, severity: str) -> list[str]:
+    return [finding.text for finding in splits.findings if finding.severity == severity]
+
+
+def message(train: list[tuple[str, str]], **options) -> str:
+    with pytest.raises(DataError) as caught:
+        read(train, **options)
+    return str(caught.value)
+
+
+# Splits, classes and places
+
+
+def test_classification_dev_is_every_nth_row():
+    splits = read(rows_of(count=25), dev_every=10)
+    assert splits.dev.texts == ["text 0", "text 10", "text 20"]
+    assert len(splits.train) == 22
+    assert splits.dev.place(1) == "train.jsonl:11"
+    assert splits.train.place(9) == "train.jsonl:12"
+    assert splits.test is None
+
+
+def test_classification_dev_counts_good_rows_only():
+    train = rows_of(count=12)
+    train.insert(1, ("a", " "))
+    splits = read(train, dev_every=5, max_bad_fraction=0.5)
+    assert splits.dev.texts == ["text 0", "text 5", "text 10"]
+    assert splits.dev.place(1) == "train.jsonl:7"
+
+
+def test_classification_labels_are_indices_of_classes():
+    splits = read(rows_of("ba", 8), dev=write("dev.jsonl", rows_of("ab", 4, "dev")))
+    assert splits.classes == ["a", "b"]
+    assert splits.train.labels.dtype == np.int32
+    assert splits.train.labels.tolist() == [1, 0] * 4
+    assert splits.dev.labels.tolist() == [0, 1] * 2
+
+
+def test_classification_classes_are_sorted_as_numbers_if_they_are():
+    train = [(str(i), f"text {i} {j}") for i in (10, 9, -1, 2) for j in range(5)]
+    assert read(train).classes == ["-1", "2", "9", "10"]
+    assert read([*train, ("x", "y"), ("x", "z")]).classes == ["-1", "10", "2", "9", "x"]
+
+
+def test_classification_map_names_classes_in_its_order():
+    labels = {"b": "positive", "a": "negative", "c": "positive"}
+    splits = read(rows_of("abc", 9), labels=labels, dev=write("dev.jsonl", rows_of("abc", 3, "dev")))
+    assert splits.classes == ["positive", "negative"]
+    assert splits.train.labels.tolist() == [1, 0, 0] * 3
+
+
+def test_classification_label_is_read_without_white_space_and_text_as_it_is():
+    splits = read([(" a ", " one\n"), *rows_of()], dev=write("dev.jsonl", rows_of(name="dev")))
+    assert splits.train.texts[0] == " one\n"
+    assert splits.classes == ["a", "b"]
+
+
+def test_classification_get_names_a_split():
+    splits = read(rows_of())
+    assert splits.get("dev") is splits.dev
+    with pytest.raises(DataError) as caught:
+        splits.get("test")
+    assert str(caught.value) == '"test" is not a split of this pipeline. Allowed: train, dev.'
+
+
+def test_classification_several_files_keep_their_places():
+    write("a1.jsonl", rows_of(name="one"))
+    write("a2.jsonl", rows_of(name="two"))
+    splits = read_splits(ClassificationData(train="files:a*.jsonl", dev=write("dev.jsonl", rows_of(name="dev"))))
+    assert [splits.train.place(row) for row in (0, 19, 20, 39)] == [
+        "a1.jsonl:1", "a1.jsonl:20", "a2.jsonl:1", "a2.jsonl:20",
+    ]  # fmt: skip
+
+
+def test_classification_reads_builtin_reviews_without_a_warning():
+    source = "builtin:reviews"
+    splits = read_splits(ClassificationData(train=source, dev=source, test=source))
+    assert splits.classes == ["negative", "positive"]
+    assert [len(splits.get(name)) for name in ("train", "dev", "test")] == [2000, 400, 400]
+    assert findings(splits, "warning") == []
+
+
+# Errors
+
+
+def test_classification_bad_rows_stop_by_default():
+    train = [*rows_of(), ("a", " \t"), ("", "x"), ("c", "y"), ("a", "")]
+    labels = {"a": "apple", "b": "bean"}
+    assert message(train, labels=labels) == (
+        "train: 4 of 24 rows (16.7 %) cannot be used, data.max_bad_fraction = 0 allows no more: "
+        "train.jsonl:21: the text is empty; train.jsonl:22: the label is empty; "
+        'train.jsonl:23: "c" is not a label. Allowed: a, b; and 1 more.'
+    )
+
+
+def test_classification_bad_rows_within_bounds_are_skipped_and_named():
+    splits = read([*rows_of(count=19), ("a", "")], max_bad_fraction=0.05, dev_every=3)
+    assert findings(splits, "warning") == [
+        "train: 1 of 20 rows (5.0 %) cannot be used and are skipped: train.jsonl:20: the text is empty."
+    ]
+
+
+def test_classification_rows_that_cannot_be_read_are_bad_rows():
+    write("train.jsonl", rows_of(count=19))
+    with open("train.jsonl", "ab") as file:
+        file.write(b'{"text": "\xff", "label": "a"}\n')
+    data = ClassificationData(train="files:train.jsonl", max_bad_fraction=0.05)
+    assert "train.jsonl:20: byte " in findings(read_splits(data), "warning")[0]
+
+
+def test_classification_unknown_label_in_dev_is_a_bad_row():
+    dev = write("dev.jsonl", [("negatve", "a"), ("positive", "b")])
+    train = [(label, f"{label} {i}") for i in range(5) for label in ("negative", "positive")]
+    assert message(train, dev=dev) == (
+        "dev: 1 of 2 rows (50.0 %) cannot be used, data.max_bad_fraction = 0 allows no more: "
+        'dev.jsonl:1: "negatve" is not a label. Allowed: negative, positive. Did you mean negative?'
+    )
+
+
+def test_classification_one_class_only():
+    assert message(rows_of("a")) == "train: all 18 rows have the label a. There must be two classes."
+
+
+def test_classification_dev_of_one_class_is_a_warning():
+    splits = read(rows_of(), dev=write("dev.jsonl", [("a", "x"), ("a", "y")]))
+    assert findings(splits, "warning") == ["dev: all 2 rows have the label a."]
+
+
+def test_classification_no_row_is_left():
+    bad = "train: 2 of 2 rows (100.0 %) cannot be used, none is left: train.jsonl:1: the text is empty; "
+    assert message([("a", ""), ("b", "")], max_bad_fraction=1.0) == f"{bad}train.jsonl:2: the text is empty."
+    Path("train.csv").write_text("text,label\n")
+    with pytest.raises(DataError) as caught:
+        read_splits(ClassificationData(train="files:train.csv"))
+    assert str(caught.value) == "train: no rows."
+    assert message([("a", "x")]) == "train: no rows left."
+
+
+def test_classification_all_errors_at_once(tmp_path):
+    text = message([("a", "x"), ("a", "")], dev="files:dve.csv", test=write("test.jsonl", [("a", "")]))
+    assert text.split("\n") == [
+        "train: 1 of 2 rows (50.0 %) cannot be used, data.max_bad_fraction = 0 allows no more: "
+        "train.jsonl:2: the text is empty.",
+        f"dev: dve.csv does not exist (looked in {tmp_path}).",
+        "test: 1 of 1 row (100.0 %) cannot be used, none is left: test.jsonl:1: the text is empty.",
+        "train: the only row has the label a. There must be two classes.",
+    ]
+
+
+# Warnings and information
+
+
+def test_classification_copies_inside_a_split():
+    train = [*rows_of(), ("a", " text 0 "), ("a", "text 2"), ("a", "text 2")]
+    assert findings(read(train, dev=write("dev.jsonl", rows_of(name="dev"))), "warning") == [
+        "train: 3 rows repeat an earlier text, such as: train.jsonl:21 repeats train.jsonl:1."
+    ]
+
+
+def test_classification_texts_with_different_labels():
+    train = [*rows_of(), ("b", "text 0"), ("b", "text 0"), ("b", "text 2")]
+    assert findings(read(train, dev=write("dev.jsonl", rows_of(name="dev"))), "warning") == [
+        "train: 3 rows repeat an earlier text, such as: train.jsonl:21 repeats train.jsonl:1.",
+        "train: 2 texts stand there with different labels, such as: a in train.jsonl:1 and b in train.jsonl:21.",
+    ]
+
+
+def test_classification_copies_between_splits():
+    dev = write("dev.jsonl", [("a", "new"), ("a", "x"), ("b", "text 1 "), ("b", "text 0")])
+    test = write("test.jsonl", [("a", "new"), ("a", "old"), ("b", "newer"), ("b", "newest")])
+    assert findings(read(rows_of(), dev=dev, test=test), "warning") == [
+        "dev: 2 of 4 rows also stand in train, 1 of them with another label, such as: dev.jsonl:3 is train.jsonl:2.",
+        "test: 1 of 4 rows also stand in dev, such as: test.jsonl:1 is dev.jsonl:1.",
+    ]
+
+
+def test_classification_copies_between_train_and_the_dev_rows_taken_from_it():
+    warnings = findings(read([*rows_of(count=11), ("a", "text 0")]), "warning")
+    assert "dev: 1 of 2 rows also stand in train, such as: train.jsonl:1 is train.jsonl:12." in warnings
+
+
+def test_classification_balance_and_rare_classes():
+    train = [("a", f"text {i}") for i in range(150)] + [("b", f"more {i}") for i in range(149)] + [("c", "c")]
+    splits = read(train, labels={"a": "a", "b": "b", "c": "c", "d": "d"}, dev=write("dev.jsonl", rows_of("abcd")[:8]))
+    assert "train: 300 rows: a 150 (50.0 %), b 149 (49.7 %), c 1 (0.3 %), d 0 (0.0 %)." in findings(splits, "info")
+    assert findings(splits, "warning")[0] == "train: hardly any rows of some classes: d 0 rows, c 1 row."
+
+
+def test_classification_many_classes_are_not_all_listed_and_not_all_rare():
+    train = [(f"c{i:03}", f"text {i} {j}") for j in range(20) for i in range(200)]
+    splits = read(train, dev=write("dev.jsonl", train[:400]))
+    balance = "train: 4,000 rows: c000 20 (0.5 %), c001 20 (0.5 %), c002 20 (0.5 %), ..., c197 20 (0.5 %), "
+    assert any(text.startswith(balance) for text in findings(splits, "info"))
+    assert not any("hardly" in text for text in findings(splits, "warning"))
+
+
+def test_classification_odd_characters_and_the_longest_text():
+    odd = ["\u0085", "a\x0cb", "c\td", "e\u00a0f", "g\u200bh", "i\ufffdj", "k<br />l", '"say ""m"""', "n < o > p, \x1b"]
+    train = [*rows_of(count=20), *(("a", text) for text in [*odd[1:], f"q{odd[0]}r", "x" * 1200])]
+    infos = findings(read(train, dev=write("dev.jsonl", rows_of(name="dev"))), "info")
+    assert infos[:8] == [
+        "train: texts of 6 characters (median), the longest 1,200 in train.jsonl:30.",
+        "train: 2 of 30 rows have control characters U+0001 to U+007F, such as train.jsonl:21.",
+        "train: 1 of 30 rows have control characters U+0080 to U+009F, such as train.jsonl:29.",
+        "train: 1 of 30 rows have tabs, such as train.jsonl:22.",
+        "train: 1 of 30 rows have no-break spaces, such as train.jsonl:23.",
+        "train: 1 of 30 rows have zero-width spaces, such as train.jsonl:24.",
+        "train: 1 of 30 rows have U+FFFD, left by a wrong encoding, such as train.jsonl:25.",
+        "train: 1 of 30 rows have HTML tags, such as train.jsonl:26.",
+    ]
+    assert infos[8] == "train: 1 of 30 rows have CSV quotes around them, such as train.jsonl:27."
+
+
+# Other rows for a trained model
+
+
+def test_classification_read_table_takes_the_order_of_the_model():
+    data = ClassificationData(train="files:unused.csv")
+    table, found = read_table(write("new.jsonl", rows_of("ab", 4)), data, ["b", "a"])
+    assert table.labels.tolist() == [1, 0, 1, 0]
+    assert [finding.text for finding in found][-1] == "test: 4 rows: b 2 (50.0 %), a 2 (50.0 %)."
+
+
+def test_classification_read_table_uses_the_map_of_the_pipeline():
+    data = ClassificationData(train="files:unused.csv", labels={"0": "negative", "1": "positive"})
+    table, _ = read_table(write("new.jsonl", rows_of("01", 4)), data, ["negative", "positive"])
+    assert table.labels.tolist() == [0, 1, 0, 1]
+
+
+def test_classification_read_table_refuses_unknown_labels():
+    data = ClassificationData(train="files:unused.csv")
+    source = write("new.jsonl", [("goood", "x"), ("bad", "y")])
+    with pytest.raises(DataError) as caught:
+        read_table(source, data, ["bad", "good"])
+    assert str(caught.value) == (
+        "test: 1 of 2 rows (50.0 %) cannot be used, data.max_bad_fraction = 0 allows no more: "
+        'new.jsonl:1: "goood" is not a label. Allowed: bad, good. Did you mean good?'
+    )
+
+
+def test_classification_seen_rows():
+    splits = read(rows_of(), dev=write("dev.jsonl", [("a", " text 3"), ("b", "text"), ("a", "text 19\n")]))
+    assert seen_rows(splits.dev, splits.train).tolist() == [True, False, True]
+
+
+# Real data: what is known to be wrong with them is found
+
+
+@pytest.fixture(scope="module")
+def real() -> Path:
+    folder = os.environ.get("SEQPIPE_TEST_DATA")
+    if not folder:
+        pytest.skip("SEQPIPE_TEST_DATA names no folder")
+    return Path(folder)
+
+
+def test_classification_finds_the_faults_of_imdb(real):
+    splits = read_splits(ClassificationData(train=f"files:{real}/imdb/train.jsonl.gz"))
+    assert (len(splits.train), len(splits.dev)) == (22_500, 2_500)
+    text = "\n".join(finding.text for finding in splits.findings)
+    assert "train: 96 rows repeat an earlier text" in text
+    assert "train: 811 of 25,000 rows have control characters U+0080 to U+009F" in text
+    assert "train: 12 of 25,000 rows have tabs" in text
+    assert "train: 14,666 of 25,000 rows have HTML tags" in text
+
+
+def test_classification_finds_the_faults_of_chnsenticorp(real):
+    train, dev = (f"files:{real}/chnsenticorp/{name}.tsv.gz" for name in ("train", "dev"))
+    splits = read_splits(ClassificationData(train=train, dev=dev, text_column="text_a"))
+    assert (len(splits.train), len(splits.dev)) == (9_600, 1_200)
+    text = "\n".join(finding.text for finding in splits.findings)
+    assert "train: 1,351 rows repeat an earlier text" in text
+    assert "train: 24 texts stand there with different labels" in text
+    assert "dev: 338 of 1,200 rows also stand in train, 8 of them with another label" in text
+    assert seen_rows(splits.dev, splits.train).sum() == 338
+
+
+def test_classification_finds_the_faults_of_sst2(real):
+    train, dev = (f"files:{real}/sst2/{name}.txt.gz" for name in ("train_phrases", "dev"))
+    splits = read_splits(ClassificationData(train=train, dev=dev, labels={"0": "negative", "1": "positive"}))
+    assert (len(splits.train), len(splits.dev)) == (76_961, 872)
+    assert any("train: 13 of 76,961 rows have no-break spaces" in finding.text for finding in splits.findings)

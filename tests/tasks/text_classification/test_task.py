@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from finished import quick_proof
+
+from pipelines import write_tiny
+from seqpipe.errors import ModelError, ProofError
+from seqpipe.runs.run import open_run
+from seqpipe.tasks import load_pipeline, make_task
+from seqpipe.tasks.text_classification.signatures import spread
+
+BUILDERS = '''
+import keras
+from seqpipe import layers
+from seqpipe.models import classifier
+
+def honest(config, *, vocabulary_size, classes):
+    """No layer named pooling: no weights to explain with."""
+    ids = keras.Input((None,), dtype="int32")
+    lengths = keras.Input((), dtype="int32")
+    x = keras.layers.Embedding(vocabulary_size, 8)(ids)
+    x, _ = layers.MeanPooling()(x, lengths)
+    return keras.Model([ids, lengths], keras.layers.Dense(classes)(x))
+
+def leaky(config, *, vocabulary_size, classes):
+    """Stock layers that forget the lengths at the convolution."""
+    ids = keras.Input((None,), dtype="int32")
+    lengths = keras.Input((), dtype="int32")
+    x = keras.layers.Embedding(vocabulary_size, 8)(ids)
+    x = keras.layers.Conv1D(8, 3, padding="same")(x)
+    x = keras.layers.Bidirectional(keras.layers.GRU(8))(x)
+    return keras.Model([ids, lengths], keras.layers.Dense(classes)(x))
+'''
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own_builders.py").write_text(BUILDERS)
+    monkeypatch.delitem(__import__("sys").modules, "own_builders", raising=False)
+    return tmp_path
+
+
+def run_pipeline(file):
+    with quick_proof(), open_run(load_pipeline(file).config, say=lambda line: None) as run:
+        return run.all()
+
+
+def test_text_classification_with_a_builder_of_the_users_own(here):
+    path = run_pipeline(write_tiny(here, model={"builder": "own_builders:honest"}, training__epochs=1))
+    signatures = tf.saved_model.load(str(path)).signatures
+    assert sorted(signatures) == ["labels", "serving_default"]  # no weights, so no explain
+    assert keras.saving.load_model(path / "model.keras").count_params() > 0
+
+
+@pytest.mark.slow
+def test_text_classification_with_a_keras_file_of_the_users_own(here):
+    made = make_task(load_pipeline(write_tiny(here)).config)
+    made.read()
+    made.fit_features(here / "features")
+    made.build().save(here / "mine.keras")
+    path = run_pipeline(write_tiny(here, model={"keras": "mine.keras"}, training__epochs=1))
+    assert "explain" in tf.saved_model.load(str(path)).signatures
+
+
+def test_text_classification_refuses_a_model_that_forgets_lengths(here):
+    file = write_tiny(here, model={"builder": "own_builders:leaky"}, training__epochs=1)
+    with pytest.raises(ProofError, match=r"depends on the rows beside it .* must not change its answer"):
+        run_pipeline(file)
+    assert not (here / "saved_models" / "tiny").exists()
+
+
+@pytest.fixture
+def task(tmp_path):
+    def make(**changes):
+        made = make_task(load_pipeline(write_tiny(tmp_path, **changes)).config)
+        made.read()
+        made.fit_features(tmp_path / "features")
+        return made
+
+    return make
+
+
+def test_text_classification_balanced_class_weights(task):
+    made = task(training__class_weights="balanced")
+    labels = made.splits.train.labels
+    weights = made.class_weights[labels]
+    assert weights.mean() == pytest.approx(1.0)
+    assert weights[labels == 0].sum() == pytest.approx(weights[labels == 1].sum(), rel=1e-5)
+
+
+def test_text_classification_class_weights_must_name_every_class(task):
+    with pytest.raises(ModelError, match="names positive; it must give one weight to each class: negative, positive"):
+        task(training__class_weights={"positive": 2.0})
+
+
+def test_text_classification_loss_is_weighted_smoothed_cross_entropy(task):
+    made = task(training__class_weights={"positive": 2.0, "negative": 1.0}, training__label_smoothing=0.1)
+    logits = np.array([[1.0, -0.5], [0.3, 0.2]], np.float32)
+    loss = made.loss({"label": np.array([0, 1], np.int32)}, tf.constant(logits)).numpy()
+    log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    targets = np.array([[0.95, 0.05], [0.05, 0.95]])
+    np.testing.assert_allclose(loss, [-(targets[0] * log_p[0]).sum(), -2 * (targets[1] * log_p[1]).sum()], rtol=1e-5)
+
+
+def test_text_classification_r_drop_adds_the_divergence_of_two_passes(task):
+    made = task(training__r_drop=0.5)
+    labels = np.array([1, 0, 1], np.int32)
+    passes = tf.Variable(np.random.default_rng(0).normal(size=(3, 2, 2)).astype(np.float32))
+    with tf.GradientTape() as tape:
+        losses = made.loss({"label": labels}, passes)
+    assert tape.gradient(losses, passes).shape == passes.shape
+    for loss, label, (first, second) in zip(losses, labels, passes.numpy(), strict=True):
+        p, q = (np.exp(x) / np.exp(x).sum() for x in (first, second))
+        divergence = ((p * np.log(p / q)).sum() + (q * np.log(q / p)).sum()) / 2
+        expected = -(np.log(p[label]) + np.log(q[label])) / 2 + 0.5 * divergence
+        np.testing.assert_allclose(loss, expected, rtol=1e-5)
+    row = {"ids": np.array([[7, 8]], np.int32), "ids_lengths": np.array([2], np.int32)}
+    model = made.build()
+    assert made.forward(model, row, True).shape == (1, 2, 2)
+    assert made.forward(model, row, False).shape == (1, 2)
+
+
+def test_text_classification_reads_long_texts_in_windows(task):
+    made = task(features__max_pieces=5, features__long_texts="windows")
+    model = made.build()
+    artefact = made.artefact(model, {"temperature": 1.0}, 1)
+    text = "the film is good and the plot is bad, but the cook was never in it at all"
+    ids = made.features.encode([text])[0]
+    assert 10 < len(ids) < 40
+    outputs = artefact.signatures["explain"](tf.constant([text, "x " * 200]))
+    answer = {name: value.numpy() for name, value in outputs.items()}
+    parts = [ids[start : start + 5] for start in range(0, len(ids), 5)]
+    logits = np.concatenate([np.asarray(model([part[None], np.array([len(part)], np.int32)])) for part in parts])
+    mean = np.average(logits, axis=0, weights=[len(part) for part in parts])
+    expected = np.exp(mean) / np.exp(mean).sum()
+    np.testing.assert_allclose(answer["probabilities"][0], expected, atol=1e-6)
+    reference = artefact.reference["serving_default"]([{"text": np.array(text.encode(), object)}])
+    np.testing.assert_allclose(reference[0]["probabilities"], expected, atol=1e-6)
+    assert answer["truncated"].tolist() == [False, True]
+    np.testing.assert_allclose(answer["weights"].sum(axis=1), 1.0, atol=1e-5)
+
+
+def test_text_classification_card_of_a_pipeline_with_everything(here):
+    (here / "vectors.txt").write_text("film 1 2 3 4 5 6 7 8\nplot 8 7 6 5 4 3 2 1\n")
+    (here / "shop.tsv").write_text("words\tstars\nthe kettle is fine\tgood\nit broke\tbad\nit broke twice\tbad\n")
+    shop = {
+        "source": "files:shop.tsv",
+        "text_column": "words",
+        "label_column": "stars",
+        "labels": {"good": "positive", "bad": "negative"},
+    }
+    file = write_tiny(
+        here,
+        training__epochs=1,
+        model__embedding__vectors="files:vectors.txt",
+        model__ngrams={"longest": 2, "entries": 500},
+        evaluation__other_domains={"kettles": shop},
+        features__long_texts="head_and_tail",
+    )
+    with quick_proof(), open_run(load_pipeline(file).config, say=lambda line: None) as run:
+        run.train()
+        report = run.evaluate()
+        path = run.export()
+    loaded = keras.saving.load_model(path / "model.keras")
+    assert float(loaded.get_layer("ngrams").network_scale.numpy()) == pytest.approx(report["network_scale"])
+    card = (path / "card.md").read_text()
+    assert f"The network's scores count {report['network_scale']:.2f} times" in card
+    assert "| kettles | 3 | " in card
+    assert "2 word vectors reach" in card
+    assert "a quarter from its beginning, the rest from its end" in card
+
+
+def test_spread_shares_a_step_among_its_pieces():
+    weights = tf.constant([[0.75, 0.25], [1.0, 0.0]])
+    pieces = spread(weights, tf.constant([4, 2]), 4, 3).numpy()
+    np.testing.assert_allclose(pieces, [[0.25, 0.25, 0.25, 0.25], [0.5, 0.5, 0, 0]])

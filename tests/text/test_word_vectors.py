@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import gzip
+
+import numpy as np
+import pytest
+
+from seqpipe.errors import DataError
+from seqpipe.text.pieces import FIRST_PIECE, TextFeatures
+from seqpipe.text.word_vectors import spread_vectors
+
+
+@pytest.fixture(scope="module")
+def features():
+    return TextFeatures.fit(
+        ["good film", "good films", "bad film", "goodness me"] * 50,
+        vocabulary_size=300,
+        lowercase=True,
+        character_coverage=1.0,
+    )
+
+
+def test_vectors_spread_as_the_plain_rule_says(features, tmp_path):
+    rng = np.random.default_rng(0)
+    words = {word: rng.normal(size=3).round(4) for word in ("good", "film", "films", "goodness", "unheard")}
+    file = tmp_path / "vectors.txt"
+    file.write_text("".join(f"{word} {' '.join(map(str, vector))}\n" for word, vector in words.items()))
+    found = spread_vectors(str(file), features, units=3)
+    assert found.words == 5
+    for piece in range(FIRST_PIECE, features.vocabulary_size):
+        own = [vector for word, vector in words.items() if features.encode([word])[0].tolist() == [piece]]
+        inside = [
+            vector for word, vector in words.items() if len(ids := features.encode([word])[0]) > 1 and piece in ids
+        ]
+        parts = [np.mean(vectors, axis=0) for vectors in (own, inside) if vectors]
+        assert found.known[piece] == bool(parts)
+        np.testing.assert_allclose(found.vectors[piece], np.mean(parts, axis=0) if parts else np.zeros(3), atol=1e-6)
+    assert found.known.any()
+
+
+def test_vectors_read_word2vec_header_gz_and_words_with_spaces(features, tmp_path):
+    file = tmp_path / "vectors.txt.gz"
+    file.write_bytes(gzip.compress(b"3 2\ngood 1 2\n1999 0.5 0.25 \nnew york 3 4\n"))
+    assert spread_vectors(str(file), features, units=2).words == 3
+
+
+def test_vectors_keep_what_is_not_known_and_take_the_tables_spread(features, tmp_path):
+    file = tmp_path / "vectors.txt"
+    file.write_text("good 100 -50\nfilm 30 20\nbad -80 10\n")
+    found = spread_vectors(str(file), features, units=2)
+    table = np.random.default_rng(0).normal(scale=0.05, size=(features.vocabulary_size, 2)).astype(np.float32)
+    filled = found.onto(table)
+    np.testing.assert_array_equal(filled[~found.known], table[~found.known])
+    assert filled[found.known].std() == pytest.approx(table.std(), rel=1e-4)
+    counts = np.ones(features.vocabulary_size, int)
+    assert found.coverage(counts).startswith("3 word vectors reach ")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("good 1 2\nbad 1\n", r"vectors\.txt:2: a vector of 1 numbers; model\.embedding\.units is 2"),
+        ("good 1 2 3\n", r"vectors\.txt:1: a vector of 3 numbers"),
+        ("good\n", r"vectors\.txt:1: a vector of 0 numbers"),
+        ("good 1 nan\n", r"vectors\.txt:1: a number that is not finite"),
+        ("3 2\n", "no vector in it"),
+    ],
+)
+def test_vectors_faulty_files_are_named_by_line(features, tmp_path, text, message):
+    file = tmp_path / "vectors.txt"
+    file.write_text(text)
+    with pytest.raises(DataError, match=message):
+        spread_vectors(str(file), features, units=2)

@@ -1,0 +1,427 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import fresh
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from finished import finished
+
+from pipelines import write_tiny
+from seqpipe.config.networks import Classifier
+from seqpipe.config.training import Training
+from seqpipe.data.examples import Examples, Ragged
+from seqpipe.errors import DataError, RunError
+from seqpipe.models import classifier
+from seqpipe.training.loop import Trainer, load_weights, predict, read_history, rounded
+from seqpipe.training.optimizers import Schedule
+
+KILLED = Path(__file__).parents[1] / "killed.py"
+
+
+class Twice:
+    """A toy: do two ones stand side by side?"""
+
+    def forward(self, model, batch, training):
+        return model([batch["ids"], batch["ids_lengths"]], training=training)
+
+    def loss(self, batch, outputs):
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(batch["label"], outputs)
+
+    def metrics(self, batch, outputs):
+        return {"accuracy": tf.cast(tf.argmax(outputs, -1, tf.int32) == batch["label"], tf.float32)}
+
+
+def examples(rows, seed, *, lengths=range(1, 7)):
+    rng = np.random.default_rng(seed)
+    ids = [rng.integers(1, 3, size=rng.choice(lengths)).astype(np.int32) for _ in range(rows)]
+    labels = [bool(((row[1:] == 1) & (row[:-1] == 1)).any()) for row in ids]
+    return Examples({"ids": Ragged.from_rows(ids), "label": np.array(labels, np.int32)})
+
+
+def build():
+    settings = {
+        "embedding": {"units": 4, "dropout": 0.0},
+        "convolution": [{"filters": 4}],
+        "recurrent": {"units": 4, "bidirectional": False},
+        "pooling": "max",
+        "dropout": 0.1,
+    }
+    return classifier(Classifier.model_validate(settings), vocabulary_size=3, classes=2)
+
+
+def trainer(directory, *, train=None, objective=None, **settings):
+    config = Training.model_validate({"epochs": 2, "batch_size": 16, **settings})
+    return Trainer(
+        build,
+        objective=objective or Twice(),
+        config=config,
+        train=examples(100, 1) if train is None else train,
+        dev=examples(40, 2),
+        seed=3,
+        directory=directory,
+    )
+
+
+def test_training_is_reproducible_and_learns(tmp_path):
+    first = trainer(tmp_path / "a", epochs=30, learning_rate=0.02)
+    first.run()
+    second = trainer(tmp_path / "b", epochs=30, learning_rate=0.02)
+    second.run()
+    for a, b in zip(first.model.get_weights(), second.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert first.position.best > 0.9
+    steps = [(row["epoch"], row["step"]) for row in read_history(tmp_path / "a") if "step" in row]
+    assert steps == [(epoch, step) for epoch in range(30) for step in range(7)]
+
+
+def test_training_best_weights_are_those_of_the_best_epoch(tmp_path):
+    run = trainer(tmp_path, epochs=6, learning_rate=0.02)
+    run.run()
+    model = build()
+    load_weights(model, tmp_path / "best.npz")
+    outputs = predict(model, Twice(), run.dev_examples)
+    accuracy = (outputs.argmax(-1) == run.dev_examples.columns["label"]).mean()
+    assert accuracy == pytest.approx(run.position.best)
+    figures = [row["dev_accuracy"] for row in read_history(tmp_path) if "dev_accuracy" in row]
+    assert max(figures) == pytest.approx(run.position.best)
+
+
+class Changing(Twice):
+    """Notes what it is asked, and learns other ids than those of the examples."""
+
+    def __init__(self):
+        self.asked = []
+
+    def training_batch(self, examples, rows, epoch):
+        self.asked.append((epoch, rows.tolist()))
+        batch = examples.batch(rows)
+        return {**batch, "ids": np.ones_like(batch["ids"])}
+
+
+def test_training_batches_are_made_by_an_objective_that_wants_to(tmp_path):
+    objective = Changing()
+    run = trainer(tmp_path, epochs=2, xla="never", objective=objective)
+    assert (run._batch([3, 5])["ids"] == 1).all()
+    objective.asked.clear()
+    run.run()
+    in_training = objective.asked[-14:]
+    assert [epoch for epoch, _ in in_training] == [0] * 7 + [1] * 7
+    for epoch in (0, 1):
+        seen = [row for asked, rows in in_training if asked == epoch for row in rows]
+        assert sorted(seen) == list(range(100))
+
+
+class Figured(Twice):
+    """Has a figure of its own, which falls from epoch to epoch."""
+
+    def __init__(self):
+        self.models = []
+
+    def dev_figures(self, model):
+        self.models.append(model)
+        return {"own": 10.0 - len(self.models)}
+
+
+def test_training_chooses_by_an_objectives_own_figure(tmp_path):
+    objective = Figured()
+    run = trainer(tmp_path, epochs=2, xla="never", objective=objective)
+    run.config = run.config.model_copy(update={"monitor": "own"})
+    run.run()
+    assert objective.models == [run.model, run.model]
+    assert [row["dev_own"] for row in read_history(tmp_path) if "step" not in row] == [9.0, 8.0]
+    assert (run.position.best, run.position.best_epoch) == (9.0, 0)
+
+
+def test_training_stops_when_patience_ends(tmp_path):
+    run = trainer(tmp_path, epochs=50, learning_rate=1e-9, patience=2)
+    run.run()
+    assert run.position.epoch == 3
+
+
+def test_training_averages_follow_the_weights(tmp_path):
+    run = trainer(tmp_path, epochs=1, average_decay=0.3, xla="never")
+    expected = [v.numpy() for v in run.model.trainable_variables]
+    train_step = run.train_step
+
+    steps = []
+
+    def step(batch):
+        loss = train_step(batch)
+        steps.append(loss)
+        for i, variable in enumerate(run.model.trainable_variables):
+            expected[i] += (variable.numpy() - expected[i]) * (1 - min(0.3, (1 + len(steps)) / (10 + len(steps))))
+        return loss
+
+    run.train_step = step
+    run.run()
+    for average, value in zip(run.averages, expected, strict=True):
+        np.testing.assert_allclose(average.numpy(), value, atol=1e-6)
+
+
+def test_training_clips_all_gradients_together(tmp_path):
+    run = trainer(tmp_path, optimizer="sgd", learning_rate=1.0, clip_norm=0.001)
+    before = [v.numpy() for v in run.model.trainable_variables]
+    run.train_step(run._batch(np.arange(16)))
+    moved = [v.numpy() - b for v, b in zip(run.model.trainable_variables, before, strict=True)]
+    assert np.sqrt(sum((m**2).sum() for m in moved)) == pytest.approx(0.001, rel=1e-2)
+
+
+def test_training_calls_keras_callbacks_and_obeys_them(tmp_path):
+    seen = []
+
+    class Stop(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            seen.append((batch, sorted(logs)))
+
+        def on_epoch_end(self, epoch, logs=None):
+            seen.append(sorted(logs))
+            self.model.stop_training = True
+
+    run = trainer(tmp_path, epochs=5)
+    run.run([Stop()])
+    assert run.position.epoch == 1
+    assert seen[0] == (0, ["loss", "rows", "steps"])
+    assert seen[-1] == ["dev_accuracy", "dev_loss", "loss"]
+
+
+def test_training_mixed_precision_keeps_float32_weights(tmp_path):
+    run = trainer(tmp_path, epochs=1, precision="mixed_bfloat16")
+    run.run()
+    assert run.model.get_layer("pooling").compute_dtype == "bfloat16"
+    assert {v.dtype for v in run.model.trainable_variables} == {"float32"}
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_training_traces_each_step_once(tmp_path):
+    run = trainer(tmp_path)
+    run.run()
+    assert run.train_step.experimental_get_tracing_count() == 1
+    assert run.dev_step.experimental_get_tracing_count() == 1
+
+
+def test_training_names_what_to_lower_when_the_loss_is_not_finite(tmp_path):
+    run = trainer(tmp_path, optimizer="sgd", learning_rate=1e30, clip_norm=None)
+    with pytest.raises(
+        RunError, match=r"The loss became (nan|inf) in epoch .* Lower training.learning_rate \(now 1e\+30\)"
+    ):
+        run.run()
+
+
+def test_training_needs_rows(tmp_path):
+    with pytest.raises(DataError, match="Training needs rows in train and dev; there are 0 and 40"):
+        trainer(tmp_path, train=Examples({"ids": Ragged.from_rows([]), "label": np.zeros(0, np.int32)}))
+
+
+def test_training_with_xla_is_the_same_training_and_compiles_few_shapes(tmp_path):
+    losses = {}
+    for xla in ("always", "never"):
+        run = trainer(tmp_path / xla, train=examples(50, 1, lengths=[6]), xla=xla, batch_size=24, epochs=1)
+        for layer in run.model.layers:
+            if isinstance(layer, keras.layers.Dropout):
+                layer.rate = 0.0
+        run.run()
+        assert run.position.xla is (xla == "always")
+        losses[xla] = [row["loss"] for row in read_history(tmp_path / xla) if "step" in row]
+    np.testing.assert_allclose(losses["always"], losses["never"], atol=1e-4)
+    run = trainer(tmp_path)
+    shapes = {run._batch(np.arange(i, i + 3), compiled=True)["ids"].shape for i in range(90)}
+    assert 1 < len(shapes) <= 4
+
+
+@pytest.mark.parametrize(("seconds", "choice"), [([2.0, 1.0], True), ([1.0, 2.0], False), ([1e-6], False)])
+def test_training_chooses_xla_once_by_measurement(tmp_path, monkeypatch, seconds, choice):
+    said = []
+    times = iter(seconds)
+    monkeypatch.setattr("seqpipe.training.loop._seconds", lambda call: call() and next(times) * 1000)
+    settings = {"train": examples(50, 1, lengths=[6]), "batch_size": 24, "epochs": 1}
+    run = trainer(tmp_path, **settings)
+    run.say = said.append
+    before = [v.numpy() for v in run._variables()]
+    assert run._choose_xla() is choice
+    for variable, value in zip(run._variables(), before, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), value)
+    assert len(said) == len(seconds) - 1  # a short run is not measured
+    run.position.xla = choice
+    run.run()
+    again = trainer(tmp_path, **settings)
+    again.restore()
+    assert again.position.xla is choice
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [("constant", [0.25, 1.0, 1.0, 1.0]), ("linear", [0.25, 1.0, 0.5, 0.0]), ("cosine", [0.25, 1.0, 0.5, 0.0])],
+)
+def test_training_schedule_course(kind, expected):
+    schedule = Schedule(2.0, kind=kind, warmup_steps=3, total_steps=13)
+    rates = [float(schedule(step)) for step in (0, 3, 8, 13)]
+    np.testing.assert_allclose(rates, 2 * np.array(expected), atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    return finished("text_classification", tmp_path_factory) / "runs" / "tiny"
+
+
+def assert_same_run(directory: Path, uninterrupted: Path) -> None:
+    with np.load(directory / "best.npz") as ours, np.load(uninterrupted / "best.npz") as theirs:
+        for name in theirs.files:
+            np.testing.assert_array_equal(ours[name], theirs[name])
+    with np.load(directory / "position.npz") as ours, np.load(uninterrupted / "position.npz") as theirs:
+        for name in set(theirs.files) - {"position"}:
+            np.testing.assert_array_equal(ours[name], theirs[name])
+    assert (directory / "history.jsonl").read_text() == (uninterrupted / "history.jsonl").read_text()
+
+
+@pytest.mark.parametrize(
+    ("place", "count"), [("after a step", 7), ("while the position is written", 3), ("before evaluation", 1)]
+)
+def test_training_killed_and_resumed_is_bit_for_bit_the_same(tmp_path, uninterrupted, place, count):
+    write_tiny(tmp_path)
+    step = "run" if place == "before evaluation" else "train"
+    killed = fresh.run(KILLED, place, str(count), step, "tiny.yaml", cwd=tmp_path)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    resumed = fresh.run("seqpipe", "train", "tiny.yaml", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert_same_run(tmp_path / "runs" / "tiny", uninterrupted)
+    assert not list((tmp_path / "runs" / "tiny").glob(".*.part"))
+
+
+def test_training_of_commands_killed_and_resumed_is_bit_for_bit_the_same(tmp_path, tmp_path_factory):
+    whole = finished("speech_commands", tmp_path_factory)
+    shutil.copy(whole / "tiny.yaml", tmp_path)
+    lines = (whole / "runs" / "tiny" / "history.jsonl").read_text().splitlines()
+    count = len(lines) - 2  # in the last epoch, in which clips change otherwise than in the first
+    killed = fresh.run(KILLED, "after a step", str(count), "train", "tiny.yaml", cwd=tmp_path)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    resumed = fresh.run("seqpipe", "train", "tiny.yaml", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert_same_run(tmp_path / "runs" / "tiny", whole / "runs" / "tiny")
+
+
+def test_training_sigterm_saves_the_position_and_says_how_to_go_on(tmp_path, uninterrupted):
+    write_tiny(tmp_path)
+    started = fresh.start("seqpipe", "train", "tiny.yaml", cwd=tmp_path)
+    history = tmp_path / "runs" / "tiny" / "position.npz"
+    while not history.exists() and started.process.is_alive():
+        time.sleep(0.02)
+    os.kill(started.pid, signal.SIGTERM)
+    stopped = started.wait()
+    assert stopped.returncode == 130
+    assert "The position is saved; the same command goes on from here." in stopped.stderr
+    assert fresh.run("seqpipe", "train", "tiny.yaml", cwd=tmp_path).returncode == 0
+    assert_same_run(tmp_path / "runs" / "tiny", uninterrupted)
+
+
+def test_training_full_disk_loses_nothing(tmp_path, uninterrupted):
+    (tmp_path / "runs").mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(tmp_path / "runs")]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small file system needs root")
+    try:
+        write_tiny(tmp_path)
+        full = fresh.run("seqpipe", "train", "tiny.yaml", cwd=tmp_path)
+        assert full.returncode == 2, full.stderr
+        assert "the disk is full. Nothing half-written stays" in full.stderr
+        subprocess.run(["mount", "-o", "remount,size=50m", str(tmp_path / "runs")], check=True)
+        assert fresh.run("seqpipe", "train", "tiny.yaml", cwd=tmp_path).returncode == 0
+        assert_same_run(tmp_path / "runs" / "tiny", uninterrupted)
+    finally:
+        subprocess.run(["umount", str(tmp_path / "runs")], check=True)
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def test_training_two_workers_are_one_with_the_same_batch(tmp_path):
+    changes = {"model__embedding": {"units": 8, "dropout": 0.0}, "model__dropout": 0.0, "training__batch_size": 30}
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        write_tiny(tmp_path / name, **changes)
+    assert fresh.run("seqpipe", "train", "tiny.yaml", cwd=tmp_path / "one").returncode == 0
+    hosts = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    workers = [
+        fresh.start(
+            "seqpipe",
+            "train",
+            "tiny.yaml",
+            cwd=tmp_path / "two",
+            TF_CONFIG=json.dumps({"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}}),
+        )
+        for index in range(2)
+    ]
+    for worker in workers:
+        done = worker.wait()
+        assert done.returncode == 0, done.stderr
+    one, two = (read_history(tmp_path / name / "runs" / "tiny") for name in ("one", "two"))
+    assert len(one) == len(two)
+    for a, b in zip(one, two, strict=True):
+        assert b["loss"] == pytest.approx(a["loss"], abs=1e-4)
+    with np.load(tmp_path / "one/runs/tiny/best.npz") as a, np.load(tmp_path / "two/runs/tiny/best.npz") as b:
+        for name in a.files:
+            np.testing.assert_allclose(b[name], a[name], atol=2e-4)
+
+
+def test_training_with_adversarial_noise_takes_the_mean_of_both_gradients(tmp_path):
+    def noisy():
+        settings = {
+            "embedding": {"units": 4, "dropout": 0.0, "adversarial": 0.5},
+            "convolution": [{"filters": 4}],
+            "recurrent": {"units": 4},
+            "dropout": 0.0,
+        }
+        return classifier(Classifier.model_validate(settings), vocabulary_size=3, classes=2)
+
+    config = Training.model_validate({"epochs": 1, "batch_size": 8})
+    data = examples(8, 1)
+    run = Trainer(noisy, objective=Twice(), config=config, train=data, dev=data, seed=1, directory=tmp_path)
+    batch = {name: tf.constant(value) for name, value in run._batch(np.arange(8)).items()}
+    variables = [v.value for v in run.model.trainable_variables]
+    _, found = run._gradients(batch, variables)
+
+    tail = keras.Model([run.model.get_layer("adversarial_noise").output, run.model.inputs[1]], run.model.outputs[0])
+    x = run.model.get_layer("embedding")(batch["ids"])
+
+    def gradients(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_mean(Twice().loss(batch, tail([x, batch["ids_lengths"]])))
+        return tape.gradient(loss, [x, *variables[1:]])
+
+    slope, *clean = gradients(x)
+    real = (np.arange(x.shape[1])[None] < batch["ids_lengths"].numpy()[:, None])[:, :, None]
+
+    def norm(rows):
+        return np.sqrt((rows**2).sum(axis=(1, 2), keepdims=True))
+
+    _, *noisy_ones = gradients(x + 0.5 * norm(x.numpy() * real) * slope / norm(slope.numpy()))
+    for ours, a, b in zip(found[1:], clean, noisy_ones, strict=True):
+        np.testing.assert_allclose(ours, (a + b) / 2, atol=1e-6)
+    assert not np.allclose(clean[0], noisy_ones[0], atol=1e-6)
+
+
+def test_rounded_keeps_so_many_bits_whatever_the_size():
+    weights = np.array([0.0, 1.0, -1 / 3, 1e-30, 7e30, 65_537.0], np.float32)
+    kept = rounded(weights, 12)
+    np.testing.assert_allclose(kept, weights, rtol=2**-12)
+    assert kept.dtype == np.float32
+    np.testing.assert_array_equal(kept.view(np.uint32) & 0xFFF, 0)  # of 23 bits behind the first, 11 are left
+    np.testing.assert_array_equal(rounded(weights, 24), weights)
+    np.testing.assert_array_equal(rounded(np.array([4097]), 12), [4097])

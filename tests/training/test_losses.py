@@ -1,0 +1,83 @@
+"""The fused loss against Keras' with one-hot labels, and against padding."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from seqpipe.training.losses import mean_cross_entropy, softmax_cross_entropy
+
+B, T, V = 4, 6, 50
+
+
+@pytest.fixture
+def batch():
+    random = np.random.default_rng(3)
+    logits = tf.constant(random.normal(size=(B, T, V)).astype("float32") * 3)
+    labels = tf.constant(random.integers(0, V, size=(B, T)), tf.int32)
+    return labels, logits, tf.constant([6, 0, 1, 4], tf.int32)
+
+
+def loss_and_gradient(function, logits):
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        loss = function(logits)
+    return loss, tape.gradient(loss, logits)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.6])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_losses_equal_keras_with_one_hot_labels(batch, smoothing, compiled):
+    labels, logits, _ = batch
+    weights = tf.reshape(tf.range(B * T, dtype=tf.float32), [B, T])  # each step's gradient gets a factor of its own
+    loss = tf.function(
+        lambda x: tf.reduce_sum(weights * softmax_cross_entropy(labels, x, label_smoothing=smoothing)),
+        jit_compile=compiled,
+    )
+    expected = lambda x: tf.reduce_sum(  # noqa: E731 - beside the loss it is compared with
+        weights
+        * keras.losses.categorical_crossentropy(tf.one_hot(labels, V), x, from_logits=True, label_smoothing=smoothing)
+    )
+    for ours, theirs in zip(loss_and_gradient(loss, logits), loss_and_gradient(expected, logits), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+def test_losses_are_zero_beyond_lengths_whatever_stands_there(batch):
+    labels, logits, lengths = batch
+    real = tf.sequence_mask(lengths, T)
+    hostile_labels = tf.where(real, labels, V + 7)
+    hostile_logits = tf.where(real[:, :, None], logits, 1e30)
+    loss, gradient = loss_and_gradient(
+        lambda x: softmax_cross_entropy(hostile_labels, x, lengths, label_smoothing=0.1), hostile_logits
+    )
+    expected = softmax_cross_entropy(labels, logits, label_smoothing=0.1)
+    np.testing.assert_array_equal(loss, tf.where(real, expected, 0.0))
+    np.testing.assert_array_equal(gradient[~real], 0.0)
+
+
+def test_losses_mean_counts_real_steps_only(batch):
+    labels, logits, lengths = batch
+    steps = softmax_cross_entropy(labels, logits)[tf.sequence_mask(lengths, T)]
+    np.testing.assert_allclose(mean_cross_entropy(labels, logits, lengths), tf.reduce_mean(steps), rtol=1e-6)
+    assert mean_cross_entropy(labels, logits, tf.zeros([B], tf.int32)) == 0
+    np.testing.assert_allclose(
+        mean_cross_entropy(labels[:, 0], logits[:, 0]), tf.reduce_mean(softmax_cross_entropy(labels, logits)[:, 0])
+    )
+
+
+def test_losses_compute_low_precision_in_float32(batch):
+    labels, logits, _ = batch
+    half = tf.cast(logits, tf.bfloat16)
+    loss, gradient = loss_and_gradient(lambda x: mean_cross_entropy(labels, x, label_smoothing=0.1), half)
+    assert (loss.dtype, gradient.dtype) == (tf.float32, tf.bfloat16)
+    np.testing.assert_allclose(
+        loss, mean_cross_entropy(labels, tf.cast(half, tf.float32), label_smoothing=0.1), rtol=1e-6
+    )
+
+
+def test_losses_refuse_a_smoothing_that_is_no_share(batch):
+    labels, logits, _ = batch
+    with pytest.raises(ValueError, match=r"label_smoothing = 1.0 is not a share. Allowed: 0 <= label_smoothing < 1."):
+        softmax_cross_entropy(labels, logits, label_smoothing=1.0)
