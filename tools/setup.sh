@@ -3,8 +3,8 @@
 set -eu
 python=${PYTHON:-python3}
 
-"$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || {
-    echo "seqpipe needs Python 3.10 to 3.13; $("$python" --version 2>&1) was found. Name another: make PYTHON=python3.12" >&2
+"$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || {
+    echo "seqpipe needs Python 3.11 to 3.13; $("$python" --version 2>&1) was found. Name another: make PYTHON=python3.12" >&2
     exit 1
 }
 
