@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from seqpipe.config import file as pipeline_file
-from seqpipe.evaluation.predictions import Predictions
+from seqpipe.evaluation.rows import RowFigures
 from seqpipe.runs.run import open_run
 from seqpipe.tasks import load_pipeline
 
@@ -44,10 +44,10 @@ def correct(config: Any) -> tuple[np.ndarray, float]:
     with open_run(config, say=lambda line: print(f"  {line}", flush=True)) as run:
         run.train()
         report = run.evaluate()["splits"]["dev"]
-    found = Predictions.read(config.run_path / "report" / "dev")
+    found = RowFigures.read(config.run_path / "report" / "dev")
     if found is None:
         raise SystemExit(f"{config.run_path} holds no predictions: evaluate it again.")
-    return found.correct, report["calibration_error"]["after"]
+    return found.columns["accuracy"] == 1, report["calibration_error"]["after"]
 
 
 def main() -> None:

@@ -31,7 +31,8 @@ from seqpipe.data.batches import plan_epoch
 from seqpipe.data.examples import Examples, Ragged
 from seqpipe.data.sources import Row, read_rows
 from seqpipe.models import classifier
-from seqpipe.serving.model import Model, find_model
+from seqpipe.serving.find import find_model
+from seqpipe.serving.model import Model
 from seqpipe.tasks import load_pipeline, make_task
 from seqpipe.tasks.text_classification.baseline import LinearBaseline
 from seqpipe.tasks.text_classification.signatures import TextClassifier
@@ -142,10 +143,6 @@ def requests(task: Any, place: Path, rounds: int) -> dict[str, list[float]]:
         tf.saved_model.save(module, str(place / f"{name}-model"), signatures=dict(module.functions))
         loaded = Model(place / f"{name}-model", tf.saved_model.load(str(place / f"{name}-model")))
         calls[f"{name}, as served"] = lambda loaded=loaded: loaded.run([REQUEST])
-        if name == "seqpipe":
-            compiled = Model(loaded.path, loaded.loaded)
-            compiled.compile(always=True)
-            calls["seqpipe, compiled by XLA at load"] = lambda compiled=compiled: compiled.run([REQUEST])
     return interleaved_ms(calls, rounds)
 
 

@@ -27,7 +27,8 @@ from seqpipe.config.training import Training
 from seqpipe.data.examples import Examples, Ragged
 from seqpipe.models import seq2seq
 from seqpipe.models.searches import shifted
-from seqpipe.serving.model import find_model, load
+from seqpipe.serving.find import find_model
+from seqpipe.serving.model import load
 from seqpipe.tasks import schemas
 from seqpipe.tasks.translation.data import read_pairs
 from seqpipe.text.pieces import EOS

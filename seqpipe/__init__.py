@@ -1,4 +1,4 @@
-"""seqpipe: text and speech pipelines in Keras, exported as SavedModels that take raw strings or waveforms.
+"""seqpipe: text, speech and series pipelines in Keras, exported as SavedModels that take raw strings or waveforms.
 
 Importing seqpipe does not import TensorFlow; `seqpipe.layers`, `seqpipe.models` and `seqpipe.load` do when used.
 """

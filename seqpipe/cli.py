@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -19,10 +19,9 @@ from seqpipe.errors import DataError, Interrupted, SeqpipeError
 if TYPE_CHECKING:
     from seqpipe.config import file as pipeline_file
     from seqpipe.runs.run import Run
-    from seqpipe.serving.model import Model
 
 app = typer.Typer(
-    help="Text and speech pipelines in Keras: check, train, evaluate, export, prove, predict.",
+    help="Text, speech and series pipelines in Keras: check, train, evaluate, export, prove, predict.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -30,8 +29,6 @@ app = typer.Typer(
 )
 out = Console(soft_wrap=True, highlight=False, markup=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-
-TEXT_WIDTH = 100  # characters of a text in a printed table
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A pipeline file (YAML).")]
 Set = Annotated[
@@ -127,10 +124,10 @@ def run(file: File, set: Set = None, seeds: Seeds = None, fresh: Fresh = False) 
     else:
         path = _run_seeds(file, set, seeds, fresh=fresh, publish=True)
     if path is not None:
-        from seqpipe.serving.model import read_card
+        from seqpipe.tasks import task_class
 
-        row = "your.wav" if read_card(path)["task"] == "speech_commands" else '"your text"'
-        out.print(f"\nTry it:  seqpipe predict {path} {row}")
+        example = task_class(_load(file, set).config.task).input.example
+        out.print(f"\nTry it:  seqpipe predict {path} {example}")
 
 
 @app.command()
@@ -191,7 +188,7 @@ def evaluate(
         with _run(Path(target), set) as opened:
             opened.evaluate()
         return
-    from seqpipe.serving.model import find_model
+    from seqpipe.serving.find import find_model
 
     find_model(target)
     _start()
@@ -247,7 +244,7 @@ def compare(
     runs: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="Run directories, or names in runs/.")],
     output: Annotated[Path | None, typer.Option(metavar="DIRECTORY", help="Where table and pictures go.")] = None,
 ) -> None:
-    """Runs beside the first of them: what differs, accuracy, paired differences on the same rows, learning curves."""
+    """Runs beside the first of them: what differs, figures, paired differences on the same rows, learning curves."""
     from seqpipe.runs.compare import compare
 
     compare(runs, output=output, out=out)
@@ -276,10 +273,10 @@ def predict(
         Path | None, typer.Option(metavar="FILE", help="Write the explained texts as one page instead of printing.")
     ] = None,
     beam_width: Annotated[
-        int | None, typer.Option(help="Translation: search with so many hypotheses; jsonl has them all.")
+        int | None, typer.Option(help="Of a model with a beam: search with so many hypotheses; jsonl has them all.")
     ] = None,
     length_penalty: Annotated[
-        float | None, typer.Option(help="Translation, with --beam-width: 0 to 10, the higher the longer; else 1.")
+        float | None, typer.Option(help="With --beam-width: 0 to 10, the higher the longer; else 1.")
     ] = None,
 ) -> None:
     """Answer texts, or a file of any length in constant memory; answers keep the order of the input."""
@@ -287,45 +284,32 @@ def predict(
         texts, input = None, "-"
     if bool(texts) == bool(input):
         raise DataError("predict takes texts or --input FILE, one of them.")
-    kind = _output_format(format, output)
+    from seqpipe.runs.predict import output_format
+
+    kind = output_format(format, output)
     if html is not None and (output is not None or format != "auto"):
         raise DataError("--html FILE excludes --output and --format: the page is all that is written.")
     if explain and kind == "csv":
         raise DataError("--explain: a CSV row has no place for pieces. Allowed: --format jsonl, --format table.")
-    from rich.progress import Progress, SpinnerColumn, TextColumn
+    from seqpipe.runs import predict as predicting
+    from seqpipe.serving.find import find_model
+    from seqpipe.serving.model import load
+    from seqpipe.serving.rows import predict_rows
 
-    from seqpipe.serving.model import answers_to, beam_options, find_model, load, predict_rows, read_texts
-
-    options = beam_options(beam_width, length_penalty, explain=explain)
+    options = predicting.beam_options(beam_width, length_penalty, explain=explain)
     signature = "explain" if explain else "beam" if options else "serving_default"
     find_model(model)
     _start()
     loaded = load(model)
-    rows = texts if texts else read_texts(str(input), column=column)
+    rows = map(loaded.input.from_word, texts) if texts else loaded.input.from_file(str(input), column=column)
     if html is not None:
-        if "beam" in loaded.signatures:
-            raise DataError("--html FILE shows what pieces weigh in a label; a translator has an alignment: --explain.")
-        _write_page(loaded, rows, html)
-        return
-    if explain and kind == "table":
-        _print_explanations(loaded, rows)
-        return
-    if kind == "table":
-        _print_answers(predict_rows(loaded, rows, signature=signature, options=options))
-        return
-    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} rows, {task.speed:,.0f} rows/s"))
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-        task = bar.add_task("", total=None)
-        with answers_to(output, kind, sys.stdout, named="file" if loaded.hears else "text") as write:
-            answers = predict_rows(
-                loaded,
-                rows,
-                signature=signature,
-                options=options,
-                advance=lambda count: bar.advance(task, count),
-            )
-            for text, answer in answers:
-                write(text, answer)
+        predicting.write_explanations(loaded, rows, html, out)
+    elif explain and kind == "table":
+        predicting.print_explanations(loaded, rows, out)
+    elif kind == "table":
+        predicting.print_answers(loaded, predict_rows(loaded, rows, signature=signature, options=options), out)
+    else:
+        predicting.write_answers(loaded, rows, output, kind, err, signature=signature, options=options)
 
 
 @app.command()
@@ -343,7 +327,8 @@ def listen(
     """Hear commands in recordings of any length, in constant memory, or in what the microphone hears."""
     if bool(files) == microphone:
         raise DataError("listen takes recordings or --microphone, one of them.")
-    from seqpipe.serving.model import find_model, load
+    from seqpipe.serving.find import find_model
+    from seqpipe.serving.model import load
     from seqpipe.tasks.speech_commands import listening
 
     detector = listening.Detector(threshold, smoothing_ms, refractory_ms)
@@ -361,7 +346,7 @@ def listen(
 @app.command("list")
 def list_() -> None:
     """Released and local models."""
-    from seqpipe.serving.model import list_models, model_directories, read_card
+    from seqpipe.serving.find import list_models, model_directories, read_card
 
     for path in list_models():
         facts = read_card(path)
@@ -376,7 +361,7 @@ def list_() -> None:
 @app.command()
 def info(model: ModelName) -> None:
     """A model's card, its signatures with shapes, where it came from, and its proof."""
-    from seqpipe.serving.model import describe_signatures, find_model
+    from seqpipe.serving.find import describe_signatures, find_model
 
     path = find_model(model)
     _start()
@@ -386,56 +371,6 @@ def info(model: ModelName) -> None:
     card = path / "card.md"
     out.print()
     out.print(card.read_text(encoding="utf-8") if card.is_file() else "It has no card.md.")
-
-
-def _output_format(
-    format: Literal["auto", "table", "jsonl", "csv", "lines"], output: Path | None
-) -> Literal["table", "jsonl", "csv", "lines"]:
-    if format == "auto":
-        endings: dict[str, Literal["jsonl", "csv", "lines"]] = {".jsonl": "jsonl", ".csv": "csv", ".txt": "lines"}
-        if output is None:
-            return "table"
-        if output.suffix not in endings:
-            raise DataError(
-                f"--output {output}: the ending says no format. Allowed: .csv, .jsonl, .txt; or name --format."
-            )
-        return endings[output.suffix]
-    if format == "table" and output is not None:
-        raise DataError(f"--output {output}: a table is for reading. Allowed: --format csv, --format jsonl.")
-    return format
-
-
-def _print_answers(answers: Iterator[tuple[str, dict[str, Any]]]) -> None:
-    from seqpipe.serving.model import short_answer
-
-    width = 0
-    for text, answer in answers:
-        if "label" not in answer:
-            out.print(short_answer(answer))
-            continue
-        width = max(width, len(answer["label"]))
-        shown = " ".join(text.split())
-        shown = shown if len(shown) <= TEXT_WIDTH else shown[: TEXT_WIDTH - 1] + "…"
-        out.print(f"{answer['label']:<{width}}  {answer['probability']:.3f}  {shown}")
-
-
-def _print_explanations(model: Model, rows: Iterable[str]) -> None:
-    from seqpipe.serving.explain import alignments, as_line, explain
-
-    if "beam" in model.signatures:
-        for lines in alignments(model, rows):
-            out.print("\n".join(lines))
-        return
-    colour = out.color_system is not None and not out.no_color
-    for explanation in explain(model, rows):
-        out.print(as_line(explanation, colour=colour))
-
-
-def _write_page(model: Model, rows: Iterable[str], file: Path) -> None:
-    from seqpipe.serving.explain import explain, write_page
-
-    count = write_page(file, explain(model, rows), title=f"{model.path.parent.name}, version {model.path.name}")
-    out.print(f"{count:,} texts explained in {file}")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from seqpipe.serving.model import read_card, versions
+from seqpipe.export.artefact import versions
+from seqpipe.serving.find import read_card
 from seqpipe.storage import write_text
 
 ROOT = Path(__file__).parent.parent

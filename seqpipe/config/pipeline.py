@@ -79,6 +79,10 @@ class Pipeline(Section):
     export: Export = Export()
     tune: Tune | None = Field(None, description="Search space of `seqpipe tune`.")
 
+    def for_later_seed(self, first: Pipeline) -> Pipeline:
+        """This configuration where a run with another seed has done already what one run does for all."""
+        return self
+
     @property
     def run_path(self) -> Path:
         return Path(self.run_directory) / self.name

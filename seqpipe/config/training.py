@@ -30,7 +30,7 @@ class Training(Section):
         description="Moving average of the weights, used to evaluate and export; closer at first. 0 is off.",
     )
     patience: int | None = Field(None, ge=1, description="Stop after so many epochs without a better dev figure.")
-    monitor: Literal["accuracy", "loss"] = Field("accuracy", description="Dev figure the best epoch is chosen by.")
+    monitor: str = Field("loss", description="Dev figure the best epoch is chosen by.")
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
     xla: Literal["auto", "always", "never"] = Field(
         "auto", description="XLA for the recurrent loops; auto: in long runs, where it is faster on the first batches."

@@ -9,15 +9,26 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from seqpipe.config.pipeline import Evaluation
 from seqpipe.evaluation import metrics, pictures
 from seqpipe.storage import write_text
 
 Report = dict[str, Any]
+
+
+class ServedModel(Protocol):
+    """What a loaded artefact of a classifier is to a report."""
+
+    @property
+    def labels(self) -> list[str]: ...
+
+    def __call__(self, rows: Sequence[Any], /) -> list[dict[str, Any]]: ...
+
 
 _MAX_TABLE = 10  # classes; a larger confusion matrix is told by its largest cells
 _LARGEST_CELLS = 10
@@ -72,6 +83,7 @@ def evaluate_classifier(
         "rows_seen_in_training": None if seen is None else int(rows - unseen.sum()),
         "classes": list(classes),
         "accuracy": _figure(correct),
+        "measures": {"accuracy": _figure(correct)},
         "accuracy_unseen": _unseen(_figure, unseen, correct),
         "majority": {"class": classes[int(support.argmax())], "accuracy": float(support.max() / rows)},
         "per_class": metrics.per_class(predictions, labels, classes),
@@ -107,12 +119,33 @@ def evaluate_classifier(
     return report
 
 
-def headline(report: dict[str, Any], figure: str) -> str:
-    """A figure of the test split, of dev where there is none, in one line; report: of a run, by split."""
-    split = "test" if "test" in report["splits"] else "dev"
-    found = report["splits"][split][figure]
-    value, low, high = (f"{100 * found[key]:.2f}" for key in ("value", "low", "high"))
-    return f"{split} {figure.replace('_', ' ')} {value} % (95 % interval {low} to {high}, {found['n']:,} rows)"
+def evaluate_served(
+    model: ServedModel, rows: Sequence[Any], labels: np.ndarray, source: str, directory: Path
+) -> dict[str, Any]:
+    """The report on an exported model as it answers rows, with its pictures; `splits` holds `test`.
+
+    Args:
+        model: a loaded artefact.
+        rows: as it takes them.
+        labels: int [N], by the order of its classes.
+        source: what the rows are, in words.
+    """
+    shares = np.array([[row["probabilities"][name] for name in model.labels] for row in model(rows)], np.float64)
+    # The logarithm of a probability is a logit; a probability that underflowed counts as the smallest one.
+    logits = np.log(np.maximum(shares, np.finfo(np.float32).tiny))
+    report = evaluate_classifier(
+        logits=logits,
+        labels=labels,
+        classes=model.labels,
+        temperature=1.0,
+        split=source,
+        seen=None,
+        baseline_predictions=None,
+        bootstrap_samples=Evaluation().bootstrap_samples,
+        seed=1,
+    )
+    write_report(report, directory, logits=logits, labels=labels)
+    return {"classes": list(model.labels), "splits": {"test": report}}
 
 
 def to_markdown(report: Report) -> str:

@@ -69,7 +69,12 @@ def learning_curves(
 
 
 def differences(
-    rows: Sequence[tuple[str, int, Mapping[str, float]]], reference: str, figure_name: str, path: Path
+    rows: Sequence[tuple[str, int, Mapping[str, float]]],
+    reference: str,
+    figure_name: str,
+    path: Path,
+    *,
+    scale: float = 100.0,
 ) -> Path:
     """Draw a figure minus that of the first with its 95 % interval, a row each; an interval that holds 0 is grey.
 
@@ -77,6 +82,7 @@ def differences(
         rows: (name, number of its style, {value, low, high}), from top to bottom.
         reference: what they are compared with.
         figure_name: such as "dev accuracy".
+        scale: what values are multiplied by to be shown.
     """
     figure = new_figure(8.4, 1.6 + 0.48 * len(rows))
     axes = figure.add_subplot()
@@ -85,9 +91,9 @@ def differences(
     for place, (_, number, difference) in enumerate(rows):
         open_ended = difference["low"] <= 0 <= difference["high"]
         colour = GREY if open_ended else style(number)[0]
-        axes.plot([100 * difference["low"], 100 * difference["high"]], [place, place], color=colour, linewidth=2.4)
+        axes.plot([scale * difference["low"], scale * difference["high"]], [place, place], color=colour, linewidth=2.4)
         axes.plot(
-            100 * difference["value"],
+            scale * difference["value"],
             place,
             marker="o",
             markersize=8,

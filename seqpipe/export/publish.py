@@ -29,8 +29,8 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from seqpipe.errors import ProofError, RunError
+from seqpipe.export.artefact import FORMAT
 from seqpipe.export.fresh_process import pack, unpack
-from seqpipe.serving.model import FORMAT
 from seqpipe.storage import hidden, unwritable, write_json
 
 Row = dict[str, np.ndarray]  # one request's inputs, or one answer's outputs, without the batch axis
@@ -361,9 +361,3 @@ def _write_warmup(artefact: Artefact, directory: Path) -> None:
 
 def _bytes_of(row: Row) -> int:
     return sum(len(value.item()) if value.dtype == object else value.nbytes for value in row.values())
-
-
-def next_version(directory: Path) -> int:
-    """One more than the highest version in DIRECTORY/NAME, at least 1."""
-    versions = [int(path.name) for path in directory.glob("*") if path.name.isdecimal()]
-    return max(versions, default=0) + 1

@@ -11,21 +11,18 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table as Grid
 
 from seqpipe.errors import RunError
-from seqpipe.evaluation import comparison_pictures
-from seqpipe.evaluation.predictions import Predictions
+from seqpipe.evaluation import comparison_pictures, paired
+from seqpipe.evaluation.measures import LOSS, Measure
+from seqpipe.evaluation.rows import RowFigures
+from seqpipe.evaluation.tables import Table
 from seqpipe.runs.outcome import RUNS, Outcome, Spread, find_run, read_outcome
 from seqpipe.storage import write_json, write_text
-from seqpipe.tasks.text_classification.deletion import mean_with_interval
-from seqpipe.tasks.translation.bleu import BleuCounts, with_interval
 
 # Keys that say where a run is and what is made of it; two runs that differ in nothing else are the same pipeline.
 _ASIDE = ("name", "description", "run_directory", "evaluation", "export", "tune", "seed")
 _SPLITS = ("dev", "test")
-_SAMPLES = 5000  # resamples of rows behind an interval
-_BLEU_SAMPLES = 1000  # which take longer
 
 
 @dataclass(frozen=True)
@@ -35,24 +32,21 @@ class Contestant:
     runs: list[Outcome]
 
     @cached_property
-    def answers(self) -> dict[str, list[Any]]:
+    def answers(self) -> dict[str, list[RowFigures]]:
         """Those of each run, by split; a split that a run has no answers kept for is left out."""
-        kind = BleuCounts if self.runs[0].measure == "BLEU" else Predictions
-        found = {split: [kind.read(run.directory / "report" / split) for run in self.runs] for split in _SPLITS}
-        return {split: parts for split, parts in found.items() if None not in parts}
+        found = {split: [RowFigures.read(run.directory / "report" / split) for run in self.runs] for split in _SPLITS}
+        return {
+            split: [part for part in parts if part is not None]
+            for split, parts in found.items()
+            if all(part is not None for part in parts)
+        }
 
     def less(self, other: Contestant, split: str) -> dict[str, float]:
-        """The figure less that of another on the same rows, 0..1, with the interval of a paired bootstrap.
+        """The figure less that of another on the same rows, with the interval of a paired bootstrap.
 
         Of several seeds, the mean.
         """
-        ours, theirs = self.answers[split], other.answers[split]
-        if isinstance(ours[0], BleuCounts):
-            found = with_interval(ours, theirs, samples=_BLEU_SAMPLES, seed=1)
-            return {key: value / 100 for key, value in found.items()}
-        shares = [np.mean([part.correct for part in parts], axis=0) for parts in (ours, theirs)]
-        value, low, high = mean_with_interval(shares[0] - shares[1], samples=_SAMPLES, seed=1)
-        return {"value": value, "low": low, "high": high}
+        return paired.difference(self.runs[0].measure, self.answers[split], other.answers[split])
 
     @property
     def name(self) -> str:
@@ -63,8 +57,7 @@ class Contestant:
 class Line:
     """A row of the table.
 
-    figure: by split, accuracy or BLEU as {value, low, high}, 0..1: 95 % interval of a run; lowest and highest of
-        several seeds.
+    figure: by split, {value, low, high}: 95 % interval of a run; lowest and highest of several seeds.
     deviation: by split, the sample standard deviation over seeds; empty for a run.
     difference: by split, {value, low, high} from the first pipeline, row by row; None within that one.
     differs: keys and values that not all runs share.
@@ -103,16 +96,20 @@ def compare(names: Sequence[str], *, output: Path | None, out: Console) -> list[
         drawn = [(name, style, difference) for name, style, difference in rows if difference is not None]
         if drawn:
             place = directory / f"differences_{split}.png"
-            pictures.append(comparison_pictures.differences(drawn, first, f"{split} {measure}", place))
-    header, cells = _table(lines, splits, measure)
-    of_a_run = "BLEU of a run (beam search): 95 % bootstrap" if measure == "BLEU" else "Accuracy of a run: 95 % Wilson"
+            pictures.append(
+                comparison_pictures.differences(drawn, first, f"{split} {measure.title}", place, scale=measure.scale)
+            )
+    table = _table(lines, splits, measure)
+    better = "higher" if measure.higher_is_better else "lower"
+    named = f"{measure.title} {measure.note}".strip()
     note = (
-        f"{of_a_run} interval; of several seeds: mean ± sample standard deviation, lowest to highest. Difference: "
-        f"points from {first} on the same rows (several seeds: their mean), 95 % interval of a paired bootstrap."
+        f"{named[0].upper()}{named[1:]}: {better} is better. "
+        "Of a run, 95 % interval; of several seeds, mean ± sample standard deviation, lowest to highest. Difference "
+        f"from {first} on the same rows (several seeds: their mean), 95 % interval of a paired bootstrap."
     )
-    write_text(directory / "comparison.md", _markdown(header, cells, note, pictures))
+    write_text(directory / "comparison.md", _markdown(table, note, pictures))
     write_json(directory / "comparison.json", {"first": first, "lines": [vars(line) for line in lines]})
-    _print(header, cells, out)
+    _print(table, out)
     out.print(f"{note}\n\nTable and pictures: {directory}")
     return lines
 
@@ -170,8 +167,8 @@ def _shared_splits(outcomes: Sequence[Outcome], contestants: Sequence[Contestant
             )
         if outcome.measure != outcomes[0].measure:
             raise RunError(
-                f"{outcomes[0].directory} is measured by {outcomes[0].measure} and {outcome.directory} by "
-                f"{outcome.measure}: they are of different tasks."
+                f"{outcomes[0].directory} is measured by {outcomes[0].measure.title} and {outcome.directory} by "
+                f"{outcome.measure.title}: they are of different tasks."
             )
     splits = [split for split in _SPLITS if all(split in each.answers for each in contestants)]
     if "dev" not in splits:
@@ -226,7 +223,11 @@ def _lines(outcomes: Sequence[Outcome], contestants: Sequence[Contestant], split
 def _seeds_line(
     contestant: Contestant, first: Contestant, style: int, differs: dict[str, Any], splits: list[str]
 ) -> Line:
-    spreads = {split: Spread.of(part.figure for part in contestant.answers[split]) for split in splits}
+    measure = contestant.runs[0].measure
+    spreads = {
+        split: Spread.of(measure.of(part, np.ones(len(part), np.int64)) for part in contestant.answers[split])
+        for split in splits
+    }
     return Line(
         name=f"{contestant.name}, {len(contestant.runs)} seeds",
         style=style,
@@ -253,53 +254,51 @@ def _parameters(run: Outcome) -> int:
 
 def _curves(contestants: Sequence[Contestant], outcomes: Sequence[Outcome], directory: Path) -> Path:
     monitor = outcomes[0].monitor
-    if any(f"dev_{monitor}" not in row for outcome in outcomes for row in outcome.epochs):
-        monitor = "loss"  # which every task has
+    if any(f"dev_{monitor.name}" not in row for outcome in outcomes for row in outcome.epochs):
+        monitor = LOSS  # which every task has
     curves = [(each.name, [run.epochs for run in each.runs]) for each in contestants]
-    return comparison_pictures.learning_curves(curves, monitor, directory / "learning_curves.png")
+    return comparison_pictures.learning_curves(curves, monitor.name, directory / "learning_curves.png")
 
 
-def _table(lines: Sequence[Line], splits: list[str], measure: str) -> tuple[list[str], list[list[str]]]:
+def _table(lines: Sequence[Line], splits: list[str], measure: Measure) -> Table:
     header = ["run"]
     for split in splits:
-        header += [f"{split}, BLEU" if measure == "BLEU" else f"{split}, %", "difference"]
+        header += [f"{split}, {measure.unit or measure.title}", "difference"]
     header += ["parameters", "training, s", "epochs", "what differs"]
     cells = []
     for line in lines:
         row = [line.name]
         for split in splits:
             figure, difference = line.figure[split], line.difference[split]
-            value, low, high = (100 * figure[key] for key in ("value", "low", "high"))
-            spread = f" ± {100 * line.deviation[split]:.2f}" if line.deviation else ""
-            row.append(f"{value:.2f}{spread} ({low:.1f} to {high:.1f})")
+            spread = f" ± {measure.number(line.deviation[split])}" if line.deviation else ""
+            row.append(f"{measure.number(figure['value'])}{spread}{_range(measure, figure)}")
             row.append(
                 "–"
                 if difference is None
-                else "{:+.2f} ({:+.1f} to {:+.1f})".format(*(100 * difference[key] for key in ("value", "low", "high")))
+                else measure.number(difference["value"], signed=True) + _range(measure, difference, signed=True)
             )
         differs = "\n".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in line.differs.items())
         cells.append([*row, f"{line.parameters:,}", f"{line.seconds:,.0f}", f"{line.epochs:g}", differs or "nothing"])
-    return header, cells
+    return Table(header, cells, left=["run", "what differs"])
 
 
-def _print(header: list[str], cells: list[list[str]], out: Console) -> None:
+def _range(measure: Measure, figure: Mapping[str, float], *, signed: bool = False) -> str:
+    if "low" not in figure:
+        return ""
+    decimals = max(1, measure.decimals - 1)
+    low, high = (measure.number(figure[key], decimals=decimals, signed=signed) for key in ("low", "high"))
+    return f" ({low} to {high})"
+
+
+def _print(table: Table, out: Console) -> None:
     """Figures, their intervals below them, then what the runs are: two narrow tables fit a terminal."""
-    facts = len(header) - 4
-    for columns in (range(facts), (0, *range(facts, len(header)))):
-        grid = Grid(box=None, pad_edge=False, header_style="bold")
-        for column in columns:
-            numeric = header[column] not in ("run", "what differs")
-            grid.add_column(header[column], justify="right" if numeric else "left", overflow="fold")
-        for row in cells:
-            grid.add_row(*(row[column].replace(" (", "\n(") for column in columns))
-        out.print(grid)
+    facts = len(table.header) - 4
+    for columns in (range(facts), (0, *range(facts, len(table.header)))):
+        rows = [[row[column].replace(" (", "\n(") for column in columns] for row in table.rows]
+        out.print(Table([table.header[column] for column in columns], rows, left=table.left).grid())
         out.print()
 
 
-def _markdown(header: list[str], cells: list[list[str]], note: str, pictures: Sequence[Path]) -> str:
-    lines = [f"| {' | '.join(header)} |", "|---|" + "---:|" * (len(header) - 2) + "---|"]
-    for row in cells:
-        shown = (cell.replace("|", "\\|").replace("\n", "<br>") for cell in row)
-        lines.append(f"| {' | '.join(shown)} |")
+def _markdown(table: Table, note: str, pictures: Sequence[Path]) -> str:
     images = "\n\n".join(f"![{path.stem.replace('_', ' ')}]({path.name})" for path in pictures)
-    return "# Comparison\n\n" + "\n".join(lines) + f"\n\n{note}\n\n{images}\n"
+    return f"# Comparison\n\n{table.markdown()}\n\n{note}\n\n{images}\n"

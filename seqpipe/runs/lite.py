@@ -10,8 +10,8 @@ from seqpipe.config.pipeline import DeviceExport, Pipeline
 from seqpipe.errors import ConfigError, DataError, ModelError, not_allowed
 from seqpipe.export import lite
 from seqpipe.runs.outcome import RUNS
-from seqpipe.serving.model import find_model
-from seqpipe.tasks import OnDevice, load_pipeline, make_task, schemas
+from seqpipe.serving.find import find_model
+from seqpipe.tasks import load_pipeline, make_task, schemas
 
 NEEDED = ("model.keras", "pipeline.yaml", "card.md")
 
@@ -70,7 +70,6 @@ def add_lite(place: Path, config: Pipeline, *, data_named: bool, say: Callable[[
 
 def _of_model(artefact: Path, config: Pipeline, data_named: bool, say: Callable[[str], None]) -> lite.LiteFiles:
     task = make_task(config)
-    assert isinstance(task, OnDevice)
     try:
         say(f"Reading {config.model_dump()['data']['train']}")
         task.read()

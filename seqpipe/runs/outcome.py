@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from seqpipe.errors import RunError, nearest
+from seqpipe.evaluation.measures import Measure, monitored, reported
+from seqpipe.tasks import task_class
 
 RUNS = Path("runs")  # where the name of a run is looked up
 
@@ -38,10 +40,15 @@ class Outcome:
     def seed(self) -> int:
         return self.config["seed"]
 
-    @property
-    def monitor(self) -> str:
+    @cached_property
+    def monitor(self) -> Measure:
         """The dev figure its best epoch was chosen by."""
-        return self.config["training.monitor"]
+        return monitored(self.config["training.monitor"], task_class(self.config["task"]).measures)
+
+    @cached_property
+    def measure(self) -> Measure:
+        """What runs of its task are compared by."""
+        return task_class(self.config["task"]).measures[0]
 
     @property
     def best(self) -> dict[str, Any]:
@@ -51,14 +58,9 @@ class Outcome:
 
     @property
     def figure(self) -> float:
-        """The dev figure a run is compared by: its report's, as it is exported; before that, the best epoch's."""
-        reported = self.measured("dev") if self.monitor == "accuracy" else None
-        return self.best[f"dev_{self.monitor}"] if reported is None else reported["value"]
-
-    @property
-    def measure(self) -> str:
-        """What its report is about."""
-        return "BLEU" if self.config["task"] == "translation" else "accuracy"
+        """The dev figure a run is chosen by: its report's, as it is exported; before that, the best epoch's."""
+        found = reported(self.report, "dev", self.monitor)
+        return self.best[f"dev_{self.monitor.name}"] if found is None else found["value"]
 
     @cached_property
     def report(self) -> dict[str, Any]:
@@ -68,11 +70,8 @@ class Outcome:
         return json.loads(file.read_text(encoding="utf-8")) if evaluated and file.is_file() else {}
 
     def measured(self, split: str) -> dict[str, Any] | None:
-        """{value, low, high} of a split, 0..1: accuracy, or BLEU by beam search; None where the report has none."""
-        part = self.report.get("splits", {}).get(split, {})
-        if self.measure == "BLEU" and part:
-            return {key: value / 100 for key, value in part["systems"]["beam"]["bleu"].items()}
-        return part.get("accuracy")
+        """{value, low, high, n} of the measure on a split; None where the report has none."""
+        return reported(self.report, split, self.measure)
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ from seqpipe.config import file as pipeline_file
 from seqpipe.config.pipeline import Pipeline
 from seqpipe.data.findings import Finding
 from seqpipe.errors import RunError
+from seqpipe.evaluation.measures import headline, monitored
 from seqpipe.storage import locked, remove_leftovers, unhide, unwritable, write_json, write_text
-from seqpipe.tasks import OnDevice, Pretrained, Task, make_task
+from seqpipe.tasks import make_task
 from seqpipe.training.workers import is_chief, wait_for
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from seqpipe.data.examples import Examples
     from seqpipe.export.lite import LiteFiles
+    from seqpipe.tasks.protocol import Task
 
 # Sections that a step depends on; a change of one of them contradicts a step that has begun.
 DEPENDS_ON = {
@@ -68,7 +70,7 @@ class Run:
     @cached_property
     def findings(self) -> list[Finding]:
         """Reads and validates the data, once; a run whose data changed meanwhile is refused."""
-        self.say(f"Reading {self.config.model_dump()['data']['train']}")
+        self.say(f"Reading {_source(self.config)}")
         findings = self.task.read()
         if self.finished("features") and self.state["steps"]["features"]["data_key"] != self.task.data_key():
             raise RunError(
@@ -124,10 +126,12 @@ class Run:
             return
         examples = self.prepare()
         self._pretrain()
+        monitor = monitored(self.config.training.monitor, self.task.measures)
         trainer = Trainer(
             self.task.build,
             objective=self.task,
             config=self.config.training,
+            higher_is_better=monitor.higher_is_better,
             train=examples["train"],
             dev=examples["dev"],
             seed=self.config.seed,
@@ -137,13 +141,11 @@ class Run:
         position = trainer.run(self.callbacks(self.config.training.epochs, trainer.steps_per_epoch))
         if not self.chief:
             return
-        monitor = self.config.training.monitor
         summary = (
-            f"{position.epoch} epochs in {position.seconds:,.0f} s, best dev {monitor} {position.best:.4f} "
+            f"{position.epoch} epochs in {position.seconds:,.0f} s, best dev {monitor.name} {position.best:.4f} "
             f"in epoch {(position.best_epoch or 0) + 1}"
         )
-        if isinstance(self.task, Pretrained):
-            self.task.keep_encoder(self.best_model(), self.directory)
+        self.task.keep(self.best_model(), self.directory)
         self._finish("train", {"summary": summary, "seconds": position.seconds, "epochs": position.epoch})
         self.say(summary)
         from seqpipe.evaluation.pictures import learning_curves
@@ -153,8 +155,6 @@ class Run:
 
     def _pretrain(self) -> None:
         """The part of training that needs no labels, for a task that has one."""
-        if not isinstance(self.task, Pretrained):
-            return
         directory = self.directory / "pretrain"
         if not self.finished("pretrain"):
             summary = self.task.pretrain(directory, say=self.say, callbacks=self.callbacks)
@@ -176,10 +176,11 @@ class Run:
         examples = self.prepare()
         examples.pop("train")
         self.say(f"Evaluating on {', '.join(examples)}")
-        report = self.task.evaluate(self.best_model(), examples, self.directory / "report")
+        fitted = self._fit(examples)
+        report = self.task.evaluate(self.finished_model(), fitted, examples, self.directory / "report")
         report["findings"] = [f"{finding.severity}: {finding.text}" for finding in self.findings]
         write_json(self._report_file, report)
-        summary = self.task.headline(report)
+        summary = headline(report, self.task.measures[0])
         self._finish("evaluate", {"summary": summary})
         self.say(summary)
         return report
@@ -193,7 +194,8 @@ class Run:
             section: Markdown of level three that the card has after the report.
         """
         from seqpipe.export import card, lite
-        from seqpipe.export.publish import next_version, publish
+        from seqpipe.export.artefact import next_version
+        from seqpipe.export.publish import publish
 
         config = self.config.model_copy(update={"name": name or self.config.name})
         if self.finished("export"):
@@ -208,8 +210,8 @@ class Run:
                 f"{self.directory} holds no finished evaluation. Run `seqpipe evaluate` first, or `seqpipe run`."
             )
         report = self._report()
-        self.prepare()
-        model = self.best_model()
+        fitted = self._fit(self.prepare())
+        model = self.finished_model()
         directory = Path(config.export.directory) / config.name
         version = config.export.version or next_version(directory)
         self.say("Exporting, and proving the export in a fresh process without seqpipe")
@@ -221,7 +223,7 @@ class Run:
                 report=report,
                 parity=parity,
                 training={**self.state["steps"]["train"], "before": self._before_training()},
-                headline="; ".join(part for part in (self.task.headline(report), note) if part),
+                headline="; ".join(part for part in (headline(report, self.task.measures[0]), note) if part),
                 sections="\n".join(part for part in (self.task.describe(report), section) if part),
                 limits=self.task.limits(),
                 parameters=model.count_params(),
@@ -231,7 +233,7 @@ class Run:
                 lite.add(staged, self._make_lite)
 
         path = publish(
-            self.task.artefact(model, report, version),
+            self.task.artefact(model, fitted, version),
             directory / str(version),
             run_directory=self.directory,
             files=files,
@@ -252,7 +254,6 @@ class Run:
         return place
 
     def _make_lite(self, artefact: Path) -> LiteFiles:
-        assert isinstance(self.task, OnDevice)
         _ = self.findings
         self.say("Making LiteRT files, and comparing them with the SavedModel on dev")
         return self.task.lite(artefact, at_hand=True)
@@ -297,8 +298,28 @@ class Run:
             model.set_weights([rounded(weights, bits) for weights in model.get_weights()])
         return model
 
+    def _fit(self, examples: dict[str, Examples]) -> dict[str, Any]:
+        """What is fitted on dev once the weights are final; once a run."""
+        if not self.finished("fit"):
+            write_json(self._fitted_file, self.task.fit(self.best_model(), examples))
+            self._finish("fit", {})
+        return self.fitted()
+
+    def fitted(self) -> dict[str, Any]:
+        return json.loads(self._fitted_file.read_text(encoding="utf-8"))
+
+    @property
+    def _fitted_file(self) -> Path:
+        return self.directory / "fitted.json"
+
+    def finished_model(self) -> Any:
+        """The best epoch's weights, with what was fitted on dev afterwards."""
+        model = self.best_model()
+        self.task.finish(model, self.fitted())
+        return model
+
     def _finish(self, step: str, facts: dict[str, Any]) -> None:
-        now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self.state.setdefault("steps", {})[step] = {"finished": now, **facts}
         write_json(self.directory / "state.json", self.state)
 
@@ -371,6 +392,12 @@ def _shown(leaves: dict[str, Any], key: str) -> str:
     if key in leaves:
         return str(leaves[key])
     return "a section" if any(each.startswith(f"{key}.") for each in leaves) else "not there"
+
+
+def _source(config: Pipeline) -> str:
+    """Where the training rows come from."""
+    source = config.model_dump()["data"]["train"]
+    return ", ".join(source) if isinstance(source, list) else str(source)
 
 
 def _digest(features: Path) -> bytes:

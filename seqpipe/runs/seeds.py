@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table as Grid
 
 from seqpipe.config.pipeline import SEED_LIMIT, Pipeline
 from seqpipe.errors import ConfigError, RunError
+from seqpipe.evaluation.measures import Measure
+from seqpipe.evaluation.tables import Table
 from seqpipe.runs.outcome import Outcome, Spread, read_outcome
 from seqpipe.storage import write_json
-from seqpipe.tasks.text_classification.config import TextClassificationPipeline
 
 if TYPE_CHECKING:
     import keras
@@ -104,102 +104,82 @@ def run_seeds(
 
 
 def _configs(config: Pipeline, seeds: Sequence[int]) -> list[Pipeline]:
-    """A configuration for each seed. Pre-training is done once, by the first; the others start from what it left."""
-    configs = [
+    """A configuration for each seed; what one run does for all, such as pre-training, the first does."""
+    first, *later = [
         config.model_copy(update={"name": f"{config.name}-seed{seed}", "seed": seed}, deep=True) for seed in seeds
     ]
-    if not isinstance(config, TextClassificationPipeline) or config.training.pretrain is None:
-        return configs
-    once = {
-        "training": config.training.model_copy(update={"pretrain": None}),
-        "model": config.model.model_copy(update={"start_from": str(configs[0].run_path / "pretrain")}),
-    }
-    return [configs[0], *(each.model_copy(update=once, deep=True) for each in configs[1:])]
+    return [first, *(each.for_later_seed(first) for each in later)]
 
 
 def best_of(outcomes: Sequence[Outcome]) -> Outcome:
     """The run with the best monitored dev figure; the first of equals."""
-    sign = -1 if outcomes[0].monitor == "loss" else 1
-    return max(outcomes, key=lambda outcome: sign * outcome.figure)
+    best = outcomes[0]
+    for outcome in outcomes[1:]:
+        if best.monitor.better(outcome.figure, best.figure):
+            best = outcome
+    return best
 
 
 def print_seeds(outcomes: Sequence[Outcome], out: Console) -> None:
     """Print a row a seed, then mean and spread."""
-    header, rows = _table(outcomes)
-    grid = Grid(box=None, pad_edge=False, header_style="bold")
-    for title in header:
-        grid.add_column(title, justify="left" if title == "run" else "right")
-    for row in rows:
-        grid.add_row(*row)
     out.print()
-    out.print(grid)
+    out.print(_table(outcomes).grid())
     out.print(f"\n{summary(outcomes)}")
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:
     """The monitored dev figure over all seeds, in a line."""
+    monitor = outcomes[0].monitor
     spread = Spread.of(outcome.figure for outcome in outcomes)
-    low, high, mean = (_shown(outcomes[0].monitor, value) for value in (spread.low, spread.high, spread.mean))
+    low, high, mean, deviation = map(monitor.shown, (spread.low, spread.high, spread.mean, spread.deviation or 0.0))
     return (
-        f"dev {outcomes[0].monitor} over {spread.n} seeds: mean {mean}, "
-        f"sample standard deviation {_shown(outcomes[0].monitor, spread.deviation or 0.0)}, {low} to {high}"
+        f"dev {monitor.title} over {spread.n} seeds: mean {mean}, sample standard deviation {deviation}, "
+        f"{low} to {high}"
     )
 
 
 def to_markdown(outcomes: Sequence[Outcome]) -> str:
     """How the model was chosen among its seeds, as a section of the card."""
     best = best_of(outcomes)
-    mean = summary(outcomes).capitalize()
-    header, rows = _table(outcomes)
-    lines = [f"| {' | '.join(header)} |", "|---|" + "---:|" * (len(header) - 1)]
-    lines += [f"| {' | '.join(row)} |" for row in rows]
+    mean = summary(outcomes)
     starts = {outcome.config.get("model.start_from") for outcome in outcomes}
     once = " Pre-training was done once, by the first; the spread is that of what followed." if len(starts) > 1 else ""
     return (
         f"### Seeds\n\nThe same pipeline was trained with {len(outcomes)} seeds. This model is the one of seed "
-        f"{best.seed}, which has the best dev {best.monitor}. Its own dev figure leans to the good side therefore; the "
-        f"mean says what another training would give.{once}\n\n{mean}.\n\n" + "\n".join(lines) + "\n"
+        f"{best.seed}, which has the best dev {best.monitor.title}. Its own dev figure leans to the good side "
+        f"therefore; the mean says what another training would give.{once}\n\n{mean[0].upper()}{mean[1:]}.\n\n"
+        f"{_table(outcomes).markdown()}\n"
     )
 
 
-def _table(outcomes: Sequence[Outcome]) -> tuple[list[str], list[list[str]]]:
-    """Header and rows: a run each, then mean, standard deviation and range of each figure."""
-    monitor = outcomes[0].monitor
-    columns: dict[str, list[float]] = {f"dev {monitor}": [outcome.figure for outcome in outcomes]}
-    measure = outcomes[0].measure
+def _table(outcomes: Sequence[Outcome]) -> Table:
+    """A run each, then mean and standard deviation of each figure."""
+    monitor, measure = outcomes[0].monitor, outcomes[0].measure
+    columns: dict[str, tuple[Measure, list[float]]] = {
+        f"dev {monitor.title}": (monitor, [outcome.figure for outcome in outcomes])
+    }
     for split in ("dev", "test"):
         figures = [figure["value"] for outcome in outcomes if (figure := outcome.measured(split)) is not None]
-        if len(figures) == len(outcomes) and (split, monitor) != ("dev", measure):
-            columns[f"{split} {measure}, beam" if measure == "BLEU" else f"{split} {measure}"] = figures
-    header = ["run", *columns, "epochs", "training, s"]
+        if len(figures) == len(outcomes):
+            columns.setdefault(f"{split} {measure.title}", (measure, figures))
     rows = [
         [
             outcome.name,
-            *(_shown(name, values[number]) for name, values in columns.items()),
+            *(shown.shown(values[number]) for shown, values in columns.values()),
             str(len(outcome.epochs)),
             f"{outcome.seconds:,.0f}",
         ]
         for number, outcome in enumerate(outcomes)
     ]
-    spreads = {name: Spread.of(values) for name, values in columns.items()}
-    rows.append(["mean", *(_shown(name, spread.mean) for name, spread in spreads.items()), "", ""])
-    rows.append(
-        ["standard deviation", *(_shown(name, spread.deviation or 0.0) for name, spread in spreads.items()), "", ""]
-    )
-    return header, rows
-
-
-def _shown(name: str, value: float) -> str:
-    if "loss" in name:
-        return f"{value:.4f}"
-    if "bleu" in name:  # of the search that chooses the epoch, 0..100
-        return f"{value:.2f}"
-    return f"{100 * value:.2f}" if "BLEU" in name else f"{100 * value:.2f} %"
+    spreads = [(shown, Spread.of(values)) for shown, values in columns.values()]
+    rows.append(["mean", *(shown.shown(spread.mean) for shown, spread in spreads), "", ""])
+    rows.append(["standard deviation", *(shown.shown(spread.deviation or 0.0) for shown, spread in spreads), "", ""])
+    return Table(["run", *columns, "epochs", "training, s"], rows, left=["run"])
 
 
 def _write_summary(file: Path, outcomes: Sequence[Outcome]) -> None:
     facts: dict[str, Any] = {
-        "monitor": outcomes[0].monitor,
+        "monitor": outcomes[0].monitor.name,
         "dev": vars(Spread.of(outcome.figure for outcome in outcomes)),
         "chosen": best_of(outcomes).seed,
         "runs": [

@@ -1,7 +1,7 @@
 """A search over keys of a pipeline: trials are ordinary runs, Optuna proposes, the dev figure of each epoch prunes.
 
-The study lives in RUN_DIRECTORY/NAME-tune: study.db, a run directory for each trial, search.png. Killed anywhere and
-started again, it goes on with the trial in hand, and proposes what it would have proposed.
+The study lives in RUN_DIRECTORY/NAME-tune: study.db, a run directory for each trial, pictures by Optuna. Killed
+anywhere and started again, it goes on with the trial in hand, and proposes what it would have proposed.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +21,10 @@ from rich.console import Console
 from seqpipe.config import file as pipeline_file
 from seqpipe.config.pipeline import SEARCHED, Pipeline, Search, Tune
 from seqpipe.errors import ConfigError, DataError, Diverged, ModelError, RunError
+from seqpipe.evaluation.measures import Measure, monitored
 from seqpipe.runs.outcome import read_outcome
-from seqpipe.storage import locked
+from seqpipe.storage import locked, writing
+from seqpipe.tasks import make_task, task_class
 
 if TYPE_CHECKING:
     import keras
@@ -90,31 +93,32 @@ def tune(
             storage=storage,
             study_name=config.name,
             load_if_exists=True,
-            direction="minimize" if config.training.monitor == "loss" else "maximize",
+            direction="maximize" if _monitor(config).higher_is_better else "minimize",
             pruner=optuna.pruners.MedianPruner(),
         )
-        _check_settings(study, config, directory)
+        _check_settings(study, config, wanted, directory)
         while (number := _next_trial(study)) < wanted.trials:
             # A sampler of its own for each trial, so that an interrupted search goes on as an uninterrupted one would.
             study.sampler = optuna.samplers.TPESampler(seed=config.seed + number)
             trial = _begin(study, storage, number)
-            _run_trial(study, trial, config, directory, out, callbacks)
-            draw(study, config, directory)
+            _run_trial(study, trial, config, wanted, directory, out, callbacks)
+            draw(study, directory)
         return _conclude(study, config, file, directory, out)
 
 
-def _check_settings(study: optuna.Study, config: Pipeline, directory: Path) -> None:
-    """Refuse a study of another space, another pipeline or other data: its trials could not be compared."""
-    from seqpipe.tasks import make_task
+def _monitor(config: Pipeline) -> Measure:
+    return monitored(config.training.monitor, task_class(config.task).measures)
 
-    assert config.tune is not None
+
+def _check_settings(study: optuna.Study, config: Pipeline, wanted: Tune, directory: Path) -> None:
+    """Refuse a study of another space, another pipeline or other data: its trials could not be compared."""
     task = make_task(config)
     task.read()  # data that cannot be read is a mistake now, not a trial that failed
-    space = {f"tune.space.{key}": search.model_dump(mode="json") for key, search in config.tune.space.items()}
+    space = {f"tune.space.{key}": search.model_dump(mode="json") for key, search in wanted.space.items()}
     sections = {"task", "seed", "data", *SEARCHED}
     flat = pipeline_file.flatten(config.model_dump(mode="json", include=sections))
     settings = {"data": task.data_key(), **space}
-    settings |= {key: value for key, value in flat.items() if key not in config.tune.space}
+    settings |= {key: value for key, value in flat.items() if key not in wanted.space}
     before = study.user_attrs.get("settings", settings)
     if not study.trials:
         study.set_user_attr("settings", settings)
@@ -157,6 +161,7 @@ def _run_trial(
     study: optuna.Study,
     trial: optuna.Trial,
     config: Pipeline,
+    wanted: Tune,
     directory: Path,
     out: Console,
     callbacks: Callable[[Pipeline], Callbacks],
@@ -167,13 +172,10 @@ def _run_trial(
 
     from seqpipe.runs.run import open_run
 
-    assert config.tune is not None
-    values = {key: _suggest(trial, config, key, search) for key, search in config.tune.space.items()}
+    values = {key: _suggest(trial, config, key, search) for key, search in wanted.space.items()}
     trial.set_user_attr("values", values)
     name = f"trial-{trial.number + 1:03d}"
-    out.print(
-        f"\n{name} of {config.tune.trials}: " + " ".join(pipeline_file.as_override(*pair) for pair in values.items())
-    )
+    out.print(f"\n{name} of {wanted.trials}: " + " ".join(pipeline_file.as_override(*pair) for pair in values.items()))
     monitor = config.training.monitor
 
     def report(epoch: int, figures: dict[str, float]) -> None:
@@ -209,8 +211,8 @@ def _run_trial(
 def _suggest(trial: optuna.Trial, config: Pipeline, key: str, search: Search) -> Any:
     if search.choices is not None:
         return trial.suggest_categorical(key, search.choices)
-    assert search.low is not None
-    assert search.high is not None
+    if search.low is None or search.high is None:
+        raise ConfigError([f"tune.space.{key}: name low and high, or choices."])
     if isinstance(search.low, int) and isinstance(search.high, int) and not _is_float(config, key):
         return trial.suggest_int(key, search.low, search.high, log=search.log)
     value = trial.suggest_float(key, search.low, search.high, log=search.log)
@@ -225,33 +227,31 @@ def _is_float(config: Pipeline, key: str) -> bool:
     return isinstance(value, float)
 
 
-def draw(study: optuna.Study, config: Pipeline, directory: Path) -> None:
-    """Write search.png, if a trial has a figure yet."""
+def draw(study: optuna.Study, directory: Path) -> None:
+    """Write Optuna's pictures: history.png, slice.png, and importances.png once enough trials can tell."""
+    import matplotlib
+
+    matplotlib.use("Agg")
     import optuna
+    from matplotlib import pyplot
+    from optuna.visualization import matplotlib as pictures
 
-    from seqpipe.evaluation.search_picture import Trial, search
-
-    assert config.tune is not None
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)  # all of them are called so
     done = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
-    pruned = [trial for trial in study.trials if trial.state.name == "PRUNED" and trial.value is not None]
-    trials = [
-        Trial(each.number, each.user_attrs["values"], each.value, each in pruned)
-        for each in sorted([*done, *pruned], key=lambda each: each.number)
-        if each.value is not None
-    ]
-    if not trials:
+    if not done:
         return
-    importances: dict[str, float] = {}
+    drawn: dict[str, Callable[[optuna.Study], Any]] = {
+        "history": pictures.plot_optimization_history,
+        "slice": pictures.plot_slice,
+    }
     if len(done) >= _TRIALS_FOR_IMPORTANCE and len({trial.value for trial in done}) > 1:
-        evaluator = optuna.importance.FanovaImportanceEvaluator(seed=config.seed)
-        importances = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    search(
-        trials,
-        monitor=config.training.monitor,
-        importances=importances,
-        logarithmic=[key for key, each in config.tune.space.items() if each.log],
-        path=directory / "search.png",
-    )
+        drawn["importances"] = pictures.plot_param_importances
+    for name, plot in drawn.items():
+        axes = plot(study)
+        figure = (axes.flat[0] if hasattr(axes, "flat") else axes).figure
+        with writing(directory / f"{name}.png") as file:
+            figure.savefig(file, format="png", dpi=150, bbox_inches="tight")
+        pyplot.close(figure)
 
 
 def _conclude(study: optuna.Study, config: Pipeline, file: Path, directory: Path, out: Console) -> dict[str, Any]:
@@ -265,7 +265,7 @@ def _conclude(study: optuna.Study, config: Pipeline, file: Path, directory: Path
     out.print(
         f"\n{len(study.trials)} trials: {counts['COMPLETE']} to the end, {counts['PRUNED']} pruned, {counts['FAIL']} "
         f"failed.\nBest: trial-{best.number + 1:03d}, dev {monitor} {best.value:.4f}; as the best of so "
-        f"many it leans to the good side.\nPicture: {directory / 'search.png'}\n\n"
+        f"many it leans to the good side.\nPictures: {directory}\n\n"
         f"Train it:  seqpipe run {file} {arguments}"
     )
     return values

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from rich.text import Text
 
-from seqpipe.serving.model import BATCH_ROWS, Model, in_windows
+from seqpipe.serving.model import BATCH_ROWS, Model
+from seqpipe.serving.rows import in_windows
 from seqpipe.storage import writing
 
 MARKED = 3  # pieces in brackets, where colours cannot be shown

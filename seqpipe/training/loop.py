@@ -29,7 +29,7 @@ import tensorflow as tf
 from seqpipe.config.training import Training
 from seqpipe.data.batches import plan_epoch, plan_in_order_of_length
 from seqpipe.data.examples import Examples
-from seqpipe.errors import DataError, Diverged, Interrupted, RunError
+from seqpipe.errors import DataError, Diverged, Interrupted, RunError, not_allowed
 from seqpipe.layers.adversarial import noisy_pass
 from seqpipe.layers.recurrent import traced_for
 from seqpipe.storage import remove_leftovers, writing
@@ -110,6 +110,7 @@ class Trainer:
         build: makes the model; called once, under the strategy and the precision asked for.
         objective: the loss and what is watched.
         config: how to train.
+        higher_is_better: which way the monitored dev figure is better.
         train, dev: the examples.
         seed: of weights, dropout and the order of batches.
         directory: holds position.npz, best.npz and history.jsonl.
@@ -122,6 +123,7 @@ class Trainer:
         *,
         objective: Objective,
         config: Training,
+        higher_is_better: bool = False,
         train: Examples,
         dev: Examples,
         seed: int,
@@ -131,6 +133,7 @@ class Trainer:
         if not len(train) or not len(dev):
             raise DataError(f"Training needs rows in train and dev; there are {len(train)} and {len(dev)}.")
         self.objective, self.config, self.seed, self.directory, self.say = objective, config, seed, directory, say
+        self.higher_is_better = higher_is_better
         self.train_examples, self.dev_examples = train, dev
         self.make_batch: Callable[[Examples, np.ndarray, int], Batch] = getattr(
             objective, "training_batch", lambda examples, rows, epoch: examples.batch(rows)
@@ -213,6 +216,9 @@ class Trainer:
                     "The position is saved; the same command goes on from here."
                 )
         figures = {"loss": position.loss_sum / position.rows, **self._evaluate()}
+        if f"dev_{self.config.monitor}" not in figures:
+            known = [name.removeprefix("dev_") for name in figures if name.startswith("dev_")]
+            raise RunError(f"training.monitor = {not_allowed(self.config.monitor, 'dev figure of this task', known)}")
         self._keep_best(epoch, figures[f"dev_{self.config.monitor}"])
         self._count_time(started)
         _write_line(history, {"epoch": epoch, **figures, "best_epoch": position.best_epoch})
@@ -231,9 +237,7 @@ class Trainer:
 
     def _keep_best(self, epoch: int, figure: float) -> None:
         position = self.position
-        better = position.best is None or (
-            figure < position.best if self.config.monitor == "loss" else figure > position.best
-        )
+        better = position.best is None or (figure > position.best if self.higher_is_better else figure < position.best)
         if not better:
             position.epochs_without_better += 1
             return

@@ -10,10 +10,11 @@ import pytest
 from rich.console import Console
 
 from seqpipe.errors import RunError
+from seqpipe.evaluation.labels import label_rows
 from seqpipe.evaluation.metrics import paired_bootstrap_difference, wilson_interval
-from seqpipe.evaluation.predictions import Predictions
+from seqpipe.evaluation.paired import with_interval
 from seqpipe.runs.compare import compare
-from seqpipe.tasks.translation.bleu import BleuCounts, bleu, with_interval
+from seqpipe.tasks.translation.bleu import CORPUS_BLEU, bleu, bleu_rows
 
 ROWS = 200
 LABELS = np.random.default_rng(0).integers(0, 2, ROWS)
@@ -41,8 +42,8 @@ def make(tmp_path, monkeypatch):
         settings |= {key.replace("__", "."): value for key, value in config.items()}
         (directory / "report").mkdir(parents=True)
         for split in splits:
-            Predictions(np.eye(2, dtype=np.float32)[wins], labels, rows_key).write(directory / "report" / split)
-        report = {"splits": {split: {"accuracy": accuracy} for split in splits}}
+            label_rows(np.eye(2, dtype=np.float32)[wins], labels, rows_key).write(directory / "report" / split)
+        report = {"splits": {split: {"measures": {"accuracy": accuracy}} for split in splits}}
         (directory / "report" / "report.json").write_text(json.dumps(report))
         steps = {"train": {"seconds": 10.0}, "evaluate": {}}
         (directory / "state.json").write_text(json.dumps({"config": settings, "steps": steps}))
@@ -58,10 +59,10 @@ def make(tmp_path, monkeypatch):
 
 def translates(directory, answers, references):
     """Make a run one of a translator with these answers to the dev rows."""
-    counts = BleuCounts.of(answers, references, "13a")
-    counts.write(directory / "report" / "dev")
-    figures = {"bleu": with_interval([counts], samples=50, seed=1)}
-    (directory / "report" / "report.json").write_text(json.dumps({"splits": {"dev": {"systems": {"beam": figures}}}}))
+    kept = bleu_rows(answers, references, "13a")
+    kept.write(directory / "report" / "dev")
+    figures = {"bleu": with_interval(CORPUS_BLEU, [kept], samples=50, seed=1)}
+    (directory / "report" / "report.json").write_text(json.dumps({"splits": {"dev": {"measures": figures}}}))
     state = json.loads((directory / "state.json").read_text())
     state["config"] |= {"task": "translation", "training.monitor": "bleu"}
     (directory / "state.json").write_text(json.dumps(state))

@@ -70,8 +70,8 @@ def test_task_answers_the_same_moved_and_without_seqpipe(published, tmp_path):
     task.read()
     task.load_features(directory / config.run_path / "features")
     model = keras.saving.load_model(path / "model.keras")
-    report = json.loads((directory / config.run_path / "report" / "report.json").read_text())
-    artefact = task.artefact(model, report, 1)
+    fitted = json.loads((directory / config.run_path / "fitted.json").read_text())
+    artefact = task.artefact(model, fitted, 1)
     rows = artefact.probes["serving_default"][::3]  # the proof has seen all of them
     requests = [
         {"signature": "serving_default", "inputs": {key: value[None] for key, value in row.items()}} for row in rows
@@ -138,16 +138,3 @@ def test_task_labels_or_info_say_what_there_is(published):
     assert [name.decode() for name in labels["labels"].numpy()] == classes if classes else "labels" not in labels
     assert labels["version"].numpy() == 1
     assert not labels["streaming"].numpy()
-
-
-def test_task_compiled_by_xla_answers_the_same(published):
-    _, path, _ = published
-    plain, compiled = seqpipe.load(path), seqpipe.load(path)
-    if not hasattr(plain.loaded, "classify_pieces"):
-        pytest.skip("only classifiers of texts are compiled")
-    compiled.compile(always=True)
-    assert set(compiled.compiled) == {32, 128, 512}
-    for text in ("", "a fine meal", "the food was dull " * 12):
-        (expected,), (answer,) = plain([text]), compiled([text])
-        assert answer["label"] == expected["label"]
-        assert answer["probabilities"] == pytest.approx(expected["probabilities"], abs=1e-5)

@@ -61,6 +61,8 @@ class CommandsData(Data):
 class CommandTraining(Training):
     """Training with augmentation."""
 
+    monitor: Literal["accuracy", "loss"] = Field("accuracy", description="Dev figure the best epoch is chosen by.")
+
     augmentation: Augmentation = Augmentation()
     lead_in_ms: float | None = Field(
         None, gt=0, description="Ends of other clips before the clips of every other batch, as a stream has them."

@@ -13,7 +13,7 @@ import numpy as np
 from seqpipe.data.examples import Examples, Ragged, content_key
 from seqpipe.evaluation import classification as evaluation
 from seqpipe.evaluation import metrics
-from seqpipe.evaluation.predictions import Predictions
+from seqpipe.evaluation.labels import label_rows
 from seqpipe.sound.augmentation import Kind
 from seqpipe.sound.noise import generated_noise
 from seqpipe.sound.recordings import INT16
@@ -31,12 +31,11 @@ NOISE_S = 60.0  # generated, beside the recorded
 
 
 def evaluate_commands(
-    task: SpeechCommands, model: Any, examples: dict[str, Examples], directory: Path
+    task: SpeechCommands, model: Any, temperature: float, examples: dict[str, Examples], directory: Path
 ) -> dict[str, Any]:
     """The whole report, with a report and pictures of each split in a folder of its own."""
     logits = {split: predict(model, task, rows) for split, rows in examples.items()}
     labels = {split: np.asarray(rows.columns["label"]) for split, rows in examples.items()}
-    temperature = metrics.fit_temperature(logits["dev"], labels["dev"])
     samples = task.config.evaluation.bootstrap_samples
     report: dict[str, Any] = {"classes": task.classes, "temperature": temperature, "splits": {}}
     baseline = _baseline(task) if task.config.evaluation.baseline else None
@@ -59,10 +58,11 @@ def evaluate_commands(
         part["balanced_accuracy"] = balanced_accuracy(
             predictions, labels[split], samples=samples, seed=task.config.seed
         )
+        part["measures"]["balanced_accuracy"] = part["balanced_accuracy"]
         report["splits"][split] = part
         (directory / split).mkdir(parents=True, exist_ok=True)
         rows_key = content_key(task.classes, labels[split])
-        Predictions(logits[split], labels[split], rows_key).write(directory / split)
+        label_rows(logits[split], labels[split], rows_key).write(directory / split)
         evaluation.write_report(part, directory / split, logits=logits[split], labels=labels[split])
         probabilities = metrics.softmax(logits[split] / temperature)
         _draw_attention(task, model, split, examples[split], probabilities, directory)
@@ -197,7 +197,10 @@ def to_markdown(report: dict[str, Any]) -> str:
     """The report as Markdown sections of level three."""
     sections = []
     for split, part in report["splits"].items():
-        figure = part["balanced_accuracy"]
+        figure = part["measures"].get("balanced_accuracy")
+        if figure is None:  # of an exported model, on rows of which nobody knows the classes
+            sections.append(f"### {split}\n\n{evaluation.to_markdown(part)}")
+            continue
         interval = f"95 % interval {100 * figure['low']:.1f} to {100 * figure['high']:.1f} %, bootstrap"
         balanced = (
             f"**Balanced accuracy on {split}: {100 * figure['value']:.2f} % ({interval})**: the mean of the recalls."

@@ -9,34 +9,43 @@ import io
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from seqpipe.data.examples import Examples, Ragged, content_key
 from seqpipe.data.findings import Finding
+from seqpipe.evaluation.labels import BALANCED_ACCURACY
+from seqpipe.evaluation.measures import ACCURACY
+from seqpipe.serving.answers import LabelPresentation
+from seqpipe.serving.inputs import WAVEFORM
 from seqpipe.sound.augmentation import Augmenter, Kind
 from seqpipe.sound.noise import generated_noise, silence
 from seqpipe.sound.recordings import INT16, RATE_HZ
 from seqpipe.sound.synthesis import synthesise
 from seqpipe.sound.tones import tones
 from seqpipe.storage import write_json, writing
+from seqpipe.tasks.protocol import Task
 from seqpipe.tasks.speech_commands.config import SILENCE, UNKNOWN, SpeechCommandsPipeline
-from seqpipe.tasks.speech_commands.data import CommandSplits, read_commands
+from seqpipe.tasks.speech_commands.data import CommandSplits, read_clips, read_commands
 
 if TYPE_CHECKING:
     from seqpipe.export.lite import LiteFiles
     from seqpipe.export.publish import Artefact, Row
+    from seqpipe.serving.model import Model
 
 GENERATED_NOISE_S = 20.0  # beside the recorded
 ANALYSED_TOGETHER = 256  # clips
 PROBE_WORDS = 32
 
 
-class SpeechCommands:
+class SpeechCommands(Task):
     """Recordings of one word each."""
 
-    name: ClassVar[str] = "speech_commands"
+    name = "speech_commands"
+    measures = (BALANCED_ACCURACY, ACCURACY)
+    input = WAVEFORM
+    answer = LabelPresentation()
 
     splits: CommandSplits
     classes: list[str]
@@ -197,20 +206,31 @@ class SpeechCommands:
         hit = tf.equal(tf.argmax(outputs, axis=-1, output_type=tf.int32), batch["label"])
         return {"accuracy": tf.cast(hit, tf.float32)}
 
-    def evaluate(self, model: Any, examples: dict[str, Examples], directory: Path) -> dict[str, Any]:
+    def fit(self, model: Any, examples: dict[str, Examples]) -> dict[str, Any]:
+        from seqpipe.evaluation.metrics import fit_temperature
+        from seqpipe.training.loop import predict
+
+        dev = examples["dev"]
+        return {"temperature": fit_temperature(predict(model, self, dev), np.asarray(dev.columns["label"]))}
+
+    def evaluate(
+        self, model: Any, fitted: dict[str, Any], examples: dict[str, Examples], directory: Path
+    ) -> dict[str, Any]:
         from seqpipe.tasks.speech_commands.report import evaluate_commands
 
-        return evaluate_commands(self, model, examples, directory)
+        return evaluate_commands(self, model, fitted["temperature"], examples, directory)
+
+    def evaluate_served(self, model: Model, source: str, directory: Path) -> tuple[dict[str, Any], list[Finding]]:
+        from seqpipe.evaluation.classification import evaluate_served
+
+        clips, findings = read_clips(source, self.config.data, model.labels)
+        report = evaluate_served(model, _floats(clips.samples), clips.labels, source, directory)
+        return {**report, "never_heard": None, "listening": None}, findings
 
     def left_out_spectrograms(self) -> tuple[np.ndarray, list[str]]:
         """Decibels [N, T, F] of the words that were left out of training, and the words."""
         clips = self.splits.left_out
         return self._decibels(_fitted(clips.samples, self.mel.clip_samples)), clips.words
-
-    def headline(self, report: dict[str, Any]) -> str:
-        from seqpipe.evaluation.classification import headline
-
-        return headline(report, "balanced_accuracy")
 
     def describe(self, report: dict[str, Any]) -> str:
         from seqpipe.tasks.speech_commands.report import to_markdown
@@ -225,14 +245,14 @@ class SpeechCommands:
             "It knows voices, rooms and microphones like those of its training data.",
         ]
 
-    def artefact(self, model: Any, report: dict[str, Any], version: int) -> Artefact:
+    def artefact(self, model: Any, fitted: dict[str, Any], version: int) -> Artefact:
         from seqpipe.export.publish import Artefact
         from seqpipe.tasks.speech_commands.signatures import CommandRecogniser, best_window
         from seqpipe.tasks.speech_commands.streaming import StreamingRecogniser, prove_stream, whole_clip
 
         streaming = self.config.model.streaming
         make, answer = (StreamingRecogniser, whole_clip) if streaming else (CommandRecogniser, best_window)
-        temperature = report["temperature"]
+        temperature = fitted["temperature"]
         module = make(model, self.mel, classes=self.classes, temperature=temperature, version=version)
         waveforms = probes(_floats(self.splits.dev.samples[:8]), self.mel.clip_samples)
 

@@ -61,6 +61,8 @@ class ClassifierFeatures(TextFeatures):
 class TextTraining(Training):
     """How a text classifier is trained."""
 
+    monitor: Literal["accuracy", "loss"] = Field("accuracy", description="Dev figure the best epoch is chosen by.")
+
     pretrain: Pretraining | None = Field(
         None, description="Train the encoder as a language model first; a source alone may stand here."
     )
@@ -84,6 +86,15 @@ class TextClassificationPipeline(Pipeline):
     model: Classifier = Classifier()
     training: TextTraining = TextTraining()
     evaluation: TextEvaluation = TextEvaluation()
+
+    def for_later_seed(self, first: Pipeline) -> TextClassificationPipeline:
+        if self.training.pretrain is None:
+            return self
+        once = {
+            "training": self.training.model_copy(update={"pretrain": None}),
+            "model": self.model.model_copy(update={"start_from": str(first.run_path / "pretrain")}),
+        }
+        return self.model_copy(update=once, deep=True)
 
     @model_validator(mode="after")
     def _one_start(self) -> TextClassificationPipeline:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from seqpipe.evaluation.metrics import CONFIDENCE
+from seqpipe.evaluation.paired import mean_with_interval
 
 FRACTION = 0.1  # of a row's pieces are taken away, at least one
 ROWS = 500
@@ -64,19 +64,6 @@ def deletion_test(
         "random": float(random.mean()),
         "difference": {"value": value, "low": low, "high": high, "n": len(pairs)},
     }
-
-
-def mean_with_interval(values: np.ndarray, *, samples: int, seed: int) -> tuple[float, float, float]:
-    """Mean of values [N] with the percentile interval of a bootstrap over them.
-
-    Equal values are drawn together, one multinomial a sample, so what few kinds of values need stays small.
-    """
-    kinds, counts = np.unique(values, return_counts=True)
-    rng = np.random.default_rng(seed)
-    means = rng.multinomial(len(values), counts / len(values), size=samples) @ kinds / len(values)
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(means, [tail, 1 - tail])
-    return float(np.mean(values)), float(low), float(high)
 
 
 def to_markdown(deletion: dict[str, Any]) -> str:

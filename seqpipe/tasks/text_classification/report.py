@@ -10,8 +10,8 @@ import numpy as np
 
 from seqpipe.data.examples import Examples, Ragged, content_key
 from seqpipe.evaluation.classification import domains_table, evaluate_classifier, to_markdown, write_report
+from seqpipe.evaluation.labels import label_rows
 from seqpipe.evaluation.metrics import fit_shares, fit_temperature, softmax
-from seqpipe.evaluation.predictions import Predictions
 from seqpipe.tasks.text_classification import deletion
 from seqpipe.tasks.text_classification.baseline import LinearBaseline
 from seqpipe.tasks.text_classification.config import OtherDomain
@@ -24,16 +24,17 @@ if TYPE_CHECKING:
     from seqpipe.tasks.text_classification.task import TextClassification
 
 
-def evaluate(task: TextClassification, model: Any, examples: dict[str, Examples], directory: Path) -> dict[str, Any]:
-    """Write the report and its pictures; see `seqpipe.tasks.Task.evaluate`."""
+def evaluate(
+    task: TextClassification, model: Any, fitted: dict[str, Any], examples: dict[str, Examples], directory: Path
+) -> dict[str, Any]:
+    """Write the report and its pictures; see `seqpipe.tasks.protocol.Task.evaluate`."""
     train = task.splits.train
     baseline = (
         LinearBaseline.fit(train.texts, train.labels, task.config.seed) if task.config.evaluation.baseline else None
     )
-    calibration = _calibrate(task, model, examples["dev"])
-    temperature = calibration["temperature"]
+    temperature = fitted["temperature"]
     logits = {split: predict(model, task, rows) for split, rows in examples.items()}
-    report: dict[str, Any] = {"classes": task.classes, **calibration, "splits": {}}
+    report: dict[str, Any] = {"classes": task.classes, **fitted, "splits": {}}
     if task.vectors is not None:
         pieces = task.encode(train.texts).values
         report["vectors"] = task.vectors.coverage(np.bincount(pieces, minlength=task.features.vocabulary_size))
@@ -55,7 +56,7 @@ def evaluate(task: TextClassification, model: Any, examples: dict[str, Examples]
         )
         (directory / split).mkdir(parents=True, exist_ok=True)
         rows_key = content_key(task.classes, table.texts, table.labels)
-        Predictions(logits[split], table.labels, rows_key).write(directory / split)
+        label_rows(logits[split], table.labels, rows_key).write(directory / split)
         write_report(report["splits"][split], directory / split, logits=logits[split], labels=table.labels)
     report["other_domains"] = {
         name: _other_domain(task, model, name, other, temperature, baseline)
@@ -89,7 +90,7 @@ def _other_domain(
     )
 
 
-def _calibrate(task: TextClassification, model: Any, dev: Examples) -> dict[str, float]:
+def calibrate(task: TextClassification, model: Any, dev: Examples) -> dict[str, float]:
     """Fit on dev what makes probabilities honest: the temperature, and the weight of the network beside n-grams."""
     labels = task.splits.dev.labels
     together = predict(model, task, dev)
@@ -98,7 +99,6 @@ def _calibrate(task: TextClassification, model: Any, dev: Examples) -> dict[str,
     expert = model.get_layer("ngrams")
     network = predict(keras.Model(model.inputs, expert.input[0]), task, dev)
     network_share, expert_share = fit_shares(network, together - network, labels)
-    expert.network_scale.assign(network_share / expert_share)
     return {"temperature": 1.0 / expert_share, "network_scale": network_share / expert_share}
 
 

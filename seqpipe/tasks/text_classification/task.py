@@ -8,16 +8,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from seqpipe.data.examples import Examples, Ragged, content_key
 from seqpipe.data.findings import Finding
 from seqpipe.errors import ModelError
+from seqpipe.evaluation.measures import ACCURACY
+from seqpipe.serving.answers import LabelPresentation
+from seqpipe.serving.inputs import TEXT
 from seqpipe.storage import write_json
+from seqpipe.tasks.protocol import Task
 from seqpipe.tasks.text_classification.config import TextClassificationPipeline
-from seqpipe.tasks.text_classification.data import Splits, Table, read_splits, read_unlabelled
+from seqpipe.tasks.text_classification.data import Splits, Table, read_splits, read_table, read_unlabelled
 from seqpipe.text.ngrams import NgramTables, fit_ngrams
 from seqpipe.text.pieces import TextFeatures, cut, head_pieces
 from seqpipe.text.probes import text_probes
@@ -26,6 +30,7 @@ from seqpipe.training.pretraining import ENCODER, find_encoder, load_encoder, pr
 
 if TYPE_CHECKING:
     from seqpipe.export.publish import Artefact, Row
+    from seqpipe.serving.model import Model
 
 
 WINDOWS = 8  # a longer text is cut after so many windows
@@ -40,10 +45,13 @@ LONG_TEXTS = {
 VECTORS = "vectors.npz"
 
 
-class TextClassification:
+class TextClassification(Task):
     """Texts with one of several labels."""
 
-    name: ClassVar[str] = "text_classification"
+    name = "text_classification"
+    measures = (ACCURACY,)
+    input = TEXT
+    answer = LabelPresentation()
 
     splits: Splits
     unlabelled: list[str]  # more text to pre-train on
@@ -195,7 +203,7 @@ class TextClassification:
     def load_pretrained(self, directory: Path) -> None:
         self.start = load_encoder(directory / ENCODER)
 
-    def keep_encoder(self, model: Any, directory: Path) -> None:
+    def keep(self, model: Any, directory: Path) -> None:
         from seqpipe.models.language_model import encoder_weights
 
         save_encoder(encoder_weights(model), directory / ENCODER)
@@ -243,15 +251,31 @@ class TextClassification:
         hit = tf.equal(tf.argmax(outputs, axis=-1, output_type=tf.int32), batch["label"])
         return {"accuracy": tf.cast(hit, tf.float32)}
 
-    def evaluate(self, model: Any, examples: dict[str, Examples], directory: Path) -> dict[str, Any]:
+    def fit(self, model: Any, examples: dict[str, Examples]) -> dict[str, Any]:
+        from seqpipe.tasks.text_classification.report import calibrate
+
+        return calibrate(self, model, examples["dev"])
+
+    def finish(self, model: Any, fitted: dict[str, Any]) -> None:
+        if "network_scale" in fitted:
+            model.get_layer("ngrams").network_scale.assign(fitted["network_scale"])
+
+    def evaluate(
+        self, model: Any, fitted: dict[str, Any], examples: dict[str, Examples], directory: Path
+    ) -> dict[str, Any]:
         from seqpipe.tasks.text_classification.report import evaluate
 
-        return evaluate(self, model, examples, directory)
+        return evaluate(self, model, fitted, examples, directory)
 
-    def headline(self, report: dict[str, Any]) -> str:
-        from seqpipe.evaluation.classification import headline
+    def evaluate_served(self, model: Model, source: str, directory: Path) -> tuple[dict[str, Any], list[Finding]]:
+        from seqpipe.evaluation.classification import evaluate_served
 
-        return headline(report, "accuracy")
+        # A file may name its labels as the training data did, or by the names of the classes.
+        labels = {**(self.config.data.labels or {}), **{name: name for name in model.labels}}
+        data = self.config.data.model_copy(update={"labels": labels})
+        table, findings = read_table(source, data, model.labels, "test")
+        report = evaluate_served(model, table.texts, table.labels, source, directory)
+        return {**report, "other_domains": {}}, findings
 
     def describe(self, report: dict[str, Any]) -> str:
         from seqpipe.tasks.text_classification.report import describe
@@ -271,17 +295,15 @@ class TextClassification:
             ),
         ]
 
-    def artefact(self, model: Any, report: dict[str, Any], version: int) -> Artefact:
+    def artefact(self, model: Any, fitted: dict[str, Any], version: int) -> Artefact:
         from seqpipe.export.publish import Artefact
         from seqpipe.tasks.text_classification.signatures import TextClassifier
 
-        if "network_scale" in report:
-            model.get_layer("ngrams").network_scale.assign(report["network_scale"])
         module = TextClassifier(
             model,
             self.features.tokenizer(),
             classes=self.classes,
-            temperature=report["temperature"],
+            temperature=fitted["temperature"],
             max_pieces=self.most_pieces,
             head_pieces=head_pieces(self.most_pieces, self.config.features.long_texts),
             window=self.window,
@@ -293,7 +315,7 @@ class TextClassification:
             model=model,
             signatures=module.functions,
             probes={name: rows for name in module.functions if name != "labels"},
-            reference={"serving_default": lambda rows: self._reference(model, report["temperature"], rows)},
+            reference={"serving_default": lambda rows: self._reference(model, fitted["temperature"], rows)},
         )
 
     def _reference(self, model: Any, temperature: float, rows: list[Row]) -> list[Row]:

@@ -58,7 +58,7 @@ class TranslationFeatures(Section):
 
 
 class TranslationTraining(Training):
-    monitor: Literal["bleu", "loss"] = Field("bleu", description="Dev figure the best epoch is chosen by.")  # type: ignore[assignment]
+    monitor: Literal["bleu", "loss"] = Field("bleu", description="Dev figure the best epoch is chosen by.")
 
 
 class TranslationEvaluation(Evaluation):

@@ -9,8 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from seqpipe.evaluation.paired import with_interval
+from seqpipe.serving.model import Model
 from seqpipe.storage import write_json, write_text
-from seqpipe.tasks.translation.bleu import BleuCounts, bleu, metric, with_interval
+from seqpipe.tasks.translation.bleu import CORPUS_BLEU, OF_ROWS, bleu, bleu_rows, metric
+from seqpipe.tasks.translation.config import TranslationEvaluation
 from seqpipe.tasks.translation.data import Pairs
 
 LENGTH_BINS = (1, 6, 11, 16, 21, 31)  # words of a source (characters where it has no spaces), the least of each bin
@@ -62,17 +65,43 @@ def evaluate_translation(
     systems = {}
     for name, texts in answers.items():
         chrf = metrics[1].corpus_score(texts, [pairs.targets]).score
-        counts = BleuCounts.of(texts, pairs.targets, tokenize)
-        systems[name] = {"bleu": with_interval([counts], samples=samples, seed=seed), "chrf": chrf}
+        rows = bleu_rows(texts, pairs.targets, tokenize)
+        systems[name] = {"bleu": with_interval(CORPUS_BLEU, [rows], samples=samples, seed=seed), "chrf": chrf}
     metrics[0].corpus_score(pairs.targets, [pairs.targets])  # a signature names the references it has seen
     return {
         "rows": len(pairs),
         "beam_width": beam_width,
         "length_penalty": length_penalty,
         "systems": systems,
+        "measures": {CORPUS_BLEU.name: {**systems["beam"]["bleu"], "n": len(pairs)}},
         "signatures": {"bleu": str(metrics[0].get_signature()), "chrf": str(metrics[1].get_signature())},
         "by_length": _by_length(pairs, answers["beam"], tokenize),
     }
+
+
+def evaluate_served(model: Model, pairs: Pairs, wanted: TranslationEvaluation, directory: Path) -> dict[str, Any]:
+    """The report on an exported model as it answers pairs, by greedy and beam search, with its pictures."""
+    options = {"beam_width": wanted.beam_width, "length_penalty": wanted.length_penalty}
+    answers = {
+        "greedy": [answer["text"] for answer in model(pairs.sources)],
+        "beam": [answer["texts"][0] for answer in model(pairs.sources, signature="beam", options=options)],
+    }
+    report = evaluate_translation(
+        pairs,
+        answers,
+        tokenize=wanted.tokenize,
+        beam_width=wanted.beam_width,
+        length_penalty=wanted.length_penalty,
+        samples=wanted.bootstrap_samples,
+        seed=1,
+    )
+
+    def align(source: str) -> tuple[list[str], list[str], np.ndarray]:
+        (answer,) = model([source], signature="explain")
+        return answer["source_pieces"], answer["target_pieces"], np.array(answer["alignment"])
+
+    write_report(report, pairs, answers["beam"], directory, tokenize=wanted.tokenize, align=align)
+    return {"splits": {"test": report}}
 
 
 def _by_length(pairs: Pairs, answers: Sequence[str], tokenize: str) -> list[dict[str, Any]]:
@@ -101,10 +130,11 @@ def write_report(
     directory.mkdir(parents=True, exist_ok=True)
     write_json(directory / "report.json", report)
     write_text(directory / "report.md", to_markdown(report))
-    counts = BleuCounts.of(answers, pairs.targets, tokenize)
-    counts.write(directory)
-    order = np.argsort(counts.of_rows, kind="stable")
-    rows = [(counts.of_rows[i], pairs.places[i], pairs.sources[i], pairs.targets[i], answers[i]) for i in order]
+    kept = bleu_rows(answers, pairs.targets, tokenize)
+    kept.write(directory)
+    of_rows = kept.columns[OF_ROWS]
+    order = np.argsort(of_rows, kind="stable")
+    rows = [(of_rows[i], pairs.places[i], pairs.sources[i], pairs.targets[i], answers[i]) for i in order]
     write_text(directory / "translations.html", _page(rows))
     lines = [f"{s}\t{t}\t{a}" for s, t, a in zip(pairs.sources, pairs.targets, answers, strict=True)]
     write_text(directory / "translations.tsv", "\n".join(["source\ttarget\tanswer", *lines, ""]))

@@ -9,32 +9,40 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from seqpipe.data.batches import plan_in_order_of_length
 from seqpipe.data.examples import Examples, Ragged, content_key
 from seqpipe.data.findings import Finding
+from seqpipe.serving.answers import TextPresentation
+from seqpipe.serving.inputs import TEXT
 from seqpipe.storage import write_json
+from seqpipe.tasks.protocol import Task
+from seqpipe.tasks.translation.bleu import CORPUS_BLEU
 from seqpipe.tasks.translation.config import TranslationPipeline
-from seqpipe.tasks.translation.data import PairSplits, read_pair_splits
+from seqpipe.tasks.translation.data import PairSplits, read_pair_splits, read_pairs
 from seqpipe.text.piece_cutting import PieceSplitter
 from seqpipe.text.pieces import BOS, EOS, TextFeatures
 from seqpipe.text.probes import text_probes
 
 if TYPE_CHECKING:
     from seqpipe.export.publish import Artefact, Row
+    from seqpipe.serving.model import Model
 
 ROWS_AT_ONCE = 100  # in a search
 SCORE_TOLERANCE = 1e-4  # in the proof, of sums over hundreds of pieces; texts must be equal
 SPLITTING = 7  # sets the generator of split pieces apart from others made from the seed
 
 
-class Translation:
+class Translation(Task):
     """Texts with their translations."""
 
-    name: ClassVar[str] = "translation"
+    name = "translation"
+    measures = (CORPUS_BLEU,)
+    input = TEXT
+    answer = TextPresentation("translation")
 
     splits: PairSplits
     source: TextFeatures
@@ -169,7 +177,9 @@ class Translation:
                 answers[row] = self.target.decode(answer[:length])
         return answers
 
-    def evaluate(self, model: Any, examples: dict[str, Examples], directory: Path) -> dict[str, Any]:
+    def evaluate(
+        self, model: Any, fitted: dict[str, Any], examples: dict[str, Examples], directory: Path
+    ) -> dict[str, Any]:
         import tensorflow as tf
 
         from seqpipe.models.searches import IDS
@@ -217,14 +227,11 @@ class Translation:
             )
         return report
 
-    def headline(self, report: dict[str, Any]) -> str:
-        split = "test" if "test" in report["splits"] else "dev"
-        part = report["splits"][split]
-        figure = part["systems"]["beam"]["bleu"]
-        return (
-            f"{split} BLEU {figure['value']:.2f} by beam search (95 % interval {figure['low']:.2f} to "
-            f"{figure['high']:.2f}, {part['rows']:,} rows)"
-        )
+    def evaluate_served(self, model: Model, source: str, directory: Path) -> tuple[dict[str, Any], list[Finding]]:
+        from seqpipe.tasks.translation.report import evaluate_served
+
+        pairs, findings = read_pairs(source, self.config.data)
+        return evaluate_served(model, pairs, self.config.evaluation, directory), findings
 
     def describe(self, report: dict[str, Any]) -> str:
         from seqpipe.tasks.translation.report import to_markdown
@@ -240,7 +247,7 @@ class Translation:
             "Rare names and numbers are often wrong: compare them with the source.",
         ]
 
-    def artefact(self, model: Any, report: dict[str, Any], version: int) -> Artefact:
+    def artefact(self, model: Any, fitted: dict[str, Any], version: int) -> Artefact:
         from seqpipe.export.publish import Artefact
         from seqpipe.tasks.translation.signatures import Translator
 

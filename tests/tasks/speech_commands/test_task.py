@@ -51,9 +51,7 @@ def served(module):
     class Loaded:
         signatures = {name: function.get_concrete_function() for name, function in module.functions().items()}  # noqa: RUF012
 
-    model = Model("here/1", Loaded())
-    model.hears = True
-    return model
+    return Model("here/1", Loaded())
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from seqpipe.evaluation.metrics import paired_bootstrap_difference
-from seqpipe.tasks.text_classification.deletion import DRAWS, deletion_test, mean_with_interval, to_markdown
+from seqpipe.evaluation.paired import mean_with_interval
+from seqpipe.tasks.text_classification.deletion import DRAWS, deletion_test, to_markdown
 
 NEGATIVE, POSITIVE, FILLER = 1, 2, 3
 

@@ -11,9 +11,12 @@ from finished import finished
 import seqpipe
 from pipelines import PHRASES
 from seqpipe.errors import ConfigError, DataError, ModelError
+from seqpipe.evaluation.measures import headline
 from seqpipe.export.publish import Artefact
+from seqpipe.runs.predict import beam_options
 from seqpipe.runs.run import open_run
-from seqpipe.serving.model import answers_to, beam_options, predict_rows
+from seqpipe.serving.answers import TextPresentation
+from seqpipe.serving.rows import answers_to, predict_rows
 from seqpipe.tasks import load_pipeline, make_task
 
 HOSTILE = [
@@ -54,7 +57,7 @@ def test_translation_reports_systems_side_by_side(trained):
     assert sum(row["rows"] for row in part["by_length"]) == part["rows"] == 48
     folder = directory / run.directory / "report" / "test"
     assert {path.name for path in folder.iterdir()} >= {"report.md", "translations.html", "alignment_1.png"}
-    assert run.task.headline(report).startswith(
+    assert headline(report, run.task.measures[0]).startswith(
         f"test BLEU {part['systems']['beam']['bleu']['value']:.2f} by beam search"
     )
     page = (folder / "translations.html").read_text()
@@ -145,7 +148,9 @@ def test_translation_writes_answers_in_input_order(model, tmp_path):
     texts = ["The dog sleeps.", "", "A bird sings in the garden.", "The cat."]
     expected = [answer["text"] for answer in model(texts)]
     for format in ("jsonl", "csv", "lines"):
-        with answers_to(tmp_path / format, format, None) as write:
+        with answers_to(
+            tmp_path / format, format, None, presentation=TextPresentation("translation"), column="text"
+        ) as write:
             for text, answer in predict_rows(model, texts):
                 write(text, answer)
     assert (tmp_path / "lines").read_text().split("\n")[:-1] == expected
@@ -233,7 +238,7 @@ def test_translation_an_artefact_is_evaluated_as_it_is_served(trained, model, tm
 def test_translation_sources_of_any_ending_are_lines(tmp_path):
     import gzip
 
-    from seqpipe.serving.model import read_texts
+    from seqpipe.serving.rows import read_texts
 
     with gzip.open(tmp_path / "captions.en.gz", "wt") as file:
         file.write('A dog.\n\nA cat, a "bird".\n')

@@ -1,0 +1,143 @@
+"""What `seqpipe predict` does: rows in, answers out, as the model's task shows them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn
+
+from seqpipe.errors import DataError, ModelError
+from seqpipe.serving.answers import Answer, Presentation, presentation_of
+from seqpipe.serving.model import HIGHEST_PENALTY, WIDEST_BEAM, Model
+from seqpipe.serving.rows import answers_to, predict_rows
+from seqpipe.tasks import TASKS, task_class
+
+TEXT_WIDTH = 100  # characters of a row in a printed table
+
+Format = Literal["table", "jsonl", "csv", "lines"]
+
+
+def presentation(model: Model) -> Presentation:
+    """How the model's task shows answers; without a task that is known, as its outputs fit."""
+    file = model.path / "pipeline.yaml"
+    task = yaml.safe_load(file.read_text(encoding="utf-8")).get("task") if file.is_file() else None
+    if task in TASKS:
+        return task_class(task).answer
+    return presentation_of(list(model.signature("serving_default").structured_outputs))
+
+
+def output_format(format: Literal["auto"] | Format, output: Path | None) -> Format:
+    """The format that is written, by the ending of a file where it is not named.
+
+    Raises:
+        DataError: the ending says nothing, or a table is to go to a file.
+    """
+    if format == "auto":
+        endings: dict[str, Format] = {".jsonl": "jsonl", ".csv": "csv", ".txt": "lines"}
+        if output is None:
+            return "table"
+        if output.suffix.lower() not in endings:
+            raise DataError(
+                f"--output {output}: the ending says no format. Allowed: .csv, .jsonl, .txt; or name --format."
+            )
+        return endings[output.suffix.lower()]
+    if format == "table" and output is not None:
+        raise DataError(f"--output {output}: a table is for reading. Allowed: --format csv, --format jsonl.")
+    return format
+
+
+def beam_options(width: int | None, length_penalty: float | None, *, explain: bool) -> dict[str, int | float] | None:
+    """What the signature `beam` takes beside texts; None where no beam is asked for.
+
+    Raises:
+        ModelError: a number outside its range, or a length penalty or an explanation that do not go with the beam.
+    """
+    if width is None:
+        if length_penalty is not None:
+            raise ModelError(
+                f"--length-penalty {length_penalty:g}: it belongs to a beam search. Name --beam-width too."
+            )
+        return None
+    if explain:
+        raise ModelError("--explain and --beam-width exclude each other: an alignment is that of greedy search.")
+    if not 1 <= width <= WIDEST_BEAM:
+        raise ModelError(f"--beam-width {width}: beam_width must be 1 to {WIDEST_BEAM}.")
+    penalty = 1.0 if length_penalty is None else length_penalty
+    if not 0 <= penalty <= HIGHEST_PENALTY:  # false for NaN too
+        raise ModelError(f"--length-penalty {penalty:g}: length_penalty must be 0 to {HIGHEST_PENALTY:g}.")
+    return {"beam_width": width, "length_penalty": penalty}
+
+
+def print_answers(model: Model, answers: Iterator[tuple[Any, Answer]], out: Console) -> None:
+    """A line a row: the answer and, where it is not a text itself, the row."""
+    shows = presentation(model)
+    widths: list[int] = []
+    for row, answer in answers:
+        cells = shows.cells(answer)
+        if len(cells) == 1:
+            out.print(cells[0])
+            continue
+        widths = [max(pair) for pair in zip(widths or [0] * len(cells), map(len, cells), strict=True)]
+        shown = " ".join(model.input.shown(row).split())
+        shown = shown if len(shown) <= TEXT_WIDTH else shown[: TEXT_WIDTH - 1] + "…"
+        padded = [f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)]
+        out.print("  ".join([*padded, shown]))
+
+
+def write_answers(
+    model: Model,
+    rows: Iterable[Any],
+    output: Path | None,
+    format: Literal["jsonl", "csv", "lines"],
+    err: Console,
+    *,
+    signature: str,
+    options: dict[str, int | float] | None,
+) -> None:
+    """Answers to a file, or to standard output, with the count of rows on a terminal meanwhile."""
+    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} rows, {task.speed:,.0f} rows/s"))
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task("", total=None)
+        shows, column = presentation(model), model.input.column
+        with answers_to(output, format, sys.stdout, presentation=shows, column=column) as write:
+            answers = predict_rows(
+                model, rows, signature=signature, options=options, advance=lambda count: bar.advance(task, count)
+            )
+            for row, answer in answers:
+                write(model.input.shown(row), answer)
+
+
+def print_explanations(model: Model, rows: Iterable[Any], out: Console) -> None:
+    """Each row with what weighed in its answer; for texts that become texts, with where they looked."""
+    from seqpipe.serving.explain import alignments, as_line, explain
+
+    if _aligns(model):
+        for lines in alignments(model, rows):
+            out.print("\n".join(lines))
+        return
+    colour = out.color_system is not None and not out.no_color
+    for explanation in explain(model, rows):
+        out.print(as_line(explanation, colour=colour))
+
+
+def write_explanations(model: Model, rows: Iterable[Any], file: Path, out: Console) -> None:
+    """The explained texts as one page.
+
+    Raises:
+        DataError: the model has an alignment, and no weights of pieces in a label.
+    """
+    from seqpipe.serving.explain import explain, write_page
+
+    if _aligns(model):
+        raise DataError("--html FILE shows what pieces weigh in a label; this model has an alignment: --explain.")
+    count = write_page(file, explain(model, rows), title=f"{model.name}, version {model.path.name}")
+    out.print(f"{count:,} texts explained in {file}")
+
+
+def _aligns(model: Model) -> bool:
+    return "explain" in model.signatures and "alignment" in model.signature("explain").structured_outputs

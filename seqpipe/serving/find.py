@@ -1,0 +1,96 @@
+"""Models at hand: by directory or by name, and what lies beside their SavedModel."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from seqpipe.errors import ModelError, nearest
+from seqpipe.export.artefact import FORMAT, versions
+
+
+def model_directories() -> list[Path]:
+    """Where a model's name is looked up: SEQPIPE_MODELS, the working directory, the checkout seqpipe runs from."""
+    named = os.environ.get("SEQPIPE_MODELS")
+    candidates = [Path(named)] if named else []
+    candidates += [Path("saved_models"), Path(__file__).parents[2] / "saved_models"]
+    unique: dict[Path, Path] = {}
+    for path in candidates:
+        if path.is_dir():
+            unique.setdefault(path.resolve(), path)
+    return list(unique.values())
+
+
+def list_models() -> list[Path]:
+    """The latest version of every model that can be called by name."""
+    latest: dict[str, Path] = {}
+    for directory in model_directories():
+        for model in sorted(directory.iterdir()):
+            if model.is_dir() and versions(model):
+                latest.setdefault(model.name, versions(model)[-1])
+    return list(latest.values())
+
+
+def find_model(model: str | Path) -> Path:
+    """The directory of a model given as a directory (with or without its version) or by name.
+
+    Raises:
+        ModelError: there is no such model, it is not whole, or it was made by a newer seqpipe.
+    """
+    places = [Path(model), *(directory / model for directory in model_directories())]
+    place = next((path for path in places if path.is_dir()), None)
+    if place is None:
+        names = [path.parent.name for path in list_models()]
+        hint = " It is a file; a model is a directory." if Path(model).is_file() else ""
+        raise ModelError(
+            f"{model} is neither a model directory nor the name of a model.{hint} "
+            f"Known names: {', '.join(names) or 'none'}.{nearest(model, names)}"
+        )
+    if not (place / "saved_model.pb").is_file():
+        if not versions(place):
+            raise ModelError(
+                f"{place} holds no model: there is no saved_model.pb in it or in a numbered directory in it."
+            )
+        place = versions(place)[-1]
+    facts = place / "parity.json"
+    made_by = json.loads(facts.read_text(encoding="utf-8")).get("format", 1) if facts.is_file() else 1
+    if made_by > FORMAT:
+        raise ModelError(
+            f"{place} was made by a newer seqpipe (format {made_by}; this one reads up to {FORMAT}). Upgrade seqpipe, "
+            "or load it with tf.saved_model.load, which always works."
+        )
+    return place
+
+
+def read_card(directory: Path) -> dict[str, Any]:
+    """The facts at the head of card.md; empty for a model that has none."""
+    file = directory / "card.md"
+    head = re.match(r"---\n(.*?)\n---\n", file.read_text(encoding="utf-8"), re.DOTALL) if file.is_file() else None
+    return yaml.safe_load(head[1]) if head else {}
+
+
+def describe_signatures(directory: Path) -> list[str]:
+    """Each signature with the names, types and shapes of its inputs and outputs, a line each."""
+    from tensorflow.core.framework import types_pb2
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    def shown(name: str, tensor: Any) -> str:
+        dims = tensor.tensor_shape.dim
+        shape = ", ".join("?" if dim.size < 0 else str(dim.size) for dim in dims)
+        return f"{name} {types_pb2.DataType.Name(tensor.dtype).removeprefix('DT_').lower()} [{shape}]"
+
+    saved = saved_model_pb2.SavedModel()
+    saved.ParseFromString((directory / "saved_model.pb").read_bytes())
+    lines = []
+    for name, signature in sorted(saved.meta_graphs[0].signature_def.items()):
+        if name.startswith("__"):
+            continue
+        inputs = ", ".join(shown(key, value) for key, value in sorted(signature.inputs.items())) or "nothing"
+        outputs = ", ".join(shown(key, value) for key, value in sorted(signature.outputs.items()))
+        lines.append(f"{name}: {inputs} -> {outputs}")
+    return lines

@@ -1,0 +1,166 @@
+"""What a model takes: how one row is made from a word of the command line, a line of a file or a value in Python.
+
+A task names its kind. A loaded model knows its kind by the inputs of `serving_default`: `text`, `waveform`, or any
+others, which are then named in each row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seqpipe.data.files import Format
+from seqpipe.errors import DataError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+class Input:
+    """A kind of input; the base class is a row of named arrays, for models that take several.
+
+    column: what an answered row is called, in a table of answers.
+    example: what stands in the command that a user may try next.
+    equal_lengths: whether rows of one batch must be equally long, since padding would change what is read.
+    """
+
+    column = "row"
+    example = "--input rows.jsonl"
+    equal_lengths = True
+
+    def from_word(self, word: str) -> Any:
+        """A row from an argument of `seqpipe predict`.
+
+        Raises:
+            DataError: it is none.
+        """
+        raise DataError(f"{word!r:.60} is not a row: this model takes several inputs. Name a file with --input.")
+
+    def from_file(self, source: str, *, column: str, format: Format = "auto", encoding: str = "utf-8") -> Iterator[Any]:
+        """The rows of a file, or of standard input for "-".
+
+        Raises:
+            DataError: a row cannot be read; it is named by file and line.
+        """
+        from seqpipe.serving.rows import read_objects
+
+        yield from read_objects(source, encoding=encoding)
+
+    def from_value(self, value: Any) -> Any:
+        """A row from what `seqpipe.load(...)` is called with.
+
+        Raises:
+            DataError: it is none.
+        """
+        if not isinstance(value, Mapping):
+            raise DataError(f"{value!r:.60} is not a row. Allowed: a value for each input, by name.")
+        return {name: np.asarray(item) for name, item in value.items()}
+
+    def shown(self, row: Any) -> str:
+        """The row in a table of answers."""
+        return str({name: getattr(item, "tolist", lambda item=item: item)() for name, item in row.items()})
+
+    def length(self, row: Any) -> Any:
+        """What rows are sorted by; with `equal_lengths`, rows of one batch agree in it."""
+        return sorted((name, np.shape(item)) for name, item in row.items())
+
+    def tensors(self, rows: Sequence[Any]) -> dict[str, tf.Tensor]:
+        """The batched inputs of a signature."""
+        import tensorflow as tf
+
+        return {name: tf.constant(np.stack([row[name] for row in rows])) for name in rows[0]}
+
+
+class TextInput(Input):
+    """A text: str, or UTF-8 in bytes."""
+
+    column = "text"
+    example = '"your text"'
+    equal_lengths = False
+
+    def from_word(self, word: str) -> str:
+        return word
+
+    def from_file(self, source: str, *, column: str, format: Format = "auto", encoding: str = "utf-8") -> Iterator[str]:
+        from seqpipe.serving.rows import read_texts
+
+        yield from read_texts(source, column=column, format=format, encoding=encoding)
+
+    def from_value(self, value: Any) -> str | bytes:
+        if not isinstance(value, (str, bytes)):
+            raise DataError(f"{value!r:.60} is not a text. Allowed: str, or UTF-8 in bytes.")
+        return value
+
+    def shown(self, row: str | bytes) -> str:
+        return row if isinstance(row, str) else row.decode("utf-8", "replace")
+
+    def length(self, row: str | bytes) -> int:
+        return len(row)
+
+    def tensors(self, rows: Sequence[str | bytes]) -> dict[str, tf.Tensor]:
+        import tensorflow as tf
+
+        encoded = [row.encode("utf-8", "surrogatepass") if isinstance(row, str) else row for row in rows]
+        return {"text": tf.constant(encoded, tf.string)}
+
+
+class WaveformInput(Input):
+    """A sound: the path of a recording, or float samples in -1..1, 16 kHz, one channel."""
+
+    column = "file"
+    example = "your.wav"
+
+    def from_word(self, word: str) -> str:
+        return word
+
+    def from_file(self, source: str, *, column: str, format: Format = "auto", encoding: str = "utf-8") -> Iterator[str]:
+        """The paths of recordings, a line or a row each."""
+        from seqpipe.serving.rows import read_texts
+
+        yield from read_texts(source, column=column, format=format, encoding=encoding)
+
+    def from_value(self, value: Any) -> np.ndarray:
+        if not isinstance(value, (str, Path)):
+            samples = np.asarray(value)
+            if samples.ndim != 1 or samples.dtype.kind != "f":
+                raise DataError(
+                    f"An array {samples.dtype} {list(samples.shape)} is not a waveform. Allowed: float [samples], "
+                    "16 kHz, one channel, in -1..1 (divide 16-bit samples by 32,768)."
+                )
+            return samples.astype(np.float32)
+        from seqpipe.sound.recordings import INT16, decode
+
+        if not Path(value).is_file():
+            raise DataError(f"{value} is no file. A model that hears takes recordings (WAV, FLAC, OGG, MP3).")
+        try:
+            return (decode(Path(value)) / INT16).astype(np.float32)
+        except ValueError as error:
+            raise DataError(f"{value} {error}.") from None
+
+    def shown(self, row: Any) -> str:
+        return str(row)
+
+    def length(self, row: np.ndarray) -> int:
+        return len(row)
+
+    def tensors(self, rows: Sequence[np.ndarray]) -> dict[str, tf.Tensor]:
+        import tensorflow as tf
+
+        return {"waveform": tf.constant(np.stack(rows))}
+
+
+TEXT, WAVEFORM, NAMED = TextInput(), WaveformInput(), Input()
+
+
+def input_of(names: Sequence[str]) -> Input:
+    """The kind of a model whose `serving_default` takes inputs of these names."""
+    match sorted(names):
+        case ["text"]:
+            return TEXT
+        case ["waveform"]:
+            return WAVEFORM
+        case _:
+            return NAMED

@@ -1,0 +1,153 @@
+"""What a task says of its own; everything else asks it.
+
+A task is a folder `seqpipe/tasks/NAME/` with `config.py` (what a pipeline file of it holds) and `task.py` (a subclass
+of `Task`). It is made from its configuration, then filled: `read` first, then `fit_features` or `load_features`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from seqpipe.evaluation.measures import Measure
+from seqpipe.serving.answers import Presentation
+from seqpipe.serving.inputs import Input
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+    from seqpipe.data.examples import Examples
+    from seqpipe.data.findings import Finding
+    from seqpipe.export.lite import LiteFiles
+    from seqpipe.export.publish import Artefact
+    from seqpipe.serving.model import Model
+
+Batch = dict[str, Any]
+Report = dict[str, Any]
+Fitted = dict[str, Any]
+Say = Callable[[str], None]
+Callbacks = Callable[[int, int], Sequence[Any]]
+
+
+class Task:
+    """A task; what has a body here is a hook that a task may leave as it is.
+
+    name: permanent: it stands in pipeline files and artefacts.
+    measures: what its runs are judged by; the first is the headline. A report holds each that it has of a split in
+        `report["splits"][SPLIT]["measures"][NAME]` as {value, n} or {value, low, high, n}.
+    input: what one row of a request is. answer: how an answer is shown.
+    """
+
+    name: ClassVar[str]
+    measures: ClassVar[tuple[Measure, ...]]
+    input: ClassVar[Input]
+    answer: ClassVar[Presentation]
+
+    def __init__(self, config: Any):
+        self.config = config
+
+    # Data
+
+    def read(self) -> list[Finding]:
+        """Read and validate all splits; raise DataError with every error at once, return what else was found."""
+        raise NotImplementedError
+
+    def data_key(self) -> str:
+        """A hash of what was read."""
+        raise NotImplementedError
+
+    def fit_features(self, directory: Path) -> None:
+        """Fit features on the training split and save them."""
+        raise NotImplementedError
+
+    def load_features(self, directory: Path) -> None:
+        """Take up what `fit_features` saved."""
+        raise NotImplementedError
+
+    def examples(self, split: str) -> Examples:
+        """What the model eats; computed once and cached by the caller."""
+        raise NotImplementedError
+
+    # Training; see `seqpipe.training.loop.Objective`
+
+    def build(self) -> keras.Model:
+        raise NotImplementedError
+
+    def forward(self, model: keras.Model, batch: Batch, training: bool) -> Any:
+        """The model's outputs for a batch."""
+        raise NotImplementedError
+
+    def loss(self, batch: Batch, outputs: Any) -> tf.Tensor:
+        """float32 [B], what training minimises, for each row."""
+        raise NotImplementedError
+
+    def metrics(self, batch: Batch, outputs: Any) -> dict[str, tf.Tensor]:
+        """float32 [B] each, what is watched on the dev split beside the loss, for each row."""
+        return {}
+
+    def training_batch(self, examples: Examples, rows: np.ndarray, epoch: int) -> Batch:
+        """A batch of training: names, types and ranks of `examples.batch`, and a pure function of its arguments."""
+        return examples.batch(rows)
+
+    def dev_figures(self, model: keras.Model) -> dict[str, float]:
+        """Figures on the dev split that are no means over its rows."""
+        return {}
+
+    def pretrain(self, directory: Path, *, say: Say, callbacks: Callbacks) -> str | None:
+        """Train without labels, from wherever the last process left it; what was reached, or None for nothing to do."""
+        return None
+
+    def load_pretrained(self, directory: Path) -> None:
+        """Take up what `pretrain` left, so that `build` starts from it."""
+
+    def keep(self, model: keras.Model, directory: Path) -> None:
+        """Save of a trained model what other pipelines may start from."""
+
+    # After training
+
+    def fit(self, model: keras.Model, examples: dict[str, Examples]) -> Fitted:
+        """What is fitted on dev once the weights are final, such as a temperature: a value that JSON can hold.
+
+        It is kept with the run, and given to `evaluate` and `artefact`.
+        """
+        return {}
+
+    def finish(self, model: keras.Model, fitted: Fitted) -> None:
+        """Put into the model what was fitted and belongs into its weights; before evaluation and export."""
+
+    def evaluate(self, model: keras.Model, fitted: Fitted, examples: dict[str, Examples], directory: Path) -> Report:
+        """Write reports and pictures of the splits into the directory; return the report."""
+        raise NotImplementedError
+
+    def describe(self, report: Report) -> str:
+        """The report as Markdown sections of level three, for the card."""
+        raise NotImplementedError
+
+    def limits(self) -> list[str]:
+        """What the model is not for, one sentence each, for the card."""
+        raise NotImplementedError
+
+    def artefact(self, model: keras.Model, fitted: Fitted, version: int) -> Artefact:
+        """Signatures, probes and reference answers for export and proof."""
+        raise NotImplementedError
+
+    def lite(self, artefact: Path, *, at_hand: bool) -> LiteFiles:
+        """LiteRT files of an exported model, proved against it on dev if the data is at hand, else on probes.
+
+        Of a task whose pipelines have `export.lite`.
+        """
+        raise NotImplementedError
+
+    def evaluate_served(self, model: Model, source: str, directory: Path) -> tuple[Report, list[Finding]]:
+        """The report on labelled rows of a source as the exported model answers them, with pictures in the directory.
+
+        The report has the one split `test`.
+
+        Raises:
+            DataError: the rows cannot be read, or are labelled with what the model does not know.
+        """
+        raise NotImplementedError
