@@ -1,10 +1,11 @@
-# make run   sets up, then trains, evaluates, exports and proves a small model, and tries it
-# make test  sets up, then lint, types, tests
+# make run      sets up, then trains, evaluates, exports and proves a small model, and tries it
+# make test     sets up, then lint, types, tests
+# make help     everything else
 PYTHON ?= python3
 BIN := .venv/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: run test test-all setup lint format bench schema clean
+.PHONY: run test test-all test-pythons setup lint format bench schema mutants portability clean clean-runs help
 .DEFAULT_GOAL := run
 
 setup: .venv/.ready
@@ -22,9 +23,13 @@ test: lint
 test-all: lint
 	$(BIN)/pytest -m "slow or not slow"
 
+test-pythons: ## `make run` and the fast tests, in a copy, with every supported interpreter that is found
+	@sh tools/test_pythons.sh
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 	$(BIN)/mypy
 
 format: setup
@@ -34,9 +39,14 @@ format: setup
 bench: setup
 	@for script in benchmarks/recurrent.py benchmarks/tokenizer.py benchmarks/sentiment.py; do echo "$$script"; $(BIN)/python $$script || exit 1; done
 
-# After a change of the schema; a test fails while it is out of date.
-schema: setup
-	$(BIN)/seqpipe schema > docs/pipeline.schema.json
+schema: setup ## after a change of the schema: the schema for editors and the reference of all keys; a test fails while they are out of date
+	$(BIN)/python tools/reference.py
 
-clean:
-	rm -rf .venv .ruff_cache .mypy_cache .pytest_cache .hypothesis runs
+clean: ## what is made again: .venv and caches; runs stay
+	rm -rf .venv .ruff_cache .mypy_cache .pytest_cache .hypothesis .import_linter_cache
+
+clean-runs: ## every run in runs/
+	rm -rf runs
+
+help:
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /: /'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import importlib.metadata
 import os
 import platform
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import Any
 
 import yaml
 
-from seqpipe import __version__
 from seqpipe.config import file as pipeline_file
 from seqpipe.config.pipeline import Pipeline
 from seqpipe.storage import write_text
@@ -53,7 +53,7 @@ def write(
         "parameters": parameters,
         "seed": config.seed,
         "streaming": streams,
-        "seqpipe": __version__,
+        "seqpipe": importlib.metadata.version("seqpipe"),
         "tensorflow": parity["tensorflow"],
         "keras": parity["keras"],
     }

@@ -14,6 +14,7 @@ import numpy as np
 
 from seqpipe.data.files import Format
 from seqpipe.errors import DataError
+from seqpipe.serving.reading import read_objects, read_texts
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -45,8 +46,6 @@ class Input:
         Raises:
             DataError: a row cannot be read; it is named by file and line.
         """
-        from seqpipe.serving.rows import read_objects
-
         yield from read_objects(source, encoding=encoding)
 
     def from_value(self, value: Any) -> Any:
@@ -85,8 +84,6 @@ class TextInput(Input):
         return word
 
     def from_file(self, source: str, *, column: str, format: Format = "auto", encoding: str = "utf-8") -> Iterator[str]:
-        from seqpipe.serving.rows import read_texts
-
         yield from read_texts(source, column=column, format=format, encoding=encoding)
 
     def from_value(self, value: Any) -> str | bytes:
@@ -118,8 +115,6 @@ class WaveformInput(Input):
 
     def from_file(self, source: str, *, column: str, format: Format = "auto", encoding: str = "utf-8") -> Iterator[str]:
         """The paths of recordings, a line or a row each."""
-        from seqpipe.serving.rows import read_texts
-
         yield from read_texts(source, column=column, format=format, encoding=encoding)
 
     def from_value(self, value: Any) -> np.ndarray:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import io
 import json
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from seqpipe.data.files import Format
-from seqpipe.errors import DataError
 from seqpipe.serving.answers import Answer, Presentation
 from seqpipe.serving.model import Model, Options
 from seqpipe.storage import writing
@@ -39,57 +36,6 @@ def predict_rows(
     for window in in_windows(rows):
         yield from zip(window, model(window, signature=signature, options=options), strict=True)
         advance(len(window))
-
-
-def read_texts(source: str, *, column: str, format: Format = "auto", encoding: str = "utf-8") -> Iterator[str]:
-    """Texts of a file, or the lines of standard input for "-": plain lines, or a column of CSV, TSV or JSON lines.
-
-    A file whose ending says nothing, such as captions.en.gz, is plain lines.
-
-    Raises:
-        DataError: a row cannot be read; it is named by file and line.
-    """
-    from seqpipe.data.files import format_by_ending
-    from seqpipe.data.sources import BadRow, read_rows
-
-    if source == "-":
-        yield from _standard_input(encoding)
-        return
-    if format == "auto" and format_by_ending(Path(source)) is None:
-        format = "lines"
-    for row in read_rows(f"files:{source}", columns={"text": column}, role="test", format=format, encoding=encoding):
-        if isinstance(row, BadRow):
-            raise DataError(f"{row.place}: {row.reason}")
-        yield row.values["text"]
-
-
-def read_objects(source: str, *, encoding: str = "utf-8") -> Iterator[dict[str, Any]]:
-    """The objects of a file of JSON lines, or of standard input for "-".
-
-    Raises:
-        DataError: a line holds none.
-    """
-    try:
-        lines = _standard_input(encoding) if source == "-" else open(source, encoding=encoding)  # noqa: SIM115
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                value = json.loads(line)
-            except ValueError as error:
-                raise DataError(f"{source}:{number}: not JSON: {error}.") from None
-            if not isinstance(value, dict):
-                raise DataError(f"{source}:{number}: a JSON {type(value).__name__}, not an object.")
-            yield value
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{source} cannot be read: {error}.") from None
-
-
-def _standard_input(encoding: str) -> Iterator[str]:
-    import sys
-
-    for line in io.TextIOWrapper(sys.stdin.buffer, encoding, newline="\n"):
-        yield line.removesuffix("\n").removesuffix("\r")
 
 
 @contextlib.contextmanager

@@ -238,7 +238,7 @@ def test_translation_an_artefact_is_evaluated_as_it_is_served(trained, model, tm
 def test_translation_sources_of_any_ending_are_lines(tmp_path):
     import gzip
 
-    from seqpipe.serving.rows import read_texts
+    from seqpipe.serving.reading import read_texts
 
     with gzip.open(tmp_path / "captions.en.gz", "wt") as file:
         file.write('A dog.\n\nA cat, a "bird".\n')
