@@ -60,7 +60,7 @@ def load(file: str | Path, overrides: list[str], schemas: Mapping[str, type[Pipe
 def load_again(
     file: Path, changes: dict[str, Any], overrides: list[str], schemas: Mapping[str, type[Pipeline]]
 ) -> Pipeline:
-    """The configuration kept beside a model, with other data.
+    """The configuration kept beside a model, with other data; keys that this version does not know are passed over.
 
     Args:
         file: pipeline.yaml of an artefact.
@@ -70,11 +70,29 @@ def load_again(
         ConfigError: as in `load`.
     """
     tree, origin = _read_yaml(file)
+    schema = schemas[tree["task"]]
+    _pass_over_unknown(schema, tree)
     tree["data"] |= changes
     problems = _apply_overrides(tree, origin, overrides)
     if problems:
         raise ConfigError(problems)
-    return _validated(schemas[tree["task"]], tree, file, origin)
+    return _validated(schema, tree, file, origin)
+
+
+def _pass_over_unknown(schema: type[Pipeline], tree: dict[str, Any]) -> None:
+    """Take out of a configuration that another version wrote the keys that this one does not know."""
+    try:
+        schema.model_validate(tree)
+    except ValidationError as error:
+        for item in error.errors():
+            if item["type"] != "extra_forbidden":
+                continue
+            *parents, leaf = item["loc"]
+            branch: Any = tree
+            for parent in parents:
+                if isinstance(parent, int) or parent in branch:  # a section of a choice is named in between
+                    branch = branch[parent]
+            branch.pop(leaf)
 
 
 def with_values(config: P, values: Mapping[str, Any]) -> P:

@@ -17,6 +17,7 @@ from seqpipe.config.pipeline import Pipeline
 from seqpipe.data.findings import Finding
 from seqpipe.errors import RunError
 from seqpipe.evaluation.measures import headline, monitored
+from seqpipe.runs.state import read_state
 from seqpipe.storage import locked, remove_leftovers, unhide, unwritable, write_json, write_text
 from seqpipe.tasks import make_task
 from seqpipe.training.workers import is_chief, wait_for
@@ -27,15 +28,6 @@ if TYPE_CHECKING:
     from seqpipe.data.examples import Examples
     from seqpipe.export.lite import LiteFiles
     from seqpipe.tasks.protocol import Task
-
-# Sections that a step depends on; a change of one of them contradicts a step that has begun.
-DEPENDS_ON = {
-    "train": ("task", "seed", "data", "features", "model", "training"),
-    "evaluate": ("evaluation",),
-    "export": ("description", "export"),
-}
-# Keys that may change in the middle of a run, since they change nothing that is computed.
-FREE_KEYS = ("training.save_every_steps", "training.tensorboard")
 
 
 @dataclass
@@ -353,45 +345,13 @@ def open_run(
             shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True, exist_ok=True)
         remove_leftovers(directory)
-        run = Run(config, say, callbacks, _read_state(directory, config))
+        run = Run(config, say, callbacks, read_state(directory, config))
         write_text(directory / "pipeline.yaml", pipeline_file.to_yaml(config))
         write_json(directory / "state.json", run.state)
         try:
             yield run
         except OSError as error:
             raise unwritable(Path(error.filename or directory), error) from error
-
-
-def _read_state(directory: Path, config: Pipeline) -> dict[str, Any]:
-    """The state of the run, less the steps that the configuration asks for anew."""
-    file = directory / "state.json"
-    wanted = pipeline_file.flatten(config.model_dump(mode="json"))
-    if not file.exists():
-        return {"config": wanted, "steps": {}}
-    state = json.loads(file.read_text(encoding="utf-8"))
-    before = state["config"]
-    changed = [key for key in pipeline_file.changed_keys(before, config) if key not in FREE_KEYS]
-    fixed = [key for key in changed if key.partition(".")[0] in DEPENDS_ON["train"]]
-    if fixed:
-        lines = [f"  {key} = {_shown(wanted, key)} here, {_shown(before, key)} in the run" for key in sorted(fixed)]
-        raise RunError(
-            f"The configuration contradicts the run in {directory}:\n" + "\n".join(lines) + "\n"
-            "Use --fresh to start over, or give the new run another name: --set name=..."
-        )
-    redo = {key.partition(".")[0] for key in changed}
-    if redo & set(DEPENDS_ON["evaluate"]):
-        state["steps"].pop("evaluate", None)
-        state["steps"].pop("export", None)
-    if redo & set(DEPENDS_ON["export"]):
-        state["steps"].pop("export", None)
-    return {**state, "config": wanted}
-
-
-def _shown(leaves: dict[str, Any], key: str) -> str:
-    """The value of a key among leaves by dotted path."""
-    if key in leaves:
-        return str(leaves[key])
-    return "a section" if any(each.startswith(f"{key}.") for each in leaves) else "not there"
 
 
 def _source(config: Pipeline) -> str:

@@ -1,0 +1,52 @@
+"""What is finished of a run, as state.json has it, and what of that a changed configuration asks for anew."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from seqpipe.config import file as pipeline_file
+from seqpipe.config.pipeline import Pipeline
+from seqpipe.errors import RunError
+
+# Sections that a step depends on; a change of one of them contradicts a step that has begun.
+DEPENDS_ON = {
+    "train": ("task", "seed", "data", "features", "model", "training"),
+    "evaluate": ("evaluation",),
+    "export": ("description", "export"),
+}
+# Keys that may change in the middle of a run, since they change nothing that is computed.
+FREE_KEYS = ("training.save_every_steps", "training.tensorboard")
+
+
+def read_state(directory: Path, config: Pipeline) -> dict[str, Any]:
+    """The state of the run, less the steps that the configuration asks for anew."""
+    file = directory / "state.json"
+    wanted = pipeline_file.flatten(config.model_dump(mode="json"))
+    if not file.exists():
+        return {"config": wanted, "steps": {}}
+    state = json.loads(file.read_text(encoding="utf-8"))
+    before = state["config"]
+    changed = [key for key in pipeline_file.changed_keys(before, config) if key not in FREE_KEYS]
+    fixed = [key for key in changed if key.partition(".")[0] in DEPENDS_ON["train"]]
+    if fixed:
+        lines = [f"  {key} = {_shown(wanted, key)} here, {_shown(before, key)} in the run" for key in sorted(fixed)]
+        raise RunError(
+            f"The configuration contradicts the run in {directory}:\n" + "\n".join(lines) + "\n"
+            "Use --fresh to start over, or give the new run another name: --set name=..."
+        )
+    redo = {key.partition(".")[0] for key in changed}
+    if redo & set(DEPENDS_ON["evaluate"]):
+        state["steps"].pop("evaluate", None)
+        state["steps"].pop("export", None)
+    if redo & set(DEPENDS_ON["export"]):
+        state["steps"].pop("export", None)
+    return {**state, "config": wanted}
+
+
+def _shown(leaves: dict[str, Any], key: str) -> str:
+    """The value of a key among leaves by dotted path."""
+    if key in leaves:
+        return str(leaves[key])
+    return "a section" if any(each.startswith(f"{key}.") for each in leaves) else "not there"
