@@ -136,12 +136,12 @@ def test_comparing_translators_is_a_paired_bootstrap_of_bleu(make):
     translates(make("a", right=pattern(1)), worse, references)
     translates(make("b", right=pattern(1), model__units=16), references, references)
     (first, second), printed = ask("a", "b")
-    assert 100 * first.figure["dev"]["value"] == pytest.approx(bleu(worse, references))
+    assert first.figure["dev"]["value"] == pytest.approx(bleu(worse, references))
     difference = second.difference["dev"]
-    assert 100 * difference["value"] == pytest.approx(100 - bleu(worse, references))
+    assert difference["value"] == pytest.approx(100 - bleu(worse, references))
     assert 0 < difference["low"] < difference["value"] < difference["high"]
     assert "dev, BLEU" in printed
-    assert f"{100 * difference['value']:+.2f}" in printed
+    assert f"{difference['value']:+.2f}" in printed
 
 
 def test_comparing_refuses_runs_of_different_tasks(make):
@@ -184,7 +184,7 @@ def test_comparing_refuses_one_run_or_the_same_twice(make):
 def test_comparing_refuses_runs_that_are_not_evaluated_or_kept_no_answers(make):
     make("a", right=pattern(1))
     directory = make("b", right=pattern(2), model__units=16)
-    (directory / "report" / "dev" / "predictions.npz").unlink()
+    (directory / "report" / "dev" / "rows.npz").unlink()
     with pytest.raises(RunError, match="runs/b has no predictions of single rows"):
         ask("a", "b")
     state = json.loads((directory / "state.json").read_text())

@@ -134,7 +134,7 @@ def test_seeds_runs_keep_their_answers_row_by_row_and_the_deletion_test(home):
     run = directory / "runs" / "tiny-seed1"
     report = json.loads((run / "report" / "report.json").read_text())
     for split in ("dev", "test"):
-        with np.load(run / "report" / split / "predictions.npz") as saved:
+        with np.load(run / "report" / split / "rows.npz") as saved:
             assert saved["logits"].dtype == np.float32
             right = np.mean(saved["logits"].argmax(1) == saved["labels"])
         assert right == pytest.approx(report["splits"][split]["accuracy"]["value"])
