@@ -103,7 +103,13 @@ def test_tuning_finds_resumes_and_refuses_another_space(tmp_path, monkeypatch):
     assert config.training.learning_rate == values["training.learning_rate"]
     assert config.model.convolution[0].filters == values["model.convolution.0.filters"]
     directory = tmp_path / "runs" / "tiny-tune"
-    assert {path.name for path in directory.iterdir()} >= {"study.db", "history.png", "slice.png", "trial-001", "trial-002"}
+    assert {path.name for path in directory.iterdir()} >= {
+        "study.db",
+        "history.png",
+        "slice.png",
+        "trial-001",
+        "trial-002",
+    }
     trained = json.loads((directory / "trial-001" / "state.json").read_text())["config"]
     assert trained["model.pooling"] in ("attention", "mean")
 

@@ -131,5 +131,5 @@ def describe(report: dict[str, Any]) -> str:
         sections.append(f"### Word vectors\n\n{report['vectors']}.\n")
     if report["other_domains"]:
         sections.append(f"### Other domains\n\n{domains_table(report['other_domains'])}")
-    tested = report["splits"]["dev"].get("deletion")
+    tested = report["splits"].get("dev", {}).get("deletion")
     return "\n".join([*sections, *([f"### Weights\n\n{deletion.to_markdown(tested)}"] if tested else [])])

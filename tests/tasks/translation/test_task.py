@@ -229,7 +229,8 @@ def test_translation_an_artefact_is_evaluated_as_it_is_served(trained, model, tm
         )
     for system in ("greedy", "beam"):
         expected = report["splits"]["test"]["systems"][system]
-        assert found["splits"]["test"]["systems"][system]["bleu"]["value"] == pytest.approx(expected["bleu"]["value"], abs=1e-6)
+        served = found["splits"]["test"]["systems"][system]
+        assert served["bleu"]["value"] == pytest.approx(expected["bleu"]["value"], abs=1e-6)
     assert (tmp_path / "out" / "translations.html").exists()
     assert (tmp_path / "out" / "alignment_1.png").exists()
     assert "| greedy search |" in (tmp_path / "said.txt").read_text()
