@@ -236,6 +236,7 @@ class Run:
             self.task.artefact(model, fitted, version),
             directory / str(version),
             run_directory=self.directory,
+            facts=fitted,
             files=files,
         )
         self._finish("export", {"path": str(path), "section": section})

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from seqpipe.data.examples import Examples
     from seqpipe.data.findings import Finding
+    from seqpipe.export.artefact import Artefact
     from seqpipe.export.lite import LiteFiles
-    from seqpipe.export.publish import Artefact
     from seqpipe.serving.model import Model
 
 Batch = dict[str, Any]

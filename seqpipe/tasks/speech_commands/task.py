@@ -30,8 +30,8 @@ from seqpipe.tasks.speech_commands.config import SILENCE, UNKNOWN, SpeechCommand
 from seqpipe.tasks.speech_commands.data import CommandSplits, read_clips, read_commands
 
 if TYPE_CHECKING:
+    from seqpipe.export.artefact import Artefact, Row
     from seqpipe.export.lite import LiteFiles
-    from seqpipe.export.publish import Artefact, Row
     from seqpipe.serving.model import Model
 
 GENERATED_NOISE_S = 20.0  # beside the recorded
@@ -246,7 +246,7 @@ class SpeechCommands(Task):
         ]
 
     def artefact(self, model: Any, fitted: dict[str, Any], version: int) -> Artefact:
-        from seqpipe.export.publish import Artefact
+        from seqpipe.export.artefact import Artefact
         from seqpipe.tasks.speech_commands.signatures import CommandRecogniser, best_window
         from seqpipe.tasks.speech_commands.streaming import StreamingRecogniser, prove_stream, whole_clip
 
