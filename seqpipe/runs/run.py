@@ -174,7 +174,7 @@ class Run:
         if not self.finished("train"):
             raise RunError(f"{self.directory} holds no finished training. Run `seqpipe train` first, or `seqpipe run`.")
         examples = self.prepare()
-        examples.pop("train")
+        self.task.fit_baseline(examples.pop("train"))
         self.say(f"Evaluating on {', '.join(examples)}")
         fitted = self._fit(examples)
         report = self.task.evaluate(self.finished_model(), fitted, examples, self.directory / "report")

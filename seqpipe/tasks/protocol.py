@@ -119,6 +119,9 @@ class Task:
     def finish(self, model: keras.Model, fitted: Fitted) -> None:
         """Put into the model what was fitted and belongs into its weights; before evaluation and export."""
 
+    def fit_baseline(self, train: Examples) -> None:
+        """Fit what `evaluate` compares the model with, where that needs the training examples."""
+
     def evaluate(self, model: keras.Model, fitted: Fitted, examples: dict[str, Examples], directory: Path) -> Report:
         """Write reports and pictures of the splits into the directory; return the report."""
         raise NotImplementedError
