@@ -63,12 +63,12 @@ def _here(directory: Path) -> str:
 @contextlib.contextmanager
 def quick_proof() -> Iterator[None]:
     """Proofs in a process without the seconds of importing TensorFlow; what it may import is the same."""
-    from seqpipe.export import publish
+    from seqpipe.export import proof
 
     def run(command: list[str], *, cwd: str, **_: object) -> object:
         script, *arguments = command[2:]
         return fresh.run(script, *arguments, cwd=cwd)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(publish, "subprocess", types.SimpleNamespace(run=run))
+        patch.setattr(proof, "subprocess", types.SimpleNamespace(run=run))
         yield

@@ -1,19 +1,62 @@
-"""An artefact on disk: DIRECTORY/NAME/VERSION with a SavedModel and what lies beside it."""
+"""A published artefact: what lies in DIRECTORY/NAME/VERSION, and what a task hands over to become one.
+
+TensorFlow is not imported here: whoever looks for models wants an answer at once.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
 
 FORMAT = 1  # of an artefact's directory; a reader refuses a higher one
+SAVED_MODEL = "saved_model.pb"  # what makes a directory a model
+KERAS_MODEL = "model.keras"
+PIPELINE = "pipeline.yaml"
+CARD = "card.md"
+PARITY = "parity.json"  # what the proof measured, and the facts that other forms of the model are made with
+
+TOLERANCE = 1e-5
+
+Row = dict[str, np.ndarray]  # one request's inputs, or one answer's outputs, without the batch axis
+
+
+@dataclass
+class Artefact:
+    """What a task hands over to be exported.
+
+    module: holds the variables the signatures use.
+    model: the Keras model, saved beside as model.keras.
+    signatures: `tf.function`s with an input signature, by permanent name.
+    probes: rows to prove each signature with; a signature without probes is proved to exist only.
+    shared: for a signature, inputs that a request has once, not once a row.
+    reference: for a signature, the Keras model's own answers to rows, made without the exported graph.
+    tolerance: bound on the absolute difference of numbers.
+    """
+
+    module: tf.Module
+    model: keras.Model
+    signatures: dict[str, tf.types.experimental.PolymorphicFunction]
+    probes: dict[str, list[Row]]
+    shared: dict[str, Row] = field(default_factory=dict)
+    reference: dict[str, Callable[[list[Row]], list[Row]]] = field(default_factory=dict)
+    tolerance: float = TOLERANCE
 
 
 def versions(directory: Path) -> list[Path]:
-    """The published versions in DIRECTORY/NAME, lowest first."""
-    found = [path for path in directory.glob("*") if path.name.isdecimal() and (path / "saved_model.pb").is_file()]
+    """The published versions in DIRECTORY, lowest first."""
+    found = [path for path in directory.glob("*") if path.name.isdecimal() and (path / SAVED_MODEL).is_file()]
     return sorted(found, key=lambda path: int(path.name))
 
 
 def next_version(directory: Path) -> int:
-    """One more than the highest number in DIRECTORY/NAME, whole model or not; at least 1."""
-    taken = [int(path.name) for path in directory.glob("*") if path.name.isdecimal()]
-    return max(taken, default=0) + 1
+    """One more than the highest version in DIRECTORY, at least 1."""
+    numbers = [int(path.name) for path in directory.glob("*") if path.name.isdecimal()]
+    return max(numbers, default=0) + 1

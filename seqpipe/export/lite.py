@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import io
 import json
 import tempfile
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -103,6 +105,17 @@ def used_ops(content: bytes) -> list[str]:
     return sorted(ops)
 
 
+LABELS = "labels.txt"  # in a file, as LiteRT's metadata has it: a zip behind the model, which any unzip finds
+
+
+def with_labels(content: bytes, labels: list[str]) -> bytes:
+    """A LiteRT file that holds the names of its classes, in the order of the probabilities, a line each."""
+    file = io.BytesIO(content)
+    with zipfile.ZipFile(file, "a") as packed:
+        packed.writestr(zipfile.ZipInfo(LABELS), "\n".join(labels))
+    return file.getvalue()
+
+
 class Interpreter:
     """A LiteRT file on one thread; call it with arrays by name, it answers with arrays by name."""
 
@@ -146,6 +159,7 @@ class LiteFiles:
     """Proved LiteRT files.
 
     contents, figures: by file name.
+    classes: in the order of the probabilities.
     takes: what goes in and comes out, a sentence for the card.
     rows: what the answers were compared on, in words.
     served: accuracy of the SavedModel on the same rows.
@@ -153,12 +167,14 @@ class LiteFiles:
 
     contents: dict[str, bytes]
     figures: dict[str, Figures]
+    classes: list[str]
     takes: str
     rows: str
     served: dict[str, Any] | None
 
     def report(self) -> dict[str, Any]:
         return {
+            "classes": self.classes,
             "takes": self.takes,
             "rows": self.rows,
             "interpreter": f"ai-edge-litert {importlib.metadata.version('ai-edge-litert')}",

@@ -166,7 +166,7 @@ class Run:
         if not self.finished("train"):
             raise RunError(f"{self.directory} holds no finished training. Run `seqpipe train` first, or `seqpipe run`.")
         examples = self.prepare()
-        examples.pop("train")
+        self.task.fit_baseline(examples.pop("train"))
         self.say(f"Evaluating on {', '.join(examples)}")
         fitted = self._fit(examples)
         report = self.task.evaluate(self.finished_model(), fitted, examples, self.directory / "report")
@@ -228,6 +228,7 @@ class Run:
             self.task.artefact(model, fitted, version),
             directory / str(version),
             run_directory=self.directory,
+            facts=fitted,
             files=files,
         )
         self._finish("export", {"path": str(path), "section": section})

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from seqpipe.data.examples import Examples
     from seqpipe.data.findings import Finding
+    from seqpipe.export.artefact import Artefact
     from seqpipe.export.lite import LiteFiles
-    from seqpipe.export.publish import Artefact
     from seqpipe.serving.model import Model
 
 Batch = dict[str, Any]
@@ -118,6 +118,9 @@ class Task:
 
     def finish(self, model: keras.Model, fitted: Fitted) -> None:
         """Put into the model what was fitted and belongs into its weights; before evaluation and export."""
+
+    def fit_baseline(self, train: Examples) -> None:
+        """Fit what `evaluate` compares the model with, where that needs the training examples."""
 
     def evaluate(self, model: keras.Model, fitted: Fitted, examples: dict[str, Examples], directory: Path) -> Report:
         """Write reports and pictures of the splits into the directory; return the report."""

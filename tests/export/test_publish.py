@@ -15,7 +15,9 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from seqpipe.errors import ProofError, RunError
 from seqpipe.export import fresh_process as proof
-from seqpipe.export.publish import Artefact, next_version, publish, used_ops
+from seqpipe.export.artefact import Artefact, next_version
+from seqpipe.export.graph import used_ops
+from seqpipe.export.publish import publish
 
 
 def text_spec():
@@ -122,6 +124,7 @@ def publish_to(place: Path, made: Artefact) -> Path:
         made,
         place / "models" / "mine" / "1",
         run_directory=place / "runs" / "mine",
+        facts={"temperature": 0.5},
         files=lambda directory, parity: None,
     )
 
@@ -131,6 +134,7 @@ def test_export_publishes_a_sound_artefact(place):
     parity = json.loads((path / "parity.json").read_text())
     assert parity["signatures"]["serving_default"]["probes"] == 4
     assert parity["signatures"]["serving_default"]["against_keras"] == 0.0
+    assert parity["facts"] == {"temperature": 0.5}
     assert sorted(p.name for p in path.parent.iterdir()) == ["1"]
     assert (place / "runs" / "mine" / "kept.txt").exists()
     assert tf.saved_model.load(str(path)).signatures["serving_default"](text=tf.constant(["ab"]))["score"].numpy() == [

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from seqpipe.data.examples import Examples, Ragged
+
 TIMES, BANDS = 14, 20  # of the coarse spectrogram
 
 
@@ -43,6 +45,13 @@ class SpectrogramBaseline:
 
     def describe(self) -> str:
         return f"a linear SVM (C = 0.01) of log-mel means over {TIMES} x {BANDS} blocks ({self.features:,} features)"
+
+
+def spectrograms(examples: Examples) -> np.ndarray:
+    """Decibels [N, T, F]; all rows have equally many frames."""
+    column = examples.columns["spectrogram"]
+    values = column.values if isinstance(column, Ragged) else column
+    return np.asarray(values).reshape(len(examples), -1, values.shape[-1])
 
 
 def coarse(decibels: np.ndarray) -> np.ndarray:

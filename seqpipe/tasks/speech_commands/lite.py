@@ -5,6 +5,7 @@ Axes: N rows, S samples, C classes.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,16 +17,18 @@ import tensorflow as tf
 
 from seqpipe.errors import ModelError, ProofError
 from seqpipe.export import lite
+from seqpipe.export.artefact import KERAS_MODEL, PARITY
 from seqpipe.export.fresh_process import median_ms
 from seqpipe.sound.log_mel import BlockwiseLogMel, LogMel
 from seqpipe.tasks.speech_commands.network import CommandsNetwork
 from seqpipe.tasks.speech_commands.report import balanced_accuracy
-from seqpipe.tasks.speech_commands.signatures import HIGHEST_SAMPLE, named
+from seqpipe.tasks.speech_commands.signatures import HIGHEST_SAMPLE
 from seqpipe.tasks.speech_commands.streaming import StreamingRecogniser
 
 TOLERANCE = {"float": 1e-4, "int8": 0.1}  # on a probability
 ROWS_AT_ONCE = 64
 ACCURACY_SAMPLES = 2000  # behind an interval
+MOST_SAMPLES = 2**30  # counted, 18 hours; from long before on all pieces are alike
 
 Row = dict[str, np.ndarray]
 
@@ -47,25 +50,26 @@ class Function:
 
 
 class Recogniser:
-    """A published artefact: its signatures, its Keras model, and what it divides logits by."""
+    """A published artefact: its signatures, its Keras model, and what it divides logits by.
+
+    Raises:
+        ModelError: it was exported before artefacts said that.
+    """
 
     def __init__(self, artefact: Path, mel: LogMel):
         self.mel = mel
+        facts = json.loads((artefact / PARITY).read_text(encoding="utf-8")).get("facts", {})
+        if "temperature" not in facts:
+            raise ModelError(
+                f"{artefact} was made by an older seqpipe: its {PARITY} has no facts.temperature, which LiteRT files "
+                "are made with. Export it again: seqpipe export --again."
+            )
+        self.temperature: float = facts["temperature"]
         self._loaded = tf.saved_model.load(str(artefact))
-        self.model = keras.saving.load_model(artefact / "model.keras")
+        self.model = keras.saving.load_model(artefact / KERAS_MODEL)
         labels = self._loaded.signatures["labels"]()
         self.classes = [name.decode() for name in labels["labels"].numpy()]
         self.streaming = bool(labels["streaming"].numpy())
-        if self.streaming:
-            self._know_state(artefact)
-
-    def _know_state(self, artefact: Path) -> None:
-        names = {*self._loaded.signatures["stream"].structured_input_signature[1]}
-        if names != {"waveform", "samples", "state"}:
-            raise ModelError(
-                f"{artefact} streams with the state {', '.join(sorted(names - {'waveform'}))}: it was made by an older "
-                "seqpipe. Allowed: samples, state; export it anew."
-            )
 
     def probabilities(self, waveforms: np.ndarray) -> np.ndarray:
         """What serving_default answers to [N, S]: [N, C]."""
@@ -73,25 +77,16 @@ class Recogniser:
         parts = [waveforms[first : first + ROWS_AT_ONCE] for first in range(0, len(waveforms), ROWS_AT_ONCE)]
         return np.concatenate([answer(waveform=tf.constant(part))["probabilities"].numpy() for part in parts])
 
-    def temperature(self, waveforms: np.ndarray) -> float:
-        """What logits are divided by, found by comparing the two models' answers to [N, S]: neither says it."""
-        frames = tf.fill([len(waveforms)], self.mel.clip_frames)
-        logits = np.asarray(self.model([self.mel(tf.constant(waveforms)), frames], training=False), np.float64)
-        served = np.log(np.maximum(self.probabilities(waveforms), np.finfo(np.float32).tiny), dtype=np.float64)
-        logits -= logits.mean(axis=1, keepdims=True)
-        served -= served.mean(axis=1, keepdims=True)
-        return float((logits * logits).sum() / (logits * served).sum())
 
-
-def clip_function(recogniser: Recogniser, *, temperature: float) -> Function:
-    """`waveform` float32 [1, S] of a clip to `label`, `probability` and `probabilities`."""
+def clip_function(recogniser: Recogniser) -> Function:
+    """`waveform` float32 [1, S] of a clip to `probabilities`."""
     mel, network = BlockwiseLogMel(recogniser.mel.config), CommandsNetwork(recogniser.model)
 
     @tf.function(input_signature=[tf.TensorSpec([1, mel.clip_samples], tf.float32, name="waveform")])
     def answer(waveform: tf.Tensor) -> dict[str, tf.Tensor]:
         with lite.frozen(recogniser.model):
             logits = network.whole(mel(_samples(waveform)))
-        return named(tf.nn.softmax(logits / temperature), recogniser.classes)
+        return {"probabilities": tf.nn.softmax(logits / recogniser.temperature)}
 
     def ask(interpreter: lite.Interpreter, clip: np.ndarray) -> Row:
         return interpreter(waveform=clip[None])
@@ -99,23 +94,28 @@ def clip_function(recogniser: Recogniser, *, temperature: float) -> Function:
     return Function(answer, network.weights, mel.clip_samples, mel.clip_samples, ask, ask)
 
 
-def step_function(recogniser: Recogniser, *, temperature: float) -> Function:
+def step_function(recogniser: Recogniser) -> Function:
     """One step of the network: `waveform` float32 [1, S] and the state of `stream`, whose names and shapes these are.
 
-    What comes out is what `stream` answers to such pieces, from all zeros on: the same, and the new state.
+    What comes out is what `stream` answers to such pieces, from all zeros on: `probabilities` and the new state. The
+    samples heard are int32, since LiteRT in a browser takes no int64, and counted up to MOST_SAMPLES.
     """
     mel, network = BlockwiseLogMel(recogniser.mel.config), CommandsNetwork(recogniser.model)
-    stream = StreamingRecogniser(recogniser.model, mel, classes=recogniser.classes, temperature=temperature, version=0)
+    stream = StreamingRecogniser(
+        recogniser.model, mel, classes=recogniser.classes, temperature=recogniser.temperature, version=0
+    )
     size, tail = stream.step_samples, stream.tail_samples
     late = -(-mel.window_samples // size) - 1  # pieces that come before the first frame is whole
     start = mel.window_samples - 1 - late * size  # in tail and piece, of what a step reads
-    specs = [tf.TensorSpec([1, size], tf.float32, name="waveform")]
-    specs += [tf.TensorSpec([1, *spec.shape[1:]], spec.dtype, name=name) for name, spec in stream.state.items()]
+    specs = [
+        tf.TensorSpec([1, size], tf.float32, name="waveform"),
+        tf.TensorSpec([1], tf.int32, name="samples"),
+        tf.TensorSpec([1, *stream.state["state"].shape[1:]], tf.float32, name="state"),
+    ]
 
     @tf.function(input_signature=specs)
     def answer(waveform: tf.Tensor, samples: tf.Tensor, state: tf.Tensor) -> dict[str, tf.Tensor]:
-        settled = tf.constant(size * (late + network.window_steps), tf.int64)  # from here all pieces are alike
-        before = tf.cast(tf.minimum(samples[0], settled), tf.int32) // size - late  # steps
+        before = samples[0] // size - late  # steps
         joined = tf.concat([state[:, :tail], _samples(waveform)], axis=1)
         row = state[:, tail:]
         with lite.frozen(recogniser.model):
@@ -123,9 +123,11 @@ def step_function(recogniser: Recogniser, *, temperature: float) -> Function:
             moved = stream.moved(network, spectrogram, row, first=tf.equal(before, 0), steps=tf.maximum(before + 1, 0))
             row = tf.where(before >= 0, moved, row)
             logits = stream.logits(network, row)
-        probabilities = tf.nn.softmax(logits / temperature)
-        after = {"samples": samples + size, "state": tf.concat([joined[:, -tail:], row], axis=1)}
-        return {**named(probabilities, recogniser.classes), **after}
+        return {
+            "probabilities": tf.nn.softmax(logits / recogniser.temperature),
+            "samples": tf.minimum(samples, MOST_SAMPLES // size * size) + size,
+            "state": tf.concat([joined[:, -tail:], row], axis=1),
+        }
 
     def ask(interpreter: lite.Interpreter, piece: np.ndarray, state: Row) -> Row:
         return interpreter(waveform=piece[None, :size], **{name: state[name] for name in stream.state})
@@ -163,17 +165,16 @@ def make_lite(
         seed: of the intervals.
     Raises:
         ProofError: a file answers otherwise than the SavedModel, or LiteRT cannot hold the model.
-        ModelError: the artefact streams with another state than this version's models.
+        ModelError: the artefact was exported before it said what LiteRT files are made with.
     """
     recogniser = Recogniser(artefact, mel)
-    temperature = recogniser.temperature(waveforms[:ROWS_AT_ONCE])
-    functions = {"": clip_function(recogniser, temperature=temperature)}
+    functions = {"": clip_function(recogniser)}
     takes = (
         f"A clip of {mel.clip_samples:,} samples goes into `float.tflite`, or `int8.tflite` with weights in eight "
-        "bits, as `waveform`; `label`, `probability` and `probabilities` come out."
+        "bits, as `waveform`; `probabilities` come out."
     )
     if recogniser.streaming:
-        functions["stream_"] = step_function(recogniser, temperature=temperature)
+        functions["stream_"] = step_function(recogniser)
         takes += (
             f" `stream_float.tflite` and `stream_int8.tflite` take the next {functions['stream_'].piece:,} samples and "
             "the state of `stream`, by its names, and give the same and the new state."
@@ -190,7 +191,8 @@ def make_lite(
         expected = recogniser.probabilities(heard)
         for kind, allowed in TOLERANCE.items():
             name = f"{prefix}{kind}.tflite"
-            contents[name] = lite.convert(function.graph, int8=kind == "int8", variables=function.variables)
+            converted = lite.convert(function.graph, int8=kind == "int8", variables=function.variables)
+            contents[name] = lite.with_labels(converted, recogniser.classes)
             interpreter = lite.Interpreter(contents[name])
             answers = np.stack([function.answer(interpreter, clip)["probabilities"][0] for clip in heard])
             difference = float(np.abs(answers - expected).max())
@@ -207,4 +209,4 @@ def make_lite(
                 ops=lite.used_ops(contents[name]),
             )
     served = accuracy(recogniser.probabilities(waveforms))
-    return lite.LiteFiles(contents, figures, takes=takes, rows=rows, served=served)
+    return lite.LiteFiles(contents, figures, classes=recogniser.classes, takes=takes, rows=rows, served=served)

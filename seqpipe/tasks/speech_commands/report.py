@@ -14,12 +14,11 @@ from seqpipe.data.examples import Examples, Ragged, content_key
 from seqpipe.evaluation import classification as evaluation
 from seqpipe.evaluation import metrics
 from seqpipe.evaluation.labels import label_rows
-from seqpipe.sound.augmentation import Kind
 from seqpipe.sound.noise import generated_noise
 from seqpipe.sound.recordings import INT16
 from seqpipe.tasks.speech_commands import false_accepts
 from seqpipe.tasks.speech_commands.attention_picture import CLIPS_A_ROW, Heard, attention_picture
-from seqpipe.tasks.speech_commands.baseline import SpectrogramBaseline
+from seqpipe.tasks.speech_commands.baseline import spectrograms
 from seqpipe.tasks.speech_commands.config import SILENCE, UNKNOWN
 from seqpipe.tasks.speech_commands.listening import stream
 from seqpipe.training.loop import predict
@@ -38,7 +37,7 @@ def evaluate_commands(
     labels = {split: np.asarray(rows.columns["label"]) for split, rows in examples.items()}
     samples = task.config.evaluation.bootstrap_samples
     report: dict[str, Any] = {"classes": task.classes, "temperature": temperature, "splits": {}}
-    baseline = _baseline(task) if task.config.evaluation.baseline else None
+    baseline = task.baseline
     for split in logits:
         part = evaluation.evaluate_classifier(
             logits=logits[split],
@@ -47,7 +46,7 @@ def evaluate_commands(
             temperature=temperature,
             split=split,
             seen=None,
-            baseline_predictions=None if baseline is None else baseline.predict(_spectrograms(examples[split])),
+            baseline_predictions=None if baseline is None else baseline.predict(spectrograms(examples[split])),
             baseline_description=None if baseline is None else baseline.describe(),
             baseline_fit_time_s=None if baseline is None else baseline.fit_time_s,
             baseline_size_bytes=None if baseline is None else baseline.size_bytes,
@@ -73,32 +72,19 @@ def evaluate_commands(
     return report
 
 
-def _baseline(task: SpeechCommands) -> SpectrogramBaseline:
-    train = task.examples("train")
-    real = np.flatnonzero(np.asarray(train.columns["kind"]) != Kind.MADE)
-    labels = np.asarray(train.columns["label"])
-    return SpectrogramBaseline.fit(_spectrograms(train)[real], labels[real], task.config.seed)
-
-
-def _spectrograms(examples: Examples) -> np.ndarray:
-    """Decibels [N, T, F]; all rows have equally many frames."""
-    column: Any = examples.columns["spectrogram"]
-    return np.asarray(column.values).reshape(len(examples), -1, column.values.shape[-1])
-
-
 def _draw_attention(
     task: SpeechCommands, model: Any, split: str, rows: Examples, probabilities: np.ndarray, directory: Path
 ) -> None:
     """Write SPLIT/attention.png: right answers to different words, and the wrong ones that were surest."""
-    words, labels, spectrograms = task.splits.get(split).words, np.asarray(rows.columns["label"]), _spectrograms(rows)
+    words, labels, decibels = task.splits.get(split).words, np.asarray(rows.columns["label"]), spectrograms(rows)
     right, wrong = telling_rows(probabilities[: len(words)], labels[: len(words)])  # silence stands behind the words
     attend = _attention(task, model)
 
     def heard(row: int) -> Heard:
         label, word, taken = task.classes[labels[row]], words[row], int(probabilities[row].argmax())
         return Heard(
-            spectrograms[row],
-            attend(spectrograms[row]),
+            decibels[row],
+            attend(decibels[row]),
             said=label if word == label else f"{label} ({word})",
             taken_for=task.classes[taken],
             probability=float(probabilities[row, taken]),

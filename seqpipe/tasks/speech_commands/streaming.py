@@ -9,14 +9,13 @@ Axes: B batch (rows), S samples, K new steps, F mel bands, C classes.
 
 from __future__ import annotations
 
-import inspect
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.framework import attr_value_pb2
 
 from seqpipe.errors import ProofError
 from seqpipe.sound.log_mel import LogMel
@@ -64,11 +63,10 @@ class StreamingRecogniser(tf.Module):
         answer = tf.function(self._classify, input_signature=[waveform])
         # Behind plain functions: a model as an attribute would be saved whole, a function a second time.
         self._step, self._answer = (lambda waveform, state: advance(waveform, state)), (lambda wave: answer(wave))
-        specs = [waveform, *self.state.values()]
         functions = {
             "serving_default": answer,
             "wav": tf.function(self._classify_wav, input_signature=[tf.TensorSpec([None], tf.string, name="wav")]),
-            "stream": tf.function(_with_arguments(self._stream, [s.name for s in specs]), input_signature=specs),
+            "stream": tf.function(self._stream, input_signature=[waveform, *self.state.values()]),
             "labels": tf.function(self._labels, input_signature=[]),
         }
         self.functions = lambda: functions
@@ -80,12 +78,11 @@ class StreamingRecogniser(tf.Module):
             "streaming": tf.constant(True),
         }
 
-    def _stream(self, waveform: tf.Tensor, **state: tf.Tensor) -> Answer:
-        samples = state["samples"]
+    def _stream(self, waveform: tf.Tensor, samples: tf.Tensor, state: tf.Tensor) -> Answer:
         rule = "samples: the streams of one batch must have heard equally many samples, here"
         same = tf.reduce_all(tf.equal(samples, samples[:1]))
         with tf.control_dependencies([tf.raw_ops.Assert(condition=same, data=[rule, samples], summarize=8)]):
-            probabilities, after = self._step(checked(waveform), state)
+            probabilities, after = self._step(checked(waveform), {"samples": samples, "state": state})
         return {**named(probabilities, self._classes), **after}
 
     def _classify(self, waveform: tf.Tensor) -> Answer:
@@ -94,7 +91,7 @@ class StreamingRecogniser(tf.Module):
         state = {name: tf.zeros([rows, *spec.shape[1:]], spec.dtype) for name, spec in self.state.items()}
         first = self._step(waveform[:, :PIECE_SAMPLES], state)
 
-        def body(start: tf.Tensor, _: tf.Tensor, state: State) -> tuple[Any, ...]:
+        def body(start: tf.Tensor, _: tf.Tensor, state: State) -> tuple[tf.Tensor, tf.Tensor, State]:
             return start + PIECE_SAMPLES, *self._step(waveform[:, start : start + PIECE_SAMPLES], state)
 
         _, probabilities, _ = tf.while_loop(lambda start, *_: start < size, body, (PIECE_SAMPLES, *first))
@@ -120,23 +117,37 @@ class StreamingRecogniser(tf.Module):
         before = tf.reduce_max(tf.concat([state["samples"], tf.zeros([1], tf.int64)], axis=0))
         after = before + tf.shape(waveform, tf.int64)[1]
         done, steps = self._steps(before), self._steps(after)
-        row, tail, tables = state["state"], self.tail_samples, self._mel.tables()
+        row, tail = state["state"], self.tail_samples
         joined = tf.concat([row[:, :tail], waveform], axis=1)
         # The next step begins with its past; what lies between that and now is in the tail.
         start = tf.cast(tail - (before - (done * self.step_samples - self._past_samples)), tf.int32)
         new_steps = tf.cast(steps - done, tf.int32)
 
-        def unchanged() -> tf.Tensor:
-            return row[:, tail:]
+        def unchanged(_: tf.Tensor, row: tf.Tensor, *__: tf.Tensor) -> tf.Tensor:
+            return row
 
-        def advanced(count: int | tf.Tensor) -> tf.Tensor:
+        def advanced(
+            joined: tf.Tensor,
+            row: tf.Tensor,
+            count: int | tf.Tensor,
+            start: tf.Tensor,
+            first: tf.Tensor,
+            steps: tf.Tensor,
+            *tables: tf.Tensor,
+        ) -> tf.Tensor:
             length = (count - 1) * self.step_samples + self._past_samples + self._mel.window_samples
             spectrogram = self._mel(tf.slice(joined, [0, start], [-1, length]), tables)  # [B, K * stride, F]
-            return self.moved(network, spectrogram, row[:, tail:], first=tf.equal(done, 0), steps=steps)
+            return self.moved(network, spectrogram, row, first=first, steps=steps)
+
+        def advanced_by_one(joined: tf.Tensor, row: tf.Tensor, _: tf.Tensor, *others: tf.Tensor) -> tf.Tensor:
+            return advanced(joined, row, 1, *others)
 
         # A live stream comes in pieces of no step or one, which are quicker where their shapes are known.
-        row = _called(
-            tf.switch_case(tf.minimum(new_steps, 2), [unchanged, lambda: advanced(1), lambda: advanced(new_steps)])
+        row = called(
+            tf.minimum(new_steps, 2),
+            [unchanged, advanced_by_one, advanced],
+            [joined, row[:, tail:], new_steps, start, tf.equal(done, 0), steps, *self._mel.tables()],
+            variables=network.weights,
         )
         logits = self.logits(network, row)
         row = tf.ensure_shape(tf.concat([joined[:, -tail:], row], axis=1), self.state["state"].shape)
@@ -161,25 +172,40 @@ class StreamingRecogniser(tf.Module):
         return network.logits(row[:, : self._sizes[0]])
 
 
-def _called(chosen: tf.Tensor) -> tf.Tensor:
-    """What `tf.switch_case` gave, its branches as functions to call.
+def called(
+    number: tf.Tensor,
+    functions: Sequence[Callable[..., tf.Tensor]],
+    inputs: Sequence[tf.Tensor],
+    *,
+    variables: Sequence[tf.Variable],
+) -> tf.Tensor:
+    """What the function of this number answers to the inputs.
 
-    TensorFlow would write all of them into the graph and pass dead values through those not taken: half of a step.
+    `tf.switch_case` would write all functions into the graph and pass dead values through those not taken: a tenth of a
+    step. An op `Case` calls the one.
+
+    Args:
+        variables: all that the functions read.
     """
-    case = chosen.op if chosen.op.type == "Case" else chosen.op.inputs[0].op
-    case._set_attr("_lower_using_switch_merge", attr_value_pb2.AttrValue(b=False))
-    return chosen
+    specs = [tf.TensorSpec.from_tensor(value) for value in inputs]
 
+    def traced(function: Callable[..., tf.Tensor]) -> tf.types.experimental.ConcreteFunction:
+        def reading_all(*inputs: tf.Tensor) -> tf.Tensor:
+            for variable in variables:  # so that all functions take the same ones, in one order
+                tf.identity(variable)
+            return function(*inputs)
 
-def _with_arguments(function: Any, names: list[str]) -> Any:
-    """A function with arguments of these names, which a signature wants, for one of any keywords."""
+        return tf.function(reading_all, input_signature=specs).get_concrete_function()
 
-    def named_function(*values: tf.Tensor) -> Answer:
-        return function(**dict(zip(names, values, strict=True)))
-
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    named_function.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in names])  # type: ignore
-    return named_function
+    branches = [traced(function) for function in functions]
+    (answer,) = tf.raw_ops.Case(
+        branch_index=number,
+        input=[*inputs, *branches[0].captured_inputs],
+        Tout=[tf.float32],
+        branches=branches,
+        output_shapes=[branches[-1].outputs[0].shape],
+    )
+    return answer
 
 
 def whole_clip(

@@ -26,12 +26,13 @@ from seqpipe.sound.synthesis import synthesise
 from seqpipe.sound.tones import tones
 from seqpipe.storage import write_json, writing
 from seqpipe.tasks.protocol import Task
+from seqpipe.tasks.speech_commands.baseline import SpectrogramBaseline, spectrograms
 from seqpipe.tasks.speech_commands.config import SILENCE, UNKNOWN, SpeechCommandsPipeline
 from seqpipe.tasks.speech_commands.data import CommandSplits, read_clips, read_commands
 
 if TYPE_CHECKING:
+    from seqpipe.export.artefact import Artefact, Row
     from seqpipe.export.lite import LiteFiles
-    from seqpipe.export.publish import Artefact, Row
     from seqpipe.serving.model import Model
 
 GENERATED_NOISE_S = 20.0  # beside the recorded
@@ -165,11 +166,9 @@ class SpeechCommands(Task):
     _augmenter: tuple[Examples, Augmenter] | None = None
 
     def _make_augmenter(self, examples: Examples) -> Augmenter:
-        column: Any = examples.columns["spectrogram"]
-        decibels = np.asarray(column.values).reshape(len(examples), -1, self.config.features.bands)
         return Augmenter(
             self.config.training.augmentation,
-            power=(10 ** (decibels / 10)).astype(np.float32),
+            power=(10 ** (spectrograms(examples) / 10)).astype(np.float32),
             kinds=np.asarray(examples.columns["kind"]),
             labels=np.asarray(examples.columns["label"]),
             noise=self.noise,
@@ -213,6 +212,13 @@ class SpeechCommands(Task):
         dev = examples["dev"]
         return {"temperature": fit_temperature(predict(model, self, dev), np.asarray(dev.columns["label"]))}
 
+    def fit_baseline(self, train: Examples) -> None:
+        if self.config.evaluation.baseline:
+            real, labels = np.asarray(train.columns["kind"]) != Kind.MADE, np.asarray(train.columns["label"])
+            self.baseline = SpectrogramBaseline.fit(spectrograms(train)[real], labels[real], self.config.seed)
+
+    baseline: SpectrogramBaseline | None = None
+
     def evaluate(
         self, model: Any, fitted: dict[str, Any], examples: dict[str, Examples], directory: Path
     ) -> dict[str, Any]:
@@ -246,7 +252,7 @@ class SpeechCommands(Task):
         ]
 
     def artefact(self, model: Any, fitted: dict[str, Any], version: int) -> Artefact:
-        from seqpipe.export.publish import Artefact
+        from seqpipe.export.artefact import Artefact
         from seqpipe.tasks.speech_commands.signatures import CommandRecogniser, best_window
         from seqpipe.tasks.speech_commands.streaming import StreamingRecogniser, prove_stream, whole_clip
 

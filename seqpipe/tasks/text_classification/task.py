@@ -29,7 +29,7 @@ from seqpipe.text.word_vectors import PieceVectors, spread_vectors
 from seqpipe.training.pretraining import ENCODER, find_encoder, load_encoder, pretrain, save_encoder
 
 if TYPE_CHECKING:
-    from seqpipe.export.publish import Artefact, Row
+    from seqpipe.export.artefact import Artefact, Row
     from seqpipe.serving.model import Model
 
 
@@ -296,7 +296,7 @@ class TextClassification(Task):
         ]
 
     def artefact(self, model: Any, fitted: dict[str, Any], version: int) -> Artefact:
-        from seqpipe.export.publish import Artefact
+        from seqpipe.export.artefact import Artefact
         from seqpipe.tasks.text_classification.signatures import TextClassifier
 
         module = TextClassifier(

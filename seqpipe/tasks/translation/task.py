@@ -28,7 +28,7 @@ from seqpipe.text.pieces import BOS, EOS, TextFeatures
 from seqpipe.text.probes import text_probes
 
 if TYPE_CHECKING:
-    from seqpipe.export.publish import Artefact, Row
+    from seqpipe.export.artefact import Artefact, Row
     from seqpipe.serving.model import Model
 
 ROWS_AT_ONCE = 100  # in a search
@@ -248,7 +248,7 @@ class Translation(Task):
         ]
 
     def artefact(self, model: Any, fitted: dict[str, Any], version: int) -> Artefact:
-        from seqpipe.export.publish import Artefact
+        from seqpipe.export.artefact import Artefact
         from seqpipe.tasks.translation.signatures import Translator
 
         wanted = self.config.evaluation

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -60,6 +61,7 @@ def bare(tmp_path_factory):
     signatures = {name: module.functions()[name] for name in ("serving_default", "stream", "labels")}
     tf.saved_model.save(module, str(directory), signatures=signatures)
     model.save(directory / "model.keras")
+    (directory / "parity.json").write_text(json.dumps({"facts": {"temperature": 0.3}}))
     return directory
 
 
@@ -94,9 +96,9 @@ def test_lite_clip_is_answered_as_by_the_savedmodel(artefact, served, name, allo
         answers = served["serving_default"](waveform=tf.constant(waveform[None]))
         expected = {key: value.numpy() for key, value in answers.items()}
         answer = interpreter(waveform=waveform[None])
+        assert set(answer) == {"probabilities"}
         np.testing.assert_allclose(answer["probabilities"], expected["probabilities"], atol=allowed)
-        assert answer["label"] == expected["label"]
-        assert answer["probability"] == answer["probabilities"].max()
+        assert CLASSES[answer["probabilities"].argmax()].encode() == expected["label"]
 
 
 def test_lite_answers_a_number_to_everything(artefact):
@@ -111,6 +113,9 @@ def test_lite_answers_a_number_to_everything(artefact):
 def test_lite_files_are_in_the_card_and_the_report(artefact):
     directory, said = artefact
     report = json.loads((directory / "lite" / "report.json").read_text())
+    assert report["classes"] == CLASSES
+    for name in report["files"]:
+        assert zipfile.ZipFile(directory / "lite" / name).read("labels.txt").decode().split("\n") == CLASSES
     assert report["files"]["int8.tflite"]["bytes"] == (directory / "lite" / "int8.tflite").stat().st_size
     assert report["files"]["int8.tflite"]["bytes"] < report["files"]["float.tflite"]["bytes"]
     assert 0 < report["files"]["int8.tflite"]["difference"] < report["files"]["int8.tflite"]["allowed"]
@@ -144,6 +149,9 @@ def test_lite_that_fails_its_proof_leaves_the_artefact_as_it_was(bare, tmp_path,
     assert any("Its data is not at hand" in line for line in said)
     assert before == {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
     assert not (directory / "lite").exists()
+    (directory / "parity.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"1 was made by an older seqpipe: its parity.json has no facts.temperature"):
+        on_device.add_lite(place, config, data_named=False, say=said.append)
     (directory / "model.keras").unlink()
     with pytest.raises(ModelError, match=r"has no model.keras, which its LiteRT files are made with"):
         on_device.find(str(directory), [])
@@ -156,9 +164,12 @@ def compare_steps(content, stream, *, samples, atol):
     assert set(interpreter.inputs) == {"waveform", "samples", "state"}
     assert interpreter.inputs["waveform"] == ((1, samples), np.float32)
     answer = {name: np.zeros(*facts) for name, facts in interpreter.inputs.items()}
+    assert answer["samples"].dtype == np.int32
     expected = {name: tf.constant(value) for name, value in answer.items()}
+    expected["samples"] = tf.cast(expected["samples"], tf.int64)
     for piece in np.concatenate(sounds(2))[: 40 * samples].reshape(-1, 1, samples):
         answer = interpreter(waveform=piece, samples=answer["samples"], state=answer["state"])
+        assert {value.dtype.name for value in answer.values()} == {"float32", "int32"}
         expected = stream(waveform=tf.constant(piece), samples=expected["samples"], state=expected["state"])
         np.testing.assert_allclose(answer["probabilities"], expected["probabilities"], atol=atol)
         np.testing.assert_array_equal(answer["samples"], expected["samples"])
@@ -169,6 +180,20 @@ def compare_steps(content, stream, *, samples, atol):
 def test_lite_steps_are_answered_as_by_the_stream(artefact, served, name, atol):
     directory, _ = artefact
     compare_steps((directory / "lite" / name).read_bytes(), served["stream"], samples=640, atol=atol)
+
+
+def test_lite_steps_go_on_when_no_more_samples_are_counted(artefact):
+    interpreter = lite.Interpreter((artefact[0] / "lite" / "stream_float.tflite").read_bytes())
+    pieces = np.concatenate(sounds(2))[: 40 * 640].reshape(-1, 1, 640)
+    answers = []
+    for samples in (2**20 // 640 * 640, 2**31 - 1 - 640):
+        state = np.zeros(*interpreter.inputs["state"])
+        for piece in pieces:
+            answer = interpreter(waveform=piece, samples=np.array([samples], np.int32), state=state)
+            samples, state = answer["samples"][0], answer["state"]
+        answers.append(answer)
+    assert 2**30 <= answers[1]["samples"] <= 2**30 + 640
+    np.testing.assert_array_equal(answers[0]["probabilities"], answers[1]["probabilities"])
 
 
 def test_lite_code_in_the_docs_runs(artefact, tmp_path, monkeypatch, capsys):
@@ -188,8 +213,8 @@ def test_lite_code_in_the_docs_runs(artefact, tmp_path, monkeypatch, capsys):
 def test_lite_steps_may_be_shorter_than_a_window(tmp_path):
     model, task = tiny(tmp_path, stride=1)
     stream = recogniser(model, task).functions()["stream"]
-    parts = SimpleNamespace(model=model, mel=task.mel, classes=CLASSES)
-    function = speech_commands_lite.step_function(parts, temperature=0.3)
+    parts = SimpleNamespace(model=model, mel=task.mel, classes=CLASSES, temperature=0.3)
+    function = speech_commands_lite.step_function(parts)
     content = lite.convert(function.graph, int8=False, variables=function.variables)
     compare_steps(content, stream, samples=160, atol=1e-5)
 

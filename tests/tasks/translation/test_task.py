@@ -12,7 +12,7 @@ import seqpipe
 from pipelines import PHRASES
 from seqpipe.errors import ConfigError, DataError, ModelError
 from seqpipe.evaluation.measures import headline
-from seqpipe.export.publish import Artefact
+from seqpipe.export.artefact import Artefact
 from seqpipe.runs.predict import beam_options
 from seqpipe.runs.run import open_run
 from seqpipe.serving.answers import TextPresentation
