@@ -1,65 +1,74 @@
-"""One table, as Markdown for a card and as a grid for a terminal; and how shares are written."""
+"""A table as Markdown and on a terminal, from one value."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rich.table import Table as Grid
+    from rich.table import Table as RichTable
+
+_RULES = {"l": "---", "r": "---:"}
 
 
 @dataclass(frozen=True)
 class Table:
-    """Cells as text. A cell of several lines is one in Markdown too.
+    """
+    header: K titles; of a column that needs none, "".
+    rows: K cells each; a line break in a cell is kept.
+    alignment: a letter a column, l (text) or r (numbers).
 
-    left: titles of the columns of words; the others hold numbers and stand at the right.
+    >>> print(Table(["run", "rows"], [["a|b", "1,000"]], "lr").to_markdown())
+    | run | rows |
+    |---|---:|
+    | a\\|b | 1,000 |
+
+    Raises:
+        ValueError: a row or the alignment has not one entry a column.
     """
 
     header: Sequence[str]
-    rows: Sequence[Sequence[str]] = field(default_factory=list)
-    left: Sequence[str] = ()
+    rows: Sequence[Sequence[str]]
+    alignment: str
 
-    def markdown(self) -> str:
-        """Lines without a line's end behind the last.
+    def __post_init__(self) -> None:
+        widths = {len(self.header), len(self.alignment), *map(len, self.rows)}
+        if len(widths) > 1 or not set(self.alignment) <= set(_RULES):
+            raise ValueError(
+                f"a table of {len(self.header)} columns has the alignment {self.alignment!r} and rows of "
+                f"{sorted(set(map(len, self.rows)))} cells. Allowed: l or r for each column, and a cell for each."
+            )
 
-        >>> print(Table(["class", "rows"], [["a|b", "2"]], left=["class"]).markdown())
-        | class | rows |
-        |---|---:|
-        | a\\\\|b | 2 |
-        """
-        marks = "".join("---|" if title in self.left else "---:|" for title in self.header)
-        lines = [f"| {' | '.join(self.header)} |", f"|{marks}"]
+    def to_markdown(self) -> str:
+        """Without a line break at the end."""
+        rule = f"|{'|'.join(_RULES[letter] for letter in self.alignment)}|"
+        return "\n".join([_markdown_row(self.header), rule, *map(_markdown_row, self.rows)])
+
+    def to_rich(self) -> RichTable:
+        """For a rich console; what stands in cells is not read as markup."""
+        from rich.table import Table as RichTable
+        from rich.text import Text
+
+        grid = RichTable(box=None, pad_edge=False, header_style="bold")
+        for title, letter in zip(self.header, self.alignment, strict=True):
+            grid.add_column(Text(title), justify="right" if letter == "r" else "left", overflow="fold")
         for row in self.rows:
-            lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|').replace(chr(10), '<br>') for cell in row)} |")
-        return "\n".join(lines)
-
-    def grid(self) -> Grid:
-        """For a rich console."""
-        from rich.table import Table as Grid
-
-        grid = Grid(box=None, pad_edge=False, header_style="bold")
-        for title in self.header:
-            grid.add_column(title, justify="left" if title in self.left else "right", overflow="fold")
-        for row in self.rows:
-            grid.add_row(*row)
+            grid.add_row(*map(Text, row))
         return grid
 
-
-def percent(share: float, decimals: int = 2) -> str:
-    """
-    >>> percent(0.12345)
-    '12.35 %'
-    """
-    return f"{100 * share:.{decimals}f} %"
+    def columns(self, places: Iterable[int]) -> Table:
+        """Some of the columns."""
+        places = list(places)
+        header, *rows = ([row[place] for place in places] for row in (self.header, *self.rows))
+        return Table(header, rows, "".join(self.alignment[place] for place in places))
 
 
-def interval(figure: Mapping[str, float], how: str = "") -> str:
-    """A share {value, low, high} with its 95 % interval.
+def one_line(text: str) -> str:
+    """Text of a stranger, such as the name of a class, without line breaks."""
+    return " ".join(text.split())
 
-    >>> interval({"value": 0.5, "low": 0.4, "high": 0.6})
-    '50.00 % (95 % interval 40.0 to 60.0 %)'
-    """
-    low, high = (f"{100 * figure[bound]:.1f}" for bound in ("low", "high"))
-    return f"{percent(figure['value'])} (95 % interval {low} to {high} %{how})"
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    shown = (cell.replace("|", "\\|").replace("\n", "<br>") for cell in cells)
+    return f"| {' | '.join(shown)} |"
