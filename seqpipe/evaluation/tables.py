@@ -1,58 +1,52 @@
-"""A table as Markdown and on a terminal, from one value."""
+"""A table as Markdown for a card and as a grid for a terminal, from one value."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rich.table import Table as RichTable
-
-_RULES = {"l": "---", "r": "---:"}
+    from rich.table import Table as Grid
 
 
 @dataclass(frozen=True)
 class Table:
-    """
-    header: K titles; of a column that needs none, "".
-    rows: K cells each; a line break in a cell is kept.
-    alignment: a letter a column, l (text) or r (numbers).
+    """Cells as text; a line break in a cell is kept.
 
-    >>> print(Table(["run", "rows"], [["a|b", "1,000"]], "lr").to_markdown())
-    | run | rows |
+    left: titles of the columns of words; the others hold numbers and stand at the right.
+
+    >>> print(Table(["class", "rows"], [["a|b", "2"]], left=["class"]).markdown())
+    | class | rows |
     |---|---:|
-    | a\\|b | 1,000 |
+    | a\\|b | 2 |
 
     Raises:
-        ValueError: a row or the alignment has not one entry a column.
+        ValueError: a row has not one cell a column.
     """
 
     header: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    alignment: str
+    rows: Sequence[Sequence[str]] = field(default_factory=list)
+    left: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        widths = {len(self.header), len(self.alignment), *map(len, self.rows)}
-        if len(widths) > 1 or not set(self.alignment) <= set(_RULES):
-            raise ValueError(
-                f"a table of {len(self.header)} columns has the alignment {self.alignment!r} and rows of "
-                f"{sorted(set(map(len, self.rows)))} cells. Allowed: l or r for each column, and a cell for each."
-            )
+        wrong = sorted({len(row) for row in self.rows} - {len(self.header)})
+        if wrong:
+            raise ValueError(f"a row of {wrong[0]} cells in a table of {len(self.header)} columns.")
 
-    def to_markdown(self) -> str:
-        """Without a line break at the end."""
-        rule = f"|{'|'.join(_RULES[letter] for letter in self.alignment)}|"
-        return "\n".join([_markdown_row(self.header), rule, *map(_markdown_row, self.rows)])
+    def markdown(self) -> str:
+        """Without a line break behind the last line."""
+        rule = "".join("---|" if title in self.left else "---:|" for title in self.header)
+        return "\n".join([_markdown_row(self.header), f"|{rule}", *map(_markdown_row, self.rows)])
 
-    def to_rich(self) -> RichTable:
+    def grid(self) -> Grid:
         """For a rich console; what stands in cells is not read as markup."""
-        from rich.table import Table as RichTable
+        from rich.table import Table as Grid
         from rich.text import Text
 
-        grid = RichTable(box=None, pad_edge=False, header_style="bold")
-        for title, letter in zip(self.header, self.alignment, strict=True):
-            grid.add_column(Text(title), justify="right" if letter == "r" else "left", overflow="fold")
+        grid = Grid(box=None, pad_edge=False, header_style="bold")
+        for title in self.header:
+            grid.add_column(Text(title), justify="left" if title in self.left else "right", overflow="fold")
         for row in self.rows:
             grid.add_row(*map(Text, row))
         return grid
@@ -61,7 +55,7 @@ class Table:
         """Some of the columns."""
         places = list(places)
         header, *rows = ([row[place] for place in places] for row in (self.header, *self.rows))
-        return Table(header, rows, "".join(self.alignment[place] for place in places))
+        return Table(header, rows, self.left)
 
 
 def one_line(text: str) -> str:
