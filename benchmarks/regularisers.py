@@ -33,7 +33,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "attention pooling alone": {"model.pooling": "attention"},
     "label smoothing 0.1": {"training.label_smoothing": 0.1},
     "weight dropout 0.2": {"model.recurrent.weight_dropout": 0.2},
-    "R-Drop 1": {"training.r_drop": 1.0},
 }
 SAMPLES = 2000
 
