@@ -37,6 +37,7 @@ from seqpipe.tasks import load_pipeline, make_task
 from seqpipe.tasks.text_classification.baseline import LinearBaseline
 from seqpipe.tasks.text_classification.signatures import TextClassifier
 from seqpipe.text.pieces import TextFeatures
+from seqpipe.text.tokenizer import TextTokenizer
 from seqpipe.training.loop import Trainer
 
 ROOT = Path(__file__).parent.parent
@@ -133,7 +134,7 @@ def requests(task: Any, place: Path, rounds: int) -> dict[str, list[float]]:
     for name in ("seqpipe", "Keras"):
         module = TextClassifier(
             build(name == "Keras", task.config.model),
-            features.tokenizer(),
+            TextTokenizer(features),
             classes=["negative", "positive"],
             temperature=1.0,
             max_pieces=500,

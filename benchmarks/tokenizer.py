@@ -26,6 +26,7 @@ import sentencepiece
 import tensorflow as tf
 
 from seqpipe.text.pieces import TextFeatures
+from seqpipe.text.tokenizer import TextTokenizer
 
 SHORT_CHARACTERS = 60
 REVIEWS = 256
@@ -72,7 +73,7 @@ def tf_text(model: bytes) -> Callable[[tf.Tensor], object] | None:
 
 
 def saved_model_bytes(features: TextFeatures) -> int:
-    tokenizer = features.tokenizer()
+    tokenizer = TextTokenizer(features)
     with tempfile.TemporaryDirectory() as directory:
         tf.saved_model.save(tokenizer, directory, signatures=tokenizer.tokenize)
         return sum(path.stat().st_size for path in Path(directory).rglob("*") if path.is_file())
@@ -94,7 +95,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         features.save(Path(directory))
         model = (Path(directory) / "sentencepiece.model").read_bytes()
-    graph, other = features.tokenizer(), tf_text(model)
+    graph, other = TextTokenizer(features), tf_text(model)
     library = sentencepiece.SentencePieceProcessor(model_proto=model)
 
     reviews = texts[:REVIEWS]

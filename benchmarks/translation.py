@@ -31,7 +31,7 @@ from seqpipe.serving.find import find_model
 from seqpipe.serving.model import load
 from seqpipe.tasks import schemas
 from seqpipe.tasks.translation.data import read_pairs
-from seqpipe.text.pieces import EOS
+from seqpipe.text.vocabulary import EOS
 from seqpipe.training.loop import Trainer
 from seqpipe.training.losses import softmax_cross_entropy
 

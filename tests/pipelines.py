@@ -61,7 +61,7 @@ PHRASES = {
         "max_extra": 4,
     },
     "training": {"epochs": 2, "batch_size": 16, "learning_rate": 0.02, "average_decay": 0.9, "xla": "never"},
-    "evaluation": {"bootstrap_samples": 100, "beam_width": 3, "coverage_penalty": 0.1},
+    "evaluation": {"bootstrap_samples": 100, "beam_width": 3},
 }
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -25,15 +24,9 @@ def softmax(logits: ArrayLike) -> np.ndarray:
     >>> softmax([[1000.0, 1000.0]]).tolist()
     [[0.5, 0.5]]
     """
-    return np.exp(_log_softmax(np.asarray(logits, np.float64)))
+    from scipy import special
 
-
-def accuracy(predictions: ArrayLike, labels: ArrayLike) -> float:
-    """Share of rows whose prediction is the label, 0..1."""
-    predictions, labels = np.asarray(predictions), np.asarray(labels)
-    if predictions.shape != labels.shape or not labels.size:
-        raise ValueError(f"predictions {predictions.shape} and labels {labels.shape} must be [N] both, with N >= 1.")
-    return float(np.mean(predictions == labels))
+    return special.softmax(np.asarray(logits, np.float64), axis=-1)
 
 
 def wilson_interval(correct: int, total: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
@@ -48,17 +41,10 @@ def wilson_interval(correct: int, total: int, confidence: float = CONFIDENCE) ->
     >>> [round(bound, 4) for bound in wilson_interval(8, 10)]
     [0.4902, 0.9433]
     """
-    if not 0 <= correct <= total or total < 1:
-        raise ValueError(f"correct = {correct} of total = {total}: total must be at least 1 and correct 0..total.")
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    share = correct / total
-    centre = share + z**2 / (2 * total)
-    half = z * (share * (1 - share) / total + (z / (2 * total)) ** 2) ** 0.5
-    scale = 1 + z**2 / total
-    # The bounds are exactly 0 and 1 at the ends; rounding would leave 1e-17.
-    low = 0.0 if correct == 0 else (centre - half) / scale
-    high = 1.0 if correct == total else (centre + half) / scale
-    return low, high
+    from scipy.stats import binomtest
+
+    bounds = binomtest(correct, total).proportion_ci(confidence, method="wilson")
+    return float(bounds.low), float(bounds.high)
 
 
 def per_class(answers: ArrayLike, labels: ArrayLike, classes: Sequence[str]) -> list[dict[str, Any]]:
@@ -91,8 +77,9 @@ def per_class(answers: ArrayLike, labels: ArrayLike, classes: Sequence[str]) -> 
 
 def confusion_matrix(predictions: ArrayLike, labels: ArrayLike, class_count: int) -> np.ndarray:
     """How often each label (row) was predicted as each class (column), int64 [C, C]."""
-    flat = np.asarray(labels, np.int64) * class_count + np.asarray(predictions, np.int64)
-    return np.bincount(flat, minlength=class_count**2).reshape(class_count, class_count)
+    from sklearn.metrics import confusion_matrix
+
+    return confusion_matrix(labels, predictions, labels=range(class_count))
 
 
 def negative_log_likelihood(logits: ArrayLike, labels: ArrayLike) -> float:
@@ -265,13 +252,10 @@ def _disagreements(correct_a: ArrayLike, correct_b: ArrayLike) -> tuple[int, int
     return int(np.sum(a & ~b)), int(np.sum(b & ~a)), len(a)
 
 
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-
-
 def _mean_nll(logits: np.ndarray, labels: np.ndarray) -> float:
-    return float(-_log_softmax(logits)[np.arange(len(labels)), labels].mean())
+    from scipy.special import log_softmax
+
+    return float(-log_softmax(logits, axis=1)[np.arange(len(labels)), labels].mean())
 
 
 def _or_none(value: float) -> float | None:

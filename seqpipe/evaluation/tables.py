@@ -1,8 +1,8 @@
-"""One table, as Markdown for a card and as a grid for a terminal; and how shares are written."""
+"""A table as Markdown for a card and as a grid for a terminal, from one value."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,54 +12,57 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Table:
-    """Cells as text. A cell of several lines is one in Markdown too.
+    """Cells as text; a line break in a cell is kept.
 
     left: titles of the columns of words; the others hold numbers and stand at the right.
+
+    >>> print(Table(["class", "rows"], [["a|b", "2"]], left=["class"]).markdown())
+    | class | rows |
+    |---|---:|
+    | a\\|b | 2 |
+
+    Raises:
+        ValueError: a row has not one cell a column.
     """
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]] = field(default_factory=list)
     left: Sequence[str] = ()
 
-    def markdown(self) -> str:
-        """Lines without a line's end behind the last.
+    def __post_init__(self) -> None:
+        wrong = sorted({len(row) for row in self.rows} - {len(self.header)})
+        if wrong:
+            raise ValueError(f"a row of {wrong[0]} cells in a table of {len(self.header)} columns.")
 
-        >>> print(Table(["class", "rows"], [["a|b", "2"]], left=["class"]).markdown())
-        | class | rows |
-        |---|---:|
-        | a\\\\|b | 2 |
-        """
-        marks = "".join("---|" if title in self.left else "---:|" for title in self.header)
-        lines = [f"| {' | '.join(self.header)} |", f"|{marks}"]
-        for row in self.rows:
-            lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|').replace(chr(10), '<br>') for cell in row)} |")
-        return "\n".join(lines)
+    def markdown(self) -> str:
+        """Without a line break behind the last line."""
+        rule = "".join("---|" if title in self.left else "---:|" for title in self.header)
+        return "\n".join([_markdown_row(self.header), f"|{rule}", *map(_markdown_row, self.rows)])
 
     def grid(self) -> Grid:
-        """For a rich console."""
+        """For a rich console; what stands in cells is not read as markup."""
         from rich.table import Table as Grid
+        from rich.text import Text
 
         grid = Grid(box=None, pad_edge=False, header_style="bold")
         for title in self.header:
-            grid.add_column(title, justify="left" if title in self.left else "right", overflow="fold")
+            grid.add_column(Text(title), justify="left" if title in self.left else "right", overflow="fold")
         for row in self.rows:
-            grid.add_row(*row)
+            grid.add_row(*map(Text, row))
         return grid
 
-
-def percent(share: float, decimals: int = 2) -> str:
-    """
-    >>> percent(0.12345)
-    '12.35 %'
-    """
-    return f"{100 * share:.{decimals}f} %"
+    def columns(self, places: Iterable[int]) -> Table:
+        """Some of the columns."""
+        places = list(places)
+        header, *rows = ([row[place] for place in places] for row in (self.header, *self.rows))
+        return Table(header, rows, self.left)
 
 
-def interval(figure: Mapping[str, float], how: str = "") -> str:
-    """A share {value, low, high} with its 95 % interval.
+def one_line(text: str) -> str:
+    """Text of a stranger, such as the name of a class, without line breaks."""
+    return " ".join(text.split())
 
-    >>> interval({"value": 0.5, "low": 0.4, "high": 0.6})
-    '50.00 % (95 % interval 40.0 to 60.0 %)'
-    """
-    low, high = (f"{100 * figure[bound]:.1f}" for bound in ("low", "high"))
-    return f"{percent(figure['value'])} (95 % interval {low} to {high} %{how})"
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    shown = (cell.replace("|", "\\|").replace("\n", "<br>") for cell in cells)
+    return f"| {' | '.join(shown)} |"

@@ -11,7 +11,7 @@ import keras
 from keras import ops
 
 from seqpipe.layers.lengths import Tensor
-from seqpipe.text.pieces import UNKNOWN
+from seqpipe.text.vocabulary import UNKNOWN
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")

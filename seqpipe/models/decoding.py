@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from seqpipe.text.pieces import BOS, EOS, PAD, UNKNOWN
+from seqpipe.text.vocabulary import BOS, EOS, PAD, UNKNOWN
 
 Step = Callable[[tf.Tensor, Any], tuple[tf.Tensor, Any]]
 LOWEST = -1e9  # the score of no hypothesis

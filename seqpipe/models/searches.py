@@ -11,7 +11,7 @@ import tensorflow as tf
 from seqpipe.config.networks import Seq2Seq
 from seqpipe.models import decoding
 from seqpipe.models.seq2seq import Stepper
-from seqpipe.text.pieces import BOS
+from seqpipe.text.vocabulary import BOS
 
 IDS = [tf.TensorSpec([None, None], tf.int32, name="ids"), tf.TensorSpec([None], tf.int32, name="lengths")]
 
@@ -23,14 +23,13 @@ class Searches:
         model: as `seqpipe.models.seq2seq` makes it.
         config: bounds the length of answers.
         length_penalty: of the scores of greedy search.
-        coverage_penalty: of the scores of beam search.
     """
 
-    def __init__(self, model: keras.Model, config: Seq2Seq, *, length_penalty: float, coverage_penalty: float = 0.0):
+    def __init__(self, model: keras.Model, config: Seq2Seq, *, length_penalty: float):
         self._stepper = Stepper(model)
         self._align = lambda inputs: model(inputs, training=False)[1]
         self._max_ratio, self._max_extra = config.max_ratio, config.max_extra
-        self._length_penalty, self._coverage_penalty = length_penalty, coverage_penalty
+        self._length_penalty = length_penalty
 
     def bounds(self, lengths: tf.Tensor) -> tf.Tensor:
         """int32 [B], the most pieces of an answer; of an empty source 0."""
@@ -46,10 +45,8 @@ class Searches:
         self, source: tf.Tensor, lengths: tf.Tensor, width: tf.Tensor | int, length_penalty: tf.Tensor | float
     ) -> decoding.Answers:
         """The W = width best hypotheses a row."""
-        penalty = self._coverage_penalty
-        step, state = self._stepper.start(source, lengths, coverage=penalty > 0)
-        bonus = (lambda state: decoding.coverage_bonus(state["attended"], lengths, penalty)) if penalty else None
-        return decoding.beam(step, state, self.bounds(lengths), width=width, length_penalty=length_penalty, bonus=bonus)
+        step, state = self._stepper.start(source, lengths)
+        return decoding.beam(step, state, self.bounds(lengths), width=width, length_penalty=length_penalty)
 
     def align(self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor, target_lengths: tf.Tensor) -> tf.Tensor:
         """float32 [B, T, S]: where the model looks for each piece of target int32 [B, T]; a row sums to 1."""

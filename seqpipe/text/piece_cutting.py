@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from seqpipe.data.examples import Ragged
-from seqpipe.text.pieces import FIRST_PIECE, SCORE_UNITS, TextFeatures
+from seqpipe.text.pieces import TextFeatures
+from seqpipe.text.vocabulary import FIRST_PIECE, SCORE_UNITS
 
 WAYS = 4  # K; likelier cuts come first
 FLATNESS = 0.3  # power of the likelihoods: 0 draws all ways alike, 1 by their likelihood

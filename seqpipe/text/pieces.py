@@ -1,7 +1,7 @@
 """Text to piece ids and back: SentencePiece unigram with byte fallback, fitted on training texts.
 
-The library segments for training and bulk prediction; `TextFeatures.tokenizer` gives the same segmentation in core
-TensorFlow ops (segmentation.py). Two choices make the two agree exactly, not nearly:
+The library segments for training and bulk prediction; `seqpipe.text.tokenizer.TextTokenizer` gives the same
+segmentation in core TensorFlow ops. Two choices make the two agree exactly, not nearly:
 
 - Normalisation is a table from one code point to a few, made here and given to both sides.
 - Piece scores are rounded to multiples of 1/16, so that sums in float32 are exact in any order of adding. (At 1/16
@@ -18,23 +18,22 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import sentencepiece
 
 from seqpipe.errors import DataError, ModelError
-
-if TYPE_CHECKING:
-    from seqpipe.text.tokenizer import TextTokenizer
-
-PAD, UNKNOWN, BOS, EOS = range(4)
-FIRST_BYTE = 4  # byte b has the id FIRST_BYTE + b
-FIRST_PIECE = FIRST_BYTE + 256
-SPACE_MARK = "\u2581"  # SentencePiece's stand-in for a space inside pieces
-SCORE_UNITS = 16  # piece scores are multiples of 1 / SCORE_UNITS
-LONGEST_PIECE_CHARACTERS = 16
-UNKNOWN_PENALTY = 10.0  # SentencePiece scores an unknown character so far below its worst piece
+from seqpipe.text.vocabulary import (
+    BOS,
+    EOS,
+    FIRST_PIECE,
+    LONGEST_PIECE_CHARACTERS,
+    PAD,
+    SCORE_UNITS,
+    SPACE_MARK,
+    UNKNOWN,
+)
 
 # White space beyond what `str.isspace` knows: zero-width space, byte order mark, and the mark itself.
 _MORE_SPACES = "\u200b\ufeff" + SPACE_MARK
@@ -42,12 +41,8 @@ _MORE_SPACES = "\u200b\ufeff" + SPACE_MARK
 _RESERVED_IN_TRAINING = str.maketrans("\0\t\u2585", "   ")
 
 
-HEAD_QUARTERS = {
-    "head": 4,
-    "tail": 0,
-    "head_and_tail": 1,
-    "windows": 4,
-}  # of what is kept of a long text, how much is its beginning
+# Of what is kept of a long text, how much is its beginning.
+HEAD_QUARTERS = {"head": 4, "tail": 0, "head_and_tail": 1}
 
 
 def cut(ids: np.ndarray, max_pieces: int, rule: str) -> np.ndarray:
@@ -92,10 +87,7 @@ def normalisation_rules(*, lowercase: bool) -> dict[int, tuple[int, ...]]:
 
 
 class TextFeatures:
-    """A fitted vocabulary.
-
-    Ids: 0 padding (never produced for text), 1 unknown (never produced: unknown characters become UTF-8 bytes),
-    2 begin, 3 end of text, 4..259 bytes, then pieces.
+    """A fitted vocabulary; its ids are those of `seqpipe.text.vocabulary`.
 
     Args:
         model: a SentencePiece model, as `fit` makes it.
@@ -197,12 +189,6 @@ class TextFeatures:
         A byte piece is its byte alone; padding, begin and end are empty.
         """
         return [self.piece_bytes[int(i)] for i in ids]
-
-    def tokenizer(self) -> TextTokenizer:
-        """The same segmentation in core TensorFlow ops; imports TensorFlow."""
-        from seqpipe.text.tokenizer import TextTokenizer
-
-        return TextTokenizer(self)
 
     @cached_property
     def rules(self) -> dict[int, tuple[int, ...]]:

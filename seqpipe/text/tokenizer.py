@@ -16,9 +16,10 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from seqpipe.text.pieces import FIRST_BYTE, FIRST_PIECE, PAD, UNKNOWN, TextFeatures
+from seqpipe.text.pieces import TextFeatures
 from seqpipe.text.tokenizer_tables import PAGE_BITS, RANK_BITS, SPACE, tables
 from seqpipe.text.trie import DEAD, ROOT
+from seqpipe.text.vocabulary import FIRST_BYTE, FIRST_PIECE, PAD, UNKNOWN
 
 RAW = tf.raw_ops
 REPLACEMENT = "\ufffd".encode()

@@ -11,15 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from seqpipe.text.pieces import (
-    FIRST_PIECE,
-    SCORE_UNITS,
-    SPACE_MARK,
-    UNKNOWN,
-    UNKNOWN_PENALTY,
-    TextFeatures,
-)
+from seqpipe.text.pieces import TextFeatures
 from seqpipe.text.trie import DoubleArray, double_array
+from seqpipe.text.vocabulary import FIRST_PIECE, SCORE_UNITS, SPACE_MARK, UNKNOWN, UNKNOWN_PENALTY
 
 OTHER, SPACE = 0, 1
 PAGE_BITS = 7  # code points share a page of the class table by 128
@@ -37,9 +31,7 @@ class Tables(NamedTuple):
     form_start: np.ndarray  # int32 [classes + 1]: class k becomes form[form_start[k] : form_start[k + 1]]
     form: np.ndarray  # int32: classes below A
     form_code: np.ndarray  # int32: their code points, -1 for OTHER
-    joined: (
-        np.ndarray
-    )  # bool: whether a piece holds class a before class b, at a * (A + 1) + b modulo its size, a power of two
+    joined: np.ndarray  # bool: a piece holds class a before b, at a * (A + 1) + b modulo its size, a power of two
     trie: DoubleArray  # over classes; value = score << RANK_BITS | rank
     length: np.ndarray  # int32 [ranks]: characters of a piece; a longer piece has a higher rank
     piece: np.ndarray  # int32 [ranks]: its id

@@ -17,7 +17,8 @@ import numpy as np
 from seqpipe.data.files import BadRow, find_files, read_files
 from seqpipe.errors import DataError
 from seqpipe.storage import writing
-from seqpipe.text.pieces import FIRST_PIECE, TextFeatures
+from seqpipe.text.pieces import TextFeatures
+from seqpipe.text.vocabulary import FIRST_PIECE
 
 WORDS_A_BATCH = 10_000
 

@@ -1,10 +1,11 @@
-"""Losses over padded batches.
+"""Losses over labels and over padded batches of steps.
 
-Axes: B batch, T time (steps), V classes (for text: pieces).
+Axes: B batch, T time (steps), V classes (of text that is written: pieces).
 """
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 
 from seqpipe.layers.lengths import step_mask
@@ -47,6 +48,28 @@ def mean_cross_entropy(
     losses = softmax_cross_entropy(labels, logits, lengths, label_smoothing=label_smoothing)
     count = tf.size(losses) if lengths is None else tf.reduce_sum(lengths)
     return tf.math.divide_no_nan(tf.reduce_sum(losses), tf.cast(count, tf.float32))
+
+
+def label_loss(
+    labels: tf.Tensor, logits: tf.Tensor, *, class_weights: np.ndarray, label_smoothing: float = 0.0
+) -> tf.Tensor:
+    """`softmax_cross_entropy` of a label a row, each times the weight of its class.
+
+    Args:
+        labels: int [B].
+        logits: float [B, V].
+        class_weights: float32 [V].
+        label_smoothing: 0..1, below 1.
+    Returns:
+        float32 [B].
+    """
+    losses = softmax_cross_entropy(labels, logits, label_smoothing=label_smoothing)
+    return losses * tf.gather(tf.constant(class_weights, tf.float32), labels)
+
+
+def hits(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """1 where the highest of logits [B, V] is that of labels int [B], else 0; float32 [B]."""
+    return tf.cast(tf.equal(tf.argmax(logits, axis=-1, output_type=labels.dtype), labels), tf.float32)
 
 
 def _cross_entropy(logits: tf.Tensor, labels: tf.Tensor, smoothing: float) -> tf.Tensor:

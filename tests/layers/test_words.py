@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from seqpipe.layers import WordDropout
-from seqpipe.text.pieces import UNKNOWN
+from seqpipe.text.vocabulary import UNKNOWN
 
 
 def test_word_dropout_replaces_its_share_in_training_only():

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from seqpipe.models import decoding
-from seqpipe.text.pieces import BOS, EOS, PAD
+from seqpipe.text.vocabulary import BOS, EOS, PAD
 
 VOCABULARY = 7  # pad, unknown, begin, end and three pieces
 PIECES = (4, 5, 6)

@@ -20,8 +20,6 @@ from sentencepiece import sentencepiece_model_pb2
 
 from seqpipe.errors import DataError, ModelError
 from seqpipe.text.pieces import (
-    FIRST_BYTE,
-    FIRST_PIECE,
     HEAD_QUARTERS,
     TextFeatures,
     clean_text,
@@ -30,6 +28,7 @@ from seqpipe.text.pieces import (
     normalisation_rules,
 )
 from seqpipe.text.tokenizer import TextTokenizer
+from seqpipe.text.vocabulary import FIRST_BYTE, FIRST_PIECE
 
 _WORDS = {
     "en": ["good", "film", "goodness", "filming", "2019", "don't", "re-make", "the", "of", "it's", "½", "naïve"],
@@ -58,7 +57,7 @@ def features(request: pytest.FixtureRequest) -> TextFeatures:
 
 @pytest.fixture(scope="module")
 def tokenizer(features: TextFeatures) -> TextTokenizer:
-    return features.tokenizer()
+    return TextTokenizer(features)
 
 
 def _rows(tokenizer: TextTokenizer, texts: Sequence[str | bytes]) -> list[list[int]]:
@@ -98,9 +97,9 @@ def test_text_cuts_long_texts_alike_in_graph_and_numpy(
         assert truncated[row] == (len(pieces) > limit)
         assert len(expected) == min(limit, len(pieces))
     long = whole[3].tolist()
-    assert {"head": long[:8], "windows": long[:8], "tail": long[-8:], "head_and_tail": long[:2] + long[-6:]}[
-        rule
-    ] == cut(whole[3], 8, rule).tolist()
+    assert {"head": long[:8], "tail": long[-8:], "head_and_tail": long[:2] + long[-6:]}[rule] == cut(
+        whole[3], 8, rule
+    ).tolist()
 
 
 def test_text_alone_equals_batched(features: TextFeatures, tokenizer: TextTokenizer) -> None:
@@ -167,7 +166,7 @@ def test_text_graph_equals_library_where_paths_tie_and_characters_lack_a_piece(s
     longest = "".join(draw.choices("fi", k=16))
     features = _made_up({word: -float(draw.randint(1, 4 * len(word))) for word in sorted(words)} | {longest: -2.0})
     texts = ["".join(draw.choices(["f", "i", "b", "ﬁ", "ﬃ", " ", longest], k=draw.randint(1, 12))) for _ in range(500)]
-    assert _differences(features, features.tokenizer(), texts) == []
+    assert _differences(features, TextTokenizer(features), texts) == []
 
 
 def test_text_scores_add_up_exactly_in_float32(features: TextFeatures) -> None:
@@ -211,7 +210,7 @@ def test_text_graph_takes_no_text_and_only_empty_texts(tokenizer: TextTokenizer)
 
 
 def test_text_graph_is_traced_once() -> None:
-    tokenizer = _fit("en", vocabulary_size=320).tokenizer()
+    tokenizer = TextTokenizer(_fit("en", vocabulary_size=320))
     tokenize = tf.function(tokenizer, input_signature=[tf.TensorSpec([None], tf.string), tf.TensorSpec([], tf.int32)])
     for count, most in ((1, 5), (7, 9), (0, 2), (300, 5)):
         tokenizer(tf.constant(["good film"] * count, tf.string), most)
@@ -233,7 +232,7 @@ class _Served(tf.Module):
 
 
 def test_text_saved_model_gives_the_same(tmp_path: Path) -> None:
-    served = _Served(_fit("zh").tokenizer())
+    served = _Served(TextTokenizer(_fit("zh")))
     tf.saved_model.save(served, tmp_path / "here", signatures=served.__call__)
     (tmp_path / "here").rename(tmp_path / "there")
     loaded = tf.saved_model.load(tmp_path / "there").signatures["serving_default"]
@@ -302,7 +301,7 @@ def test_text_vocabulary_size_is_an_upper_bound() -> None:
     small = TextFeatures.fit(["a", "b a"], vocabulary_size=8000, lowercase=False, character_coverage=1.0)
     assert 260 < small.vocabulary_size < 300
     assert small.decode(small.encode(["b😀a"])[0]) == "b😀a"
-    assert _differences(small, small.tokenizer(), HOSTILE) == []
+    assert _differences(small, TextTokenizer(small), HOSTILE) == []
 
 
 def test_text_fit_says_why_nothing_can_be_learnt() -> None:

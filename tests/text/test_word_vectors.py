@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from seqpipe.errors import DataError
-from seqpipe.text.pieces import FIRST_PIECE, TextFeatures
+from seqpipe.text.pieces import TextFeatures
+from seqpipe.text.vocabulary import FIRST_PIECE
 from seqpipe.text.word_vectors import spread_vectors
 
 

@@ -51,10 +51,10 @@ class TextEvaluation(Evaluation):
 class ClassifierFeatures(TextFeatures):
     """Pieces, and what is read of a long text."""
 
-    long_texts: Literal["head", "tail", "head_and_tail", "windows"] = Field(
+    long_texts: Literal["head", "tail", "head_and_tail"] = Field(
         "head",
-        description="What is read of a longer text: its beginning, its end, a quarter from its beginning and the rest "
-        "from its end; or windows of max_pieces, up to eight, whose scores are pooled.",
+        description="What is read of a longer text: its beginning, its end, or a quarter from its beginning and the "
+        "rest from its end.",
     )
 
 
@@ -65,10 +65,6 @@ class TextTraining(Training):
 
     pretrain: Pretraining | None = Field(
         None, description="Train the encoder as a language model first; a source alone may stand here."
-    )
-
-    r_drop: float = Field(
-        0.0, ge=0, description="Weight of the divergence between two passes with different dropout; 0 makes one pass."
     )
 
     @field_validator("pretrain", mode="before")

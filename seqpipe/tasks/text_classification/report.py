@@ -107,7 +107,7 @@ def _deletion(task: TextClassification, model: Any, dev: Examples, temperature: 
     column: Any = dev.columns["ids"]
     chosen = np.random.default_rng(task.config.seed).permutation(len(dev))[:ROWS]
     ids = [np.asarray(column.values[column.offsets[row] : column.offsets[row + 1]]) for row in chosen]
-    weights = piece_weights(model, Ragged.from_rows(ids), task.window)
+    weights = piece_weights(model, Ragged.from_rows(ids))
     if weights is None:
         return None
 

@@ -15,7 +15,6 @@ from seqpipe.data.batches import plan_in_order_of_length
 from seqpipe.data.examples import Ragged
 from seqpipe.layers.recurrent import traced_for
 from seqpipe.models.receptive_field import total_stride
-from seqpipe.models.windows import cut_into_windows, pooled, window_shares, windowed
 
 
 class TextClassifier(tf.Module):
@@ -28,7 +27,6 @@ class TextClassifier(tf.Module):
         temperature: logits are divided by it, so that probabilities are calibrated.
         max_pieces: a longer text is cut to so many.
         head_pieces: how many of them are its first ones, the others its last.
-        window: pieces of a window, where texts are read in windows.
         version: of the artefact.
     """
 
@@ -41,7 +39,6 @@ class TextClassifier(tf.Module):
         temperature: float,
         max_pieces: int,
         head_pieces: int,
-        window: int | None = None,
         version: int,
     ):
         super().__init__()
@@ -53,9 +50,7 @@ class TextClassifier(tf.Module):
         self._version = version
         self._stride = total_stride(model)
         # Behind plain functions: a Keras model as an attribute would be saved whole, with functions of its own.
-        self._infer = lambda ids, lengths: windowed(
-            lambda ids, lengths: model([ids, lengths], training=False), ids, lengths, window
-        )
+        self._infer = lambda ids, lengths: model([ids, lengths], training=False)
         text = [tf.TensorSpec([None], tf.string, name="text")]
         pieces = [tf.TensorSpec([None, None], tf.int32, name="ids"), tf.TensorSpec([None], tf.int32, name="lengths")]
         # The two halves of serving_default, so that `seqpipe.load` can have XLA compile the second one.
@@ -67,7 +62,7 @@ class TextClassifier(tf.Module):
         }
         explainer = _explainer(model)
         if explainer is not None:
-            self._infer_weights = lambda ids, lengths: weighed(explainer, ids, lengths, self._stride, window)
+            self._infer_weights = lambda ids, lengths: weighed(explainer, ids, lengths, self._stride)
             self.functions["explain"] = tf.function(self._explain, input_signature=text)
 
     def _classify(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -113,18 +108,10 @@ class TextClassifier(tf.Module):
         }
 
 
-def weighed(
-    explainer: keras.Model, ids: tf.Tensor, lengths: tf.Tensor, stride: int, window: int | None
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Logits [B, C] and the weight of each piece, [B, T]; those of a window share its part in the text."""
-    cut, inside = cut_into_windows(ids, lengths, window) if window is not None else (ids, lengths[:, None])
-    flat = tf.reshape(inside, [-1])
-    logits, weights = explainer([cut, flat], training=False)
-    weights = spread(weights, flat, tf.shape(cut)[1], stride)
-    if window is None:
-        return logits, weights
-    weights *= tf.reshape(window_shares(inside, weights.dtype), [-1, 1])
-    return pooled(logits, inside), tf.reshape(weights, [tf.shape(ids)[0], -1])[:, : tf.shape(ids)[1]]
+def weighed(explainer: keras.Model, ids: tf.Tensor, lengths: tf.Tensor, stride: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Logits [B, C] and the weight of each piece, [B, T]."""
+    logits, weights = explainer([ids, lengths], training=False)
+    return logits, spread(weights, lengths, tf.shape(ids)[1], stride)
 
 
 def spread(weights: tf.Tensor, lengths: tf.Tensor, steps: tf.Tensor, stride: int) -> tf.Tensor:
@@ -155,7 +142,7 @@ def _explainer(model: keras.Model) -> keras.Model | None:
     return None
 
 
-def piece_weights(model: keras.Model, ids: Ragged, window: int | None = None) -> list[np.ndarray] | None:
+def piece_weights(model: keras.Model, ids: Ragged) -> list[np.ndarray] | None:
     """The weight of each piece as `explain` gives it, float32 [T] a row; None for a model without such weights."""
     explainer = _explainer(model)
     if explainer is None:
@@ -164,7 +151,7 @@ def piece_weights(model: keras.Model, ids: Ragged, window: int | None = None) ->
 
     @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)])
     def weigh(ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
-        return weighed(explainer, ids, lengths, stride, window)[1]
+        return weighed(explainer, ids, lengths, stride)[1]
 
     found: list[np.ndarray] = [np.zeros(0, np.float32)] * len(ids)
     for rows in plan_in_order_of_length(ids.lengths, batch_size=64):

@@ -26,6 +26,7 @@ from seqpipe.text.ngrams import NgramTables, fit_ngrams
 from seqpipe.text.pieces import TextFeatures, cut, head_pieces
 from seqpipe.text.probes import text_probes
 from seqpipe.text.word_vectors import PieceVectors, spread_vectors
+from seqpipe.training.class_weights import class_weights
 from seqpipe.training.pretraining import ENCODER, find_encoder, load_encoder, pretrain, save_encoder
 
 if TYPE_CHECKING:
@@ -33,12 +34,10 @@ if TYPE_CHECKING:
     from seqpipe.serving.model import Model
 
 
-WINDOWS = 8  # a longer text is cut after so many windows
 LONG_TEXTS = {
     "head": "so many from its beginning",
     "tail": "so many from its end",
     "head_and_tail": "so many, a quarter from its beginning, the rest from its end",
-    "windows": f"in windows of so many, up to {WINDOWS}, whose scores are pooled",
 }
 
 
@@ -125,35 +124,13 @@ class TextClassification(Task):
         self.vectors = PieceVectors.load(directory / VECTORS) if wanted is not None else None
         saved = json.loads((directory / "classes.json").read_text(encoding="utf-8"))
         self.classes = saved["classes"]
-        self.class_weights = self._class_weights(np.array(saved["train_rows"]))
-
-    def _class_weights(self, train_rows: np.ndarray) -> np.ndarray:
-        wanted = self.config.training.class_weights
-        if wanted == "none":
-            return np.ones(len(self.classes), np.float32)
-        if wanted == "balanced":
-            return (train_rows.sum() / (len(self.classes) * np.maximum(1, train_rows))).astype(np.float32)
-        if set(wanted) != set(self.classes):
-            raise ModelError(
-                f"training.class_weights names {', '.join(sorted(wanted))}; "
-                f"it must give one weight to each class: {', '.join(self.classes)}."
-            )
-        return np.array([wanted[name] for name in self.classes], np.float32)
+        wanted_weights = self.config.training.class_weights
+        self.class_weights = class_weights(wanted_weights, self.classes, np.array(saved["train_rows"]))
 
     def encode(self, texts: list[str] | list[bytes]) -> Ragged:
         """Piece ids, long rows cut by the rule for long texts."""
-        rule = self.config.features.long_texts
-        return Ragged.from_rows(cut(ids, self.most_pieces, rule) for ids in self.features.encode(texts))
-
-    @property
-    def window(self) -> int | None:
-        """Pieces of a window, where long texts are read in windows."""
-        return self.config.features.max_pieces if self.config.features.long_texts == "windows" else None
-
-    @property
-    def most_pieces(self) -> int:
-        """What a longer text is cut to."""
-        return self.config.features.max_pieces * (1 if self.window is None else WINDOWS)
+        wanted = self.config.features
+        return Ragged.from_rows(cut(ids, wanted.max_pieces, wanted.long_texts) for ids in self.features.encode(texts))
 
     def examples(self, split: str) -> Examples:
         table = self.table(split)
@@ -209,47 +186,19 @@ class TextClassification(Task):
         save_encoder(encoder_weights(model), directory / ENCODER)
 
     def forward(self, model: Any, batch: dict[str, Any], training: bool) -> Any:
-        """Logits [B, C]; in training with R-Drop those of two passes, [B, 2, C]."""
-        import tensorflow as tf
-
-        from seqpipe.models.windows import windowed
-
-        def logits() -> Any:
-            return windowed(
-                lambda ids, lengths: model([ids, lengths], training=training),
-                batch["ids"],
-                batch["ids_lengths"],
-                self.window,
-            )
-
-        if not training or not self.config.training.r_drop:
-            return logits()
-        return tf.stack([logits(), logits()], axis=1)
+        """Logits [B, C]."""
+        return model([batch["ids"], batch["ids_lengths"]], training=training)
 
     def loss(self, batch: dict[str, Any], outputs: Any) -> Any:
-        """Cross-entropy, smoothed and weighted by class; of two passes their mean, and how far they are apart.
-
-        Source of the latter: Wu et al. 2021, R-Drop: Regularized Dropout for Neural Networks, equation 3.
-        """
-        import tensorflow as tf
+        from seqpipe.training.losses import label_loss
 
         smoothing = self.config.training.label_smoothing
-        targets = tf.one_hot(batch["label"], len(self.classes), 1.0 - smoothing, 0.0) + smoothing / len(self.classes)
-        if outputs.shape.rank == 2:
-            loss = tf.nn.softmax_cross_entropy_with_logits(targets, outputs)
-        else:
-            both = tf.stack([targets, targets], axis=1)
-            loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(both, outputs), axis=1)
-            first, second = tf.unstack(tf.nn.log_softmax(outputs), axis=1)
-            apart = tf.reduce_sum((tf.exp(first) - tf.exp(second)) * (first - second), axis=1)
-            loss += self.config.training.r_drop * apart / 2.0
-        return loss * tf.gather(tf.constant(self.class_weights), batch["label"])
+        return label_loss(batch["label"], outputs, class_weights=self.class_weights, label_smoothing=smoothing)
 
     def metrics(self, batch: dict[str, Any], outputs: Any) -> dict[str, Any]:
-        import tensorflow as tf
+        from seqpipe.training.losses import hits
 
-        hit = tf.equal(tf.argmax(outputs, axis=-1, output_type=tf.int32), batch["label"])
-        return {"accuracy": tf.cast(hit, tf.float32)}
+        return {"accuracy": hits(batch["label"], outputs)}
 
     def fit(self, model: Any, examples: dict[str, Examples]) -> dict[str, Any]:
         from seqpipe.tasks.text_classification.report import calibrate
@@ -298,15 +247,16 @@ class TextClassification(Task):
     def artefact(self, model: Any, fitted: dict[str, Any], version: int) -> Artefact:
         from seqpipe.export.artefact import Artefact
         from seqpipe.tasks.text_classification.signatures import TextClassifier
+        from seqpipe.text.tokenizer import TextTokenizer
 
+        wanted = self.config.features
         module = TextClassifier(
             model,
-            self.features.tokenizer(),
+            TextTokenizer(self.features),
             classes=self.classes,
             temperature=fitted["temperature"],
-            max_pieces=self.most_pieces,
-            head_pieces=head_pieces(self.most_pieces, self.config.features.long_texts),
-            window=self.window,
+            max_pieces=wanted.max_pieces,
+            head_pieces=head_pieces(wanted.max_pieces, wanted.long_texts),
             version=version,
         )
         rows = text_probes(self.splits.dev.texts)

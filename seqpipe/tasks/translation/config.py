@@ -9,7 +9,8 @@ from pydantic import Field, model_validator
 from seqpipe.config.data import Data, Encoding
 from seqpipe.config.networks import Seq2Seq
 from seqpipe.config.pipeline import Evaluation, Pipeline
-from seqpipe.config.section import Fraction, Section
+from seqpipe.config.section import Fraction
+from seqpipe.config.text import TextFeatures
 from seqpipe.config.training import Training
 
 
@@ -40,16 +41,13 @@ class TranslationData(Data):
         return self
 
 
-class TranslationFeatures(Section):
-    """SentencePiece unigram with byte fallback, trained on the training split."""
+class TranslationFeatures(TextFeatures):
+    """Pieces of both sides."""
 
     vocabulary_size: int = Field(
         4000, ge=300, le=64000, description="Pieces of each vocabulary, 256 byte pieces included; an upper bound."
     )
     lowercase: bool = Field(False, description="Lower-case both sides before cutting into pieces.")
-    character_coverage: Fraction = Field(
-        0.9995, gt=0, le=1, description="Share of characters that get pieces of their own."
-    )
     max_pieces: int = Field(150, ge=1, le=100_000, description="Either side is cut to its first max_pieces pieces.")
     joint: bool = Field(True, description="One vocabulary for both languages instead of one for each.")
     split_fraction: Fraction = Field(
@@ -71,7 +69,6 @@ class TranslationEvaluation(Evaluation):
     length_penalty: float = Field(
         1.0, ge=0, le=10, description="Exponent of ((5 + pieces) / 6) that scores are divided by."
     )
-    coverage_penalty: float = Field(0.0, ge=0, le=10, description="Weight of source pieces that were not looked at.")
 
 
 class TranslationPipeline(Pipeline):

@@ -24,8 +24,9 @@ from seqpipe.tasks.translation.bleu import CORPUS_BLEU
 from seqpipe.tasks.translation.config import TranslationPipeline
 from seqpipe.tasks.translation.data import PairSplits, read_pair_splits, read_pairs
 from seqpipe.text.piece_cutting import PieceSplitter
-from seqpipe.text.pieces import BOS, EOS, TextFeatures
+from seqpipe.text.pieces import TextFeatures
 from seqpipe.text.probes import text_probes
+from seqpipe.text.vocabulary import BOS, EOS
 
 if TYPE_CHECKING:
     from seqpipe.export.artefact import Artefact, Row
@@ -156,13 +157,7 @@ class Translation(Task):
     def _searches(self, model: Any) -> Any:
         from seqpipe.models.searches import Searches
 
-        evaluation = self.config.evaluation
-        return Searches(
-            model,
-            self.config.model,
-            length_penalty=evaluation.length_penalty,
-            coverage_penalty=evaluation.coverage_penalty,
-        )
+        return Searches(model, self.config.model, length_penalty=self.config.evaluation.length_penalty)
 
     def translate(self, search: Callable, texts: list[str]) -> list[str]:
         """The best answer to each text of a search over (ids, lengths)."""
@@ -250,14 +245,15 @@ class Translation(Task):
     def artefact(self, model: Any, fitted: dict[str, Any], version: int) -> Artefact:
         from seqpipe.export.artefact import Artefact
         from seqpipe.tasks.translation.signatures import Translator
+        from seqpipe.text.tokenizer import TextTokenizer
 
         wanted = self.config.evaluation
-        source = self.source.tokenizer()
+        source = TextTokenizer(self.source)
         module = Translator(
             self._searches(model),
             model,
             source,
-            source if self.config.features.joint else self.target.tokenizer(),
+            source if self.config.features.joint else TextTokenizer(self.target),
             max_pieces=self.config.features.max_pieces,
             vocabulary_size=self.target.vocabulary_size,
             version=version,

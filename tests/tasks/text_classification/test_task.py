@@ -107,44 +107,6 @@ def test_text_classification_loss_is_weighted_smoothed_cross_entropy(task):
     np.testing.assert_allclose(loss, [-(targets[0] * log_p[0]).sum(), -2 * (targets[1] * log_p[1]).sum()], rtol=1e-5)
 
 
-def test_text_classification_r_drop_adds_the_divergence_of_two_passes(task):
-    made = task(training__r_drop=0.5)
-    labels = np.array([1, 0, 1], np.int32)
-    passes = tf.Variable(np.random.default_rng(0).normal(size=(3, 2, 2)).astype(np.float32))
-    with tf.GradientTape() as tape:
-        losses = made.loss({"label": labels}, passes)
-    assert tape.gradient(losses, passes).shape == passes.shape
-    for loss, label, (first, second) in zip(losses, labels, passes.numpy(), strict=True):
-        p, q = (np.exp(x) / np.exp(x).sum() for x in (first, second))
-        divergence = ((p * np.log(p / q)).sum() + (q * np.log(q / p)).sum()) / 2
-        expected = -(np.log(p[label]) + np.log(q[label])) / 2 + 0.5 * divergence
-        np.testing.assert_allclose(loss, expected, rtol=1e-5)
-    row = {"ids": np.array([[7, 8]], np.int32), "ids_lengths": np.array([2], np.int32)}
-    model = made.build()
-    assert made.forward(model, row, True).shape == (1, 2, 2)
-    assert made.forward(model, row, False).shape == (1, 2)
-
-
-def test_text_classification_reads_long_texts_in_windows(task):
-    made = task(features__max_pieces=5, features__long_texts="windows")
-    model = made.build()
-    artefact = made.artefact(model, {"temperature": 1.0}, 1)
-    text = "the film is good and the plot is bad, but the cook was never in it at all"
-    ids = made.features.encode([text])[0]
-    assert 10 < len(ids) < 40
-    outputs = artefact.signatures["explain"](tf.constant([text, "x " * 200]))
-    answer = {name: value.numpy() for name, value in outputs.items()}
-    parts = [ids[start : start + 5] for start in range(0, len(ids), 5)]
-    logits = np.concatenate([np.asarray(model([part[None], np.array([len(part)], np.int32)])) for part in parts])
-    mean = np.average(logits, axis=0, weights=[len(part) for part in parts])
-    expected = np.exp(mean) / np.exp(mean).sum()
-    np.testing.assert_allclose(answer["probabilities"][0], expected, atol=1e-6)
-    reference = artefact.reference["serving_default"]([{"text": np.array(text.encode(), object)}])
-    np.testing.assert_allclose(reference[0]["probabilities"], expected, atol=1e-6)
-    assert answer["truncated"].tolist() == [False, True]
-    np.testing.assert_allclose(answer["weights"].sum(axis=1), 1.0, atol=1e-5)
-
-
 def test_text_classification_card_of_a_pipeline_with_everything(here):
     (here / "vectors.txt").write_text("film 1 2 3 4 5 6 7 8\nplot 8 7 6 5 4 3 2 1\n")
     (here / "shop.tsv").write_text("words\tstars\nthe kettle is fine\tgood\nit broke\tbad\nit broke twice\tbad\n")

@@ -1,0 +1,37 @@
+"""How much a row of each class weighs in the loss; numpy alone.
+
+Axes: C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from seqpipe.errors import ModelError
+
+
+def class_weights(wanted: str | Mapping[str, float], classes: Sequence[str], rows: np.ndarray) -> np.ndarray:
+    """The weights that `training.class_weights` asks for, float32 [C].
+
+    Args:
+        wanted: none, balanced (all rows of a class together weigh as much as those of any other; the mean over the
+            rows is 1), or a weight for each class name.
+        classes: C names.
+        rows: int [C], training rows of each class.
+    Raises:
+        ModelError: weights by name are not those of the classes.
+    """
+    if wanted == "none":
+        return np.ones(len(classes), np.float32)
+    if wanted == "balanced":
+        return (rows.sum() / (np.count_nonzero(rows) * np.maximum(1, rows))).astype(np.float32)
+    if isinstance(wanted, str):
+        raise ValueError(f"class_weights = {wanted}: allowed are none, balanced and a weight for each class.")
+    if set(wanted) != set(classes):
+        raise ModelError(
+            f"training.class_weights names {', '.join(sorted(wanted))}; "
+            f"it must give one weight to each class: {', '.join(classes)}."
+        )
+    return np.array([wanted[name] for name in classes], np.float32)
