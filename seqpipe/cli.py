@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -27,8 +28,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-out = Console(soft_wrap=True, highlight=False, markup=False)
-err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+out = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
+err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A pipeline file (YAML).")]
 Set = Annotated[
@@ -48,6 +49,9 @@ ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="A model directo
 
 def main() -> None:
     """Entry point of the `seqpipe` command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # what a terminal cannot show
     try:
         app()
     except Interrupted as stop:
@@ -258,9 +262,13 @@ def predict(
         typer.Argument(metavar="[TEXT|FILE]...", help="Texts, or recordings for a model that hears; - is stdin."),
     ] = None,
     input: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Text, CSV, TSV or JSON lines; - is standard input.")
+        str | None, typer.Option(metavar="FILE", help="Text, CSV, TSV, JSON or JSON lines; - is standard input.")
     ] = None,
-    column: Annotated[str, typer.Option(help="Column or JSON key that holds the text.")] = "text",
+    column: Annotated[str | None, typer.Option(help="Column or JSON key that holds the row; else `text`.")] = None,
+    encoding: Annotated[str, typer.Option(help="Encoding of --input, such as latin-1 or gb18030.")] = "utf-8",
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Write what was wrong with a row in place of its answer, and go on.")
+    ] = False,
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write here instead of printing (.csv, .jsonl or .txt).")
     ] = None,
@@ -301,15 +309,22 @@ def predict(
     find_model(model)
     _start()
     loaded = load(model)
-    rows = map(loaded.input.from_word, texts) if texts else loaded.input.from_file(str(input), column=column)
+    rows = (
+        map(loaded.input.from_word, texts)
+        if texts
+        else loaded.input.from_file(str(input), column=column, encoding=encoding)
+    )
     if html is not None:
         predicting.write_explanations(loaded, rows, html, out)
     elif explain and kind == "table":
         predicting.print_explanations(loaded, rows, out)
     elif kind == "table":
-        predicting.print_answers(loaded, predict_rows(loaded, rows, signature=signature, options=options), out)
+        answers = predict_rows(loaded, rows, signature=signature, options=options, keep_going=keep_going)
+        predicting.print_answers(loaded, answers, out)
     else:
-        predicting.write_answers(loaded, rows, output, kind, err, signature=signature, options=options)
+        predicting.write_answers(
+            loaded, rows, output, kind, err, signature=signature, options=options, keep_going=keep_going
+        )
 
 
 @app.command()

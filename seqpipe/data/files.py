@@ -142,7 +142,7 @@ def _format_of(path: Path, columns: Mapping[str, Column]) -> Format:
 
 
 def _read(path: Path, format: Format, columns: Mapping[str, Column], encoding: str) -> Iterator[Row | BadRow]:
-    with _open(path) as stream:
+    with open_unpacked(path) as stream:
         lines = _Lines(stream, str(path), encoding)
         if format == "csv":
             yield from _read_csv(lines, columns)
@@ -160,7 +160,7 @@ def _read(path: Path, format: Format, columns: Mapping[str, Column], encoding: s
         raise DataError(f"{path} is empty.")
 
 
-def _open(path: Path) -> BinaryIO:
+def open_unpacked(path: Path) -> BinaryIO:
     """The unpacked bytes of a file, after a look whether it is packed as its name says."""
     named = COMPRESSIONS.get(path.suffix)
     try:

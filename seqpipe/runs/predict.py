@@ -11,10 +11,11 @@ import yaml
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
+from seqpipe.data.files import BadRow
 from seqpipe.errors import DataError, ModelError
 from seqpipe.serving.answers import Answer, Presentation, presentation_of
 from seqpipe.serving.model import HIGHEST_PENALTY, WIDEST_BEAM, Model
-from seqpipe.serving.rows import answers_to, predict_rows
+from seqpipe.serving.rows import ERROR, answers_to, predict_rows
 from seqpipe.tasks import TASKS, task_class
 
 TEXT_WIDTH = 100  # characters of a row in a printed table
@@ -78,6 +79,9 @@ def print_answers(model: Model, answers: Iterator[tuple[Any, Answer]], out: Cons
     shows = presentation(model)
     widths: list[int] = []
     for row, answer in answers:
+        if ERROR in answer:
+            out.print(f"error: {answer[ERROR]}")
+            continue
         cells = shows.cells(answer)
         if len(cells) == 1:
             out.print(cells[0])
@@ -98,18 +102,24 @@ def write_answers(
     *,
     signature: str,
     options: dict[str, int | float] | None,
+    keep_going: bool,
 ) -> None:
     """Answers to a file, or to standard output, with the count of rows on a terminal meanwhile."""
     columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} rows, {task.speed:,.0f} rows/s"))
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task("", total=None)
         shows, column = presentation(model), model.input.column
-        with answers_to(output, format, sys.stdout, presentation=shows, column=column) as write:
+        with answers_to(output, format, sys.stdout, presentation=shows, column=column, errors=keep_going) as write:
             answers = predict_rows(
-                model, rows, signature=signature, options=options, advance=lambda count: bar.advance(task, count)
+                model,
+                rows,
+                signature=signature,
+                options=options,
+                keep_going=keep_going,
+                advance=lambda count: bar.advance(task, count),
             )
             for row, answer in answers:
-                write(model.input.shown(row), answer)
+                write(row.place if isinstance(row, BadRow) else model.input.shown(row), answer)
 
 
 def print_explanations(model: Model, rows: Iterable[Any], out: Console) -> None:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seqpipe.data.files import Format
 from seqpipe.errors import DataError
 from seqpipe.serving.reading import read_objects, read_texts
 
@@ -40,11 +39,11 @@ class Input:
         """
         raise DataError(f"{word!r:.60} is not a row: this model takes several inputs. Name a file with --input.")
 
-    def from_file(self, source: str, *, column: str, format: Format = "auto", encoding: str = "utf-8") -> Iterator[Any]:
-        """The rows of a file, or of standard input for "-".
+    def from_file(self, source: str, *, column: str | None = None, encoding: str = "utf-8") -> Iterator[Any]:
+        """The rows of a file, or of standard input for "-"; what cannot be read comes out as a BadRow.
 
         Raises:
-            DataError: a row cannot be read; it is named by file and line.
+            DataError: the file as a whole cannot be read.
         """
         yield from read_objects(source, encoding=encoding)
 
@@ -83,8 +82,8 @@ class TextInput(Input):
     def from_word(self, word: str) -> str:
         return word
 
-    def from_file(self, source: str, *, column: str, format: Format = "auto", encoding: str = "utf-8") -> Iterator[str]:
-        yield from read_texts(source, column=column, format=format, encoding=encoding)
+    def from_file(self, source: str, *, column: str | None = None, encoding: str = "utf-8") -> Iterator[Any]:
+        yield from read_texts(source, column=column, encoding=encoding)
 
     def from_value(self, value: Any) -> str | bytes:
         if not isinstance(value, (str, bytes)):
@@ -113,9 +112,9 @@ class WaveformInput(Input):
     def from_word(self, word: str) -> str:
         return word
 
-    def from_file(self, source: str, *, column: str, format: Format = "auto", encoding: str = "utf-8") -> Iterator[str]:
+    def from_file(self, source: str, *, column: str | None = None, encoding: str = "utf-8") -> Iterator[Any]:
         """The paths of recordings, a line or a row each."""
-        yield from read_texts(source, column=column, format=format, encoding=encoding)
+        yield from read_texts(source, column=column, encoding=encoding)
 
     def from_value(self, value: Any) -> np.ndarray:
         if not isinstance(value, (str, Path)):

@@ -1,61 +1,154 @@
-"""Rows to be answered: from files of any length, or standard input, in constant memory."""
+"""Rows to be answered: from files of any length, or standard input, in constant memory.
+
+A file is read by its ending where that says what it is, and by its first bytes where it does not: a JSON array, JSON
+lines, a table whose header names the column, else a text a line.
+"""
 
 from __future__ import annotations
 
+import codecs
+import csv
 import io
 import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from seqpipe.data.files import Format, format_by_ending
-from seqpipe.data.sources import BadRow, read_rows
-from seqpipe.errors import DataError
+from seqpipe.data.files import BadRow, find_files, format_by_ending, open_unpacked
+from seqpipe.data.sources import read_rows
+from seqpipe.errors import DataError, not_allowed
+
+Kind = Literal["csv", "tsv", "jsonl", "json", "lines"]
+COLUMN = "text"  # that holds the texts where none is named
+LOOKED_AT_BYTES = 65_536
+SEPARATORS: dict[str, Kind] = {",": "csv", "\t": "tsv"}
 
 
-def read_texts(source: str, *, column: str, format: Format = "auto", encoding: str = "utf-8") -> Iterator[str]:
-    """Texts of a file, or the lines of standard input for "-": plain lines, or a column of CSV, TSV or JSON lines.
+def read_texts(source: str, *, column: str | None, encoding: str = "utf-8") -> Iterator[str | BadRow]:
+    """Texts of a file, or the lines of standard input for "-"; what cannot be read comes out as a BadRow.
 
-    A file whose ending says nothing, such as captions.en.gz, is plain lines.
-
+    Args:
+        column: of a table, or key of JSON objects; None for `text`, where there are columns.
     Raises:
-        DataError: a row cannot be read; it is named by file and line.
+        DataError: the file as a whole cannot be read, or has no such column.
     """
-
+    check_encoding(encoding)
     if source == "-":
         yield from _standard_input(encoding)
         return
-    if format == "auto" and format_by_ending(Path(source)) is None:
-        format = "lines"
-    for row in read_rows(f"files:{source}", columns={"text": column}, role="test", format=format, encoding=encoding):
-        if isinstance(row, BadRow):
-            raise DataError(f"{row.place}: {row.reason}")
-        yield row.values["text"]
+    (path, *more) = find_files(source)
+    if more:
+        raise DataError(f"--input {source} names {1 + len(more)} files. Name one.")
+    kind = _kind_of(path, column, encoding)
+    if kind == "json":
+        yield from _read_array(path, column or COLUMN, encoding)
+        return
+    columns = {"text": COLUMN if kind == "lines" else column or COLUMN}
+    for row in read_rows(f"files:{path}", columns=columns, role="test", format=kind, encoding=encoding):
+        yield row if isinstance(row, BadRow) else row.values["text"]
 
 
-def read_objects(source: str, *, encoding: str = "utf-8") -> Iterator[dict[str, Any]]:
+def check_encoding(encoding: str) -> None:
+    """
+    Raises:
+        DataError: Python knows no encoding of this name.
+    """
+    try:
+        codecs.lookup(encoding)
+    except LookupError:
+        raise DataError(f"--encoding {encoding} is not an encoding, such as utf-8, latin-1 or gb18030.") from None
+
+
+def _kind_of(path: Path, column: str | None, encoding: str) -> Kind:
+    """What a file holds, by its ending, else by how it begins.
+
+    Raises:
+        DataError: a column is named that its first line does not have.
+    """
+    known = format_by_ending(path)
+    if known in ("csv", "tsv", "jsonl"):
+        return known
+    with open_unpacked(path) as stream:
+        begin = stream.read(LOOKED_AT_BYTES).decode(encoding, "replace").lstrip("\ufeff")
+    first = begin.partition("\n")[0].rstrip("\r")
+    if begin.lstrip().startswith("[") and _is_json(begin):
+        return "json"
+    if begin.lstrip().startswith("{"):
+        return "jsonl"
+    for separator, kind in SEPARATORS.items():
+        if (column or COLUMN) in next(csv.reader([first], delimiter=separator), []) and separator in first:
+            return kind
+    if column is not None and first.strip() != column:
+        raise DataError(f"{path}: its first line names no {not_allowed(column, 'column', [first[:60]])}")
+    return "csv" if first.strip() == (column or COLUMN) else "lines"
+
+
+def _is_json(begin: str) -> bool:
+    """Whether what begins with a bracket may be a JSON array: a string, an object or nothing follows."""
+    return begin.lstrip()[1:].lstrip()[:1] in ('"', "{", "]")
+
+
+def _read_array(path: Path, column: str, encoding: str) -> Iterator[str | BadRow]:
+    with open_unpacked(path) as stream:
+        raw = stream.read()
+    try:
+        items = json.loads(raw.decode(encoding).lstrip("\ufeff"))
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: byte {error.start} is not {encoding}. Name another with --encoding.") from None
+    except ValueError as error:
+        raise DataError(f"{path}: not JSON: {error}.") from None
+    for number, item in enumerate(items, start=1):
+        value = item
+        for key in column.split(".") if isinstance(item, dict) else ():
+            value = value.get(key) if isinstance(value, dict) else None
+        if isinstance(value, (bool, int, float)):
+            value = json.dumps(value)
+        if isinstance(value, str):
+            yield value
+        else:
+            what = f"no text under {column}" if isinstance(item, dict) else f"{type(item).__name__}, no text"
+            yield BadRow(str(path), number, f"item {number}: {what}")
+
+
+def read_objects(source: str, *, encoding: str = "utf-8") -> Iterator[dict[str, Any] | BadRow]:
     """The objects of a file of JSON lines, or of standard input for "-".
 
     Raises:
-        DataError: a line holds none.
+        DataError: the file cannot be read.
     """
+    check_encoding(encoding)
     try:
         lines = _standard_input(encoding) if source == "-" else open(source, encoding=encoding)  # noqa: SIM115
         for number, line in enumerate(lines, start=1):
-            if not line.strip():
+            if isinstance(line, BadRow) or not line.strip():
                 continue
             try:
                 value = json.loads(line)
             except ValueError as error:
-                raise DataError(f"{source}:{number}: not JSON: {error}.") from None
-            if not isinstance(value, dict):
-                raise DataError(f"{source}:{number}: a JSON {type(value).__name__}, not an object.")
-            yield value
+                yield BadRow(source, number, f"not JSON: {error}")
+                continue
+            yield value if isinstance(value, dict) else BadRow(source, number, f"a {type(value).__name__}, no object")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{source} cannot be read: {error}.") from None
 
 
-def _standard_input(encoding: str) -> Iterator[str]:
-    for line in io.TextIOWrapper(sys.stdin.buffer, encoding, newline="\n"):
+def _standard_input(encoding: str) -> Iterator[str | BadRow]:
+    for number, raw in enumerate(_raw_lines(sys.stdin.buffer, encoding), start=1):
+        try:
+            line = raw.decode(encoding)
+        except UnicodeDecodeError as error:
+            reason = f"byte {error.start} (0x{raw[error.start]:02x}) is not {encoding}. Name another with --encoding"
+            yield BadRow("standard input", number, reason)
+            continue
+        if number == 1:
+            line = line.removeprefix("\ufeff")
         yield line.removesuffix("\n").removesuffix("\r")
+
+
+def _raw_lines(stream: Any, encoding: str) -> Iterator[bytes]:
+    if "\n".encode(encoding) == b"\n":
+        yield from stream
+        return
+    for line in io.TextIOWrapper(stream, encoding, newline="\n"):  # UTF-16 and its like: "\n" is not one byte
+        yield line.encode(encoding)

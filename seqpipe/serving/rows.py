@@ -10,12 +10,15 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from seqpipe.data.files import BadRow
+from seqpipe.errors import DataError
 from seqpipe.serving.answers import Answer, Presentation
 from seqpipe.serving.model import Model, Options
 from seqpipe.storage import writing
 
 # Rows that are in memory at once, and sorted by length so that a batch holds little padding.
 WINDOW_ROWS = 2048
+ERROR = "error"  # what stands in place of an answer that there is not
 
 
 def in_windows(rows: Iterable[Any], size: int = WINDOW_ROWS) -> Iterator[list[Any]]:
@@ -30,12 +33,55 @@ def predict_rows(
     *,
     signature: str = "serving_default",
     options: Options | None = None,
+    keep_going: bool = False,
     advance: Callable[[int], None] = lambda rows: None,
 ) -> Iterator[tuple[Any, Answer]]:
-    """(row, answer) for each row, in input order, holding a window of rows at a time."""
+    """(row, answer) for each row, in input order, holding a window of rows at a time.
+
+    Args:
+        keep_going: answer a row that cannot be read or answered by {"error": why}, instead of stopping at it.
+    Raises:
+        DataError: a row cannot be read or answered; it is named by file and line where it has any.
+    """
     for window in in_windows(rows):
-        yield from zip(window, model(window, signature=signature, options=options), strict=True)
+        if keep_going:
+            yield from _kept_going(model, window, signature, options)
+        else:
+            for row in window:
+                if isinstance(row, BadRow):
+                    hint = " --encoding names another." if "(0x" in row.reason else ""
+                    raise DataError(f"{row.place}: {row.reason}.{hint} --keep-going answers the other rows.")
+            yield from zip(window, model(window, signature=signature, options=options), strict=True)
         advance(len(window))
+
+
+def _kept_going(
+    model: Model, window: list[Any], signature: str, options: Options | None
+) -> Iterator[tuple[Any, Answer]]:
+    values: list[Any] = [None] * len(window)
+    answers: list[Answer] = [{} for _ in window]
+    for place, row in enumerate(window):
+        try:
+            if isinstance(row, BadRow):
+                raise DataError(f"{row.place}: {row.reason}")
+            values[place] = model.input.from_value(row)
+        except DataError as error:
+            answers[place] = {ERROR: str(error)}
+    good = [place for place, answer in enumerate(answers) if not answer]
+    try:
+        found = model([values[place] for place in good], signature=signature, options=options)
+    except DataError:
+        found = [_alone(model, values[place], signature, options) for place in good]
+    for place, answer in zip(good, found, strict=True):
+        answers[place] = answer
+    yield from zip(window, answers, strict=True)
+
+
+def _alone(model: Model, value: Any, signature: str, options: Options | None) -> Answer:
+    try:
+        return model([value], signature=signature, options=options)[0]
+    except DataError as error:
+        return {ERROR: str(error)}
 
 
 @contextlib.contextmanager
@@ -46,34 +92,57 @@ def answers_to(
     *,
     presentation: Presentation,
     column: str,
+    errors: bool = False,
 ) -> Iterator[Callable[[str, Answer], None]]:
     """A function that writes one answer; a file named by `path` appears when all is written, and not before.
 
     Args:
         presentation: of the answers.
         column: the column or key of what was answered.
+        errors: whether a CSV file has a last column for what was wrong with a row.
     """
     with writing(path, "w") if path is not None else contextlib.nullcontext(stdout) as file:
         match format:
             case "jsonl":
-                yield lambda row, answer: print(
-                    json.dumps({column: row, **presentation.as_json(answer)}, ensure_ascii=False), file=file
-                )
+
+                def write(row: str, answer: Answer) -> None:
+                    shown = answer if ERROR in answer else presentation.as_json(answer)
+                    print(json.dumps({column: row, **shown}, ensure_ascii=False), file=file)
+
+                yield write
             case "lines":
-                yield lambda row, answer: print(presentation.short(answer), file=file)
+                yield lambda row, answer: print("" if ERROR in answer else presentation.short(answer), file=file)
             case "csv":
-                yield _csv_writer(file, presentation, column)
+                table = _Csv(file, column, errors)
+                yield lambda row, answer: table.write(
+                    row, [answer] if ERROR in answer else presentation.records(answer)
+                )
+                table.close()
 
 
-def _csv_writer(file: IO[str], presentation: Presentation, column: str) -> Callable[[str, Answer], None]:
-    writer = csv.writer(file, lineterminator="\n")
-    header: list[str] = []
+class _Csv:
+    """Records as lines, under the columns of the first one that is an answer; errors before it wait for them."""
 
-    def write(row: str, answer: Answer) -> None:
-        for record in presentation.records(answer):
-            if not header:
-                header.extend([column, *record])
-                writer.writerow(header)
-            writer.writerow([row, *(f"{v:.6f}" if isinstance(v, float) else v for v in record.values())])
+    def __init__(self, file: IO[str], column: str, errors: bool):
+        self.file, self.column, self.last = file, column, [ERROR] if errors else []
+        self.writer: csv.DictWriter[str] | None = None
+        self.waiting: list[dict[str, Any]] = []
 
-    return write
+    def write(self, row: str, records: list[Answer]) -> None:
+        for record in records:
+            values = {name: f"{value:.6f}" if isinstance(value, float) else value for name, value in record.items()}
+            self.waiting.append({self.column: row, **values})
+            if self.writer is None and ERROR not in record:
+                self._open([self.column, *record, *self.last])
+        if self.writer is not None:
+            self.writer.writerows(self.waiting)
+            self.waiting = []
+
+    def _open(self, names: list[str]) -> None:
+        self.writer = csv.DictWriter(self.file, names, restval="", lineterminator="\n")
+        self.writer.writeheader()
+
+    def close(self) -> None:
+        if self.waiting:
+            self._open([self.column, ERROR])
+            self.write("", [])
