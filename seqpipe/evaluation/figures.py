@@ -60,9 +60,9 @@ def points_interval(difference: Mapping[str, Any]) -> str:
     return interval(difference, scale=100, unit="points", signed=True)
 
 
-def rows(count: int) -> str:
+def row_count(count: int) -> str:
     """
-    >>> rows(1), rows(25_000)
+    >>> row_count(1), row_count(25_000)
     ('1 row', '25,000 rows')
     """
     return "1 row" if count == 1 else f"{count:,} rows"

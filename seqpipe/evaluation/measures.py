@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from seqpipe.errors import RunError, not_allowed
+from seqpipe.evaluation.figures import number
 from seqpipe.evaluation.rows import RowFigures
 
 
@@ -47,7 +48,7 @@ class Measure:
 
     def number(self, value: float, *, decimals: int | None = None, signed: bool = False) -> str:
         """The value without its unit; a difference with its sign."""
-        return f"{self.scale * value:{'+' if signed else ''}.{self.decimals if decimals is None else decimals}f}"
+        return number(value, scale=self.scale, decimals=self.decimals if decimals is None else decimals, signed=signed)
 
     def shown(self, value: float) -> str:
         """

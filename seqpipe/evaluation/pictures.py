@@ -8,14 +8,16 @@ place and renamed.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from seqpipe.evaluation.metrics import calibration_bins, wilson_interval
+from seqpipe.evaluation.figures import percent
+from seqpipe.evaluation.measures import LOSS, Measure
+from seqpipe.evaluation.metrics import Bins, calibration_bins, wilson_interval
 from seqpipe.storage import writing
 
 if TYPE_CHECKING:
@@ -69,16 +71,20 @@ def confusion_matrix(matrix: ArrayLike, classes: Sequence[str], path: str | Path
         axes.set_xticks(range(count), names, fontsize=size, parse_math=False, **slant)
         axes.set_yticks(range(count), names, fontsize=size, parse_math=False)
     if count <= _MAX_NUMBERS:
-        for (row, column), cell in np.ndenumerate(matrix):
-            share = shares[row, column]
-            colour = "white" if share > 0.55 else INK if cell else "#A8A8A8"
-            text = f"{cell:,}\n{share * 100:.1f} %" if cell and count <= _MAX_SHARES else f"{cell:,}"
-            axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=size - 2, linespacing=1.3)
-    bar = figure.colorbar(image, ax=axes, shrink=0.8, pad=0.03, ticks=[0, 0.25, 0.5, 0.75, 1], format=percent)
+        _cell_numbers(axes, matrix, shares, size)
+    bar = figure.colorbar(image, ax=axes, shrink=0.8, pad=0.03, ticks=[0, 0.25, 0.5, 0.75, 1], format=tick_percent)
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=0, labelsize=9, labelcolor=GREY)
     bar.set_label("share of the label's rows", color=GREY)
     return save(figure, path)
+
+
+def _cell_numbers(axes: Axes, matrix: np.ndarray, shares: np.ndarray, size: float) -> None:
+    for (row, column), cell in np.ndenumerate(matrix):
+        share = shares[row, column]
+        colour = "white" if share > 0.55 else INK if cell else "#A8A8A8"
+        text = f"{cell:,}\n{percent(share, 1)}" if cell and len(matrix) <= _MAX_SHARES else f"{cell:,}"
+        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=size - 2, linespacing=1.3)
 
 
 def reliability_diagram(
@@ -95,77 +101,74 @@ def reliability_diagram(
     Returns:
         The path.
     """
-    panels = [("before temperature scaling", ORANGE, probabilities_before)]
-    if probabilities_after is None:
-        panels = [("as answered", BLUE, probabilities_before)]
-    else:
-        panels.append(("after temperature scaling", BLUE, probabilities_after))
+    panels = [("as answered", BLUE, probabilities_before)]
+    if probabilities_after is not None:
+        panels = [
+            ("before temperature scaling", ORANGE, probabilities_before),
+            ("after temperature scaling", BLUE, probabilities_after),
+        ]
     figure = new_figure(4.8 * len(panels), 6.0)
     grid = figure.add_gridspec(2, len(panels), height_ratios=[3.4, 1], hspace=0.04)
     first: tuple[Axes, Axes] | None = None
     for column, (name, colour, probabilities) in enumerate(panels):
         bins = calibration_bins(probabilities, labels)
-        # The top class of C never has less than 1 / C: start at the bin that holds it.
-        start = bins.edges[max(0, np.searchsorted(bins.edges, 1 / np.shape(probabilities)[1]) - 1)]
         upper = figure.add_subplot(grid[0, column], sharey=first[0] if first else None)
         lower = figure.add_subplot(grid[1, column], sharex=upper, sharey=first[1] if first else None)
         first = first or (upper, lower)
-        plain(upper, f"{name}\ncalibration error {bins.calibration_error * 100:.1f} %")
+        plain(upper, f"{name}\ncalibration error {percent(bins.calibration_error, 1)}")
         plain(lower)
-        filled = bins.count > 0
-        confidence, right = bins.confidence[filled], bins.accuracy[filled]
-        intervals = np.array(
-            [wilson_interval(round(a * n), int(n)) for a, n in zip(right, bins.count[filled], strict=True)]
-        )
-        upper.plot([0, 1], [0, 1], color=GREY, linewidth=1.2, linestyle=(0, (4, 3)), label="calibrated")
-        upper.vlines(confidence, right, confidence, color=colour, alpha=0.25, linewidth=7, label="gap")
-        upper.errorbar(
-            confidence,
-            right,
-            yerr=np.abs(intervals.T - right),
-            color=colour,
-            linestyle="none",
-            elinewidth=1.2,
-            capsize=2.5,
-            label="95 % interval",
-        )
-        # Not joined by a line: it would give a bin of two rows the weight of one with a thousand.
-        shares = bins.count[filled] / bins.count.sum()
-        upper.scatter(
-            confidence,
-            right,
-            s=22 + 150 * shares,
-            color=colour,
-            zorder=3,
-            clip_on=False,
-            label="model, larger: more rows",
-        )
-        middles = (bins.edges[:-1] + bins.edges[1:]) / 2
-        lower.bar(middles, bins.count / bins.count.sum(), width=0.9 / len(middles), color=colour, alpha=0.8)
+        _reliability(upper, lower, bins, colour)
+        # The top class of C never has less than 1 / C: start at the bin that holds it.
+        start = bins.edges[max(0, np.searchsorted(bins.edges, 1 / np.shape(probabilities)[1]) - 1)]
         upper.set_xlim(start, 1.015)
-        upper.set_ylim(-0.02, 1.02)
-        upper.tick_params(labelbottom=False)
-        lower.set_xlabel("probability of the top class")
-        for axes in (upper, lower):
-            axes.yaxis.set_major_formatter(percent)
-            axes.xaxis.set_major_formatter(percent)
-            axes.grid(color=LIGHT, linewidth=0.8)
-        if column == 0:
-            upper.set_ylabel("right answers")
-            lower.set_ylabel("rows")
-            handles, names = upper.get_legend_handles_labels()
-            columns = 2 * len(panels)
-            figure.legend(handles, names, loc="outside lower center", ncols=columns, frameon=False, labelcolor=INK)
+    upper, lower = first or (upper, lower)
+    upper.set_ylabel("right answers")
+    lower.set_ylabel("rows")
+    handles, names = upper.get_legend_handles_labels()
+    columns = 2 * len(panels)
+    figure.legend(handles, names, loc="outside lower center", ncols=columns, frameon=False, labelcolor=INK)
     return save(figure, path)
 
 
-def learning_curves(history: Sequence[Mapping[str, Any]], path: str | Path) -> Path:
-    """Draw loss and dev accuracy, or BLEU, over the epochs, with a ring around the epoch that was kept.
+def _reliability(upper: Axes, lower: Axes, bins: Bins, colour: str) -> None:
+    """One panel of the reliability diagram: accuracy above, rows below."""
+    filled = bins.count > 0
+    confidence, right, count = bins.confidence[filled], bins.accuracy[filled], bins.count[filled]
+    intervals = np.array([wilson_interval(round(a * n), int(n)) for a, n in zip(right, count, strict=True)])
+    upper.plot([0, 1], [0, 1], color=GREY, linewidth=1.2, linestyle=(0, (4, 3)), label="calibrated")
+    upper.vlines(confidence, right, confidence, color=colour, alpha=0.25, linewidth=7, label="gap")
+    upper.errorbar(
+        confidence,
+        right,
+        yerr=np.abs(intervals.T - right),
+        color=colour,
+        linestyle="none",
+        elinewidth=1.2,
+        capsize=2.5,
+        label="95 % interval",
+    )
+    # Not joined by a line: it would give a bin of two rows the weight of one with a thousand.
+    sizes = 22 + 150 * count / count.sum()
+    upper.scatter(confidence, right, s=sizes, color=colour, zorder=3, clip_on=False, label="model, larger: more rows")
+    middles = (bins.edges[:-1] + bins.edges[1:]) / 2
+    lower.bar(middles, bins.count / bins.count.sum(), width=0.9 / len(middles), color=colour, alpha=0.8)
+    upper.set_ylim(-0.02, 1.02)
+    upper.tick_params(labelbottom=False)
+    lower.set_xlabel("probability of the top class")
+    for axes in (upper, lower):
+        axes.yaxis.set_major_formatter(tick_percent)
+        axes.xaxis.set_major_formatter(tick_percent)
+        axes.grid(color=LIGHT, linewidth=0.8)
+
+
+def learning_curves(history: Sequence[Mapping[str, Any]], path: str | Path, measures: Sequence[Measure]) -> Path:
+    """Draw the loss, and a measure of dev, over the epochs, with a ring around the epoch that was kept.
 
     Args:
         history: the lines of history.jsonl. A row with a step is a training step: epoch, step (both from 0), loss.
-            A row without is a finished epoch: epoch, loss and, where there are dev rows, dev_loss, dev_accuracy or
-            dev_bleu, and best_epoch, the one that was kept so far.
+            A row without is a finished epoch: epoch, loss and, where there are dev rows, dev_loss, a measure behind
+            `dev_`, and best_epoch, the one that was kept so far.
+        measures: the first that the epochs hold, beside the loss, is drawn beside it.
     Returns:
         The path.
     Raises:
@@ -174,48 +177,55 @@ def learning_curves(history: Sequence[Mapping[str, Any]], path: str | Path) -> P
     epochs = [row for row in history if "step" not in row]
     if not epochs:
         raise ValueError("the history holds no finished epoch: there is nothing to draw.")
-    figure = new_figure(9.6, 4.2)
-    left, right = figure.subplots(1, 2)
-    steps = [(row["epoch"], row["step"], row["loss"]) for row in history if "step" in row]
-    if steps:
-        epoch, step, loss = np.array(steps, np.float64).T
-        moments = epoch + (step + 1) / (step.max() + 1)
-        parts = [np.array_split(column, min(_MAX_POINTS, len(steps))) for column in (moments, loss)]
-        left.plot(
-            *([part.mean() for part in column] for column in parts),
-            color="#C4C4C4",
-            linewidth=1,
-            label="training, by step",
-        )
+    beside = [measure for measure in measures if measure != LOSS and f"dev_{measure.name}" in epochs[-1]][:1]
+    figure = new_figure(5.4 + 4.2 * len(beside), 4.2)
+    left, *others = figure.subplots(1, 1 + len(beside), squeeze=False)[0]
+    _curve_of_steps(left, [row for row in history if "step" in row])
     _curve(left, epochs, "loss", GREY, "training, mean of the epoch")
     losses = _curve(left, epochs, "dev_loss", ORANGE, "dev")
-    figure_name, form = ("BLEU", "{:.2f}") if "dev_bleu" in epochs[-1] else ("accuracy", "{:.2%}")
-    figures = _curve(right, epochs, f"dev_{figure_name.lower()}", BLUE, "dev")
-    kept = epochs[-1].get("best_epoch")
-    for axes, points, colour, name, text in (
-        (left, losses, ORANGE, "loss", "{:.3f} on dev"),
-        (right, figures, BLUE, f"dev {figure_name}", form),
-    ):
-        title = name
-        if kept is not None and kept + 1 in points:
-            value = points[kept + 1]
-            axes.plot(
-                kept + 1, value, marker="o", markersize=12, markerfacecolor="none", color=colour, markeredgewidth=1.6
-            )
-            title = f"{name}: {text.format(value)} in epoch {kept + 1}, kept".replace("%", " %")
-        plain(axes, title)
-        axes.set_xlabel("epoch")
-        axes.set_xlim(-0.1 if steps else 0.6, len(epochs) + 0.4)
-        axes.locator_params(axis="x", integer=True, min_n_ticks=1)
-        axes.margins(y=0.12)
-        axes.grid(color=LIGHT, linewidth=0.8)
+    _finish_curve(left, losses, epochs, "loss", lambda value: f"{value:.3f} on dev", ORANGE)
     left.legend(fontsize=10, frameon=False, labelcolor=INK)
-    if figure_name == "accuracy":
-        right.yaxis.set_major_formatter(percent)
-    if not figures:
-        right.text(0.5, 0.5, "no dev accuracy", transform=right.transAxes, ha="center", color=GREY, fontsize=11)
-        right.set_yticks([])
+    for right, measure in zip(others, beside, strict=True):
+        points = _curve(right, epochs, f"dev_{measure.name}", BLUE, "dev")
+        _finish_curve(right, points, epochs, f"dev {measure.title}", measure.shown, BLUE)
+        right.yaxis.set_major_formatter(tick_format(measure))
     return save(figure, path)
+
+
+def _curve_of_steps(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
+    """The loss of training steps, averaged where they are too many to draw."""
+    if not rows:
+        return
+    epoch, step, loss = np.array([(row["epoch"], row["step"], row["loss"]) for row in rows], np.float64).T
+    moments = epoch + (step + 1) / (step.max() + 1)
+    parts = [np.array_split(column, min(_MAX_POINTS, len(rows))) for column in (moments, loss)]
+    means = ([part.mean() for part in column] for column in parts)
+    axes.plot(*means, color="#C4C4C4", linewidth=1, label="training, by step")
+
+
+def _finish_curve(
+    axes: Axes,
+    points: Mapping[int, float],
+    epochs: Sequence[Mapping[str, Any]],
+    name: str,
+    shown: Callable[[float], str],
+    colour: str,
+) -> None:
+    """Title and grid, and a ring around the epoch that was kept."""
+    kept = epochs[-1].get("best_epoch")
+    title = name
+    if kept is not None and kept + 1 in points:
+        value = points[kept + 1]
+        ring: dict[str, Any] = {"markersize": 12, "markerfacecolor": "none", "markeredgewidth": 1.6}
+        axes.plot(kept + 1, value, marker="o", color=colour, **ring)
+        title = f"{name}: {shown(value)} in epoch {kept + 1}, kept"
+    plain(axes, title)
+    axes.set_xlabel("epoch")
+    first = min((line.get_xdata()[0] for line in axes.lines), default=1)
+    axes.set_xlim(-0.1 if first < 1 else 0.6, len(epochs) + 0.4)
+    axes.locator_params(axis="x", integer=True, min_n_ticks=1)
+    axes.margins(y=0.12)
+    axes.grid(color=LIGHT, linewidth=0.8)
 
 
 def _curve(axes: Axes, epochs: Sequence[Mapping[str, Any]], key: str, colour: str, label: str) -> dict[int, float]:
@@ -249,8 +259,13 @@ def plain(axes: Axes, title: str = "") -> None:
     axes.set_axisbelow(True)
 
 
-def percent(value: float, _position: float) -> str:
+def tick_percent(value: float, _position: float) -> str:
     return f"{value * 100:.4g} %"
+
+
+def tick_format(measure: Measure) -> Callable[[float, float], str]:
+    """How an axis of a measure's values names its ticks."""
+    return lambda value, _position: f"{measure.scale * value:.4g} {measure.unit}".rstrip()
 
 
 def _tick_names(classes: Sequence[str]) -> list[str]:

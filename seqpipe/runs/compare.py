@@ -96,9 +96,7 @@ def compare(names: Sequence[str], *, output: Path | None, out: Console) -> list[
         drawn = [(name, style, difference) for name, style, difference in rows if difference is not None]
         if drawn:
             place = directory / f"differences_{split}.png"
-            pictures.append(
-                comparison_pictures.differences(drawn, first, f"{split} {measure.title}", place, scale=measure.scale)
-            )
+            pictures.append(comparison_pictures.differences(drawn, first, split, measure, place))
     table = _table(lines, splits, measure)
     better = "higher" if measure.higher_is_better else "lower"
     named = f"{measure.title} {measure.note}".strip()
@@ -257,7 +255,7 @@ def _curves(contestants: Sequence[Contestant], outcomes: Sequence[Outcome], dire
     if any(f"dev_{monitor.name}" not in row for outcome in outcomes for row in outcome.epochs):
         monitor = LOSS  # which every task has
     curves = [(each.name, [run.epochs for run in each.runs]) for each in contestants]
-    return comparison_pictures.learning_curves(curves, monitor.name, directory / "learning_curves.png")
+    return comparison_pictures.learning_curves(curves, monitor, directory / "learning_curves.png")
 
 
 def _table(lines: Sequence[Line], splits: list[str], measure: Measure) -> Table:

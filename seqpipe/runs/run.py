@@ -143,7 +143,8 @@ class Run:
         from seqpipe.evaluation.pictures import learning_curves
         from seqpipe.training.loop import read_history
 
-        learning_curves(read_history(self.directory), self.directory / "report" / "learning_curves.png")
+        place = self.directory / "report" / "learning_curves.png"
+        learning_curves(read_history(self.directory), place, [monitor, *self.task.measures])
 
     def _pretrain(self) -> None:
         """The part of training that needs no labels, for a task that has one."""

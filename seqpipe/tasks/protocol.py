@@ -47,6 +47,10 @@ class Task:
     input: ClassVar[Input]
     answer: ClassVar[Presentation]
 
+    trained_on: (
+        Examples  # those of train, at hand in `evaluate` for what is fitted beside the model, such as a baseline
+    )
+
     def __init__(self, config: Any):
         self.config = config
 

@@ -2,38 +2,31 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from seqpipe.evaluation import metrics
-from seqpipe.evaluation.classification import evaluate_classifier, to_markdown, write_report
+from seqpipe.evaluation.classification import Answered, Baseline, evaluate_classifier, report_split, write_report
+from seqpipe.evaluation.classification_words import to_markdown
+from seqpipe.evaluation.rows import RowFigures
 
 
-def _evaluate(correct, *, baseline_correct=None, seen=None, split="test", classes=("bad", "good"), **settings):
+def _evaluate(correct, *, baseline_correct=None, seen=None, split="test", classes=("bad", "good"), **about):
     """The report on a model that is right where correct says so; labels alternate."""
     correct = np.asarray(correct, bool)
     count = len(classes)
     labels = np.arange(len(correct)) % 2
     predictions = np.where(correct, labels, 1 - labels)
-    baseline = None if baseline_correct is None else np.where(baseline_correct, labels, 1 - labels)
-    return evaluate_classifier(
-        logits=np.eye(count, dtype=np.float32)[predictions] * 4,
-        labels=labels,
-        classes=list(classes),
-        temperature=2.0,
-        split=split,
-        seen=seen,
-        baseline_predictions=baseline,
-        bootstrap_samples=500,
-        seed=1,
-        **settings,
-    )
+    other = None if baseline_correct is None else Baseline(np.where(baseline_correct, labels, 1 - labels), **about)
+    answered = Answered(split, np.eye(count, dtype=np.float32)[predictions] * 4, labels, seen=seen, baseline=other)
+    return evaluate_classifier(answered, classes=list(classes), temperature=2.0, bootstrap_samples=500, seed=1)
 
 
 def test_classification_report_holds_each_figure_beside_its_interval():
     report = _evaluate([1] * 8 + [0] * 2)
-    assert report["accuracy"] == {
+    assert report["measures"]["accuracy"] == {
         "value": 0.8,
         "low": pytest.approx(0.4902, abs=5e-5),
         "high": pytest.approx(0.9433, abs=5e-5),
@@ -62,7 +55,7 @@ def test_classification_rows_seen_in_training_are_left_out_beside():
     seen = np.arange(100) < 60
     report = _evaluate(correct, baseline_correct=baseline, seen=seen)
     assert report["rows_seen_in_training"] == 60
-    assert (report["accuracy"]["value"], report["accuracy"]["n"]) == (0.8, 100)
+    assert (report["measures"]["accuracy"]["value"], report["measures"]["accuracy"]["n"]) == (0.8, 100)
     assert (report["accuracy_unseen"]["value"], report["accuracy_unseen"]["n"]) == (0.5, 40)
     assert report["baseline"]["accuracy_unseen"]["n"] == report["difference_unseen"]["n"] == 40
     text = to_markdown(report)
@@ -109,9 +102,9 @@ def test_classification_markdown_of_baseline_and_dev():
         [1, 1, 0, 1],
         baseline_correct=[1, 0, 0, 1],
         split="dev",
-        baseline_description="TF-IDF of words",
-        baseline_fit_time_s=2.04,
-        baseline_size_bytes=1500,
+        description="TF-IDF of words",
+        fit_time_s=2.04,
+        size_bytes=1500,
     )
     text = to_markdown(report)
     assert text.startswith("**Accuracy on dev: 75.00 % (95 % interval 30.1 to 95.4 %)**, 4 rows.")
@@ -147,40 +140,65 @@ def test_classification_many_classes_are_told_by_their_mistakes():
 
 def test_classification_one_row():
     report = _evaluate([0], baseline_correct=[0])
-    assert report["accuracy"]["value"] == 0
+    assert report["measures"]["accuracy"]["value"] == 0
     assert report["difference"]["low"] == report["difference"]["high"] == 0
     assert ", 1 row." in to_markdown(report)
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "classes", "message"),
     [
-        ({"logits": [[0.0, 1.0], [math.nan, 0.0]]}, r"logits\[1, 0\] is nan: logits must be finite"),
-        ({"classes": ["a", "b", "c"]}, r"logits \[2, 2\] do not fit the 3 classes"),
-        ({"seen": [True]}, r"seen \(1,\) must be \[2\], one value a row"),
-        ({"baseline_predictions": [0, 1, 1]}, r"baseline_predictions \(3,\) must be \[2\]"),
+        ({"logits": [[0.0, 1.0], [math.nan, 0.0]]}, "ab", r"logits\[1, 0\] is nan: logits must be finite"),
+        ({}, "abc", r"logits \[2, 2\] do not fit the 3 classes"),
+        ({"seen": [True]}, "ab", r"seen \(1,\) must be \[2\], one value a row"),
+        ({"baseline": Baseline([0, 1, 1])}, "ab", r"baseline.predictions \(3,\) must be \[2\]"),
     ],
 )
-def test_classification_refuses_by_name(change, message):
-    arguments = {
-        "logits": [[0.0, 1.0], [1.0, 0.0]],
-        "labels": [0, 1],
-        "classes": ["a", "b"],
-        "temperature": 1.0,
-        "split": "dev",
-        "seen": None,
-        "baseline_predictions": None,
-        "bootstrap_samples": 100,
-        "seed": 1,
-    }
+def test_classification_refuses_by_name(change, classes, message):
+    answered = replace(Answered("dev", [[0.0, 1.0], [1.0, 0.0]], [0, 1]), **change)
     with pytest.raises(ValueError, match=message):
-        evaluate_classifier(**(arguments | change))
+        evaluate_classifier(answered, classes=list(classes), bootstrap_samples=100, seed=1)
+
+
+def test_classification_balanced_accuracy_is_told_where_it_is_another_figure():
+    rows = [1] * 8 + [0] * 2
+    assert "Balanced accuracy" not in to_markdown(_evaluate(rows))
+    labels = np.array([0] * 9 + [1])
+    report = evaluate_classifier(
+        Answered("dev", np.eye(2)[np.zeros(10, int)], labels), classes=["a", "b"], bootstrap_samples=200, seed=1
+    )
+    assert report["measures"]["balanced_accuracy"]["value"] == 0.5
+    assert "**Balanced accuracy: 50.00 % (95 % interval" in to_markdown(report)
+
+
+class _Constant:
+    fit_time_s, size_bytes = 1.5, 10
+
+    def describe(self):
+        return "always the first"
+
+    def predict(self, inputs):
+        return np.zeros(len(inputs), int)
+
+
+def test_classification_report_split_keeps_answers_row_by_row(tmp_path):
+    logits = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    baseline = Baseline.of(_Constant(), "xyz")
+    answered = Answered("dev", logits, np.array([0, 1, 0]), rows_key="k", baseline=baseline)
+    report = report_split(answered, tmp_path / "dev", classes=["a", "b"], bootstrap_samples=100, seed=1)
+    assert report["baseline"]["description"] == "always the first"
+    assert report["baseline"]["accuracy"]["value"] == pytest.approx(2 / 3)
+    kept = RowFigures.read(tmp_path / "dev")
+    assert kept.rows_key == "k"
+    assert kept.columns["accuracy"].tolist() == [1, 1, 0]
+    assert json.loads((tmp_path / "dev" / "report.json").read_text()) == report
+    assert Baseline.of(None, "xyz") is None
 
 
 def test_classification_write_report_writes_four_files_and_nothing_else(tmp_path):
-    report = _evaluate([1, 0, 1, 1], classes=["差", "好"])
-    logits = np.eye(2)[[0, 0, 0, 1]] * 4
-    write_report(report, tmp_path, logits=logits, labels=[0, 1, 0, 1])
+    answered = Answered("test", np.eye(2)[[0, 0, 0, 1]] * 4, np.array([0, 1, 0, 1]))
+    report = evaluate_classifier(answered, classes=["差", "好"], bootstrap_samples=100, seed=1)
+    write_report(report, answered, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "confusion.png",
         "reliability.png",

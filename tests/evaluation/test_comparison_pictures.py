@@ -4,6 +4,7 @@ import pytest
 from matplotlib.image import imread
 
 from seqpipe.evaluation import comparison_pictures as pictures
+from seqpipe.evaluation.measures import ACCURACY, LOSS, Measure
 
 
 def epochs(*figures):
@@ -19,7 +20,7 @@ def is_picture(path):
     return image.shape[0] >= 200 and image.shape[1] >= 600 and image[..., :3].std() > 0.02
 
 
-@pytest.mark.parametrize("monitor", ["accuracy", "loss"])
+@pytest.mark.parametrize("monitor", [ACCURACY, LOSS], ids=["accuracy", "loss"])
 def test_comparison_pictures_of_runs_and_seeds(tmp_path, caplog, monitor):
     curves = [
         ("$a$_好", [epochs(0.5, 0.7, 0.6), epochs(0.55, 0.6)]),
@@ -34,8 +35,25 @@ def test_comparison_pictures_of_differences(tmp_path, caplog):
         ("$a$_好", 0, {"value": 0.02, "low": 0.01, "high": 0.03}),
         ("b", 9, {"value": 0.0, "low": -0.1, "high": 0.1}),
     ]
-    assert is_picture(pictures.differences(rows, "$c$", "dev", tmp_path / "differences.png"))
+    assert is_picture(pictures.differences(rows, "$c$", "dev", ACCURACY, tmp_path / "differences.png"))
     assert not caplog.records
+
+
+def test_comparison_pictures_of_differences_say_unit_and_direction(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(pictures, "save", lambda figure, path: drawn.append(figure) or path)
+    rows = [("a", 0, {"value": -0.2, "low": -0.3, "high": -0.1})]
+    error = Measure("error", "mean absolute error", higher_is_better=False, unit="stars")
+    for measure in (ACCURACY, error):
+        pictures.differences(rows, "b", "dev", measure, tmp_path / "d.png")
+    first, second = (figure.axes[0] for figure in drawn)
+    assert first.get_xlabel().startswith("points,")
+    assert first.get_xlabel().endswith("right is better")
+    assert [list(line.get_xdata()) for line in first.lines[1:]] == [[-30.0, -10.0], [-20.0]]
+    assert second.get_xlabel().startswith("stars,")
+    assert second.get_xlabel().endswith("left is better")
+    assert second.get_title(loc="left") == "dev mean absolute error minus that of b"
+    assert [list(line.get_xdata()) for line in second.lines[1:]] == [[-0.3, -0.1], [-0.2]]
 
 
 def test_comparison_pictures_tell_many_apart():

@@ -9,6 +9,9 @@ from matplotlib.image import imread
 
 from seqpipe.errors import RunError
 from seqpipe.evaluation import metrics, pictures
+from seqpipe.evaluation.measures import ACCURACY, LOSS, Measure
+
+BLEU = Measure("bleu", "BLEU")
 
 HISTORY = [
     row
@@ -84,13 +87,13 @@ def test_pictures_reliability_diagram(tmp_path, rows, classes):
     ids=["three", "one", "no dev", "nan"],
 )
 def test_pictures_learning_curves(tmp_path, history):
-    assert _is_picture(pictures.learning_curves(history, tmp_path / "learning.png"))
+    assert _is_picture(pictures.learning_curves(history, tmp_path / "learning.png", [ACCURACY]))
 
 
 def test_pictures_learning_curves_ring_the_kept_epoch(tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(pictures, "save", lambda figure, path: drawn.append(figure) or path)
-    pictures.learning_curves(HISTORY, tmp_path / "learning.png")
+    pictures.learning_curves(HISTORY, tmp_path / "learning.png", [ACCURACY])
     left, right = drawn[0].axes
     assert left.get_title(loc="left") == "loss: 0.500 on dev in epoch 1, kept"
     assert right.get_title(loc="left") == "dev accuracy: 50.00 % in epoch 1, kept"
@@ -103,7 +106,7 @@ def test_pictures_learning_curves_ring_the_kept_epoch(tmp_path, monkeypatch):
 @pytest.mark.parametrize("history", [[], [{"epoch": 0, "step": 0, "loss": 1.0}]])
 def test_pictures_learning_curves_need_a_finished_epoch(tmp_path, history):
     with pytest.raises(ValueError, match="no finished epoch"):
-        pictures.learning_curves(history, tmp_path / "learning.png")
+        pictures.learning_curves(history, tmp_path / "learning.png", [ACCURACY])
 
 
 def test_pictures_are_equal_files_and_replace_the_old_one(tmp_path):
@@ -135,22 +138,23 @@ def test_pictures_touch_no_pyplot_and_importing_evaluation_needs_no_heavy_librar
         "heavy = {'tensorflow', 'keras', 'matplotlib', 'sklearn', 'scipy'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
         "from seqpipe.evaluation import pictures\n"
-        f"pictures.learning_curves([{{'epoch': 0, 'loss': 1.0}}], {str(tmp_path / 'l.png')!r})\n"
+        f"pictures.learning_curves([{{'epoch': 0, 'loss': 1.0}}], {str(tmp_path / 'l.png')!r}, [])\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
-def test_pictures_learning_curves_of_a_translator(tmp_path):
+@pytest.mark.parametrize(
+    ("measures", "titles"),
+    [
+        ([LOSS, BLEU], ["loss: 2.500 on dev in epoch 3, kept", "dev BLEU: 40.00 in epoch 3, kept"]),
+        ([ACCURACY], ["loss: 2.500 on dev in epoch 3, kept"]),
+    ],
+)
+def test_pictures_learning_curves_draw_the_first_measure_that_epochs_hold(tmp_path, monkeypatch, measures, titles):
     history = [{"epoch": n, "loss": 3.0 - n, "dev_loss": 2.5, "dev_bleu": 20.0 * n, "best_epoch": n} for n in range(3)]
-    seen = []
-
-    def noted(figure, path):
-        seen.extend(axes.get_title(loc="left") for axes in figure.axes)
-        return path
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pictures, "save", noted)
-        pictures.learning_curves(history, tmp_path / "curves.png")
-    assert seen == ["loss: 2.500 on dev in epoch 3, kept", "dev BLEU: 40.00 in epoch 3, kept"]
+    drawn = []
+    monkeypatch.setattr(pictures, "save", lambda figure, path: drawn.append(figure) or path)
+    pictures.learning_curves(history, tmp_path / "curves.png", measures)
+    assert [axes.get_title(loc="left") for axes in drawn[0].axes] == titles

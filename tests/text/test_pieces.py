@@ -372,7 +372,7 @@ def _corpora(data: Path) -> Iterator[tuple[str, list[str], list[str]]]:
 def test_text_graph_equals_library_on_real_text() -> None:
     for name, training, texts in _corpora(Path(os.environ["SEQPIPE_TEST_DATA"])):
         features = TextFeatures.fit(training, vocabulary_size=8000, lowercase=False, character_coverage=0.9995)
-        tokenizer = features.tokenizer()
+        tokenizer = TextTokenizer(features)
         different = [
             text
             for start in range(0, len(texts), 256)

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from seqpipe.evaluation.pictures import BLUE, GREY, ORANGE, new_figure, percent, plain, save
+from seqpipe.evaluation.figures import percent
+from seqpipe.evaluation.pictures import BLUE, GREY, ORANGE, new_figure, plain, save, tick_percent
+from seqpipe.evaluation.tables import Table
 from seqpipe.sound.recordings import RATE_HZ
 from seqpipe.tasks.speech_commands.listening import Detector
 
@@ -68,17 +70,20 @@ def _per_hour(count: int, seconds: float) -> float | None:
 
 def to_markdown(found: dict[str, Any]) -> str:
     """The table of thresholds."""
-    lines = [
-        f"| {row['threshold']:g} | {100 * row['heard']:.1f} % | {_number(row['unknown_per_hour'])} | "
-        f"{_number(row['noise_per_hour'])} |"
+    cells = [
+        [
+            f"{row['threshold']:g}",
+            percent(row["heard"], 1),
+            _number(row["unknown_per_hour"]),
+            _number(row["noise_per_hour"]),
+        ]
         for row in found["rows"]
     ]
+    header = ["threshold", "commands heard", "false accepts per hour of other words", "per hour of noise"]
     return (
         f"`seqpipe listen` on streams of dev recordings: {found['commands']:,} clips of commands with quiet around, "
         f"{found['unknown_s']:,.0f} s of other words one after another, {found['noise_s']:,.0f} s of noise. So short "
-        "streams tell a rate per hour roughly.\n\n"
-        "| threshold | commands heard | false accepts per hour of other words | per hour of noise |\n"
-        "|---:|---:|---:|---:|\n" + "\n".join(lines) + "\n"
+        f"streams tell a rate per hour roughly.\n\n{Table(header, cells).markdown()}\n"
     )
 
 
@@ -102,6 +107,6 @@ def picture(found: dict[str, Any], path: Path) -> Path:
     axes.set_xlabel("false accepts per hour")
     axes.set_ylabel("commands heard")
     axes.set_xlim(left=0)
-    axes.yaxis.set_major_formatter(percent)
+    axes.yaxis.set_major_formatter(tick_percent)
     axes.legend(frameon=False)
     return save(figure, path)

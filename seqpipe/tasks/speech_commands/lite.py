@@ -16,12 +16,12 @@ import numpy as np
 import tensorflow as tf
 
 from seqpipe.errors import ModelError, ProofError
+from seqpipe.evaluation.labels import balanced_accuracy
 from seqpipe.export import lite
 from seqpipe.export.artefact import KERAS_MODEL, PARITY
 from seqpipe.export.fresh_process import median_ms
 from seqpipe.sound.log_mel import BlockwiseLogMel, LogMel
 from seqpipe.tasks.speech_commands.network import CommandsNetwork
-from seqpipe.tasks.speech_commands.report import balanced_accuracy
 from seqpipe.tasks.speech_commands.signatures import HIGHEST_SAMPLE
 from seqpipe.tasks.speech_commands.streaming import StreamingRecogniser
 
@@ -183,7 +183,7 @@ def make_lite(
     def accuracy(probabilities: np.ndarray) -> dict[str, Any] | None:
         if labels is None:
             return None
-        return balanced_accuracy(probabilities.argmax(axis=1), labels, samples=ACCURACY_SAMPLES, seed=seed)
+        return balanced_accuracy(probabilities, labels, samples=ACCURACY_SAMPLES, seed=seed)
 
     contents, figures = {}, {}
     for prefix, function in functions.items():

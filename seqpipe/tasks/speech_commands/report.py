@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seqpipe.data.examples import Examples, Ragged, content_key
-from seqpipe.evaluation import classification as evaluation
-from seqpipe.evaluation import metrics
-from seqpipe.evaluation.labels import label_rows
+from seqpipe.evaluation import classification_words, metrics
+from seqpipe.evaluation.classification import Answered, Baseline, report_split
+from seqpipe.evaluation.figures import percent
+from seqpipe.evaluation.tables import Table
 from seqpipe.sound.noise import generated_noise
 from seqpipe.sound.recordings import INT16
 from seqpipe.tasks.speech_commands import false_accepts
@@ -33,38 +34,26 @@ def evaluate_commands(
     task: SpeechCommands, model: Any, temperature: float, examples: dict[str, Examples], directory: Path
 ) -> dict[str, Any]:
     """The whole report, with a report and pictures of each split in a folder of its own."""
-    logits = {split: predict(model, task, rows) for split, rows in examples.items()}
-    labels = {split: np.asarray(rows.columns["label"]) for split, rows in examples.items()}
-    samples = task.config.evaluation.bootstrap_samples
+    wanted = task.config.evaluation
     report: dict[str, Any] = {"classes": task.classes, "temperature": temperature, "splits": {}}
-    baseline = task.baseline
-    for split in logits:
-        part = evaluation.evaluate_classifier(
-            logits=logits[split],
-            labels=labels[split],
+    for split, rows in examples.items():
+        logits, labels = predict(model, task, rows), np.asarray(rows.columns["label"])
+        answered = Answered(
+            split,
+            logits,
+            labels,
+            rows_key=content_key(task.classes, labels),
+            baseline=Baseline.of(task.baseline, spectrograms(rows)),
+        )
+        report["splits"][split] = report_split(
+            answered,
+            directory / split,
             classes=task.classes,
             temperature=temperature,
-            split=split,
-            seen=None,
-            baseline_predictions=None if baseline is None else baseline.predict(spectrograms(examples[split])),
-            baseline_description=None if baseline is None else baseline.describe(),
-            baseline_fit_time_s=None if baseline is None else baseline.fit_time_s,
-            baseline_size_bytes=None if baseline is None else baseline.size_bytes,
-            bootstrap_samples=samples,
+            bootstrap_samples=wanted.bootstrap_samples,
             seed=task.config.seed,
         )
-        predictions = logits[split].argmax(axis=1)
-        part["balanced_accuracy"] = balanced_accuracy(
-            predictions, labels[split], samples=samples, seed=task.config.seed
-        )
-        part["measures"]["balanced_accuracy"] = part["balanced_accuracy"]
-        report["splits"][split] = part
-        (directory / split).mkdir(parents=True, exist_ok=True)
-        rows_key = content_key(task.classes, labels[split])
-        label_rows(logits[split], labels[split], rows_key).write(directory / split)
-        evaluation.write_report(part, directory / split, logits=logits[split], labels=labels[split])
-        probabilities = metrics.softmax(logits[split] / temperature)
-        _draw_attention(task, model, split, examples[split], probabilities, directory)
+        _draw_attention(task, model, split, rows, metrics.softmax(logits / temperature), directory)
     report["never_heard"] = _never_heard(task, model)
     report["listening"] = _listening(task, model, temperature) if task.config.model.streaming else None
     if report["listening"]:
@@ -151,22 +140,11 @@ def _listening(task: SpeechCommands, model: Any, temperature: float) -> dict[str
     )
 
 
-def balanced_accuracy(predictions: np.ndarray, labels: np.ndarray, *, samples: int, seed: int) -> dict[str, Any]:
-    """Mean over the classes of the share of their rows that is right, with a 95 % bootstrap interval (by class)."""
-    rng = np.random.default_rng(seed)
-    correct = predictions == labels
-    by_class = [correct[labels == label] for label in np.unique(labels)]
-    drawn = np.mean([rng.binomial(len(part), part.mean(), samples) / len(part) for part in by_class], axis=0)
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    value = float(np.mean([part.mean() for part in by_class]))
-    return {"value": value, "low": float(low), "high": float(high), "n": len(labels)}
-
-
 def _never_heard(task: SpeechCommands, model: Any) -> dict[str, Any] | None:
     """How many recordings of the words left out of training are taken for no command, by word."""
     if not len(task.splits.left_out):
         return None
-    decibels, words = task.left_out_spectrograms()
+    decibels, words = task.left_outspectrograms()
     rows = Examples(
         {"spectrogram": Ragged.from_rows(list(decibels), np.float32), "label": np.zeros(len(words), np.int32)}
     )
@@ -181,27 +159,16 @@ def _never_heard(task: SpeechCommands, model: Any) -> dict[str, Any] | None:
 
 def to_markdown(report: dict[str, Any]) -> str:
     """The report as Markdown sections of level three."""
-    sections = []
-    for split, part in report["splits"].items():
-        figure = part["measures"].get("balanced_accuracy")
-        if figure is None:  # of an exported model, on rows of which nobody knows the classes
-            sections.append(f"### {split}\n\n{evaluation.to_markdown(part)}")
-            continue
-        interval = f"95 % interval {100 * figure['low']:.1f} to {100 * figure['high']:.1f} %, bootstrap"
-        balanced = (
-            f"**Balanced accuracy on {split}: {100 * figure['value']:.2f} % ({interval})**: the mean of the recalls."
-        )
-        sections.append(f"### {split}\n\n{balanced}\n\n{evaluation.to_markdown(part)}")
+    splits = report["splits"].items()
+    sections = [f"### {split}\n\n{classification_words.to_markdown(part)}" for split, part in splits]
     unheard = report["never_heard"]
     if unheard:
-        lines = [
-            f"| {word} | {100 * row['rejected']:.1f} % | {row['rows']} |" for word, row in unheard["words"].items()
-        ]
+        words = [[word, percent(row["rejected"], 1), str(row["rows"])] for word, row in unheard["words"].items()]
         sections.append(
             "### Words never heard\n\n"
             f"Left out of training and said {unheard['rows']:,} times: taken for no command in the mean over the words "
-            f"{100 * unheard['mean']:.1f} %, at worst {100 * unheard['worst']:.1f} %.\n\n"
-            "| word | rejected | recordings |\n|---|---:|---:|\n" + "\n".join(lines) + "\n"
+            f"{percent(unheard['mean'], 1)}, at worst {percent(unheard['worst'], 1)}.\n\n"
+            f"{Table(['word', 'rejected', 'recordings'], words, left=['word']).markdown()}\n"
         )
     if report["listening"]:
         sections.append(f"### Listening\n\n{false_accepts.to_markdown(report['listening'])}")

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from seqpipe.evaluation.figures import number, points_interval
 from seqpipe.evaluation.paired import mean_with_interval
 
 FRACTION = 0.1  # of a row's pieces are taken away, at least one
@@ -69,10 +70,7 @@ def deletion_test(
 def to_markdown(deletion: dict[str, Any]) -> str:
     """The test in words, for the card."""
     difference = deletion["difference"]
-    heaviest, random, value, low, high = (
-        f"{100 * share:.2f}"
-        for share in (deletion["heaviest"], deletion["random"], *(difference[key] for key in ("value", "low", "high")))
-    )
+    heaviest, random = (number(deletion[key], scale=100, unit="points") for key in ("heaviest", "random"))
     if difference["low"] > 0:
         verdict = "The weights point at what the answer rests on."
     elif difference["high"] < 0:
@@ -82,6 +80,6 @@ def to_markdown(deletion: dict[str, Any]) -> str:
     return (
         f"Weights of pieces (`explain`), tested by deletion on {difference['n']:,} dev rows: without the heaviest "
         f"{100 * deletion['fraction']:.0f} % of its pieces, a text's probability of the answered class moves by "
-        f"{heaviest} points on average, without as many random ones by {random}. The difference is {value} points "
-        f"(95 % interval {low} to {high}). **{verdict}**\n"
+        f"{heaviest} on average, without as many random ones by {random}. The difference is "
+        f"{points_interval(difference)}. **{verdict}**\n"
     )

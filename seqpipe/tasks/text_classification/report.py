@@ -9,13 +9,12 @@ import keras
 import numpy as np
 
 from seqpipe.data.examples import Examples, Ragged, content_key
-from seqpipe.evaluation.classification import domains_table, evaluate_classifier, to_markdown, write_report
-from seqpipe.evaluation.labels import label_rows
+from seqpipe.evaluation.classification import Answered, Baseline, evaluate_classifier, report_split
+from seqpipe.evaluation.classification_words import domains_table, to_markdown
 from seqpipe.evaluation.metrics import fit_shares, fit_temperature, softmax
 from seqpipe.tasks.text_classification import deletion
 from seqpipe.tasks.text_classification.baseline import LinearBaseline
-from seqpipe.tasks.text_classification.config import OtherDomain
-from seqpipe.tasks.text_classification.data import read_table, seen_rows
+from seqpipe.tasks.text_classification.data import Table, read_table, seen_rows
 from seqpipe.tasks.text_classification.deletion import ROWS, deletion_test
 from seqpipe.tasks.text_classification.signatures import piece_weights
 from seqpipe.training.loop import predict
@@ -28,66 +27,38 @@ def evaluate(
     task: TextClassification, model: Any, fitted: dict[str, Any], examples: dict[str, Examples], directory: Path
 ) -> dict[str, Any]:
     """Write the report and its pictures; see `seqpipe.tasks.protocol.Task.evaluate`."""
-    train = task.splits.train
-    baseline = (
-        LinearBaseline.fit(train.texts, train.labels, task.config.seed) if task.config.evaluation.baseline else None
-    )
-    temperature = fitted["temperature"]
-    logits = {split: predict(model, task, rows) for split, rows in examples.items()}
-    report: dict[str, Any] = {"classes": task.classes, **fitted, "splits": {}}
+    train, wanted = task.splits.train, task.config.evaluation
+    baseline = LinearBaseline.fit(train.texts, train.labels, task.config.seed) if wanted.baseline else None
+    settings = {
+        "classes": task.classes,
+        "temperature": fitted["temperature"],
+        "bootstrap_samples": wanted.bootstrap_samples,
+        "seed": task.config.seed,
+    }
+
+    def answered(name: str, table: Table, rows: Examples) -> Answered:
+        return Answered(
+            name,
+            predict(model, task, rows),
+            table.labels,
+            rows_key=content_key(task.classes, table.texts, table.labels),
+            seen=seen_rows(table, train),
+            baseline=Baseline.of(baseline, table.texts),
+        )
+
+    report: dict[str, Any] = {"classes": task.classes, **fitted, "splits": {}, "other_domains": {}}
     if task.vectors is not None:
         pieces = task.encode(train.texts).values
         report["vectors"] = task.vectors.coverage(np.bincount(pieces, minlength=task.features.vocabulary_size))
-    for split in logits:
-        table = task.table(split)
-        report["splits"][split] = evaluate_classifier(
-            logits=logits[split],
-            labels=table.labels,
-            classes=task.classes,
-            temperature=temperature,
-            split=split,
-            seen=seen_rows(table, train),
-            baseline_predictions=None if baseline is None else baseline.predict(table.texts),
-            baseline_description=None if baseline is None else baseline.describe(),
-            baseline_fit_time_s=None if baseline is None else baseline.fit_time_s,
-            baseline_size_bytes=None if baseline is None else baseline.size_bytes,
-            bootstrap_samples=task.config.evaluation.bootstrap_samples,
-            seed=task.config.seed,
-        )
-        (directory / split).mkdir(parents=True, exist_ok=True)
-        rows_key = content_key(task.classes, table.texts, table.labels)
-        label_rows(logits[split], table.labels, rows_key).write(directory / split)
-        write_report(report["splits"][split], directory / split, logits=logits[split], labels=table.labels)
-    report["other_domains"] = {
-        name: _other_domain(task, model, name, other, temperature, baseline)
-        for name, other in task.config.evaluation.other_domains.items()
-    }
-    report["splits"]["dev"]["deletion"] = _deletion(task, model, examples["dev"], temperature)
+    for split, rows in examples.items():
+        part = answered(split, task.table(split), rows)
+        report["splits"][split] = report_split(part, directory / split, **settings)
+    for name, other in wanted.other_domains.items():
+        table, _ = read_table(other.source, other, task.classes)
+        rows = Examples({"ids": task.encode(table.texts), "label": table.labels})
+        report["other_domains"][name] = evaluate_classifier(answered(name, table, rows), **settings)
+    report["splits"]["dev"]["deletion"] = _deletion(task, model, examples["dev"], fitted["temperature"])
     return report
-
-
-def _other_domain(
-    task: TextClassification,
-    model: Any,
-    name: str,
-    other: OtherDomain,
-    temperature: float,
-    baseline: LinearBaseline | None,
-) -> dict[str, Any]:
-    """The report on labelled text of another kind."""
-    table, _ = read_table(other.source, other, task.classes)
-    rows = Examples({"ids": task.encode(table.texts), "label": table.labels})
-    return evaluate_classifier(
-        logits=predict(model, task, rows),
-        labels=table.labels,
-        classes=task.classes,
-        temperature=temperature,
-        split=name,
-        seen=seen_rows(table, task.splits.train),
-        baseline_predictions=None if baseline is None else baseline.predict(table.texts),
-        bootstrap_samples=task.config.evaluation.bootstrap_samples,
-        seed=task.config.seed,
-    )
 
 
 def calibrate(task: TextClassification, model: Any, dev: Examples) -> dict[str, float]:

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from seqpipe.evaluation.figures import interval, number, row_count
 from seqpipe.evaluation.paired import with_interval
+from seqpipe.evaluation.tables import Table
 from seqpipe.serving.model import Model
 from seqpipe.storage import write_json, write_text
 from seqpipe.tasks.translation.bleu import CORPUS_BLEU, OF_ROWS, bleu, bleu_rows, metric
@@ -138,10 +140,10 @@ def write_report(
     write_text(directory / "translations.html", _page(rows))
     lines = [f"{s}\t{t}\t{a}" for s, t, a in zip(pairs.sources, pairs.targets, answers, strict=True)]
     write_text(directory / "translations.tsv", "\n".join(["source\ttarget\tanswer", *lines, ""]))
-    for number, row in enumerate(np.linspace(0, len(order) - 1, min(PICTURES, len(order))).astype(int), start=1):
+    for picture, row in enumerate(np.linspace(0, len(order) - 1, min(PICTURES, len(order))).astype(int), start=1):
         source, target, weights = align(pairs.sources[order[row]])
         if source and target:
-            alignment_picture(source, target, weights, directory / f"alignment_{number}.png")
+            alignment_picture(source, target, weights, directory / f"alignment_{picture}.png")
 
 
 def _page(rows: Sequence[tuple[float, str, str, str, str]]) -> str:
@@ -167,25 +169,15 @@ def to_markdown(report: dict[str, Any]) -> str:
     systems = []
     for name, figures in report["systems"].items():
         label = f"{NAMES[name]}, width {report['beam_width']}" if name == "beam" else NAMES[name]
-        figure = figures["bleu"]
-        systems.append(
-            f"| {label} | {figure['value']:.2f} | {figure['low']:.2f} to {figure['high']:.2f} | {figures['chrf']:.2f} |"
-        )
-    lengths = [f"| {row['words']} | {row['rows']:,} | {row['bleu']:.2f} |" for row in report["by_length"]]
-    return "\n".join(
+        systems.append([label, interval(figures["bleu"]), number(figures["chrf"])])
+    lengths = [[row["words"], f"{row['rows']:,}", number(row["bleu"])] for row in report["by_length"]]
+    words = "words of the source"
+    return "\n\n".join(
         [
-            f"{report['rows']:,} rows; intervals are 95 %, by resampling rows.",
-            "",
-            "| | BLEU | interval | chrF |",
-            "|---|---:|---:|---:|",
-            *systems,
-            "",
+            f"{row_count(report['rows'])}; intervals by resampling rows.",
+            Table(["", "BLEU", "chrF"], systems, left=[""]).markdown(),
             f"BLEU: `{report['signatures']['bleu']}`; chrF: `{report['signatures']['chrf']}`; beam search with length "
             f"penalty {report['length_penalty']:g}.",
-            "",
-            "| words of the source | rows | BLEU, beam search |",
-            "|---|---:|---:|",
-            *lengths,
-            "",
+            Table([words, "rows", "BLEU, beam search"], lengths, left=[words]).markdown() + "\n",
         ]
     )
