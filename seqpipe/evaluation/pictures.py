@@ -83,7 +83,7 @@ def _cell_numbers(axes: Axes, matrix: np.ndarray, shares: np.ndarray, size: floa
     for (row, column), cell in np.ndenumerate(matrix):
         share = shares[row, column]
         colour = "white" if share > 0.55 else INK if cell else "#A8A8A8"
-        text = f"{cell:,}\n{percent(share, 1)}" if cell and len(matrix) <= _MAX_SHARES else f"{cell:,}"
+        text = f"{cell:,}\n{percent(float(share), 1)}" if cell and len(matrix) <= _MAX_SHARES else f"{cell:,}"
         axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=size - 2, linespacing=1.3)
 
 
@@ -180,7 +180,8 @@ def learning_curves(history: Sequence[Mapping[str, Any]], path: str | Path, meas
     beside = [measure for measure in measures if measure != LOSS and f"dev_{measure.name}" in epochs[-1]][:1]
     figure = new_figure(5.4 + 4.2 * len(beside), 4.2)
     left, *others = figure.subplots(1, 1 + len(beside), squeeze=False)[0]
-    _curve_of_steps(left, [row for row in history if "step" in row])
+    steps = [row for row in history if "step" in row]
+    _curve_of_steps(left, steps)
     _curve(left, epochs, "loss", GREY, "training, mean of the epoch")
     losses = _curve(left, epochs, "dev_loss", ORANGE, "dev")
     _finish_curve(left, losses, epochs, "loss", lambda value: f"{value:.3f} on dev", ORANGE)
@@ -189,6 +190,8 @@ def learning_curves(history: Sequence[Mapping[str, Any]], path: str | Path, meas
         points = _curve(right, epochs, f"dev_{measure.name}", BLUE, "dev")
         _finish_curve(right, points, epochs, f"dev {measure.title}", measure.shown, BLUE)
         right.yaxis.set_major_formatter(tick_format(measure))
+    for axes in figure.axes:
+        axes.set_xlim(-0.1 if steps else 0.6, len(epochs) + 0.4)
     return save(figure, path)
 
 
@@ -221,8 +224,6 @@ def _finish_curve(
         title = f"{name}: {shown(value)} in epoch {kept + 1}, kept"
     plain(axes, title)
     axes.set_xlabel("epoch")
-    first = min((line.get_xdata()[0] for line in axes.lines), default=1)
-    axes.set_xlim(-0.1 if first < 1 else 0.6, len(epochs) + 0.4)
     axes.locator_params(axis="x", integer=True, min_n_ticks=1)
     axes.margins(y=0.12)
     axes.grid(color=LIGHT, linewidth=0.8)

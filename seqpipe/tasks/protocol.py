@@ -40,15 +40,12 @@ class Task:
     measures: what its runs are judged by; the first is the headline. A report holds each that it has of a split in
         `report["splits"][SPLIT]["measures"][NAME]` as {value, n} or {value, low, high, n}.
     input: what one row of a request is. answer: how an answer is shown.
-    trained_on: the examples of train, at hand in `evaluate` for what is fitted beside the model, such as a baseline.
     """
 
     name: ClassVar[str]
     measures: ClassVar[tuple[Measure, ...]]
     input: ClassVar[Input]
     answer: ClassVar[Presentation]
-
-    trained_on: Examples
 
     def __init__(self, config: Any):
         self.config = config

@@ -144,7 +144,7 @@ def _never_heard(task: SpeechCommands, model: Any) -> dict[str, Any] | None:
     """How many recordings of the words left out of training are taken for no command, by word."""
     if not len(task.splits.left_out):
         return None
-    decibels, words = task.left_outspectrograms()
+    decibels, words = task.left_out_spectrograms()
     rows = Examples(
         {"spectrogram": Ragged.from_rows(list(decibels), np.float32), "label": np.zeros(len(words), np.int32)}
     )
