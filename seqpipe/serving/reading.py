@@ -118,19 +118,25 @@ def read_objects(source: str, *, encoding: str = "utf-8") -> Iterator[dict[str, 
         DataError: the file cannot be read.
     """
     check_encoding(encoding)
-    try:
-        lines = _standard_input(encoding) if source == "-" else open(source, encoding=encoding)  # noqa: SIM115
-        for number, line in enumerate(lines, start=1):
-            if isinstance(line, BadRow) or not line.strip():
-                continue
-            try:
-                value = json.loads(line)
-            except ValueError as error:
-                yield BadRow(source, number, f"not JSON: {error}")
-                continue
-            yield value if isinstance(value, dict) else BadRow(source, number, f"a {type(value).__name__}, no object")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{source} cannot be read: {error}.") from None
+    lines = _standard_input(encoding) if source == "-" else _lines_of(Path(source), encoding)
+    for number, line in enumerate(lines, start=1):
+        if isinstance(line, BadRow):
+            yield line
+            continue
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except ValueError as error:
+            yield BadRow(source, number, f"not JSON: {error}")
+            continue
+        yield value if isinstance(value, dict) else BadRow(source, number, f"a {type(value).__name__}, no object")
+
+
+def _lines_of(path: Path, encoding: str) -> Iterator[str | BadRow]:
+    """The lines of one file, whatever its ending."""
+    for row in read_rows(f"files:{path}", columns={"text": COLUMN}, role="test", format="lines", encoding=encoding):
+        yield row if isinstance(row, BadRow) else row.values["text"]
 
 
 def _standard_input(encoding: str) -> Iterator[str | BadRow]:

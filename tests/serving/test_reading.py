@@ -1,0 +1,91 @@
+"""Files of the kinds that people have, read for `predict`."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+
+from seqpipe.data.files import BadRow
+from seqpipe.errors import DataError
+from seqpipe.serving.reading import read_objects, read_texts
+
+TEXTS = ["a fine film", "awful, really"]
+
+
+def csv_of(name):
+    return 'id,text\n1,a fine film\n2,"awful, really"\n'.replace("text", name)
+
+
+KINDS = {
+    "a table by its ending": ("data.csv", csv_of("text"), None),
+    "an ending in capitals": ("DATA.CSV", csv_of("text"), None),
+    "a table under another ending": ("data.dat", csv_of("text"), None),
+    "a table called .txt": ("data.txt", csv_of("text"), None),
+    "another column": ("data.csv", csv_of("review"), "review"),
+    "tabs": ("data.tsv", "id\ttext\n1\ta fine film\n2\tawful, really\n", None),
+    "tabs under another ending": ("data", "id\ttext\n1\ta fine film\n2\tawful, really\n", None),
+    "a column alone": ("data.txt", 'text\na fine film\n"awful, really"\n', None),
+    "an array of objects": ("data.json", json.dumps([{"id": 1, "text": text} for text in TEXTS], indent=1), None),
+    "an array of texts": ("data.json", json.dumps(TEXTS), None),
+    "nested keys": ("data.json", json.dumps([{"body": {"en": text}} for text in TEXTS]), "body.en"),
+    "lines of objects": ("data.jsonl", "".join(json.dumps({"text": text}) + "\n" for text in TEXTS), None),
+    "lines of objects called .json": ("data.json", "".join(json.dumps({"text": text}) + "\n" for text in TEXTS), None),
+    "plain lines": ("captions.en", "a fine film\nawful, really\n", None),
+    "plain lines that begin with a bracket": ("captions.en", "a fine film\nawful, really\n", None),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_reading_takes_a_file_for_what_it_holds(kind, tmp_path):
+    name, content, column = KINDS[kind]
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    assert list(read_texts(str(tmp_path / name), column=column)) == TEXTS
+
+
+def test_reading_lines_that_begin_with_a_bracket_are_texts(tmp_path):
+    (tmp_path / "said.txt").write_text("[laughs] a fine film\n{sighs\n")
+    assert list(read_texts(str(tmp_path / "said.txt"), column=None)) == ["[laughs] a fine film", "{sighs"]
+
+
+def test_reading_a_column_that_is_not_there_is_refused(tmp_path):
+    (tmp_path / "data.txt").write_text("a fine film\n")
+    with pytest.raises(DataError, match='its first line names no "review" is not a column'):
+        list(read_texts(str(tmp_path / "data.txt"), column="review"))
+
+
+def test_reading_another_encoding_by_its_name(tmp_path):
+    (tmp_path / "data.csv").write_bytes("text\ncafé\n".encode("latin-1"))
+    (bad,) = read_texts(str(tmp_path / "data.csv"), column=None)
+    assert isinstance(bad, BadRow)
+    assert "(0xe9) is not utf-8" in bad.reason
+    assert list(read_texts(str(tmp_path / "data.csv"), column=None, encoding="latin-1")) == ["café"]
+    with pytest.raises(DataError, match="--encoding klingon is not an encoding, such as utf-8"):
+        list(read_texts(str(tmp_path / "data.csv"), column=None, encoding="klingon"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "utf-16"])
+def test_reading_standard_input_in_any_encoding(encoding, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("café\r\nnoir\n".encode(encoding))))
+    assert list(read_texts("-", column=None, encoding=encoding)) == ["café", "noir"]
+
+
+def test_reading_an_item_without_a_text_is_named(tmp_path):
+    (tmp_path / "data.json").write_text('[{"text": "fine"}, {"text": null}, {"other": 1}, ["x"]]')
+    first, *bad = read_texts(str(tmp_path / "data.json"), column=None)
+    assert first == "fine"
+    assert [each.reason for each in bad] == [
+        "item 2: no text under text",
+        "item 3: no text under text",
+        "item 4: list, no text",
+    ]
+
+
+def test_reading_objects_names_lines_that_hold_none(tmp_path):
+    (tmp_path / "rows.jsonl").write_text('{"values": [1, 2]}\n\n[1]\n{\n')
+    first, array, broken = read_objects(str(tmp_path / "rows.jsonl"))
+    assert first == {"values": [1, 2]}
+    assert array.place.endswith("rows.jsonl:3")
+    assert array.reason == "a list, no object"
+    assert broken.reason.startswith("not JSON: ")
