@@ -177,7 +177,7 @@ def test_cli_evaluate_a_model_on_labelled_rows(home, tmp_path):
         "reliability.png",
     }
     report = json.loads((tmp_path / "report" / "report.json").read_text())
-    assert report["accuracy"]["n"] == 8
+    assert report["measures"]["accuracy"]["n"] == 8
 
 
 def test_cli_list_and_info(home):

@@ -232,11 +232,9 @@ def draw(study: optuna.Study, directory: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
-    import optuna
     from matplotlib import pyplot
     from optuna.visualization import matplotlib as pictures
 
-    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)  # all of them are called so
     done = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
     if not done:
         return
@@ -247,7 +245,9 @@ def draw(study: optuna.Study, directory: Path) -> None:
     if len(done) >= _TRIALS_FOR_IMPORTANCE and len({trial.value for trial in done}) > 1:
         drawn["importances"] = pictures.plot_param_importances
     for name, plot in drawn.items():
-        axes = plot(study)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # all of them are called experimental; one value of a key has no range
+            axes = plot(study)
         figure = (axes.flat[0] if hasattr(axes, "flat") else axes).figure
         with writing(directory / f"{name}.png") as file:
             figure.savefig(file, format="png", dpi=150, bbox_inches="tight")

@@ -137,7 +137,7 @@ def test_seeds_runs_keep_their_answers_row_by_row_and_the_deletion_test(home):
         with np.load(run / "report" / split / "rows.npz") as saved:
             assert saved["logits"].dtype == np.float32
             right = np.mean(saved["logits"].argmax(1) == saved["labels"])
-        assert right == pytest.approx(report["splits"][split]["accuracy"]["value"])
+        assert right == pytest.approx(report["splits"][split]["measures"]["accuracy"]["value"])
     deletion = report["splits"]["dev"]["deletion"]
     assert deletion["rows"] == 64
     difference = deletion["difference"]
