@@ -19,15 +19,12 @@ class Embedding(Section):
     )
 
 
-class Convolution(Section):
-    """One convolution block: pad, convolve, normalise, activate, drop, add, pool."""
+class StepwiseConvolution(Section):
+    """One convolution block with an output for each step: pad, convolve, normalise, activate, drop, add."""
 
     filters: int = Field(ge=1)
     kernel_size: int = Field(3, ge=1, description="Steps a filter sees.")
     dilation: int = Field(1, ge=1, description="Distance between the steps a filter sees.")
-    stride: int = Field(1, ge=1, description="Output step i stands at input step i * stride.")
-    pool: int = Field(1, ge=1, description="Steps pooled into one after the activation; 1 pools nothing.")
-    pool_kind: Literal["max", "average"] = "max"
     padding: Literal["same", "causal"] = Field("same", description="causal: a step sees no later step.")
     normalisation: Literal["none", "layer", "batch"] = "none"
     activation: Literal["relu", "gelu", "silu", "tanh", "linear"] = "relu"
@@ -35,7 +32,17 @@ class Convolution(Section):
     dropout: Fraction = Field(0.0, ge=0, lt=1)
 
 
-class Recurrent(Section):
+class Convolution(StepwiseConvolution):
+    """One convolution block: pad, convolve, normalise, activate, drop, add, pool."""
+
+    stride: int = Field(1, ge=1, description="Output step i stands at input step i * stride.")
+    pool: int = Field(1, ge=1, description="Steps pooled into one after the activation; 1 pools nothing.")
+    pool_kind: Literal["max", "average"] = "max"
+
+
+class RecurrentLayers(Section):
+    """Recurrent layers, one above the other."""
+
     cell: Literal["lstm", "gru", "simple"] = "gru"
     units: int = Field(64, ge=1, description="Size of the state, in each direction.")
     layers: int = Field(1, ge=1)
@@ -45,6 +52,11 @@ class Recurrent(Section):
     weight_dropout: Fraction = Field(
         0.0, ge=0, lt=1, description="Share of the recurrent weights dropped in a step of training."
     )
+
+
+class Recurrent(RecurrentLayers):
+    """Recurrent layers over pieces."""
+
     locked_dropout: Fraction = Field(
         0.0, ge=0, lt=1, description="Share of a row's output channels dropped at every step."
     )
@@ -119,6 +131,13 @@ class SpectrogramConvolution(Section):
         return self
 
 
+class RecogniserRecurrent(RecurrentLayers):
+    """Recurrent layers over sound."""
+
+    units: int = Field(56, ge=1, description="Size of the state, in each direction.")
+    dropout: Fraction = Field(0.3, ge=0, lt=1, description="Dropout on the input of each layer.")
+
+
 class RecogniserModel(Section):
     """Convolutions over the spectrogram -> projection -> recurrence -> attention -> classes."""
 
@@ -132,9 +151,9 @@ class RecogniserModel(Section):
         min_length=1,
     )
     projection: int = Field(80, ge=1, description="Channels after the convolutions.")
-    recurrent: Recurrent = Recurrent(units=56)
+    recurrent: RecogniserRecurrent = RecogniserRecurrent()
     pooling: Literal["attention", "mean", "max"] = "attention"
-    dropout: Fraction = Field(0.3, ge=0, lt=1, description="Dropout before recurrence and last layer.")
+    dropout: Fraction = Field(0.3, ge=0, lt=1, description="Dropout before the last layer.")
 
     @model_validator(mode="after")
     def _streams_forwards(self) -> RecogniserModel:
@@ -155,23 +174,13 @@ class PieceVectors(Section):
 class Encoder(Section):
     """Convolutions, then recurrent layers in both directions."""
 
-    convolution: list[Convolution] = Field([], description="Blocks before the recurrence, without strides and pools.")
+    convolution: list[StepwiseConvolution] = Field([], description="Blocks before the recurrence.")
     cell: Literal["lstm", "gru"] = "gru"
     units: int = Field(128, ge=1, description="Size of the state in each direction.")
     layers: int = Field(1, ge=1)
     dropout: Fraction = Field(0.2, ge=0, lt=1, description="Dropout on the input of each layer, one mask a row.")
     recurrent_dropout: Fraction = Field(0.0, ge=0, lt=1, description="Dropout on the state, one mask a row.")
     weight_dropout: Fraction = Field(0.0, ge=0, lt=1, description="Share of the recurrent weights dropped.")
-
-    @model_validator(mode="after")
-    def _a_step_for_each_piece(self) -> Encoder:
-        for block in self.convolution:
-            if block.stride != 1 or block.pool != 1:
-                raise ValueError(
-                    f"convolution has stride = {block.stride}, pool = {block.pool}: alignments need a step for each "
-                    "source piece. Allowed: stride 1, pool 1."
-                )
-        return self
 
 
 class Decoder(Section):

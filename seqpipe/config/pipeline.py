@@ -14,7 +14,7 @@ SEARCHED = ("features", "model", "training")  # sections whose keys `seqpipe tun
 
 
 class Evaluation(Section):
-    baseline: bool = Field(True, description="Also train a TF-IDF linear SVM on the same rows.")
+    baseline: bool = Field(True, description="Also measure something simple, which the model has to beat.")
     bootstrap_samples: int = Field(2000, ge=100, description="Resamples behind the interval of a difference.")
 
 

@@ -15,6 +15,6 @@ class TextFeatures(Section):
     )
     lowercase: bool = Field(False, description="Lower-case before cutting into pieces.")
     character_coverage: Fraction = Field(
-        0.9995, gt=0, le=1, description="Share of characters that get pieces of their own."
+        0.9995, ge=0.98, le=1, description="Share of characters that get pieces of their own."
     )
     max_pieces: int = Field(400, ge=1, le=100_000, description="A longer text is cut to so many pieces.")

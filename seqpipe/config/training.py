@@ -19,10 +19,6 @@ class Training(Section):
     schedule: Literal["constant", "linear", "cosine"] = Field("constant", description="Course down to zero at the end.")
     warmup_steps: int = Field(0, ge=0, description="Steps of linear growth before the schedule.")
     clip_norm: float | None = Field(1.0, gt=0, description="Bound on the norm of all gradients together.")
-    label_smoothing: Fraction = Field(0.0, ge=0, lt=1)
-    class_weights: Literal["none", "balanced"] | dict[str, float] = Field(
-        "none", description="balanced: each class weighs the same in the loss; or a weight for each class name."
-    )
     average_decay: Fraction = Field(
         0.0,
         ge=0,
@@ -43,6 +39,21 @@ class Training(Section):
         if self.weight_decay and self.optimizer != "adamw":
             raise ValueError(f'weight_decay = {self.weight_decay} needs optimizer = "adamw", not "{self.optimizer}".')
         return self
+
+
+class SmoothedTraining(Training):
+    """Training towards classes or pieces."""
+
+    label_smoothing: Fraction = Field(0.0, ge=0, lt=1, description="Share of each target spread over all classes.")
+
+
+class LabelTraining(SmoothedTraining):
+    """Training towards one label a row."""
+
+    class_weights: Literal["none", "balanced"] | dict[str, float] = Field(
+        "none", description="balanced: each class weighs the same in the loss; or a weight for each class name."
+    )
+    monitor: Literal["accuracy", "loss"] = Field("accuracy", description="Dev figure the best epoch is chosen by.")
 
 
 class Pretraining(Section):

@@ -47,12 +47,13 @@ def commands_model(
     x = keras.layers.Dense(config.projection, activation="relu", name="projection")(x)
     recurrent = config.recurrent
     for number in range(1, recurrent.layers + 1):
-        x = _dropout(recurrent.dropout or config.dropout, x)
+        x = _dropout(recurrent.dropout, x)
         cell = CELLS[recurrent.cell](
             recurrent.units,
             return_sequences=True,
             return_state=config.streaming,
             recurrent_dropout=recurrent.recurrent_dropout,
+            weight_dropout=recurrent.weight_dropout,
             name=f"{recurrent.cell}{number}",
         )
         if config.streaming:
@@ -62,12 +63,7 @@ def commands_model(
     if config.streaming:
         stride = config.convolution[0].stride_frames
         x, steps = layers.LastSteps(-(-clip_frames // stride), name="window")(x, steps)
-    pooling = (
-        layers.AttentionPooling(x.shape[-1] // 2, name="pooling")
-        if config.pooling == "attention"
-        else POOLINGS[config.pooling](name="pooling")
-    )
-    x, _ = pooling(x, steps)  # [B, C]
+    x, _ = POOLINGS[config.pooling](x.shape[-1] // 2, name="pooling")(x, steps)  # [B, C]
     x = _dropout(config.dropout, x)
     logits = keras.layers.Dense(classes, dtype="float32", name="logits")(x)
     scale.set_weights([mean, deviation])

@@ -151,10 +151,12 @@ def test_config_changed_keys_are_those_with_another_value():
     before = pipeline_file.flatten(config.model_dump(mode="json"))
     assert pipeline_file.changed_keys(before, config) == []
     assert pipeline_file.changed_keys({**before, "training.epochs": 4}, config) == ["training.epochs"]
-    unknown_then = {key: value for key, value in before.items() if key not in ("training.r_drop", "training.epochs")}
+    unknown_then = {
+        key: value for key, value in before.items() if key not in ("training.tensorboard", "training.epochs")
+    }
     assert pipeline_file.changed_keys(unknown_then, config) == [
         "training.epochs"
-    ]  # r_drop is at its default, epochs is not
+    ]  # tensorboard is at its default, epochs is not
     without = {key: value for key, value in before.items() if not key.startswith("model.ngrams.")}
     assert pipeline_file.changed_keys({**without, "model.ngrams": None}, config) == [
         "model.ngrams",

@@ -9,10 +9,10 @@ from pydantic import AfterValidator, Field
 
 from seqpipe.config.data import Data
 from seqpipe.config.networks import RecogniserModel
-from seqpipe.config.pipeline import DeviceExport, Pipeline
+from seqpipe.config.pipeline import DeviceExport, Evaluation, Pipeline
 from seqpipe.config.section import Fraction
 from seqpipe.config.sound import AudioFeatures, Augmentation, Synthesis
-from seqpipe.config.training import Training
+from seqpipe.config.training import LabelTraining
 
 UNKNOWN = "unknown"
 SILENCE = "silence"
@@ -58,15 +58,19 @@ class CommandsData(Data):
     synthesis: Synthesis | None = Field(None, description="Synthesised words beside the recordings of train.")
 
 
-class CommandTraining(Training):
+class CommandTraining(LabelTraining):
     """Training with augmentation."""
-
-    monitor: Literal["accuracy", "loss"] = Field("accuracy", description="Dev figure the best epoch is chosen by.")
 
     augmentation: Augmentation = Augmentation()
     lead_in_ms: float | None = Field(
         None, gt=0, description="Ends of other clips before the clips of every other batch, as a stream has them."
     )
+
+
+class CommandEvaluation(Evaluation):
+    """What the report on a recogniser holds."""
+
+    baseline: bool = Field(True, description="Also train a linear SVM on coarse spectrograms of the same rows.")
 
 
 class SpeechCommandsPipeline(Pipeline):
@@ -77,4 +81,5 @@ class SpeechCommandsPipeline(Pipeline):
     features: AudioFeatures = AudioFeatures()
     model: RecogniserModel = RecogniserModel()
     training: CommandTraining = CommandTraining()
+    evaluation: CommandEvaluation = CommandEvaluation()
     export: DeviceExport = DeviceExport()

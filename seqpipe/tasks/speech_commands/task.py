@@ -29,6 +29,7 @@ from seqpipe.tasks.protocol import Task
 from seqpipe.tasks.speech_commands.baseline import SpectrogramBaseline, spectrograms
 from seqpipe.tasks.speech_commands.config import SILENCE, UNKNOWN, SpeechCommandsPipeline
 from seqpipe.tasks.speech_commands.data import CommandSplits, read_clips, read_commands
+from seqpipe.training.class_weights import class_weights
 
 if TYPE_CHECKING:
     from seqpipe.export.artefact import Artefact, Row
@@ -53,6 +54,7 @@ class SpeechCommands(Task):
     mean: np.ndarray  # float32 [F], of the training clips in decibels
     deviation: np.ndarray  # float32 [F]
     noise: np.ndarray  # float32 [frames, F], mel power
+    class_weights: np.ndarray  # float32 [C], how much a row of each class weighs in the loss
 
     def __init__(self, config: SpeechCommandsPipeline):
         self.config = config
@@ -84,13 +86,28 @@ class SpeechCommands(Task):
         noise = np.concatenate([self._power(wave[None])[0] for wave in (*_floats(train.noise), *made)])
         with writing(directory / "audio.npz") as file:
             np.savez(file, mean=mean, deviation=deviation, noise=noise)
-        write_json(directory / "classes.json", {"classes": self.classes})
+        write_json(directory / "classes.json", {"classes": self.classes, "train_rows": self._train_rows().tolist()})
         self.load_features(directory)
 
     def load_features(self, directory: Path) -> None:
         with np.load(directory / "audio.npz") as saved:
             self.mean, self.deviation, self.noise = saved["mean"], saved["deviation"], saved["noise"]
-        self.classes = json.loads((directory / "classes.json").read_text(encoding="utf-8"))["classes"]
+        saved = json.loads((directory / "classes.json").read_text(encoding="utf-8"))
+        self.classes = saved["classes"]
+        wanted = self.config.training.class_weights
+        self.class_weights = class_weights(wanted, self.classes, np.array(saved["train_rows"]))
+
+    def _train_rows(self) -> np.ndarray:
+        """Rows of each class in `examples("train")`, int [C]; of synthesised words as many as are asked for."""
+        data, clips = self.config.data, self.splits.train
+        rows = np.bincount(clips.labels, minlength=len(self.classes))
+        rows[self.classes.index(SILENCE)] += self._silent_rows("train")
+        unknown = self.classes.index(UNKNOWN)
+        rows[unknown] += rows[unknown] * (data.unknown_copies - 1) + round(data.made_unknown_fraction * len(clips))
+        if data.synthesis is not None:
+            rows[:-2] += data.synthesis.of_each_command
+            rows[unknown] += data.synthesis.other_words
+        return rows
 
     def _power(self, waveforms: np.ndarray) -> np.ndarray:
         """Mel power [B, T, F] of float32 [B, S]."""
@@ -104,10 +121,13 @@ class SpeechCommands(Task):
         floor = 10.0 ** (self.config.features.floor_db / 10)
         return (10 * np.log10(np.maximum(self._power(waveforms), floor))).astype(np.float32)
 
+    def _silent_rows(self, split: str) -> int:
+        return max(1, round(self.config.data.silence_fraction * len(self.splits.get(split))))
+
     def waveforms(self, split: str) -> tuple[np.ndarray, np.ndarray]:
         """Clips, then silence: float32 [N, S] and their classes, int32 [N]."""
         clips = self.splits.get(split)
-        silent = max(1, round(self.config.data.silence_fraction * len(clips)))
+        silent = self._silent_rows(split)
         rng = np.random.default_rng([self.config.seed, 4, len(split)])
         quiet = silence(rng, _floats(clips.noise), rows=silent, samples=self.mel.clip_samples)
         labels = [clips.labels, np.full(silent, self.classes.index(SILENCE))]
@@ -193,17 +213,15 @@ class SpeechCommands(Task):
         return model([batch["spectrogram"], batch["spectrogram_lengths"]], training=training)
 
     def loss(self, batch: dict[str, Any], outputs: Any) -> Any:
-        import tensorflow as tf
+        from seqpipe.training.losses import label_loss
 
         smoothing = self.config.training.label_smoothing
-        targets = tf.one_hot(batch["label"], len(self.classes), 1.0 - smoothing, 0.0) + smoothing / len(self.classes)
-        return tf.nn.softmax_cross_entropy_with_logits(targets, outputs)
+        return label_loss(batch["label"], outputs, class_weights=self.class_weights, label_smoothing=smoothing)
 
     def metrics(self, batch: dict[str, Any], outputs: Any) -> dict[str, Any]:
-        import tensorflow as tf
+        from seqpipe.training.losses import hits
 
-        hit = tf.equal(tf.argmax(outputs, axis=-1, output_type=tf.int32), batch["label"])
-        return {"accuracy": tf.cast(hit, tf.float32)}
+        return {"accuracy": hits(batch["label"], outputs)}
 
     def fit(self, model: Any, examples: dict[str, Examples]) -> dict[str, Any]:
         from seqpipe.evaluation.metrics import fit_temperature

@@ -11,7 +11,7 @@ from seqpipe.config.networks import Classifier
 from seqpipe.config.pipeline import Evaluation, Pipeline
 from seqpipe.config.section import Fraction, Section
 from seqpipe.config.text import TextFeatures
-from seqpipe.config.training import Pretraining, Training
+from seqpipe.config.training import LabelTraining, Pretraining
 
 
 class LabelledText(Section):
@@ -43,6 +43,7 @@ class OtherDomain(LabelledText):
 class TextEvaluation(Evaluation):
     """What the report on a text classifier holds."""
 
+    baseline: bool = Field(True, description="Also train a linear SVM on TF-IDF of the same rows.")
     other_domains: dict[str, OtherDomain] = Field(
         {}, description="Name -> labelled text of another kind, to see how far the model carries; never chosen by."
     )
@@ -58,10 +59,8 @@ class ClassifierFeatures(TextFeatures):
     )
 
 
-class TextTraining(Training):
+class TextTraining(LabelTraining):
     """How a text classifier is trained."""
-
-    monitor: Literal["accuracy", "loss"] = Field("accuracy", description="Dev figure the best epoch is chosen by.")
 
     pretrain: Pretraining | None = Field(
         None, description="Train the encoder as a language model first; a source alone may stand here."

@@ -11,7 +11,7 @@ from seqpipe.config.networks import Seq2Seq
 from seqpipe.config.pipeline import Evaluation, Pipeline
 from seqpipe.config.section import Fraction
 from seqpipe.config.text import TextFeatures
-from seqpipe.config.training import Training
+from seqpipe.config.training import SmoothedTraining
 
 
 class TranslationData(Data):
@@ -55,7 +55,9 @@ class TranslationFeatures(TextFeatures):
     )
 
 
-class TranslationTraining(Training):
+class TranslationTraining(SmoothedTraining):
+    """How a translator is trained."""
+
     monitor: Literal["bleu", "loss"] = Field("bleu", description="Dev figure the best epoch is chosen by.")
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from seqpipe.config.networks import RecogniserModel, Recurrent, SpectrogramConvolution
+from seqpipe.config.networks import RecogniserModel, RecogniserRecurrent, SpectrogramConvolution
 from seqpipe.config.sound import AudioFeatures
 from seqpipe.errors import DataError, ProofError
 from seqpipe.models import commands_model
@@ -27,7 +27,7 @@ def make(*, streaming, seed=0, stride=2, cell="gru"):
             SpectrogramConvolution(filters=4),
         ],
         projection=8,
-        recurrent=Recurrent(cell=cell, units=6, bidirectional=not streaming),
+        recurrent=RecogniserRecurrent(cell=cell, units=6, bidirectional=not streaming),
     )
     mean, deviation = np.full(16, -40, np.float32), np.full(16, 15, np.float32)
     model = commands_model(

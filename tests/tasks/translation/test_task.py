@@ -203,7 +203,10 @@ def test_translation_with_separate_pieces_and_other_parts(tmp_path, monkeypatch)
     [
         ({"features": {"joint": False}}, "model.tied = all needs features.joint = true"),
         ({"data": {"source_column": 1}}, "both are names, or both are numbers"),
-        ({"model": {"encoder": {"convolution": [{"filters": 4, "stride": 2}]}}}, "alignments need a step for each"),
+        (
+            {"model": {"encoder": {"convolution": [{"filters": 4, "stride": 2}]}}},
+            "model.encoder.convolution.0.stride is not a key",
+        ),
         ({"training": {"monitor": "accuracy"}}, "monitor"),
     ],
 )
