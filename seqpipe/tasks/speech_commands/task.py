@@ -25,15 +25,18 @@ from seqpipe.sound.recordings import INT16, RATE_HZ
 from seqpipe.sound.synthesis import synthesise
 from seqpipe.sound.tones import tones
 from seqpipe.storage import write_json, writing
-from seqpipe.tasks.protocol import Task
+from seqpipe.tasks.protocol import Batch, Fitted, Report, Task
 from seqpipe.tasks.speech_commands.baseline import SpectrogramBaseline, spectrograms
 from seqpipe.tasks.speech_commands.config import SILENCE, UNKNOWN, SpeechCommandsPipeline
 from seqpipe.tasks.speech_commands.data import CommandSplits, read_clips, read_commands
 
 if TYPE_CHECKING:
+    import keras
+
     from seqpipe.export.artefact import Artefact, Row
     from seqpipe.export.lite import LiteFiles
     from seqpipe.serving.model import Model
+    from seqpipe.sound.log_mel import LogMel
 
 GENERATED_NOISE_S = 20.0  # beside the recorded
 ANALYSED_TOGETHER = 256  # clips
@@ -58,7 +61,7 @@ class SpeechCommands(Task):
         self.config = config
 
     @cached_property
-    def mel(self) -> Any:
+    def mel(self) -> LogMel:
         from seqpipe.sound.log_mel import LogMel
 
         return LogMel(self.config.features)
@@ -177,7 +180,7 @@ class SpeechCommands(Task):
             seed=self.config.seed,
         )
 
-    def build(self) -> Any:
+    def build(self) -> keras.Model:
         from seqpipe.models import commands_model
 
         return commands_model(
@@ -189,23 +192,23 @@ class SpeechCommands(Task):
             deviation=self.deviation,
         )
 
-    def forward(self, model: Any, batch: dict[str, Any], training: bool) -> Any:
+    def forward(self, model: keras.Model, batch: Batch, training: bool) -> Any:
         return model([batch["spectrogram"], batch["spectrogram_lengths"]], training=training)
 
-    def loss(self, batch: dict[str, Any], outputs: Any) -> Any:
+    def loss(self, batch: Batch, outputs: Any) -> Any:
         import tensorflow as tf
 
         smoothing = self.config.training.label_smoothing
         targets = tf.one_hot(batch["label"], len(self.classes), 1.0 - smoothing, 0.0) + smoothing / len(self.classes)
         return tf.nn.softmax_cross_entropy_with_logits(targets, outputs)
 
-    def metrics(self, batch: dict[str, Any], outputs: Any) -> dict[str, Any]:
+    def metrics(self, batch: Batch, outputs: Any) -> dict[str, Any]:
         import tensorflow as tf
 
         hit = tf.equal(tf.argmax(outputs, axis=-1, output_type=tf.int32), batch["label"])
         return {"accuracy": tf.cast(hit, tf.float32)}
 
-    def fit(self, model: Any, examples: dict[str, Examples]) -> dict[str, Any]:
+    def fit(self, model: keras.Model, examples: dict[str, Examples]) -> Fitted:
         from seqpipe.evaluation.metrics import fit_temperature
         from seqpipe.training.loop import predict
 
@@ -219,14 +222,12 @@ class SpeechCommands(Task):
 
     baseline: SpectrogramBaseline | None = None
 
-    def evaluate(
-        self, model: Any, fitted: dict[str, Any], examples: dict[str, Examples], directory: Path
-    ) -> dict[str, Any]:
+    def evaluate(self, model: keras.Model, fitted: Fitted, examples: dict[str, Examples], directory: Path) -> Report:
         from seqpipe.tasks.speech_commands.report import evaluate_commands
 
         return evaluate_commands(self, model, fitted["temperature"], examples, directory)
 
-    def evaluate_served(self, model: Model, source: str, directory: Path) -> tuple[dict[str, Any], list[Finding]]:
+    def evaluate_served(self, model: Model, source: str, directory: Path) -> tuple[Report, list[Finding]]:
         from seqpipe.evaluation.classification import evaluate_served
 
         clips, findings = read_clips(source, self.config.data, model.labels)
@@ -238,7 +239,7 @@ class SpeechCommands(Task):
         clips = self.splits.left_out
         return self._decibels(_fitted(clips.samples, self.mel.clip_samples)), clips.words
 
-    def describe(self, report: dict[str, Any]) -> str:
+    def describe(self, report: Report) -> str:
         from seqpipe.tasks.speech_commands.report import to_markdown
 
         return to_markdown(report)
@@ -251,7 +252,7 @@ class SpeechCommands(Task):
             "It knows voices, rooms and microphones like those of its training data.",
         ]
 
-    def artefact(self, model: Any, fitted: dict[str, Any], version: int) -> Artefact:
+    def artefact(self, model: keras.Model, fitted: Fitted, version: int) -> Artefact:
         from seqpipe.export.artefact import Artefact
         from seqpipe.tasks.speech_commands.signatures import CommandRecogniser, best_window
         from seqpipe.tasks.speech_commands.streaming import StreamingRecogniser, prove_stream, whole_clip
