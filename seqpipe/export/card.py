@@ -56,9 +56,7 @@ def write(
         "parameters": parameters,
         "seed": config.seed,
         "streaming": streams,
-        "seqpipe": importlib.metadata.version("seqpipe"),
-        "tensorflow": parity["tensorflow"],
-        "keras": parity["keras"],
+        **_made_with(parity),
     }
     text = f"""---
 {_yaml(facts)}
@@ -88,6 +86,11 @@ def write(
 
 def _size_mb(directory: Path) -> float:
     return round(sum(path.stat().st_size for path in directory.rglob("*") if path.is_file()) / 1e6, 2)
+
+
+def _made_with(parity: dict[str, Any]) -> dict[str, str]:
+    versions = {name: parity[name] for name in ("tensorflow", "keras")}
+    return {"seqpipe": importlib.metadata.version("seqpipe"), **versions}
 
 
 def _yaml(tree: dict[str, Any]) -> str:

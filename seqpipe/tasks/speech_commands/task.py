@@ -22,6 +22,7 @@ from seqpipe.serving.inputs import WAVEFORM
 from seqpipe.sound.augmentation import Augmenter, Kind
 from seqpipe.sound.noise import generated_noise, silence
 from seqpipe.sound.recordings import INT16, RATE_HZ
+from seqpipe.sound.sound_file import checked, opened
 from seqpipe.sound.synthesis import synthesise
 from seqpipe.sound.tones import tones
 from seqpipe.storage import write_json, writing
@@ -261,11 +262,20 @@ class SpeechCommands(Task):
         make, answer = (StreamingRecogniser, whole_clip) if streaming else (CommandRecogniser, best_window)
         temperature = fitted["temperature"]
         module = make(model, self.mel, classes=self.classes, temperature=temperature, version=version)
-        waveforms = probes(_floats(self.splits.dev.samples[:8]), self.mel.clip_samples)
+        real = _floats(self.splits.dev.samples[:8])
+        waveforms = probes(real, self.mel.clip_samples)
 
         def answers(waveforms: list[np.ndarray]) -> list[Row]:
             """What the Keras model answers, clip by clip, without the exported graph."""
             return [answer(model, self.mel, wave, temperature, self.classes) for wave in waveforms]
+
+        def answer_file(file: bytes) -> Row:
+            try:
+                return {**answers([read_wav(file)])[0], "error": np.array(b"", object)}
+            except ValueError as error:
+                (some,) = answers([np.zeros(0, np.float32)])
+                nothing = {name: np.zeros_like(value) for name, value in some.items()}
+                return {**nothing, "label": np.array(b"", object), "error": np.array(str(error).encode(), object)}
 
         streams = []
         if isinstance(module, StreamingRecogniser):
@@ -278,12 +288,12 @@ class SpeechCommands(Task):
             signatures=module.functions(),
             probes={
                 "serving_default": [{"waveform": wave} for wave in waveforms],
-                "wav": [{"wav": np.array(file, object)} for file in wav_probes(waveforms[:5])],
+                "wav": [{"wav": np.array(file, object)} for file in wav_probes(real[:4])],
                 **({"stream": streams} if streams else {}),
             },
             reference={
                 "serving_default": lambda rows: answers([row["waveform"] for row in rows]),
-                "wav": lambda rows: answers([read_wav(row["wav"].item()) for row in rows]),
+                "wav": lambda rows: [answer_file(row["wav"].item()) for row in rows],
             },
         )
 
@@ -320,25 +330,30 @@ def probes(real: list[np.ndarray], clip_samples: int) -> list[np.ndarray]:
 
 
 def wav_probes(waveforms: list[np.ndarray]) -> list[bytes]:
-    """WAV files of 16 kHz: each waveform in another encoding, some of two channels."""
+    """WAV files of 16 kHz: each waveform in another encoding, some of two channels; and what cannot be read.
+
+    A tiny one comes first, because the warm-up requests hold it.
+    """
     import soundfile
 
     encodings = ["PCM_16", "PCM_U8", "PCM_24", "PCM_32", "FLOAT"]
     files = []
-    for number, wave in enumerate(waveforms):
+    for number, wave in enumerate([np.ones(1, np.float32), *waveforms, np.zeros(0, np.float32)]):
         file = io.BytesIO()
         channels = np.stack([wave, 0.5 * wave], axis=1) if number % 2 else wave
         soundfile.write(file, channels, RATE_HZ, encodings[number % len(encodings)], format="WAV")
         files.append(file.getvalue())
-    return files
+    return [*files, files[1][: len(files[1]) // 3], b"no WAV", b""]
 
 
 def read_wav(file: bytes) -> np.ndarray:
-    """float32 [samples] of a WAV file of 16 kHz, channels averaged."""
-    import soundfile
+    """float32 [samples] of a WAV file of 16 kHz, channels averaged.
 
-    samples, _ = soundfile.read(io.BytesIO(file), dtype="float32", always_2d=True)
-    return samples.mean(axis=1)
+    Raises:
+        ValueError: with the rule that it breaks.
+    """
+    with opened(io.BytesIO(file)) as recording:
+        return checked(recording.read(dtype="float32", always_2d=True)).mean(axis=1)
 
 
 def fit_clip(samples: np.ndarray, size: int) -> np.ndarray:
