@@ -342,9 +342,9 @@ def listen(
     """Hear commands in recordings of any length, in constant memory, or in what the microphone hears."""
     if bool(files) == microphone:
         raise DataError("listen takes recordings or --microphone, one of them.")
+    from seqpipe.serving import listening
     from seqpipe.serving.find import find_model
     from seqpipe.serving.model import load
-    from seqpipe.tasks.speech_commands import listening
 
     detector = listening.Detector(threshold, smoothing_ms, refractory_ms)
     find_model(model)

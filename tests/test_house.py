@@ -15,16 +15,23 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
 def named_tasks(text: str) -> list[str]:
-    names, classes = "|".join(TASKS), "|".join(TASKS.values())
-    found = re.findall(rf"""["'](?:{names})["']|tasks[./](?:{names})\b|\b(?:{classes})(?:Pipeline)?\b""", text)
-    return sorted(set(found))
+    """Tasks that code names: in a string, by a class, or by what it imports."""
+    found = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Constant) and node.value in TASKS:
+            found.add(node.value)
+        elif isinstance(node, ast.Name) and node.id.removesuffix("Pipeline") in TASKS.values():
+            found.add(node.id)
+        elif isinstance(node, ast.ImportFrom) and re.search(rf"\btasks\.({'|'.join(TASKS)})\b", node.module or ""):
+            found.add(node.module)
+    return sorted(found)
 
 
 def test_house_finds_a_task_that_is_named():
-    assert named_tasks('if task == "translation":') == ['"translation"']
+    assert named_tasks('if task == "translation":\n    pass') == ["translation"]
     assert named_tasks("isinstance(config, TextClassificationPipeline)") == ["TextClassificationPipeline"]
-    assert named_tasks("from seqpipe.tasks.speech_commands import report") == ["tasks.speech_commands"]
-    assert named_tasks("with writing(path) as file:  # a translation of bytes") == []
+    assert named_tasks("from seqpipe.tasks.speech_commands import report") == ["seqpipe.tasks.speech_commands"]
+    assert named_tasks("with writing(path) as file:  # a translation of bytes\n    pass") == []
 
 
 @pytest.mark.parametrize(

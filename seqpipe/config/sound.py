@@ -6,6 +6,9 @@ from pydantic import Field, model_validator
 
 from seqpipe.config.section import Fraction, Section
 
+UNKNOWN = "unknown"  # the class of words that are no command
+SILENCE = "silence"  # the class of recordings in which nobody speaks
+
 
 class Synthesis(Section):
     """Words said by a synthesiser, eSpeak NG, for training alone; needs pip install 'seqpipe[synthesis]'."""

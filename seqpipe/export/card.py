@@ -13,7 +13,11 @@ import yaml
 
 from seqpipe.config import file as pipeline_file
 from seqpipe.config.pipeline import Pipeline
+from seqpipe.export.artefact import CARD, PIPELINE
 from seqpipe.storage import write_text
+
+STREAMS = "It streams: `stream` answers piece by piece."
+STREAMS_NOT = "It does not stream: it answers whole inputs."
 
 
 def write(
@@ -40,8 +44,7 @@ def write(
         limits: what the model is not for, one sentence each.
         parameters: of the Keras model.
     """
-    write_text(directory / "pipeline.yaml", pipeline_file.to_yaml(config))
-    size_mb = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file()) / 1e6
+    write_text(directory / PIPELINE, pipeline_file.to_yaml(config))
     streams = "stream" in parity["signatures"]
     facts = {
         "name": config.name,
@@ -49,23 +52,14 @@ def write(
         "task": config.task,
         "figure": headline,
         "date": datetime.date.today().isoformat(),
-        "size_mb": round(size_mb, 2),
+        "size_mb": _size_mb(directory),
         "parameters": parameters,
         "seed": config.seed,
         "streaming": streams,
-        "seqpipe": importlib.metadata.version("seqpipe"),
-        "tensorflow": parity["tensorflow"],
-        "keras": parity["keras"],
+        **_made_with(parity),
     }
-    data = {key: value for key, value in config.model_dump(mode="json")["data"].items() if value is not None}
-    findings = "\n".join(f"- {line}" for line in report["findings"]) or "- nothing"
-    proof = "\n".join(
-        f"| `{name}` | {figure['probes']} | {_exponent(figure['alone_against_batch'])} | "
-        f"{_exponent(figure.get('against_keras'))} | {figure['latency_ms']:.2f} |"
-        for name, figure in parity["signatures"].items()
-    )
     text = f"""---
-{yaml.safe_dump(facts, sort_keys=False, allow_unicode=True, width=1000).strip()}
+{_yaml(facts)}
 ---
 
 # {config.name}, version {version}
@@ -74,26 +68,67 @@ def write(
 
 {headline[0].upper()}{headline[1:]}.
 
-## Data
-
-```yaml
-{yaml.safe_dump(data, sort_keys=False, allow_unicode=True).strip()}
-```
-
-What validation found:
-
-{findings}
+{_data(config, report["findings"])}
 
 ## Figures
 
 {sections}
-## Training
+{_training(config, parity, training)}
+
+{_proof(parity)}
+
+## Limits
+
+{_lines([*limits, STREAMS if streams else STREAMS_NOT])}
+"""
+    write_text(directory / CARD, text)
+
+
+def _size_mb(directory: Path) -> float:
+    return round(sum(path.stat().st_size for path in directory.rglob("*") if path.is_file()) / 1e6, 2)
+
+
+def _made_with(parity: dict[str, Any]) -> dict[str, str]:
+    versions = {name: parity[name] for name in ("tensorflow", "keras")}
+    return {"seqpipe": importlib.metadata.version("seqpipe"), **versions}
+
+
+def _yaml(tree: dict[str, Any]) -> str:
+    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=1000).strip()
+
+
+def _lines(items: list[str]) -> str:
+    return "\n".join(f"- {item}" for item in items)
+
+
+def _data(config: Pipeline, findings: list[str]) -> str:
+    data = {key: value for key, value in config.model_dump(mode="json")["data"].items() if value is not None}
+    return f"""## Data
+
+```yaml
+{_yaml(data)}
+```
+
+What validation found:
+
+{_lines(findings or ["nothing"])}"""
+
+
+def _training(config: Pipeline, parity: dict[str, Any], training: dict[str, Any]) -> str:
+    return f"""## Training
 
 Seed {config.seed}; {training["epochs"]} epochs in {training["seconds"]:,.0f} s on {os.cpu_count()} cores
 ({platform.machine()}, Python {platform.python_version()}, TensorFlow {parity["tensorflow"]}, Keras {parity["keras"]}),
-by the configuration in `pipeline.yaml` beside this card.{training["before"]}
+by the configuration in `{PIPELINE}` beside this card.{training["before"]}"""
 
-## Proof
+
+def _proof(parity: dict[str, Any]) -> str:
+    rows = "\n".join(
+        f"| `{name}` | {figure['probes']} | {_exponent(figure['alone_against_batch'])} | "
+        f"{_exponent(figure.get('against_keras'))} | {figure['latency_ms']:.2f} |"
+        for name, figure in parity["signatures"].items()
+    )
+    return f"""## Proof
 
 The directory was moved and loaded in a fresh process without seqpipe. Each signature answered its probes, real and
 hostile, alone and batched; differences are the largest absolute ones, allowed is {parity["tolerance"]:g}. Latency is
@@ -101,14 +136,7 @@ the median of one warm request with the first probe, on {os.cpu_count()} cores.
 
 | signature | probes | alone against batched | against Keras | latency, ms |
 |---|---:|---:|---:|---:|
-{proof}
-
-## Limits
-
-{chr(10).join(f"- {limit}" for limit in limits)}
-- {"It streams: `stream` answers piece by piece." if streams else "It does not stream: it answers whole inputs."}
-"""
-    write_text(directory / "card.md", text)
+{rows}"""
 
 
 def with_section(text: str, title: str, section: str) -> str:

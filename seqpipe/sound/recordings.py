@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import lzma
-import struct
+import math
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import numpy as np
 
 from seqpipe.data.sources import TFDS_SPLITS, Role, prepared_tfds, source_options, whole_number_option
 from seqpipe.errors import DataError, not_allowed
+from seqpipe.sound.sound_file import NO_SAMPLES, checked, opened
 from seqpipe.sound.tones import TONES_ROWS, tones
 
 RATE_HZ = 16_000
@@ -24,7 +24,6 @@ ENDINGS = (".wav", ".flac", ".ogg", ".mp3")
 SILENT_PEAK = 1e-4  # of full scale; a 16-bit recording of nothing has a step or two
 CLIPPED_FRACTION = 0.25  # of samples at full scale, from where a recording is no longer speech
 INT16 = 32_768.0
-UNSAID = (0, 2**32 - 1)  # sizes in the RIFF header of a WAV file whose writer did not know them
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,48 +77,18 @@ def decode(file: BinaryIO | Path) -> np.ndarray:
     Raises:
         ValueError: with the reason, in words that follow a file's name.
     """
-    import librosa
-    import soundfile
+    import soxr
 
-    with file.open("rb") if isinstance(file, Path) else contextlib.nullcontext(file) as opened:
-        _check_wav_sizes(opened)
-    try:
-        samples, rate_hz = soundfile.read(file, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
-        raise ValueError(f"cannot be decoded: {str(error).rpartition(': ')[2].rstrip('.')}") from None
-    mono = samples.mean(axis=1)
-    if rate_hz != RATE_HZ and len(mono):
-        mono = librosa.resample(mono, orig_sr=rate_hz, target_sr=RATE_HZ, res_type="soxr_hq")
-    if not np.isfinite(mono).all():
-        raise ValueError("holds NaN or infinity")
+    with opened(file) as recording:
+        mono = checked(recording.read(dtype="float32", always_2d=True)).mean(axis=1)
+        rate_hz = recording.samplerate
+    if not len(mono):
+        raise ValueError(NO_SAMPLES)
+    if rate_hz != RATE_HZ:
+        wanted = math.ceil(len(mono) * RATE_HZ / rate_hz)
+        mono = soxr.resample(mono, rate_hz, RATE_HZ)
+        mono = np.pad(mono, (0, wanted - len(mono)))  # it rounds down as well as up
     return np.clip(np.round(mono * INT16), -INT16, INT16 - 1).astype(np.int16)
-
-
-def _check_wav_sizes(file: BinaryIO) -> None:
-    """Refuse a WAV file whose sizes are not those of its bytes; libsndfile would read what there is of it.
-
-    Raises:
-        ValueError: it is truncated, or a size field is wrong.
-    """
-    whole = file.seek(0, io.SEEK_END)
-    file.seek(0)
-    riff, said, wave = struct.unpack("<4sI4s", file.read(12).ljust(12))
-    at = 12
-    while riff == b"RIFF" and wave == b"WAVE" and at + 8 <= whole:
-        file.seek(at)
-        chunk, size = struct.unpack("<4sI", file.read(8))
-        at += 8
-        if chunk == b"data":
-            there = whole - at
-            if size > there or (there and not size):
-                raise ValueError(
-                    f"is truncated, or its size field is wrong: {size:,} bytes of samples said, {there:,} there"
-                )
-            if said not in UNSAID and not at - 8 + size <= said <= whole - 7:
-                raise ValueError(f"has a wrong size in its RIFF header: {said:,} bytes said, {whole - 8:,} there")
-            break
-        at += size + size % 2
-    file.seek(0)
 
 
 def _checked(samples: np.ndarray, folder: str, name: str, place: str) -> Recording | BadRecording:

@@ -14,9 +14,6 @@ from seqpipe.config.section import Fraction
 from seqpipe.config.sound import AudioFeatures, Augmentation, Synthesis
 from seqpipe.config.training import LabelTraining
 
-UNKNOWN = "unknown"
-SILENCE = "silence"
-
 
 def _pattern(value: str) -> str:
     try:

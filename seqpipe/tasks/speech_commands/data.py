@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from seqpipe.config.sound import SILENCE, UNKNOWN
 from seqpipe.data.findings import EXAMPLES, BadRows, Finding, counted, listed, raise_errors
 from seqpipe.data.sources import Role
 from seqpipe.data.splits import named_split
 from seqpipe.errors import DataError, not_allowed
 from seqpipe.sound.recordings import RATE_HZ, Recording, read_recordings
 from seqpipe.sound.synthesis import check_synthesis
-from seqpipe.tasks.speech_commands.config import SILENCE, UNKNOWN, CommandsData
+from seqpipe.tasks.speech_commands.config import CommandsData
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ import numpy as np
 from seqpipe.evaluation.figures import percent
 from seqpipe.evaluation.pictures import BLUE, GREY, ORANGE, new_figure, plain, save, tick_percent
 from seqpipe.evaluation.tables import Table
+from seqpipe.serving.listening import Detector
 from seqpipe.sound.recordings import RATE_HZ
-from seqpipe.tasks.speech_commands.listening import Detector
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 GAP_S = 0.5  # of quiet after each clip

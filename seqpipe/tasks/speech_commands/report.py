@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seqpipe.config.sound import SILENCE, UNKNOWN
 from seqpipe.data.examples import Examples, Ragged, content_key
 from seqpipe.evaluation import classification_words, metrics
 from seqpipe.evaluation.classification import Answered, Baseline, report_split
 from seqpipe.evaluation.figures import percent
 from seqpipe.evaluation.tables import Table
+from seqpipe.serving.listening import stream
 from seqpipe.sound.noise import generated_noise
 from seqpipe.sound.recordings import INT16
 from seqpipe.tasks.speech_commands import false_accepts
 from seqpipe.tasks.speech_commands.attention_picture import CLIPS_A_ROW, Heard, attention_picture
 from seqpipe.tasks.speech_commands.baseline import spectrograms
-from seqpipe.tasks.speech_commands.config import SILENCE, UNKNOWN
-from seqpipe.tasks.speech_commands.listening import stream
 from seqpipe.training.loop import predict
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ Axes: B batch (rows), S samples, W windows, T time (frames), F mel bands, C clas
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -13,12 +14,13 @@ import tensorflow as tf
 
 from seqpipe.sound.log_mel import LogMel
 from seqpipe.sound.recordings import RATE_HZ
+from seqpipe.sound.sound_file import HIGHEST_SAMPLE
 from seqpipe.sound.wav import decode_wav
 from seqpipe.tasks.speech_commands.network import CommandsNetwork
 
 WINDOW_HOP_FRAMES = 20
 WINDOWS_AT_ONCE = 32  # over all rows; more are answered one part after another, in constant memory
-HIGHEST_SAMPLE = 2.0  # a little above full scale is what resampling leaves
+TYPES = {"label": tf.string, "probability": tf.float32, "probabilities": tf.float32}  # of an answer
 
 Answer = dict[str, tf.Tensor]
 
@@ -48,10 +50,10 @@ class CommandRecogniser(tf.Module):
         answer = tf.function(self._classify, input_signature=waveform)
         # Behind plain functions: a model as an attribute would be saved whole, a function a second time.
         self._infer, self._answer = (lambda clips: infer(clips)), (lambda waveform: answer(waveform))
-        files = [tf.TensorSpec([None], tf.string, name="wav")]
+        files, types = [tf.TensorSpec([None], tf.string, name="wav")], {**TYPES, "start_s": tf.float32}
         functions = {
             "serving_default": answer,
-            "wav": tf.function(self._classify_wav, input_signature=files),
+            "wav": tf.function(lambda wav: of_files(wav, self._answer, types), input_signature=files),
             "labels": tf.function(self._labels, input_signature=[]),
         }
         self.functions = lambda: functions
@@ -104,17 +106,6 @@ class CommandRecogniser(tf.Module):
             "start_s": tf.cast(start[:wanted] * hop, tf.float32) / RATE_HZ,
         }
 
-    def _classify_wav(self, wav: tf.Tensor) -> Answer:
-        """Each file by itself: they differ in length, and padding would be heard."""
-        types = {"label": tf.string, "probability": tf.float32, "probabilities": tf.float32, "start_s": tf.float32}
-
-        decode = tf.function(decode_wav, input_signature=[tf.TensorSpec([], tf.string)])
-
-        def answer(file: tf.Tensor) -> Answer:
-            return {name: value[0] for name, value in self._answer(decode(file)[None]).items()}
-
-        return tf.map_fn(answer, wav, fn_output_signature=types)
-
     def _windows(self, waveform: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
         """Probabilities [B, W, C] of so many windows, one every WINDOW_HOP_FRAMES."""
         frames = self._mel(waveform)  # [B, T', F]
@@ -122,6 +113,28 @@ class CommandRecogniser(tf.Module):
         clips = tf.signal.frame(frames, size, WINDOW_HOP_FRAMES, axis=1)  # [B, W, T, F]
         probabilities = self._infer(tf.reshape(clips, [-1, size, bands]))
         return tf.reshape(probabilities, [-1, count, len(self._classes)])
+
+
+def of_files(wav: tf.Tensor, answer: Callable[[tf.Tensor], Answer], types: dict[str, tf.DType]) -> Answer:
+    """The answers to the bytes of WAV files, string [B]; `error` is a text for what cannot be read, all else is zero.
+
+    Each file is answered by itself: they differ in length, and padding would be heard.
+
+    Args:
+        answer: to a waveform [1, S].
+        types: of what it answers.
+    """
+    decode = tf.function(decode_wav, input_signature=[tf.TensorSpec([], tf.string)])
+
+    def answered(file: tf.Tensor) -> Answer:
+        waveform, error = decode(file)
+        of_file = {
+            name: tf.where(error == "", value[0], tf.zeros([], value.dtype))
+            for name, value in answer(waveform[None]).items()
+        }
+        return {**of_file, "error": error}
+
+    return tf.map_fn(answered, wav, fn_output_signature={**types, "error": tf.string})
 
 
 def checked(waveform: tf.Tensor) -> tf.Tensor:

@@ -20,9 +20,8 @@ import tensorflow as tf
 from seqpipe.errors import ProofError
 from seqpipe.sound.log_mel import LogMel
 from seqpipe.sound.recordings import RATE_HZ
-from seqpipe.sound.wav import decode_wav
 from seqpipe.tasks.speech_commands.network import CommandsNetwork
-from seqpipe.tasks.speech_commands.signatures import Answer, checked, named, some_row
+from seqpipe.tasks.speech_commands.signatures import TYPES, Answer, checked, named, of_files, some_row
 
 PIECE_SAMPLES = 5 * RATE_HZ  # of a whole waveform, answered piece by piece in constant memory
 TOLERANCE = 1e-4
@@ -63,9 +62,10 @@ class StreamingRecogniser(tf.Module):
         answer = tf.function(self._classify, input_signature=[waveform])
         # Behind plain functions: a model as an attribute would be saved whole, a function a second time.
         self._step, self._answer = (lambda waveform, state: advance(waveform, state)), (lambda wave: answer(wave))
+        files = [tf.TensorSpec([None], tf.string, name="wav")]
         functions = {
             "serving_default": answer,
-            "wav": tf.function(self._classify_wav, input_signature=[tf.TensorSpec([None], tf.string, name="wav")]),
+            "wav": tf.function(lambda wav: of_files(wav, self._answer, TYPES), input_signature=files),
             "stream": tf.function(self._stream, input_signature=[waveform, *self.state.values()]),
             "labels": tf.function(self._labels, input_signature=[]),
         }
@@ -96,17 +96,6 @@ class StreamingRecogniser(tf.Module):
 
         _, probabilities, _ = tf.while_loop(lambda start, *_: start < size, body, (PIECE_SAMPLES, *first))
         return named(probabilities[:wanted], self._classes)
-
-    def _classify_wav(self, wav: tf.Tensor) -> Answer:
-        """Each file by itself: they differ in length, and padding would be heard."""
-        types = {"label": tf.string, "probability": tf.float32, "probabilities": tf.float32}
-
-        decode = tf.function(decode_wav, input_signature=[tf.TensorSpec([], tf.string)])
-
-        def answer(file: tf.Tensor) -> Answer:
-            return {name: value[0] for name, value in self._answer(decode(file)[None]).items()}
-
-        return tf.map_fn(answer, wav, fn_output_signature=types)
 
     def _steps(self, samples: tf.Tensor) -> tf.Tensor:
         """Steps that so many samples make."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seqpipe.config.sound import SILENCE, UNKNOWN
 from seqpipe.data.examples import Examples, Ragged, content_key
 from seqpipe.data.findings import Finding
 from seqpipe.evaluation.labels import BALANCED_ACCURACY
@@ -22,19 +23,23 @@ from seqpipe.serving.inputs import WAVEFORM
 from seqpipe.sound.augmentation import Augmenter, Kind
 from seqpipe.sound.noise import generated_noise, silence
 from seqpipe.sound.recordings import INT16, RATE_HZ
+from seqpipe.sound.sound_file import checked, opened
 from seqpipe.sound.synthesis import synthesise
 from seqpipe.sound.tones import tones
 from seqpipe.storage import write_json, writing
-from seqpipe.tasks.protocol import Task
+from seqpipe.tasks.protocol import Batch, Fitted, Report, Task
 from seqpipe.tasks.speech_commands.baseline import SpectrogramBaseline, spectrograms
-from seqpipe.tasks.speech_commands.config import SILENCE, UNKNOWN, SpeechCommandsPipeline
+from seqpipe.tasks.speech_commands.config import SpeechCommandsPipeline
 from seqpipe.tasks.speech_commands.data import CommandSplits, read_clips, read_commands
 from seqpipe.training.class_weights import class_weights
 
 if TYPE_CHECKING:
+    import keras
+
     from seqpipe.export.artefact import Artefact, Row
     from seqpipe.export.lite import LiteFiles
     from seqpipe.serving.model import Model
+    from seqpipe.sound.log_mel import LogMel
 
 GENERATED_NOISE_S = 20.0  # beside the recorded
 ANALYSED_TOGETHER = 256  # clips
@@ -60,7 +65,7 @@ class SpeechCommands(Task):
         self.config = config
 
     @cached_property
-    def mel(self) -> Any:
+    def mel(self) -> LogMel:
         from seqpipe.sound.log_mel import LogMel
 
         return LogMel(self.config.features)
@@ -197,7 +202,7 @@ class SpeechCommands(Task):
             seed=self.config.seed,
         )
 
-    def build(self) -> Any:
+    def build(self) -> keras.Model:
         from seqpipe.models import commands_model
 
         return commands_model(
@@ -209,21 +214,21 @@ class SpeechCommands(Task):
             deviation=self.deviation,
         )
 
-    def forward(self, model: Any, batch: dict[str, Any], training: bool) -> Any:
+    def forward(self, model: keras.Model, batch: Batch, training: bool) -> Any:
         return model([batch["spectrogram"], batch["spectrogram_lengths"]], training=training)
 
-    def loss(self, batch: dict[str, Any], outputs: Any) -> Any:
+    def loss(self, batch: Batch, outputs: Any) -> Any:
         from seqpipe.training.losses import label_loss
 
         smoothing = self.config.training.label_smoothing
         return label_loss(batch["label"], outputs, class_weights=self.class_weights, label_smoothing=smoothing)
 
-    def metrics(self, batch: dict[str, Any], outputs: Any) -> dict[str, Any]:
+    def metrics(self, batch: Batch, outputs: Any) -> dict[str, Any]:
         from seqpipe.training.losses import hits
 
         return {"accuracy": hits(batch["label"], outputs)}
 
-    def fit(self, model: Any, examples: dict[str, Examples]) -> dict[str, Any]:
+    def fit(self, model: keras.Model, examples: dict[str, Examples]) -> Fitted:
         from seqpipe.evaluation.metrics import fit_temperature
         from seqpipe.training.loop import predict
 
@@ -237,14 +242,12 @@ class SpeechCommands(Task):
 
     baseline: SpectrogramBaseline | None = None
 
-    def evaluate(
-        self, model: Any, fitted: dict[str, Any], examples: dict[str, Examples], directory: Path
-    ) -> dict[str, Any]:
+    def evaluate(self, model: keras.Model, fitted: Fitted, examples: dict[str, Examples], directory: Path) -> Report:
         from seqpipe.tasks.speech_commands.report import evaluate_commands
 
         return evaluate_commands(self, model, fitted["temperature"], examples, directory)
 
-    def evaluate_served(self, model: Model, source: str, directory: Path) -> tuple[dict[str, Any], list[Finding]]:
+    def evaluate_served(self, model: Model, source: str, directory: Path) -> tuple[Report, list[Finding]]:
         from seqpipe.evaluation.classification import evaluate_served
 
         clips, findings = read_clips(source, self.config.data, model.labels)
@@ -256,7 +259,7 @@ class SpeechCommands(Task):
         clips = self.splits.left_out
         return self._decibels(_fitted(clips.samples, self.mel.clip_samples)), clips.words
 
-    def describe(self, report: dict[str, Any]) -> str:
+    def describe(self, report: Report) -> str:
         from seqpipe.tasks.speech_commands.report import to_markdown
 
         return to_markdown(report)
@@ -269,7 +272,7 @@ class SpeechCommands(Task):
             "It knows voices, rooms and microphones like those of its training data.",
         ]
 
-    def artefact(self, model: Any, fitted: dict[str, Any], version: int) -> Artefact:
+    def artefact(self, model: keras.Model, fitted: Fitted, version: int) -> Artefact:
         from seqpipe.export.artefact import Artefact
         from seqpipe.tasks.speech_commands.signatures import CommandRecogniser, best_window
         from seqpipe.tasks.speech_commands.streaming import StreamingRecogniser, prove_stream, whole_clip
@@ -278,11 +281,20 @@ class SpeechCommands(Task):
         make, answer = (StreamingRecogniser, whole_clip) if streaming else (CommandRecogniser, best_window)
         temperature = fitted["temperature"]
         module = make(model, self.mel, classes=self.classes, temperature=temperature, version=version)
-        waveforms = probes(_floats(self.splits.dev.samples[:8]), self.mel.clip_samples)
+        real = _floats(self.splits.dev.samples[:8])
+        waveforms = probes(real, self.mel.clip_samples)
 
         def answers(waveforms: list[np.ndarray]) -> list[Row]:
             """What the Keras model answers, clip by clip, without the exported graph."""
             return [answer(model, self.mel, wave, temperature, self.classes) for wave in waveforms]
+
+        def answer_file(file: bytes) -> Row:
+            try:
+                return {**answers([read_wav(file)])[0], "error": np.array(b"", object)}
+            except ValueError as error:
+                (some,) = answers([np.zeros(0, np.float32)])
+                nothing = {name: np.zeros_like(value) for name, value in some.items()}
+                return {**nothing, "label": np.array(b"", object), "error": np.array(str(error).encode(), object)}
 
         streams = []
         if isinstance(module, StreamingRecogniser):
@@ -295,12 +307,12 @@ class SpeechCommands(Task):
             signatures=module.functions(),
             probes={
                 "serving_default": [{"waveform": wave} for wave in waveforms],
-                "wav": [{"wav": np.array(file, object)} for file in wav_probes(waveforms[:5])],
+                "wav": [{"wav": np.array(file, object)} for file in wav_probes(real[:4])],
                 **({"stream": streams} if streams else {}),
             },
             reference={
                 "serving_default": lambda rows: answers([row["waveform"] for row in rows]),
-                "wav": lambda rows: answers([read_wav(row["wav"].item()) for row in rows]),
+                "wav": lambda rows: [answer_file(row["wav"].item()) for row in rows],
             },
         )
 
@@ -337,25 +349,30 @@ def probes(real: list[np.ndarray], clip_samples: int) -> list[np.ndarray]:
 
 
 def wav_probes(waveforms: list[np.ndarray]) -> list[bytes]:
-    """WAV files of 16 kHz: each waveform in another encoding, some of two channels."""
+    """WAV files of 16 kHz: each waveform in another encoding, some of two channels; and what cannot be read.
+
+    A tiny one comes first, because the warm-up requests hold it.
+    """
     import soundfile
 
     encodings = ["PCM_16", "PCM_U8", "PCM_24", "PCM_32", "FLOAT"]
     files = []
-    for number, wave in enumerate(waveforms):
+    for number, wave in enumerate([np.ones(1, np.float32), *waveforms, np.zeros(0, np.float32)]):
         file = io.BytesIO()
         channels = np.stack([wave, 0.5 * wave], axis=1) if number % 2 else wave
         soundfile.write(file, channels, RATE_HZ, encodings[number % len(encodings)], format="WAV")
         files.append(file.getvalue())
-    return files
+    return [*files, files[1][: len(files[1]) // 3], b"no WAV", b""]
 
 
 def read_wav(file: bytes) -> np.ndarray:
-    """float32 [samples] of a WAV file of 16 kHz, channels averaged."""
-    import soundfile
+    """float32 [samples] of a WAV file of 16 kHz, channels averaged.
 
-    samples, _ = soundfile.read(io.BytesIO(file), dtype="float32", always_2d=True)
-    return samples.mean(axis=1)
+    Raises:
+        ValueError: with the rule that it breaks.
+    """
+    with opened(io.BytesIO(file)) as recording:
+        return checked(recording.read(dtype="float32", always_2d=True)).mean(axis=1)
 
 
 def fit_clip(samples: np.ndarray, size: int) -> np.ndarray:

@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from seqpipe.serving.listening import PIECE_MS
 from seqpipe.tasks.speech_commands import attention_picture as pictures
 from seqpipe.tasks.speech_commands.attention_picture import Heard, attention_picture
 from seqpipe.tasks.speech_commands.baseline import SpectrogramBaseline, coarse
 from seqpipe.tasks.speech_commands.false_accepts import picture, to_markdown, trade_off
-from seqpipe.tasks.speech_commands.listening import PIECE_MS
 from seqpipe.tasks.speech_commands.report import telling_rows
 
 LABELS = ["yes", "no", "unknown", "silence"]

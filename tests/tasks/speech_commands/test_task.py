@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tensorflow as tf
+from sound.wav_cases import REFUSED, chirp, wav
 
 from seqpipe.config.networks import RecogniserModel, RecogniserRecurrent, SpectrogramConvolution
 from seqpipe.config.sound import AudioFeatures
@@ -101,6 +102,26 @@ def test_ranked_puts_commands_before_unknown_before_silence():
 def test_recogniser_names_the_rule_that_a_waveform_breaks(recogniser, waveform, message):
     with pytest.raises(DataError, match=message):
         recogniser[1]([waveform])
+
+
+def test_recogniser_names_the_bad_files_of_a_batch_and_answers_the_others(recogniser, streaming):
+    good, other = wav(), wav(0.3 * chirp(44_100), 44_100)
+    bad = [REFUSED[name][0] for name in ("nothing", "Git LFS", "NaN", "floats as 16 bits")]
+    for functions in (recogniser[1].loaded.signatures, streaming[1].functions()):
+        answer = functions["wav"](wav=tf.constant([bad[0], good, *bad[1:], other]))
+        alone = [functions["wav"](wav=tf.constant([file])) for file in (good, other)]
+        assert [bool(error) for error in answer["error"].numpy()] == [True, False, True, True, True, False]
+        assert answer["error"].numpy()[3] == b"holds NaN or infinity"
+        for name, values in answer.items():
+            np.testing.assert_array_equal(values.numpy()[[1, 5]], np.concatenate([row[name] for row in alone]))
+            for row in (0, 2, 3, 4):
+                assert name == "error" or not np.any(values.numpy()[row]), name
+        assert answer["label"].numpy()[1].decode() in CLASSES
+
+
+def test_recogniser_answers_no_files_with_none(recogniser):
+    answer = recogniser[1].loaded.signatures["wav"](wav=tf.zeros([0], tf.string))
+    assert {name: value.shape[0] for name, value in answer.items()} == dict.fromkeys(answer, 0)
 
 
 def test_recogniser_streams_as_it_answers_the_whole(streaming):

@@ -15,9 +15,7 @@ import seqpipe
 from pipelines import TONES
 from seqpipe.errors import DataError, ModelError
 from seqpipe.runs.run import open_run
-from seqpipe.sound.tones import tones
-from seqpipe.tasks import load_pipeline
-from seqpipe.tasks.speech_commands.listening import (
+from seqpipe.serving.listening import (
     PIECE_MS,
     Detector,
     Heard,
@@ -27,6 +25,8 @@ from seqpipe.tasks.speech_commands.listening import (
     microphone,
     read_blocks,
 )
+from seqpipe.sound.tones import tones
+from seqpipe.tasks import load_pipeline
 from seqpipe.tasks.speech_commands.streaming import StreamingRecogniser
 
 LABELS = ["yes", "no", "unknown", "silence"]

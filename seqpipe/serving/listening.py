@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from seqpipe.config.sound import SILENCE, UNKNOWN
 from seqpipe.errors import DataError, ModelError
 from seqpipe.sound.recordings import RATE_HZ
-from seqpipe.tasks.speech_commands.config import SILENCE, UNKNOWN
+from seqpipe.sound.sound_file import NO_SAMPLES, checked, opened
 
 if TYPE_CHECKING:
     from seqpipe.serving.model import Model
@@ -145,22 +146,23 @@ def read_blocks(file: Path) -> Iterator[np.ndarray]:
     """A recording, block by block: float32 [S] each, resampled to 16 kHz, channels averaged.
 
     Raises:
-        DataError: there is no such file, or it cannot be decoded.
+        DataError: there is no such file, or it breaks a rule of `sound_file`.
     """
-    import soundfile
     import soxr
 
     if not file.is_file():
         raise DataError(f"{file} is no file. Allowed: recordings (WAV, FLAC, OGG, MP3).")
     try:
-        with soundfile.SoundFile(file) as opened:
-            size = round(BLOCK_S * opened.samplerate)
-            resampler = soxr.ResampleStream(opened.samplerate, RATE_HZ, 1, dtype="float32")
-            while len(block := opened.read(size, dtype="float32", always_2d=True)):
-                yield resampler.resample_chunk(np.ascontiguousarray(block.mean(axis=1)))
+        with opened(file) as recording:
+            if not recording.frames:
+                raise ValueError(NO_SAMPLES)
+            size = round(BLOCK_S * recording.samplerate)
+            resampler = soxr.ResampleStream(recording.samplerate, RATE_HZ, 1, dtype="float32")
+            while len(block := recording.read(size, dtype="float32", always_2d=True)):
+                yield resampler.resample_chunk(checked(block).mean(axis=1))
             yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise DataError(f"{file} cannot be decoded: {str(error).rpartition(': ')[2]}") from None
+    except ValueError as error:
+        raise DataError(f"{file} {error}.") from None
 
 
 def microphone() -> Iterator[np.ndarray]:
