@@ -292,39 +292,20 @@ def predict(
         texts, input = None, "-"
     if bool(texts) == bool(input):
         raise DataError("predict takes texts or --input FILE, one of them.")
-    from seqpipe.runs.predict import output_format
-
-    kind = output_format(format, output)
-    if html is not None and (output is not None or format != "auto"):
-        raise DataError("--html FILE excludes --output and --format: the page is all that is written.")
-    if explain and kind == "csv":
-        raise DataError("--explain: a CSV row has no place for pieces. Allowed: --format jsonl, --format table.")
     from seqpipe.runs import predict as predicting
     from seqpipe.serving.find import find_model
-    from seqpipe.serving.model import load
-    from seqpipe.serving.rows import predict_rows
 
-    options = predicting.beam_options(beam_width, length_penalty, explain=explain)
-    signature = "explain" if explain else "beam" if options else "serving_default"
+    wanted = predicting.Wanted(
+        format=predicting.output_format(format, output, html=html, explain=explain),
+        output=output,
+        html=html,
+        explain=explain,
+        options=predicting.beam_options(beam_width, length_penalty, explain=explain),
+        keep_going=keep_going,
+    )
     find_model(model)
     _start()
-    loaded = load(model)
-    rows = (
-        map(loaded.input.from_word, texts)
-        if texts
-        else loaded.input.from_file(str(input), column=column, encoding=encoding)
-    )
-    if html is not None:
-        predicting.write_explanations(loaded, rows, html, out)
-    elif explain and kind == "table":
-        predicting.print_explanations(loaded, rows, out)
-    elif kind == "table":
-        answers = predict_rows(loaded, rows, signature=signature, options=options, keep_going=keep_going)
-        predicting.print_answers(loaded, answers, out)
-    else:
-        predicting.write_answers(
-            loaded, rows, output, kind, err, signature=signature, options=options, keep_going=keep_going
-        )
+    predicting.predict(model, texts, input, column=column, encoding=encoding, wanted=wanted, out=out, err=err)
 
 
 @app.command()

@@ -23,8 +23,8 @@ def die_at_last(*_: object) -> None:
 
 
 if place == "after a step":
-    write_line = seqpipe.training.loop._write_line
-    seqpipe.training.loop._write_line = lambda file, row: (write_line(file, row), die_at_last())
+    write_line = seqpipe.training.loop.write_line
+    seqpipe.training.loop.write_line = lambda file, row: (write_line(file, row), die_at_last())
 elif place == "while the position is written":
     replace = os.replace
     os.replace = lambda source, target: (

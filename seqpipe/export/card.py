@@ -36,15 +36,13 @@ def write(
     """Write card.md and pipeline.yaml into a staged artefact.
 
     Args:
-        report: of the task.
-        parity: what the proof measured.
+        report, headline: of the task. parity: what the proof measured. parameters: of the Keras model.
         training: seconds and epochs of the run; `before`: a sentence on what the weights were before it, or nothing.
-        headline: the main figure, with interval.
         sections: Markdown of the report.
         limits: what the model is not for, one sentence each.
-        parameters: of the Keras model.
     """
     write_text(directory / PIPELINE, pipeline_file.to_yaml(config))
+    said = config.description or "No description was given in the pipeline file."
     streams = "stream" in parity["signatures"]
     facts = {
         "name": config.name,
@@ -64,7 +62,7 @@ def write(
 
 # {config.name}, version {version}
 
-{config.description or "No description was given in the pipeline file."}
+{said}
 
 {headline[0].upper()}{headline[1:]}.
 

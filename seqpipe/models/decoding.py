@@ -1,4 +1,4 @@
-"""Search for a text, piece by piece: greedy, by sampling, and by beam; over any model that has a step.
+"""Search for a text, piece by piece: greedy and by beam; over any model that has a step.
 
 A model gives a `step(tokens int32 [B, W], state) -> (logits float32 [B, W, V], state)` and the state before the
 first step, of W = 1. The state is any structure of tensors [B, W, ...]: the search moves it by plain gathers. What is
@@ -59,35 +59,6 @@ def greedy(step: Step, state: Any, bounds: tf.Tensor, *, length_penalty: tf.Tens
     )
 
 
-def sample(
-    step: Step,
-    state: Any,
-    bounds: tf.Tensor,
-    *,
-    seed: tf.Tensor,
-    temperature: tf.Tensor | float = 1.0,
-    likeliest: int | None = None,
-    length_penalty: tf.Tensor | float = 0.0,
-) -> Answers:
-    """Pieces drawn by their probability; the same seed draws the same.
-
-    Args:
-        step, state, bounds, length_penalty: as for `greedy`.
-        seed: int32 [2].
-        temperature: logits are divided by it; near 0 it is greedy.
-        likeliest: draw among so many likeliest pieces only.
-    """
-
-    def draw(logits: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
-        if likeliest is not None:
-            least = tf.math.top_k(logits, likeliest).values[:, -1:]
-            logits = tf.where(logits < least, LOWEST, logits)
-        at = tf.random.experimental.stateless_fold_in(seed, t)
-        return tf.random.stateless_categorical(logits / temperature, 1, at, dtype=tf.int32)[:, 0]
-
-    return _follow(step, state, bounds, draw, length_penalty)
-
-
 def _follow(step: Step, state: Any, bounds: tf.Tensor, choose: Callable, length_penalty: tf.Tensor | float) -> Answers:
     """One hypothesis a row, its next piece chosen from logits [B, V] and the number of the step."""
     rows = tf.shape(bounds)[0]
@@ -117,14 +88,28 @@ def _follow(step: Step, state: Any, bounds: tf.Tensor, choose: Callable, length_
     return Answers(ids, lengths, scores / length_divisor(pieces, length_penalty), (lengths >= bounds) & (bounds > 0))
 
 
+class _Beam(NamedTuple):
+    """What a beam search carries from step to step.
+
+    t: pieces written so far. tokens: int32 [B, W], the last of each living hypothesis. state: the model's.
+    alive: float32 [B, W], log probabilities; LOWEST where there is no hypothesis. history: int32 [B, W, t].
+    kept: float32 [B, W], scores of ended hypotheses, the best first. kept_ids: int32 [B, W, t]. kept_lengths: int32
+    [B, W]. done: bool [B].
+    """
+
+    t: tf.Tensor | int
+    tokens: tf.Tensor
+    state: Any
+    alive: tf.Tensor
+    history: tf.Tensor
+    kept: tf.Tensor
+    kept_ids: tf.Tensor
+    kept_lengths: tf.Tensor
+    done: tf.Tensor
+
+
 def beam(
-    step: Step,
-    state: Any,
-    bounds: tf.Tensor,
-    *,
-    width: tf.Tensor | int,
-    length_penalty: tf.Tensor | float = 0.0,
-    bonus: Callable[[Any], tf.Tensor] | None = None,
+    step: Step, state: Any, bounds: tf.Tensor, *, width: tf.Tensor | int, length_penalty: tf.Tensor | float = 0.0
 ) -> Answers:
     """The best hypotheses of a beam search; its width 1 is greedy search.
 
@@ -134,89 +119,89 @@ def beam(
     Args:
         step, state, bounds, length_penalty: as for `greedy`.
         width: W, at least 1.
-        bonus: state [B, W, ...] -> [B, W], added to the score of a hypothesis that ends in this state.
     """
     width = tf.convert_to_tensor(width, tf.int32)
-    rows = tf.shape(bounds)[0]
     state = tf.nest.map_structure(lambda x: tf.repeat(x, width, axis=1), state)
+    first = _first_beam(state, bounds, width)
+    any_size, grows = tf.TensorShape([None, None]), tf.TensorShape([None, None, None])
+    shapes = _Beam(
+        t=tf.TensorShape([]),
+        tokens=any_size,
+        state=tf.nest.map_structure(lambda x: tf.TensorShape([None, None, *x.shape[2:]]), state),
+        alive=any_size,
+        history=grows,
+        kept=any_size,
+        kept_ids=grows,
+        kept_lengths=any_size,
+        done=tf.TensorShape([None]),
+    )
+    last = tf.while_loop(
+        lambda *values: ~tf.reduce_all(_Beam(*values).done),
+        lambda *values: tuple(_advanced(step, _Beam(*values), bounds, width, length_penalty)),
+        tuple(first),
+        shape_invariants=tuple(shapes),
+    )
+    found = _Beam(*last)
+    longest = tf.reduce_max(tf.concat([tf.reshape(found.kept_lengths, [-1]), [0]], 0))
+    bounds = bounds[:, tf.newaxis]
+    cut = (found.kept_lengths >= bounds) & (bounds > 0) & (found.kept > LOWEST / 2)
+    return Answers(found.kept_ids[:, :, :longest], found.kept_lengths, found.kept, cut)
 
-    def body(t, tokens, state, alive, history, kept, kept_ids, kept_lengths, done):
-        logits, state = step(tokens, state)  # [B, W, V]
-        vocabulary = logits.shape[-1]
-        at_bound = t >= bounds
-        each = tf.minimum(2 * width, vocabulary)
-        best, pieces = tf.math.top_k(logits + _banned(vocabulary, at_bound)[:, tf.newaxis], each)  # [B, W, each]
-        totals = (alive - tf.reduce_logsumexp(logits, axis=2))[:, :, tf.newaxis] + best
-        totals, places = tf.math.top_k(tf.reshape(totals, [rows, -1]), tf.minimum(2 * width, width * each))  # [B, K]
-        parents = places // each
-        pieces = tf.gather(tf.reshape(pieces, [rows, -1]), places, batch_dims=1)
-        ends, real = tf.equal(pieces, EOS), totals > LOWEST / 2
 
-        scores = totals / length_divisor(t + 1, length_penalty)
-        if bonus is not None:
-            scores += tf.gather(bonus(state), parents, batch_dims=1)
-        among_best = tf.range(tf.shape(totals)[1]) < width
-        scores = tf.where(ends & real & among_best & ~done[:, tf.newaxis], scores, LOWEST)
-        kept, which = tf.math.top_k(tf.concat([kept, scores], axis=1), width)
-        ended_ids = tf.gather(history, parents, batch_dims=1)  # [B, K, t]
-        kept_ids = tf.gather(tf.concat([kept_ids, ended_ids], axis=1), which, batch_dims=1)
-        kept_lengths = tf.gather(tf.concat([kept_lengths, tf.fill(tf.shape(totals), t)], axis=1), which, batch_dims=1)
-        done |= at_bound | (tf.reduce_sum(tf.cast(kept > LOWEST / 2, tf.int32), axis=1) >= width)
-
-        alive, which = tf.math.top_k(tf.where(ends, LOWEST, totals), width)
-        parents, tokens = (tf.gather(x, which, batch_dims=1) for x in (parents, pieces))
-        state = tf.nest.map_structure(lambda x: tf.gather(x, parents, batch_dims=1), state)
-        history = tf.concat([tf.gather(history, parents, batch_dims=1), tokens[:, :, tf.newaxis]], axis=2)
-        kept_ids = tf.pad(kept_ids, [[0, 0], [0, 0], [0, 1]])  # as long as the history
-        return t + 1, tokens, state, tf.maximum(alive, LOWEST), history, kept, kept_ids, kept_lengths, done
-
-    none = tf.fill([rows, width], LOWEST)
+def _first_beam(state: Any, bounds: tf.Tensor, width: tf.Tensor) -> _Beam:
+    """One empty hypothesis a row; a row whose bound is 0 has kept it already."""
+    rows = tf.shape(bounds)[0]
     only_first = tf.tile(tf.where(tf.range(width) > 0, LOWEST, 0.0)[tf.newaxis], [rows, 1])
     empty = tf.zeros([rows, width, 0], tf.int32)
     done = bounds <= 0
-    first = (
-        0,
-        tf.fill([rows, width], BOS),
-        state,
-        only_first,
-        empty,
-        tf.where(done[:, tf.newaxis], only_first, none),
-        empty,
-        tf.zeros([rows, width], tf.int32),
-        done,
+    return _Beam(
+        t=0,
+        tokens=tf.fill([rows, width], BOS),
+        state=state,
+        alive=only_first,
+        history=empty,
+        kept=tf.where(done[:, tf.newaxis], only_first, tf.fill([rows, width], LOWEST)),
+        kept_ids=empty,
+        kept_lengths=tf.zeros([rows, width], tf.int32),
+        done=done,
     )
-    any_size, grows = tf.TensorShape([None, None]), tf.TensorShape([None, None, None])
-    shapes = (
-        tf.TensorShape([]),
-        any_size,
-        tf.nest.map_structure(lambda x: tf.TensorShape([None, None, *x.shape[2:]]), state),
-        any_size,
-        grows,
-        any_size,
-        grows,
-        any_size,
-        tf.TensorShape([None]),
+
+
+def _advanced(step: Step, now: _Beam, bounds: tf.Tensor, width: tf.Tensor, length_penalty: tf.Tensor | float) -> _Beam:
+    """The beam one piece later."""
+    logits, state = step(now.tokens, now.state)  # [B, W, V]
+    vocabulary, at_bound = logits.shape[-1], now.t >= bounds
+    each = tf.minimum(2 * width, vocabulary)
+    best, pieces = tf.math.top_k(logits + _banned(vocabulary, at_bound)[:, tf.newaxis], each)  # [B, W, each]
+    totals = (now.alive - tf.reduce_logsumexp(logits, axis=2))[:, :, tf.newaxis] + best
+    rows = tf.shape(bounds)[0]
+    totals, places = tf.math.top_k(tf.reshape(totals, [rows, -1]), tf.minimum(2 * width, width * each))  # [B, K]
+    parents = places // each
+    pieces = tf.gather(tf.reshape(pieces, [rows, -1]), places, batch_dims=1)
+    ends, real = tf.equal(pieces, EOS), totals > LOWEST / 2
+
+    among_best = tf.range(tf.shape(totals)[1]) < width
+    scores = totals / length_divisor(now.t + 1, length_penalty)
+    scores = tf.where(ends & real & among_best & ~now.done[:, tf.newaxis], scores, LOWEST)
+    kept, which = tf.math.top_k(tf.concat([now.kept, scores], axis=1), width)
+    ended_ids = tf.gather(now.history, parents, batch_dims=1)  # [B, K, t]
+    kept_ids = tf.gather(tf.concat([now.kept_ids, ended_ids], axis=1), which, batch_dims=1)
+    lengths = tf.concat([now.kept_lengths, tf.fill(tf.shape(totals), now.t)], axis=1)
+
+    alive, living = tf.math.top_k(tf.where(ends, LOWEST, totals), width)
+    parents, tokens = (tf.gather(x, living, batch_dims=1) for x in (parents, pieces))
+    history = tf.concat([tf.gather(now.history, parents, batch_dims=1), tokens[:, :, tf.newaxis]], axis=2)
+    return _Beam(
+        t=now.t + 1,
+        tokens=tokens,
+        state=tf.nest.map_structure(lambda x: tf.gather(x, parents, batch_dims=1), state),
+        alive=tf.maximum(alive, LOWEST),
+        history=history,
+        kept=kept,
+        kept_ids=tf.pad(kept_ids, [[0, 0], [0, 0], [0, 1]]),  # as long as the history
+        kept_lengths=tf.gather(lengths, which, batch_dims=1),
+        done=now.done | at_bound | (tf.reduce_sum(tf.cast(kept > LOWEST / 2, tf.int32), axis=1) >= width),
     )
-    *_, kept, kept_ids, lengths, _ = tf.while_loop(
-        lambda *variables: ~tf.reduce_all(variables[-1]), body, first, shape_invariants=shapes
-    )
-    ids = kept_ids[:, :, : tf.reduce_max(tf.concat([tf.reshape(lengths, [-1]), [0]], 0))]
-    bounds = bounds[:, tf.newaxis]
-    return Answers(ids, lengths, kept, (lengths >= bounds) & (bounds > 0) & (kept > LOWEST / 2))
-
-
-def coverage_bonus(attended: tf.Tensor, lengths: tf.Tensor, penalty: float) -> tf.Tensor:
-    """penalty * sum of log(min(attention, 1)) over source pieces, [B, W]: less than 0 where some were not looked at.
-
-    Args:
-        attended: float [B, W, S], the attention each source piece got so far.
-        lengths: int32 [B], of the sources.
-
-    Source: Wu et al. 2016, Google's Neural Machine Translation System, equation 14.
-    """
-    logs = tf.math.log(tf.clip_by_value(attended, 1e-9, 1.0))
-    real = tf.sequence_mask(lengths, tf.shape(attended)[2])[:, tf.newaxis]
-    return penalty * tf.reduce_sum(tf.where(real, logs, 0.0), axis=2)
 
 
 def _banned(vocabulary: int, at_bound: tf.Tensor) -> tf.Tensor:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from seqpipe.data.files import BadRow
 from seqpipe.errors import DataError, ModelError
 from seqpipe.serving.answers import Answer, Presentation, presentation_of
-from seqpipe.serving.model import HIGHEST_PENALTY, WIDEST_BEAM, Model
+from seqpipe.serving.model import HIGHEST_PENALTY, WIDEST_BEAM, Model, load
 from seqpipe.serving.rows import ERROR, answers_to, predict_rows
 from seqpipe.tasks import TASKS, task_class
 
@@ -32,12 +33,16 @@ def presentation(model: Model) -> Presentation:
     return presentation_of(list(model.signature("serving_default").structured_outputs))
 
 
-def output_format(format: Literal["auto"] | Format, output: Path | None) -> Format:
+def output_format(format: Literal["auto"] | Format, output: Path | None, *, html: Path | None, explain: bool) -> Format:
     """The format that is written, by the ending of a file where it is not named.
 
     Raises:
-        DataError: the ending says nothing, or a table is to go to a file.
+        DataError: the ending says nothing, or what is asked for excludes each other.
     """
+    if html is not None and (output is not None or format != "auto"):
+        raise DataError("--html FILE excludes --output and --format: the page is all that is written.")
+    if format == "table" and output is not None:
+        raise DataError(f"--output {output}: a table is for reading. Allowed: --format csv, --format jsonl.")
     if format == "auto":
         endings: dict[str, Format] = {".jsonl": "jsonl", ".csv": "csv", ".txt": "lines"}
         if output is None:
@@ -46,9 +51,9 @@ def output_format(format: Literal["auto"] | Format, output: Path | None) -> Form
             raise DataError(
                 f"--output {output}: the ending says no format. Allowed: .csv, .jsonl, .txt; or name --format."
             )
-        return endings[output.suffix.lower()]
-    if format == "table" and output is not None:
-        raise DataError(f"--output {output}: a table is for reading. Allowed: --format csv, --format jsonl.")
+        format = endings[output.suffix.lower()]
+    if explain and format == "csv":
+        raise DataError("--explain: a CSV row has no place for pieces. Allowed: --format jsonl, --format table.")
     return format
 
 
@@ -74,6 +79,66 @@ def beam_options(width: int | None, length_penalty: float | None, *, explain: bo
     return {"beam_width": width, "length_penalty": penalty}
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be made of the answers.
+
+    options: of the signature `beam`; without them it is greedy search, or whatever the model's default is.
+    keep_going: past rows that cannot be answered.
+    """
+
+    format: Format
+    output: Path | None = None
+    html: Path | None = None
+    explain: bool = False
+    options: dict[str, int | float] | None = None
+    keep_going: bool = False
+
+    @property
+    def signature(self) -> str:
+        return "explain" if self.explain else "beam" if self.options else "serving_default"
+
+
+def predict(
+    name: str,
+    words: list[str] | None,
+    source: str | None,
+    *,
+    column: str | None,
+    encoding: str,
+    wanted: Wanted,
+    out: Console,
+    err: Console,
+) -> None:
+    """Answer words of the command line, or the rows of a source, with a model by name or directory."""
+    model = load(name)
+    if words:
+        rows: Iterable[Any] = map(model.input.from_word, words)
+    else:
+        rows = model.input.from_file(str(source), column=column, encoding=encoding)
+    if wanted.html is not None:
+        write_explanations(model, rows, wanted.html, out)
+    elif wanted.explain and wanted.format == "table":
+        print_explanations(model, rows, out)
+    elif wanted.format == "table":
+        print_answers(model, _answers(model, rows, wanted), out)
+    else:
+        write_answers(model, rows, wanted, err)
+
+
+def _answers(
+    model: Model, rows: Iterable[Any], wanted: Wanted, advance: Callable[[int], object] = lambda count: None
+) -> Iterator[tuple[Any, Answer]]:
+    return predict_rows(
+        model,
+        rows,
+        signature=wanted.signature,
+        options=wanted.options,
+        keep_going=wanted.keep_going,
+        advance=advance,
+    )
+
+
 def print_answers(model: Model, answers: Iterator[tuple[Any, Answer]], out: Console) -> None:
     """A line a row: the answer and, where it is not a text itself, the row."""
     shows = presentation(model)
@@ -93,33 +158,25 @@ def print_answers(model: Model, answers: Iterator[tuple[Any, Answer]], out: Cons
         out.print("  ".join([*padded, shown]))
 
 
-def write_answers(
-    model: Model,
-    rows: Iterable[Any],
-    output: Path | None,
-    format: Literal["jsonl", "csv", "lines"],
-    err: Console,
-    *,
-    signature: str,
-    options: dict[str, int | float] | None,
-    keep_going: bool,
-) -> None:
+def write_answers(model: Model, rows: Iterable[Any], wanted: Wanted, err: Console) -> None:
     """Answers to a file, or to standard output, with the count of rows on a terminal meanwhile."""
+    if wanted.format == "table":
+        raise ValueError("a table is printed")
     columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} rows, {task.speed:,.0f} rows/s"))
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+    with (
+        Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar,
+        answers_to(
+            wanted.output,
+            wanted.format,
+            sys.stdout,
+            presentation=presentation(model),
+            column=model.input.column,
+            errors=wanted.keep_going,
+        ) as write,
+    ):
         task = bar.add_task("", total=None)
-        shows, column = presentation(model), model.input.column
-        with answers_to(output, format, sys.stdout, presentation=shows, column=column, errors=keep_going) as write:
-            answers = predict_rows(
-                model,
-                rows,
-                signature=signature,
-                options=options,
-                keep_going=keep_going,
-                advance=lambda count: bar.advance(task, count),
-            )
-            for row, answer in answers:
-                write(row.place if isinstance(row, BadRow) else model.input.shown(row), answer)
+        for row, answer in _answers(model, rows, wanted, lambda count: bar.advance(task, count)):
+            write(row.place if isinstance(row, BadRow) else model.input.shown(row), answer)
 
 
 def print_explanations(model: Model, rows: Iterable[Any], out: Console) -> None:

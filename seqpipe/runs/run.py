@@ -141,7 +141,7 @@ class Run:
         self._finish("train", {"summary": summary, "seconds": position.seconds, "epochs": position.epoch})
         self.say(summary)
         from seqpipe.evaluation.pictures import learning_curves
-        from seqpipe.training.loop import read_history
+        from seqpipe.training.position import read_history
 
         place = self.directory / "report" / "learning_curves.png"
         learning_curves(read_history(self.directory), place, [monitor, *self.task.measures])
@@ -284,7 +284,7 @@ class Run:
 
     def best_model(self) -> Any:
         """The best epoch's weights in a float32 model, whatever precision it was trained in."""
-        from seqpipe.training.loop import load_weights, rounded
+        from seqpipe.training.weights import load_weights, rounded
 
         model = self.task.build()
         load_weights(model, self.directory / "best.npz")

@@ -34,7 +34,7 @@ def predict_rows(
     signature: str = "serving_default",
     options: Options | None = None,
     keep_going: bool = False,
-    advance: Callable[[int], None] = lambda rows: None,
+    advance: Callable[[int], object] = lambda rows: None,
 ) -> Iterator[tuple[Any, Answer]]:
     """(row, answer) for each row, in input order, holding a window of rows at a time.
 

@@ -10,15 +10,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
 from seqpipe.evaluation.measures import Measure
 from seqpipe.serving.answers import Presentation
 from seqpipe.serving.inputs import Input
+from seqpipe.training.objective import Objective
 
 if TYPE_CHECKING:
     import keras
-    import tensorflow as tf
 
     from seqpipe.data.examples import Examples
     from seqpipe.data.findings import Finding
@@ -26,14 +24,13 @@ if TYPE_CHECKING:
     from seqpipe.export.lite import LiteFiles
     from seqpipe.serving.model import Model
 
-Batch = dict[str, Any]
 Report = dict[str, Any]
 Fitted = dict[str, Any]
 Say = Callable[[str], None]
 Callbacks = Callable[[int, int], Sequence[Any]]
 
 
-class Task:
+class Task(Objective):
     """A task; what has a body here is a hook that a task may leave as it is.
 
     name: permanent: it stands in pipeline files and artefacts.
@@ -72,30 +69,10 @@ class Task:
         """What the model eats; computed once and cached by the caller."""
         raise NotImplementedError
 
-    # Training; see `seqpipe.training.loop.Objective`
+    # Training: beside what `seqpipe.training.objective.Objective` asks
 
     def build(self) -> keras.Model:
         raise NotImplementedError
-
-    def forward(self, model: keras.Model, batch: Batch, training: bool) -> Any:
-        """The model's outputs for a batch."""
-        raise NotImplementedError
-
-    def loss(self, batch: Batch, outputs: Any) -> tf.Tensor:
-        """float32 [B], what training minimises, for each row."""
-        raise NotImplementedError
-
-    def metrics(self, batch: Batch, outputs: Any) -> dict[str, tf.Tensor]:
-        """float32 [B] each, what is watched on the dev split beside the loss, for each row."""
-        return {}
-
-    def training_batch(self, examples: Examples, rows: np.ndarray, epoch: int) -> Batch:
-        """A batch of training: names, types and ranks of `examples.batch`, and a pure function of its arguments."""
-        return examples.batch(rows)
-
-    def dev_figures(self, model: keras.Model) -> dict[str, float]:
-        """Figures on the dev split that are no means over its rows."""
-        return {}
 
     def pretrain(self, directory: Path, *, say: Say, callbacks: Callbacks) -> str | None:
         """Train without labels, from wherever the last process left it; what was reached, or None for nothing to do."""

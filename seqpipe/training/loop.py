@@ -10,97 +10,35 @@ Axes: B batch (rows).
 from __future__ import annotations
 
 import io
-import json
-import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from seqpipe.config.training import Training
-from seqpipe.data.batches import plan_epoch, plan_in_order_of_length
+from seqpipe.data.batches import plan_in_order_of_length
 from seqpipe.data.examples import Examples
 from seqpipe.errors import DataError, Diverged, Interrupted, RunError, not_allowed
 from seqpipe.layers.adversarial import noisy_pass
 from seqpipe.layers.recurrent import traced_for
-from seqpipe.storage import remove_leftovers, writing
+from seqpipe.storage import remove_leftovers
+from seqpipe.training.devices import make_deterministic, make_strategy, precision
+from seqpipe.training.objective import Batch, Objective
 from seqpipe.training.optimizers import make_optimizer
+from seqpipe.training.position import Position, open_history, restore_position, save_position, write_line
+from seqpipe.training.weights import save_weights
 from seqpipe.training.workers import is_chief
 
-Batch = dict[str, Any]
 XLA_WORTH_MEASURING_S = 900.0  # compiling takes some ten seconds a shape: a shorter run cannot earn that back
 XLA_LENGTH_QUANTILES = (0.5, 0.75, 0.9, 1.0)  # of the training rows' lengths: what batches are padded to
-
-
-class Objective(Protocol):
-    """What training minimises and watches; each task is one.
-
-    It may also have `training_batch(examples, rows, epoch) -> Batch`, which makes a batch in place of `examples.batch`:
-    the same names, types and ranks, and a pure function of its arguments, so that a resumed run stays the same; and
-    `dev_figures(model) -> dict[str, float]`, figures on the dev split that are no means over its rows.
-    """
-
-    def forward(self, model: keras.Model, batch: Batch, training: bool) -> Any:
-        """The model's outputs for a batch."""
-
-    def loss(self, batch: Batch, outputs: Any) -> tf.Tensor:
-        """float32 [B], what training minimises, for each row."""
-
-    def metrics(self, batch: Batch, outputs: Any) -> dict[str, tf.Tensor]:
-        """float32 [B] each, what is watched on the dev split, for each row."""
-
-
-@dataclass
-class Position:
-    """Where a run stands; together with the variables it is all that a run depends on."""
-
-    epoch: int = 0
-    step: int = 0  # steps done in this epoch
-    total_steps: int = 0
-    loss_sum: float = 0.0  # over the rows of this epoch so far
-    rows: int = 0
-    best: float | None = None
-    best_epoch: int | None = None
-    epochs_without_better: int = 0
-    history_bytes: int = 0
-    seconds: float = 0.0
-    finished: bool = False
-    xla: bool | None = None  # whether XLA compiles the step; None until it is decided
-
-
-def make_strategy() -> tf.distribute.Strategy:
-    """TensorFlow's distribution: several machines by TF_CONFIG, several GPUs of one, else one device."""
-    if os.environ.get("TF_CONFIG"):
-        return tf.distribute.MultiWorkerMirroredStrategy()
-    if len(tf.config.list_physical_devices("GPU")) > 1:
-        return tf.distribute.MirroredStrategy()
-    return tf.distribute.get_strategy()
-
-
-def make_deterministic(seed: int) -> None:
-    """Same seed, same bits: seeds Python, numpy and TensorFlow and forbids ops whose order of sums varies."""
-    keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()
-
-
-@contextmanager
-def precision(policy: str) -> Iterator[None]:
-    """Layers made inside compute in `policy`; weights stay float32."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 class Trainer:
@@ -135,16 +73,10 @@ class Trainer:
         self.objective, self.config, self.seed, self.directory, self.say = objective, config, seed, directory, say
         self.higher_is_better = higher_is_better
         self.train_examples, self.dev_examples = train, dev
-        self.make_batch: Callable[[Examples, np.ndarray, int], Batch] = getattr(
-            objective, "training_batch", lambda examples, rows, epoch: examples.batch(rows)
-        )
-        self.dev_figures: Callable[[keras.Model], dict[str, float]] = getattr(
-            objective, "dev_figures", lambda model: {}
-        )
         self.chief = is_chief()
         self.strategy = make_strategy()
         make_deterministic(seed)
-        self.steps_per_epoch = len(plan_epoch(train.lengths, batch_size=config.batch_size, seed=seed, epoch=0))
+        self.steps_per_epoch = len(self._plan(0))
         with self.strategy.scope(), precision(config.precision):
             self.model = build()
             self.optimizer = make_optimizer(config, self.steps_per_epoch * config.epochs)
@@ -189,10 +121,10 @@ class Trainer:
             self.callbacks.on_train_end()
         return self.position
 
-    def _run_epoch(self, epoch: int, history: io.BufferedWriter) -> None:
+    def _run_epoch(self, epoch: int, history: io.BufferedIOBase) -> None:
         position, started = self.position, time.monotonic()
         self.callbacks.on_epoch_begin(epoch)
-        plan = plan_epoch(self.train_examples.lengths, batch_size=self.config.batch_size, seed=self.seed, epoch=epoch)
+        plan = self._plan(epoch)
         for step, batch in enumerate(self._batches(plan[position.step :], epoch), start=position.step):
             self.callbacks.on_train_batch_begin(step)
             loss = float(self._step(batch))
@@ -204,7 +136,7 @@ class Trainer:
             rows = len(plan[step])
             position.step, position.total_steps = step + 1, position.total_steps + 1
             position.loss_sum, position.rows = position.loss_sum + loss * rows, position.rows + rows
-            _write_line(history, {"epoch": epoch, "step": step, "loss": loss})
+            write_line(history, {"epoch": epoch, "step": step, "loss": loss})
             steps = int(self.train_examples.lengths[plan[step]].sum())
             self.callbacks.on_train_batch_end(step, {"loss": loss, "rows": rows, "steps": steps})
             if position.total_steps % self.config.save_every_steps == 0 or self.interrupted:
@@ -221,7 +153,7 @@ class Trainer:
             raise RunError(f"training.monitor = {not_allowed(self.config.monitor, 'dev figure of this task', known)}")
         self._keep_best(epoch, figures[f"dev_{self.config.monitor}"])
         self._count_time(started)
-        _write_line(history, {"epoch": epoch, **figures, "best_epoch": position.best_epoch})
+        write_line(history, {"epoch": epoch, **figures, "best_epoch": position.best_epoch})
         position.epoch, position.step, position.loss_sum, position.rows = epoch + 1, 0, 0.0, 0
         self.save(history)
         self.callbacks.on_epoch_end(epoch, figures)
@@ -246,6 +178,9 @@ class Trainer:
             with self._averaged():
                 save_weights(self.model, self.directory / "best.npz")
 
+    def _plan(self, epoch: int) -> list[np.ndarray]:
+        return self.objective.plan(self.train_examples, batch_size=self.config.batch_size, seed=self.seed, epoch=epoch)
+
     def _batch(self, rows: Sequence[int] | np.ndarray, *, epoch: int = 0, compiled: bool = False) -> Batch:
         """A batch with each row's `weight` and the `total` number of rows, filled up so that all replicas get as many.
 
@@ -257,7 +192,9 @@ class Trainer:
         """
         rows = np.asarray(rows)
         missing = self.config.batch_size - len(rows) if compiled else -len(rows) % self.strategy.num_replicas_in_sync
-        batch = self.make_batch(self.train_examples, np.concatenate([rows, np.repeat(rows[:1], missing)]), epoch)
+        batch = self.objective.training_batch(
+            self.train_examples, np.concatenate([rows, np.repeat(rows[:1], missing)]), epoch
+        )
         batch["weight"] = np.array([1.0] * len(rows) + [0.0] * missing, np.float32)
         batch["total"] = np.array(len(rows), np.float32)
         return self._padded_to_quantile(batch) if compiled else batch
@@ -290,7 +227,7 @@ class Trainer:
         """Whether XLA is worth it: decided once, on the first batch of each shape, and saved with the position."""
         if self.config.xla != "auto":
             return self.config.xla == "always"
-        plan = plan_epoch(self.train_examples.lengths, batch_size=self.config.batch_size, seed=self.seed, epoch=0)
+        plan = self._plan(0)
         before = [v.numpy() for v in self._variables()]
         plain_s = _seconds(lambda: self.train_step(self._batch(plan[0])))
         whole_s = plain_s * len(plan) * self.config.epochs
@@ -367,7 +304,7 @@ class Trainer:
                 batch |= {"weight": np.ones(len(rows), np.float32), "total": np.array(len(rows), np.float32)}
                 for name, values in self.dev_step(batch).items():
                     sums[f"dev_{name}"] = sums.get(f"dev_{name}", 0.0) + float(np.sum(values, dtype=np.float64))
-            of_the_whole = {f"dev_{name}": value for name, value in self.dev_figures(self.model).items()}
+            of_the_whole = {f"dev_{name}": value for name, value in self.objective.dev_figures(self.model).items()}
         return {**{name: value / len(self.dev_examples) for name, value in sums.items()}, **of_the_whole}
 
     @contextmanager
@@ -388,41 +325,27 @@ class Trainer:
     def _variables(self) -> list[Any]:
         return [*self.model.variables, *self.optimizer.variables, *self.averages]
 
-    def save(self, history: io.BufferedWriter) -> None:
-        """Save the position; whenever the process dies, the last whole position is there."""
+    def save(self, history: io.BufferedIOBase) -> None:
+        """Save the position."""
         if not self.chief:
             return
         history.flush()
         self.position.history_bytes = history.tell()
-        arrays = {f"v{i}": v.numpy() for i, v in enumerate(self._variables())}
-        with writing(self.directory / "position.npz") as file:
-            np.savez(file, position=np.array(json.dumps(asdict(self.position))), **arrays)
+        save_position(self.directory, self.position, self._variables())
 
     def restore(self) -> None:
         """Take up the saved position, if there is one."""
-        file = self.directory / "position.npz"
         if self.chief:
             self.directory.mkdir(parents=True, exist_ok=True)
             remove_leftovers(self.directory)
-        if not file.exists():
-            return
-        with np.load(file) as saved:
-            variables = self._variables()
-            if len(saved.files) != len(variables) + 1:
-                raise RunError(f"{file} was saved by another model. Start over with --fresh.")
-            for i, variable in enumerate(variables):
-                variable.assign(saved[f"v{i}"])
-            self.position = Position(**json.loads(str(saved["position"])))
+        self.position = restore_position(self.directory, self._variables()) or self.position
 
     @contextmanager
-    def _history(self) -> Iterator[Any]:
-        """history.jsonl, cut back to the position: no step stands in it twice."""
+    def _history(self) -> Iterator[io.BufferedIOBase]:
         if not self.chief:
             yield io.BytesIO()
             return
-        with open(self.directory / "history.jsonl", "ab") as file:
-            file.truncate(self.position.history_bytes)
-            file.seek(self.position.history_bytes)
+        with open_history(self.directory, self.position) as file:
             yield file
 
     @contextmanager
@@ -447,52 +370,6 @@ class Trainer:
                 signal.signal(number, handler)
 
 
-def save_weights(model: keras.Model, path: Path) -> None:
-    with writing(path) as file:
-        np.savez(file, **{f"w{i}": value for i, value in enumerate(model.get_weights())})
-
-
-def load_weights(model: keras.Model, path: Path) -> None:
-    with np.load(path) as saved:
-        model.set_weights([saved[f"w{i}"] for i in range(len(saved.files))])
-
-
-def rounded(weights: np.ndarray, bits: int) -> np.ndarray:
-    """Floats of so many significant bits, whatever their size; others as they are."""
-    if not np.issubdtype(weights.dtype, np.floating):
-        return weights
-    mantissa, exponent = np.frexp(weights)
-    return np.ldexp(np.round(np.ldexp(mantissa, bits)), exponent - bits).astype(weights.dtype)
-
-
-def read_history(directory: Path) -> list[dict[str, Any]]:
-    """The lines of history.jsonl: one a step, one a finished epoch (with dev figures)."""
-    file = directory / "history.jsonl"
-    return [json.loads(line) for line in file.read_text().split("\n") if line] if file.exists() else []
-
-
-def predict(model: keras.Model, objective: Objective, examples: Examples, *, batch_size: int = 256) -> np.ndarray:
-    """The model's outputs for all rows, in row order: float32 [N, ...] for outputs [B, ...]."""
-    signature = {
-        name: tf.TensorSpec([None] * array.ndim, array.dtype, name)
-        for name, array in examples.batch(np.array([0])).items()
-    }
-
-    @tf.function(input_signature=[signature], autograph=False)
-    def forward(batch: Batch) -> tf.Tensor:
-        return objective.forward(model, batch, False)
-
-    outputs: np.ndarray | None = None
-    for rows in plan_in_order_of_length(examples.lengths, batch_size=batch_size):
-        part = forward(examples.batch(rows)).numpy()
-        if outputs is None:
-            outputs = np.zeros((len(examples), *part.shape[1:]), part.dtype)
-        outputs[rows] = part
-    if outputs is None:
-        raise DataError("There are no rows to predict.")
-    return outputs
-
-
 def _seconds(call: Callable[[], Any], repeats: int = 5) -> float:
     """Median time of a call after a first one."""
     float(call())
@@ -502,7 +379,3 @@ def _seconds(call: Callable[[], Any], repeats: int = 5) -> float:
         float(call())
         times.append(time.perf_counter() - start)
     return float(np.median(times))
-
-
-def _write_line(file: io.BufferedWriter, row: dict[str, Any]) -> None:
-    file.write(json.dumps(row).encode() + b"\n")

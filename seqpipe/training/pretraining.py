@@ -13,6 +13,7 @@ from seqpipe.config.training import Pretraining, Training
 from seqpipe.data.examples import Examples, Ragged
 from seqpipe.errors import DataError, ModelError
 from seqpipe.storage import writing
+from seqpipe.training.objective import Objective
 
 if TYPE_CHECKING:
     import keras
@@ -22,7 +23,7 @@ LEAST_PIECES = 12  # a shorter rest of a text teaches a language model nothing
 DEV_EVERY, DEV_CHUNKS = 50, 200  # every 50th chunk watches the training, up to so many
 
 
-class LanguageModelling:
+class LanguageModelling(Objective):
     """What pre-training minimises: the mean cross-entropy of a row's guesses, which the model itself returns."""
 
     def forward(self, model: keras.Model, batch: dict[str, Any], training: bool) -> Any:
@@ -30,9 +31,6 @@ class LanguageModelling:
 
     def loss(self, batch: dict[str, Any], outputs: Any) -> Any:
         return outputs
-
-    def metrics(self, batch: dict[str, Any], outputs: Any) -> dict[str, Any]:
-        return {}
 
 
 def chunks(rows: Ragged, pieces: int) -> tuple[Ragged, Ragged]:
@@ -79,7 +77,8 @@ def pretrain(
         What was reached, in a line.
     """
     from seqpipe.models.language_model import LanguageModel, encoder_weights
-    from seqpipe.training.loop import Trainer, load_weights
+    from seqpipe.training.loop import Trainer
+    from seqpipe.training.weights import load_weights
 
     train, dev = chunks(rows, pretraining.chunk_pieces)
     say(f"Pre-training on {len(train.values):,} pieces of text")

@@ -22,13 +22,17 @@ from seqpipe.config.training import Training
 from seqpipe.data.examples import Examples, Ragged
 from seqpipe.errors import DataError, RunError
 from seqpipe.models import classifier
-from seqpipe.training.loop import Trainer, load_weights, predict, read_history, rounded
+from seqpipe.training.loop import Trainer
+from seqpipe.training.objective import Objective
 from seqpipe.training.optimizers import Schedule
+from seqpipe.training.position import read_history
+from seqpipe.training.predict import predict
+from seqpipe.training.weights import load_weights, rounded
 
 KILLED = Path(__file__).parents[1] / "killed.py"
 
 
-class Twice:
+class Twice(Objective):
     """A toy: do two ones stand side by side?"""
 
     def forward(self, model, batch, training):

@@ -22,7 +22,7 @@ from seqpipe.sound.recordings import INT16
 from seqpipe.tasks.speech_commands import false_accepts
 from seqpipe.tasks.speech_commands.attention_picture import CLIPS_A_ROW, Heard, attention_picture
 from seqpipe.tasks.speech_commands.baseline import spectrograms
-from seqpipe.training.loop import predict
+from seqpipe.training.predict import predict
 
 if TYPE_CHECKING:
     from seqpipe.tasks.speech_commands.task import SpeechCommands

@@ -27,11 +27,12 @@ from seqpipe.sound.sound_file import checked, opened
 from seqpipe.sound.synthesis import synthesise
 from seqpipe.sound.tones import tones
 from seqpipe.storage import write_json, writing
-from seqpipe.tasks.protocol import Batch, Fitted, Report, Task
+from seqpipe.tasks.protocol import Fitted, Report, Task
 from seqpipe.tasks.speech_commands.baseline import SpectrogramBaseline, spectrograms
 from seqpipe.tasks.speech_commands.config import SpeechCommandsPipeline
 from seqpipe.tasks.speech_commands.data import CommandSplits, read_clips, read_commands
 from seqpipe.training.class_weights import class_weights
+from seqpipe.training.objective import Batch
 
 if TYPE_CHECKING:
     import keras
@@ -230,7 +231,7 @@ class SpeechCommands(Task):
 
     def fit(self, model: keras.Model, examples: dict[str, Examples]) -> Fitted:
         from seqpipe.evaluation.metrics import fit_temperature
-        from seqpipe.training.loop import predict
+        from seqpipe.training.predict import predict
 
         dev = examples["dev"]
         return {"temperature": fit_temperature(predict(model, self, dev), np.asarray(dev.columns["label"]))}

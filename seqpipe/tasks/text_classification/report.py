@@ -17,7 +17,7 @@ from seqpipe.tasks.text_classification.baseline import LinearBaseline
 from seqpipe.tasks.text_classification.data import Table, read_table, seen_rows
 from seqpipe.tasks.text_classification.deletion import ROWS, deletion_test
 from seqpipe.tasks.text_classification.signatures import piece_weights
-from seqpipe.training.loop import predict
+from seqpipe.training.predict import predict
 
 if TYPE_CHECKING:
     from seqpipe.tasks.text_classification.task import TextClassification

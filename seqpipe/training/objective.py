@@ -1,0 +1,47 @@
+"""What training minimises and watches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seqpipe.data.batches import plan_epoch
+from seqpipe.data.examples import Examples
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+Batch = dict[str, Any]  # arrays or tensors by name; a ragged column `x` has `x_lengths` beside it
+
+
+class Objective:
+    """What a training minimises; each task is one. What has a body here may stay as it is.
+
+    Axes: B batch (rows).
+    """
+
+    def forward(self, model: keras.Model, batch: Batch, training: bool) -> Any:
+        """The model's outputs for a batch."""
+        raise NotImplementedError
+
+    def loss(self, batch: Batch, outputs: Any) -> tf.Tensor:
+        """float32 [B], what training minimises, for each row."""
+        raise NotImplementedError
+
+    def metrics(self, batch: Batch, outputs: Any) -> dict[str, tf.Tensor]:
+        """float32 [B] each, what is watched on the dev split beside the loss, for each row."""
+        return {}
+
+    def plan(self, examples: Examples, *, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
+        """The batches of an epoch as row numbers: equally many in every epoch, a pure function of its arguments."""
+        return plan_epoch(examples.lengths, batch_size=batch_size, seed=seed, epoch=epoch)
+
+    def training_batch(self, examples: Examples, rows: np.ndarray, epoch: int) -> Batch:
+        """A batch of training: names, types and ranks of `examples.batch`, and a pure function of its arguments."""
+        return examples.batch(rows)
+
+    def dev_figures(self, model: keras.Model) -> dict[str, float]:
+        """Figures on the dev split that are no means over its rows; one of a name that is watched replaces it."""
+        return {}

@@ -1,0 +1,79 @@
+"""Where a run stands, saved and restored exactly; and the history of its steps and epochs, cut back to it."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seqpipe.errors import RunError
+from seqpipe.storage import writing
+
+POSITION, HISTORY = "position.npz", "history.jsonl"
+
+
+@dataclass
+class Position:
+    """Where a run stands; together with the variables it is all that a run depends on."""
+
+    epoch: int = 0
+    step: int = 0  # steps done in this epoch
+    total_steps: int = 0
+    loss_sum: float = 0.0  # over the rows of this epoch so far
+    rows: int = 0
+    best: float | None = None
+    best_epoch: int | None = None
+    epochs_without_better: int = 0
+    history_bytes: int = 0
+    seconds: float = 0.0
+    finished: bool = False
+    xla: bool | None = None  # whether XLA compiles the step; None until it is decided
+
+
+def save_position(directory: Path, position: Position, variables: Sequence[Any]) -> None:
+    """Whenever the process dies, the last whole position is there."""
+    arrays = {f"v{i}": variable.numpy() for i, variable in enumerate(variables)}
+    with writing(directory / POSITION) as file:
+        np.savez(file, position=np.array(json.dumps(asdict(position))), **arrays)
+
+
+def restore_position(directory: Path, variables: Sequence[Any]) -> Position | None:
+    """The saved position, its values assigned to the variables; None if there is none.
+
+    Raises:
+        RunError: it is that of another model.
+    """
+    file = directory / POSITION
+    if not file.exists():
+        return None
+    with np.load(file) as saved:
+        if len(saved.files) != len(variables) + 1:
+            raise RunError(f"{file} was saved by another model. Start over with --fresh.")
+        for i, variable in enumerate(variables):
+            variable.assign(saved[f"v{i}"])
+        return Position(**json.loads(str(saved["position"])))
+
+
+@contextmanager
+def open_history(directory: Path, position: Position) -> Iterator[io.BufferedWriter]:
+    """history.jsonl, cut back to the position: no step stands in it twice."""
+    with open(directory / HISTORY, "ab") as file:
+        file.truncate(position.history_bytes)
+        file.seek(position.history_bytes)
+        yield file
+
+
+def write_line(file: io.BufferedIOBase, row: dict[str, Any]) -> None:
+    file.write(json.dumps(row).encode() + b"\n")
+
+
+def read_history(directory: Path) -> list[dict[str, Any]]:
+    """The lines of history.jsonl: one a step, one a finished epoch (with dev figures)."""
+    file = directory / HISTORY
+    return [json.loads(line) for line in file.read_text().split("\n") if line] if file.exists() else []

@@ -1,0 +1,28 @@
+"""Weights of a model in a file, and in fewer bits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from seqpipe.storage import writing
+
+
+def save_weights(model: keras.Model, path: Path) -> None:
+    with writing(path) as file:
+        np.savez(file, **{f"w{i}": value for i, value in enumerate(model.get_weights())})
+
+
+def load_weights(model: keras.Model, path: Path) -> None:
+    with np.load(path) as saved:
+        model.set_weights([saved[f"w{i}"] for i in range(len(saved.files))])
+
+
+def rounded(weights: np.ndarray, bits: int) -> np.ndarray:
+    """Floats of so many significant bits, whatever their size; others as they are."""
+    if not np.issubdtype(weights.dtype, np.floating):
+        return weights
+    mantissa, exponent = np.frexp(weights)
+    return np.ldexp(np.round(np.ldexp(mantissa, bits)), exponent - bits).astype(weights.dtype)
