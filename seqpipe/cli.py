@@ -313,9 +313,7 @@ def listen(
     files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...", help="Recordings of any length.")] = None,
     model: Annotated[str, typer.Option(metavar="MODEL", help="A model that streams.")] = "commands_streaming",
     microphone: Annotated[bool, typer.Option("--microphone", help="Listen to the microphone instead.")] = False,
-    format: Annotated[
-        Literal["text", "jsonl", "audacity"], typer.Option(help="Lines to read, JSON lines, or Audacity labels.")
-    ] = "text",
+    format: Annotated[Literal["text", "jsonl"], typer.Option(help="Lines to read, or JSON lines.")] = "text",
     threshold: Annotated[float, typer.Option(help="Smoothed probability from which a command is heard.")] = 0.8,
     smoothing_ms: Annotated[float, typer.Option(help="Probabilities are averaged over so long.")] = 200.0,
     refractory_ms: Annotated[float, typer.Option(help="No command begins so soon after another.")] = 500.0,

@@ -184,10 +184,8 @@ def microphone() -> Iterator[np.ndarray]:
         raise DataError(f"--microphone: {error}") from None
 
 
-def as_line(heard: Heard, file: str, format: Literal["text", "jsonl", "audacity"]) -> str:
-    """A command as a line: for people, as JSON, or as Audacity reads label tracks."""
-    if format == "audacity":
-        return f"{heard.start_s:.3f}\t{heard.end_s:.3f}\t{heard.label}"
+def as_line(heard: Heard, file: str, format: Literal["text", "jsonl"]) -> str:
+    """A command as a line: for people, or as JSON."""
     if format == "jsonl":
         facts: dict[str, Any] = {"file": file, "label": heard.label, "start_s": round(heard.start_s, 3)}
         return json.dumps({**facts, "end_s": round(heard.end_s, 3), "confidence": round(heard.confidence, 4)})
