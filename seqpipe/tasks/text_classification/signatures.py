@@ -78,9 +78,10 @@ class TextClassifier(tf.Module):
         ids, lengths, truncated = self._encode(text)
         with traced_for("serving"):
             logits, weights = self._infer_weights(ids, lengths)
+        whole = self.tokenizer.whole_pieces(ids, lengths)
         return {
-            "pieces": self.tokenizer.pieces(ids),
-            "weights": weights,
+            "pieces": whole.pieces,
+            "weights": whole.summed(weights),
             "truncated": truncated,
             **self._answer(logits),
         }
