@@ -76,6 +76,7 @@ def prove(artefact: Artefact, directory: Path, *, run_directory: Path) -> dict[s
     asked: dict[str, list[tuple[Request, Row]]] = defaultdict(list)
     for request, answer in zip(requests, answers, strict=True):
         _check_numbers(request.signature, answer)
+        _check_texts(request.signature, answer)
         asked[request.signature].append((request, answer))
     figures: dict[str, dict[str, float]] = {}
     for name, pairs in asked.items():
@@ -154,6 +155,18 @@ def _check_numbers(name: str, answer: Row) -> None:
     for key, value in answer.items():
         if value.dtype.kind == "f" and not np.isfinite(value).all():
             raise ProofError(f"{name}: the output {key} holds NaN or infinity.")
+
+
+def _check_texts(name: str, answer: Row) -> None:
+    for key, value in answer.items():
+        for text in value.ravel() if value.dtype == object else ():
+            try:
+                text.decode("utf-8")
+            except UnicodeDecodeError:
+                raise ProofError(
+                    f"{name}: the output {key} holds {text!r:.60}, which is no UTF-8. Allowed: whole characters, since "
+                    "a client that reads JSON can read nothing else; `TextTokenizer.whole_pieces` makes them of bytes."
+                ) from None
 
 
 def _row(answer: Row, place: int) -> Row:

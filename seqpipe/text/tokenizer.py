@@ -13,16 +13,15 @@ segments after normalisation, A characters that occur in pieces.
 
 from __future__ import annotations
 
-import numpy as np
 import tensorflow as tf
 
+from seqpipe.text.byte_pieces import REPLACEMENT, WholePieces, byte_roles, whole_pieces
 from seqpipe.text.pieces import TextFeatures
 from seqpipe.text.tokenizer_tables import PAGE_BITS, RANK_BITS, SPACE, tables
 from seqpipe.text.trie import DEAD, ROOT
-from seqpipe.text.vocabulary import FIRST_BYTE, FIRST_PIECE, PAD, UNKNOWN
+from seqpipe.text.vocabulary import FIRST_BYTE, PAD, UNKNOWN
 
 RAW = tf.raw_ops
-REPLACEMENT = "\ufffd".encode()
 DEVICE = "CPU:0"  # strings and many small steps: nothing for an accelerator
 
 
@@ -67,6 +66,12 @@ class TextTokenizer(tf.Module):
         """The bytes each id stands for, string of the shape of ids; see `TextFeatures.pieces`."""
         return tf.gather(self._surface, ids)
 
+    def whole_pieces(self, ids: tf.Tensor, lengths: tf.Tensor) -> WholePieces:
+        """The pieces of ids int32 [B, T] as strings that are whole UTF-8 each: the bytes of a character are one."""
+        with tf.device(DEVICE):
+            real = tf.sequence_mask(lengths, tf.shape(ids)[1])
+            return whole_pieces(self._surface, tf.where(real, ids, PAD), real)
+
     @tf.function(
         input_signature=[tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)], autograph=False
     )
@@ -81,7 +86,7 @@ class TextTokenizer(tf.Module):
         """
         with tf.device(DEVICE):
             ids = tf.where(tf.sequence_mask(lengths, tf.shape(ids)[1]), ids, PAD)
-            surface = tf.where(_stray_bytes(ids), REPLACEMENT, self.pieces(ids))
+            surface = tf.where(byte_roles(ids).stray, REPLACEMENT, self.pieces(ids))
             marked = tf.gather(self._marked, ids)
             # The library removes the word boundary of every piece before which there is no text yet.
             blank = tf.equal(surface, "") | (marked & tf.equal(surface, " "))
@@ -260,24 +265,6 @@ class TextTokenizer(tf.Module):
             lambda hops, *_: hops < longest, double, (1, previous, marked), parallel_iterations=1
         )
         return tf.cast(tf.where(marked[1:] > 0)[:, 0], tf.int32)
-
-
-def _stray_bytes(ids: tf.Tensor) -> tf.Tensor:
-    """Which ids are bytes outside a valid UTF-8 sequence, bool [B, T] (Unicode 16, table 3-7)."""
-    is_byte = (ids >= FIRST_BYTE) & (ids < FIRST_PIECE)
-    first = tf.where(is_byte, ids - FIRST_BYTE, 0xFF)  # 0xFF is never part of UTF-8
-    second, third, fourth = (tf.pad(first, [[0, 0], [0, n]], constant_values=0xFF)[:, n:] for n in (1, 2, 3))
-
-    size, lowest, highest = np.zeros(256, np.int32), np.full(256, 0x80, np.int32), np.full(256, 0xBF, np.int32)
-    size[:0x80], size[0xC2:0xE0], size[0xE0:0xF0], size[0xF0:0xF5] = 1, 2, 3, 4
-    lowest[[0xE0, 0xF0]], highest[[0xED, 0xF4]] = (0xA0, 0x90), (0x9F, 0x8F)
-    size = tf.gather(size, first)
-    whole = (size < 2) | ((second >= tf.gather(lowest, first)) & (second <= tf.gather(highest, first)))
-    for rest, least in ((third, 3), (fourth, 4)):
-        whole &= (size < least) | ((rest >= 0x80) & (rest <= 0xBF))
-    size = tf.pad(tf.where(whole, size, 0), [[0, 0], [3, 0]])
-    covered = (size[:, 3:] > 0) | (size[:, 2:-1] > 1) | (size[:, 1:-2] > 2) | (size[:, :-3] > 3)
-    return is_byte & ~covered
 
 
 def _ranges(starts: tf.Tensor, limits: tf.Tensor) -> tf.Tensor:

@@ -65,6 +65,13 @@ class NotANumber(Lengths):
         return {"score": tf.math.log(-tf.cast(tf.strings.length(text), tf.float32))}
 
 
+class HalfACharacter(Lengths):
+    @tf.function(input_signature=text_spec())
+    def answer(self, text):
+        half = tf.where(tf.strings.length(text) > 5, b"\xc3", b"\xc3\xa9")
+        return {"score": self.scale * tf.cast(tf.strings.length(text), tf.float32), "piece": half}
+
+
 class Retracing(Lengths):
     @tf.function
     def answer(self, text):
@@ -171,6 +178,10 @@ FAULTS = {
         "answers probe 0 otherwise than the Keras model",
     ),
     "a NaN": (lambda place: artefact(NotANumber()), "the output score holds NaN or infinity"),
+    "half a character": (
+        lambda place: artefact(HalfACharacter()),
+        r"the output piece holds b'.xc3', which is no UTF-8",
+    ),
     "retracing": (lambda place: artefact(Retracing()), "was traced .* times for inputs of different shapes"),
     "a directory that cannot be moved": (
         lambda place: artefact(Immovable(place / "runs" / "mine")),

@@ -131,6 +131,20 @@ def test_task_loads_by_name_and_answers(published, monkeypatch):
     assert explained["label"] == answer["label"]
 
 
+def test_task_scores_say_the_order_of_the_classes_with_each_answer(published, monkeypatch):
+    directory, _, _ = published
+    task = task_of(directory)
+    monkeypatch.chdir(directory)
+    model = seqpipe.load("tiny")
+    if task not in CLASSES:
+        assert "scores" not in model.signatures
+        return
+    row = model.input.from_value(ROWS[task])
+    found, answered = (model.run([row, row], signature=name) for name in ("scores", "serving_default"))
+    assert [[name.decode() for name in names] for names in found["labels"]] == [CLASSES[task]] * 2
+    np.testing.assert_array_equal(found["probabilities"], answered["probabilities"])
+
+
 def test_task_labels_or_info_say_what_there_is(published):
     directory, path, _ = published
     classes = CLASSES.get(task_of(directory))

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from seqpipe.export.label_answer import Answer, expected_answer, label_answer, label_signatures
 from seqpipe.sound.log_mel import LogMel
 from seqpipe.sound.recordings import RATE_HZ
 from seqpipe.sound.sound_file import HIGHEST_SAMPLE
@@ -22,11 +23,9 @@ WINDOW_HOP_FRAMES = 20
 WINDOWS_AT_ONCE = 32  # over all rows; more are answered one part after another, in constant memory
 TYPES = {"label": tf.string, "probability": tf.float32, "probabilities": tf.float32}  # of an answer
 
-Answer = dict[str, tf.Tensor]
-
 
 class CommandRecogniser(tf.Module):
-    """Signatures over a Keras model of log-mel clips: serving_default, wav and labels.
+    """Signatures over a Keras model of log-mel clips: serving_default, scores, wav and labels.
 
     A waveform shorter than a clip is answered between zeros. Of a longer one, windows of a clip are answered, and the
     best one's answer is given: a command goes before unknown, unknown before silence, then the higher probability.
@@ -43,27 +42,17 @@ class CommandRecogniser(tf.Module):
         super().__init__()
         network = CommandsNetwork(model)
         self.weights = network.weights
-        self._mel, self._classes, self._temperature, self._version = mel, classes, temperature, version
+        self._mel, self._classes = mel, classes
         clips = [tf.TensorSpec([None, mel.clip_frames, mel.config.bands], tf.float32)]
-        waveform = [tf.TensorSpec([None, None], tf.float32, name="waveform")]
+        waveform = tf.TensorSpec([None, None], tf.float32, name="waveform")
         infer = tf.function(lambda clips: tf.nn.softmax(network.whole(clips) / temperature), input_signature=clips)
-        answer = tf.function(self._classify, input_signature=waveform)
+        functions = label_signatures(self._classify, waveform, classes=classes, version=version, streaming=False)
+        answer = functions["serving_default"]
         # Behind plain functions: a model as an attribute would be saved whole, a function a second time.
         self._infer, self._answer = (lambda clips: infer(clips)), (lambda waveform: answer(waveform))
         files, types = [tf.TensorSpec([None], tf.string, name="wav")], {**TYPES, "start_s": tf.float32}
-        functions = {
-            "serving_default": answer,
-            "wav": tf.function(lambda wav: of_files(wav, self._answer, types), input_signature=files),
-            "labels": tf.function(self._labels, input_signature=[]),
-        }
+        functions["wav"] = tf.function(lambda wav: of_files(wav, self._answer, types), input_signature=files)
         self.functions = lambda: functions
-
-    def _labels(self) -> Answer:
-        return {
-            "labels": tf.constant(self._classes),
-            "version": tf.constant(self._version, tf.int32),
-            "streaming": tf.constant(False),
-        }
 
     def _classify(self, waveform: tf.Tensor) -> Answer:
         wanted = tf.shape(waveform)[0]
@@ -102,7 +91,7 @@ class CommandRecogniser(tf.Module):
             ),
         )
         return {
-            **named(probabilities[:wanted], self._classes),
+            **label_answer(probabilities[:wanted], self._classes),
             "start_s": tf.cast(start[:wanted] * hop, tf.float32) / RATE_HZ,
         }
 
@@ -166,15 +155,6 @@ def ranked(probabilities: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.minimum(2, from_end), tf.float32) + tf.reduce_max(probabilities, axis=-1)
 
 
-def named(probabilities: tf.Tensor, classes: list[str]) -> Answer:
-    best = tf.argmax(probabilities, axis=-1, output_type=tf.int32)
-    return {
-        "label": tf.gather(tf.constant(classes), best),
-        "probability": tf.reduce_max(probabilities, axis=-1),
-        "probabilities": probabilities,
-    }
-
-
 def best_window(
     model: keras.Model, mel: LogMel, waveform: np.ndarray, temperature: float, classes: list[str]
 ) -> dict[str, np.ndarray]:
@@ -182,21 +162,15 @@ def best_window(
     size, hop = mel.clip_samples, WINDOW_HOP_FRAMES * mel.hop_samples
     missing = max(0, size - len(waveform))
     waveform = np.pad(waveform, (missing // 2, missing - missing // 2))
-    best = (-1.0, np.zeros(len(classes)), 0)  # score, probabilities, start: any window is better
+    best, found = -1.0, dict[str, np.ndarray]()
     starts = range(0, max(1, len(waveform) - size + hop), hop)
     padded = np.pad(waveform, (0, starts[-1] + size - len(waveform)))
     spectrograms = mel(tf.constant(np.stack([padded[start : start + size] for start in starts])))
     logits = np.asarray(model([spectrograms, tf.fill([len(starts)], mel.clip_frames)], training=False))
     for start, row in zip(starts, logits, strict=True):
-        exponentials = np.exp((row - row.max()) / temperature)
-        probabilities = exponentials / exponentials.sum()
+        answer = expected_answer(row, temperature, classes)
+        probabilities = answer["probabilities"]
         score = min(2, len(classes) - 1 - int(probabilities.argmax())) + float(probabilities.max())
-        if score > best[0] + 1e-7:
-            best = (score, probabilities, start)
-    _, probabilities, start = best
-    return {
-        "label": np.array(classes[int(probabilities.argmax())].encode(), object),
-        "probability": probabilities.max(),
-        "probabilities": probabilities,
-        "start_s": np.float32(start / RATE_HZ),
-    }
+        if score > best + 1e-7:
+            best, found = score, {**answer, "start_s": np.array(start / RATE_HZ, np.float32)}
+    return found

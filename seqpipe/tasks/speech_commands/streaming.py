@@ -18,10 +18,11 @@ import numpy as np
 import tensorflow as tf
 
 from seqpipe.errors import ProofError
+from seqpipe.export.label_answer import Answer, expected_answer, label_answer, label_signatures
 from seqpipe.sound.log_mel import LogMel
 from seqpipe.sound.recordings import RATE_HZ
 from seqpipe.tasks.speech_commands.network import CommandsNetwork
-from seqpipe.tasks.speech_commands.signatures import TYPES, Answer, checked, named, of_files, some_row
+from seqpipe.tasks.speech_commands.signatures import TYPES, checked, of_files, some_row
 
 PIECE_SAMPLES = 5 * RATE_HZ  # of a whole waveform, answered piece by piece in constant memory
 TOLERANCE = 1e-4
@@ -30,7 +31,7 @@ State = dict[str, tf.Tensor]
 
 
 class StreamingRecogniser(tf.Module):
-    """Signatures over a causal Keras model: serving_default, wav, stream and labels.
+    """Signatures over a causal Keras model: serving_default, scores, wav, stream and labels.
 
     `serving_default` answers at the end of a waveform of any length, as `stream` does after its last piece.
 
@@ -46,7 +47,7 @@ class StreamingRecogniser(tf.Module):
         super().__init__()
         network = CommandsNetwork(model)
         self.weights = network.weights
-        self._mel, self._classes, self._temperature, self._version = mel, classes, temperature, version
+        self._mel, self._classes, self._temperature = mel, classes, temperature
         self.step_samples = network.stride * mel.hop_samples
         self._past_samples = (network.stride - 1) * mel.hop_samples  # of a step before its own frame
         waveform = tf.TensorSpec([None, None], tf.float32, name="waveform")
@@ -59,31 +60,21 @@ class StreamingRecogniser(tf.Module):
             "state": tf.TensorSpec([None, self.tail_samples + sum(self._sizes)], tf.float32, name="state"),
         }
         advance = tf.function(lambda waveform, state: self._advance(network, waveform, state))
-        answer = tf.function(self._classify, input_signature=[waveform])
+        functions = label_signatures(self._classify, waveform, classes=classes, version=version, streaming=True)
+        answer = functions["serving_default"]
         # Behind plain functions: a model as an attribute would be saved whole, a function a second time.
         self._step, self._answer = (lambda waveform, state: advance(waveform, state)), (lambda wave: answer(wave))
         files = [tf.TensorSpec([None], tf.string, name="wav")]
-        functions = {
-            "serving_default": answer,
-            "wav": tf.function(lambda wav: of_files(wav, self._answer, TYPES), input_signature=files),
-            "stream": tf.function(self._stream, input_signature=[waveform, *self.state.values()]),
-            "labels": tf.function(self._labels, input_signature=[]),
-        }
+        functions["wav"] = tf.function(lambda wav: of_files(wav, self._answer, TYPES), input_signature=files)
+        functions["stream"] = tf.function(self._stream, input_signature=[waveform, *self.state.values()])
         self.functions = lambda: functions
-
-    def _labels(self) -> Answer:
-        return {
-            "labels": tf.constant(self._classes),
-            "version": tf.constant(self._version, tf.int32),
-            "streaming": tf.constant(True),
-        }
 
     def _stream(self, waveform: tf.Tensor, samples: tf.Tensor, state: tf.Tensor) -> Answer:
         rule = "samples: the streams of one batch must have heard equally many samples, here"
         same = tf.reduce_all(tf.equal(samples, samples[:1]))
         with tf.control_dependencies([tf.raw_ops.Assert(condition=same, data=[rule, samples], summarize=8)]):
             probabilities, after = self._step(checked(waveform), {"samples": samples, "state": state})
-        return {**named(probabilities, self._classes), **after}
+        return {**label_answer(probabilities, self._classes), **after}
 
     def _classify(self, waveform: tf.Tensor) -> Answer:
         wanted, waveform = tf.shape(waveform)[0], some_row(checked(waveform))
@@ -95,7 +86,7 @@ class StreamingRecogniser(tf.Module):
             return start + PIECE_SAMPLES, *self._step(waveform[:, start : start + PIECE_SAMPLES], state)
 
         _, probabilities, _ = tf.while_loop(lambda start, *_: start < size, body, (PIECE_SAMPLES, *first))
-        return named(probabilities[:wanted], self._classes)
+        return label_answer(probabilities[:wanted], self._classes)
 
     def _steps(self, samples: tf.Tensor) -> tf.Tensor:
         """Steps that so many samples make."""
@@ -205,10 +196,7 @@ def whole_clip(
     frames = spectrogram.shape[1]
     spectrogram = tf.pad(spectrogram, [[0, 0], [0, max(0, 1 - frames)], [0, 0]])
     logits = np.asarray(model([spectrogram, tf.constant([frames])], training=False))[0]
-    exponentials = np.exp((logits - logits.max()) / temperature)
-    probabilities = exponentials / exponentials.sum()
-    label = np.array(classes[int(probabilities.argmax())].encode(), object)
-    return {"label": label, "probability": probabilities.max(), "probabilities": probabilities}
+    return expected_answer(logits, temperature, classes)
 
 
 def prove_stream(module: StreamingRecogniser, waveforms: list[np.ndarray], expected: list[np.ndarray]) -> float:

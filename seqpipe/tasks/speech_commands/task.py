@@ -275,6 +275,7 @@ class SpeechCommands(Task):
 
     def artefact(self, model: keras.Model, fitted: Fitted, version: int) -> Artefact:
         from seqpipe.export.artefact import Artefact
+        from seqpipe.export.label_answer import expected_scores
         from seqpipe.tasks.speech_commands.signatures import CommandRecogniser, best_window
         from seqpipe.tasks.speech_commands.streaming import StreamingRecogniser, prove_stream, whole_clip
 
@@ -308,11 +309,15 @@ class SpeechCommands(Task):
             signatures=module.functions(),
             probes={
                 "serving_default": [{"waveform": wave} for wave in waveforms],
+                "scores": [{"waveform": wave} for wave in waveforms],
                 "wav": [{"wav": np.array(file, object)} for file in wav_probes(real[:4])],
                 **({"stream": streams} if streams else {}),
             },
             reference={
                 "serving_default": lambda rows: answers([row["waveform"] for row in rows]),
+                "scores": lambda rows: [
+                    expected_scores(answer, self.classes) for answer in answers([row["waveform"] for row in rows])
+                ],
                 "wav": lambda rows: [answer_file(row["wav"].item()) for row in rows],
             },
         )

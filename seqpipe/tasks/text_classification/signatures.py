@@ -13,12 +13,13 @@ import tensorflow as tf
 
 from seqpipe.data.batches import plan_in_order_of_length
 from seqpipe.data.examples import Ragged
+from seqpipe.export.label_answer import Answer, label_answer, label_signatures
 from seqpipe.layers.recurrent import traced_for
 from seqpipe.models.receptive_field import total_stride
 
 
 class TextClassifier(tf.Module):
-    """Signatures over a Keras model of piece ids: serving_default, labels, and explain where weights are to be had.
+    """Signatures over a Keras model of piece ids: serving_default, scores, labels, and explain where it has weights.
 
     Args:
         model: (ids int32 [B, T], lengths int32 [B]) -> logits [B, C].
@@ -47,49 +48,31 @@ class TextClassifier(tf.Module):
         self._classes = classes
         self._temperature = temperature
         self._max_pieces, self._head_pieces = max_pieces, head_pieces
-        self._version = version
         self._stride = total_stride(model)
         # Behind plain functions: a Keras model as an attribute would be saved whole, with functions of its own.
         self._infer = lambda ids, lengths: model([ids, lengths], training=False)
-        text = [tf.TensorSpec([None], tf.string, name="text")]
-        pieces = [tf.TensorSpec([None, None], tf.int32, name="ids"), tf.TensorSpec([None], tf.int32, name="lengths")]
-        # The two halves of serving_default, so that `seqpipe.load` can have XLA compile the second one.
-        self.tokenize = tf.function(self._encode, input_signature=text)
-        self.classify_pieces = tf.function(self._classify_pieces, input_signature=pieces)
-        self.functions = {
-            "serving_default": tf.function(self._classify, input_signature=text),
-            "labels": tf.function(self._labels, input_signature=[]),
-        }
+        text = tf.TensorSpec([None], tf.string, name="text")
+        self.functions = label_signatures(self._classify, text, classes=classes, version=version, streaming=False)
         explainer = _explainer(model)
         if explainer is not None:
             self._infer_weights = lambda ids, lengths: weighed(explainer, ids, lengths, self._stride)
-            self.functions["explain"] = tf.function(self._explain, input_signature=text)
+            self.functions["explain"] = tf.function(self._explain, input_signature=[text])
 
-    def _classify(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _classify(self, text: tf.Tensor) -> Answer:
         ids, lengths, _ = self._encode(text)
         with traced_for("serving"):
             return self._answer(self._infer(ids, lengths))
 
-    def _classify_pieces(self, ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
-        with traced_for("xla"):
-            return tf.nn.softmax(self._infer(ids, lengths) / self._temperature)
-
-    def _explain(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _explain(self, text: tf.Tensor) -> Answer:
         ids, lengths, truncated = self._encode(text)
         with traced_for("serving"):
             logits, weights = self._infer_weights(ids, lengths)
+        whole = self.tokenizer.whole_pieces(ids, lengths)
         return {
-            "pieces": self.tokenizer.pieces(ids),
-            "weights": weights,
+            "pieces": whole.pieces,
+            "weights": whole.summed(weights),
             "truncated": truncated,
             **self._answer(logits),
-        }
-
-    def _labels(self) -> dict[str, tf.Tensor]:
-        return {
-            "labels": tf.constant(self._classes),
-            "version": tf.constant(self._version, tf.int32),
-            "streaming": tf.constant(False),
         }
 
     def _encode(self, text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -98,14 +81,8 @@ class TextClassifier(tf.Module):
         ids = tf.pad(ids, [[0, 0], [0, tf.maximum(0, 1 - tf.shape(ids)[1])]])
         return ids, lengths, truncated
 
-    def _answer(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
-        probabilities = tf.nn.softmax(logits / self._temperature)  # [B, C]
-        best = tf.argmax(probabilities, axis=-1, output_type=tf.int32)
-        return {
-            "label": tf.gather(tf.constant(self._classes), best),
-            "probability": tf.reduce_max(probabilities, axis=-1),
-            "probabilities": probabilities,
-        }
+    def _answer(self, logits: tf.Tensor) -> Answer:
+        return label_answer(tf.nn.softmax(logits / self._temperature), self._classes)
 
 
 def weighed(explainer: keras.Model, ids: tf.Tensor, lengths: tf.Tensor, stride: int) -> tuple[tf.Tensor, tf.Tensor]:

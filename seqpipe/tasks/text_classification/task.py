@@ -246,6 +246,7 @@ class TextClassification(Task):
 
     def artefact(self, model: Any, fitted: dict[str, Any], version: int) -> Artefact:
         from seqpipe.export.artefact import Artefact
+        from seqpipe.export.label_answer import expected_scores
         from seqpipe.tasks.text_classification.signatures import TextClassifier
         from seqpipe.text.tokenizer import TextTokenizer
 
@@ -260,30 +261,28 @@ class TextClassification(Task):
             version=version,
         )
         rows = text_probes(self.splits.dev.texts)
+
+        def answers(rows: list[Row]) -> list[Row]:
+            return self._reference(model, fitted["temperature"], rows)
+
         return Artefact(
             module=module,
             model=model,
             signatures=module.functions,
             probes={name: rows for name in module.functions if name != "labels"},
-            reference={"serving_default": lambda rows: self._reference(model, fitted["temperature"], rows)},
+            reference={
+                "serving_default": answers,
+                "scores": lambda rows: [expected_scores(answer, self.classes) for answer in answers(rows)],
+            },
         )
 
     def _reference(self, model: Any, temperature: float, rows: list[Row]) -> list[Row]:
         """What the Keras model answers, each row alone, through the sentencepiece library."""
-        from seqpipe.evaluation.metrics import softmax
+        from seqpipe.export.label_answer import expected_answer
 
         answers = []
         for row in rows:
             ids, lengths = self.encode([row["text"].item()]).padded(np.array([0]))
-            batch = {"ids": ids, "ids_lengths": lengths}
-            logits = np.asarray(self.forward(model, batch, False))
-            probabilities = softmax(logits / temperature)[0]
-            best = int(np.argmax(probabilities))
-            answers.append(
-                {
-                    "label": np.array(self.classes[best].encode(), object),
-                    "probability": probabilities[best],
-                    "probabilities": probabilities,
-                }
-            )
+            logits = np.asarray(self.forward(model, {"ids": ids, "ids_lengths": lengths}, False))
+            answers.append(expected_answer(logits[0], temperature, self.classes))
         return answers

@@ -13,6 +13,7 @@ import tensorflow as tf
 from seqpipe.layers.recurrent import traced_for
 from seqpipe.models.searches import Searches
 from seqpipe.serving.model import HIGHEST_PENALTY, WIDEST_BEAM
+from seqpipe.text.byte_pieces import WholePieces
 
 
 class Translator(tf.Module):
@@ -97,10 +98,11 @@ class Translator(tf.Module):
         target = tf.pad(found.ids, [[0, 0], [0, tf.maximum(0, 1 - tf.shape(found.ids)[1])]])
         with traced_for("serving"):
             alignment = self._align(ids, lengths, target, found.lengths)
+        source, written = self.source.whole_pieces(ids, lengths), self.target.whole_pieces(target, found.lengths)
         return {
-            "source_pieces": self.source.pieces(ids),
-            "target_pieces": self.target.pieces(target),
-            "alignment": alignment,
+            "source_pieces": source.pieces,
+            "target_pieces": written.pieces,
+            "alignment": merged(alignment, source, written),
             **answer,
         }
 
@@ -112,3 +114,14 @@ class Translator(tf.Module):
         # At least one step, so that layers need no case for a batch of empty texts.
         ids = tf.pad(ids, [[0, 0], [0, tf.maximum(0, 1 - tf.shape(ids)[1])]])
         return ids, lengths, truncated
+
+
+def merged(alignment: tf.Tensor, source: WholePieces, target: WholePieces) -> tf.Tensor:
+    """float [B, T, S] as [B, target pieces, source pieces] where bytes of one character are one piece.
+
+    The columns of its bytes are added, its rows averaged: each row still sums to 1.
+    """
+    columns = alignment @ source.membership(alignment.dtype)
+    rows = target.membership(alignment.dtype)
+    held = tf.reduce_sum(rows, axis=1)[:, :, tf.newaxis]
+    return tf.math.divide_no_nan(tf.matmul(rows, columns, transpose_a=True), held)

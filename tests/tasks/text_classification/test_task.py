@@ -53,7 +53,7 @@ def run_pipeline(file):
 def test_text_classification_with_a_builder_of_the_users_own(here):
     path = run_pipeline(write_tiny(here, model={"builder": "own_builders:honest"}, training__epochs=1))
     signatures = tf.saved_model.load(str(path)).signatures
-    assert sorted(signatures) == ["labels", "serving_default"]  # no weights, so no explain
+    assert sorted(signatures) == ["labels", "scores", "serving_default"]  # no weights, so no explain
     assert keras.saving.load_model(path / "model.keras").count_params() > 0
 
 
@@ -105,6 +105,21 @@ def test_text_classification_loss_is_weighted_smoothed_cross_entropy(task):
     log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
     targets = np.array([[0.95, 0.05], [0.05, 0.95]])
     np.testing.assert_allclose(loss, [-(targets[0] * log_p[0]).sum(), -2 * (targets[1] * log_p[1]).sum()], rtol=1e-5)
+
+
+def test_text_classification_explains_by_whole_characters(task):
+    made = task()
+    artefact = made.artefact(made.build(), {"temperature": 1.0}, 1)
+    texts = ["the naïve 👍🏽 film", "写", b"bad \xff film", ""]
+    answer = {name: value.numpy() for name, value in artefact.signatures["explain"](tf.constant(texts)).items()}
+    pieces = [[piece.decode() for piece in row if piece] for row in answer["pieces"]]
+    assert ["".join(row).strip() for row in pieces] == ["the naïve 👍🏽 film", "写", "bad \ufffd film", ""]
+    assert {"ï", "👍", "🏽"} <= set(pieces[0])
+    ids = made.features.encode(["写"])[0]
+    assert len(ids) > len(pieces[1])
+    np.testing.assert_allclose(answer["weights"].sum(axis=1)[:3], 1.0, atol=1e-5)
+    for row, weights in zip(pieces, answer["weights"], strict=True):
+        assert not weights[max(1, len(row)) :].any()
 
 
 def test_text_classification_card_of_a_pipeline_with_everything(here):
