@@ -6,7 +6,7 @@ cache=${SEQPIPE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}}/seqpipe/tensorflow
 failed=""
 tested() {
     echo "TensorFlow $1"
-    SEQPIPE_TF_LIBRARIES="$2" .venv/bin/pytest -n 0 -m slow tests/portability || failed="$failed $1"
+    SEQPIPE_TF_LIBRARIES="$2" .venv/bin/pytest -n 0 --timeout 1200 -m slow tests/portability || failed="$failed $1"
 }
 tested installed "$(.venv/bin/python -c 'import tensorflow as tf; print(tf.sysconfig.get_lib())' 2>/dev/null)"
 for version in 2.20.0 2.19.1 2.18.1 2.16.2; do
