@@ -26,6 +26,9 @@ test-all: lint
 test-pythons: ## `make run` and the fast tests, in a copy, with every supported interpreter that is found
 	@sh tools/test_pythons.sh
 
+portability: setup ## released models through TensorFlow's C API, with the libraries of older wheels too (a GB to fetch, once)
+	@sh tools/portability.sh
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

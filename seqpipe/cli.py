@@ -204,14 +204,31 @@ def evaluate(
 @app.command()
 def export(
     target: Annotated[
-        str, typer.Argument(metavar="FILE|RUN|MODEL", help="A pipeline file, or with --lite a finished run or a model.")
+        str,
+        typer.Argument(
+            metavar="FILE|RUN|MODEL",
+            help="A pipeline file; with --lite also a finished run or a model; with --again a model.",
+        ),
     ],
     lite: Annotated[
         bool, typer.Option("--lite", help="Also LiteRT (TFLite) files for devices, proved against the SavedModel.")
     ] = False,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="A new version of a model by what lies in it, in today's format, proved equal."),
+    ] = False,
     set: Set = None,
 ) -> None:
     """Export the trained model, prove the export, and publish it."""
+    if again:
+        if lite or set:
+            raise DataError("--again excludes --lite and --set: the new version is the old one in today's format.")
+        from seqpipe.runs.again import export_again, find
+
+        place = find(target)
+        _start()
+        export_again(place, say=out.print)
+        return
     from seqpipe.export.lite import require_interpreter
     from seqpipe.runs import lite as on_device
 
@@ -226,7 +243,9 @@ def export(
                 opened.lite()
         return
     if not lite:
-        raise DataError(f"export {target}: name a pipeline file. Runs and models are exported; they take --lite.")
+        raise DataError(
+            f"export {target}: name a pipeline file. Runs and models are exported; they take --lite, models --again."
+        )
     place, config = on_device.find(target, set or [])
     _start()
     on_device.add_lite(place, config, data_named=bool(set), say=out.print)

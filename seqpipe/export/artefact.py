@@ -5,7 +5,8 @@ TensorFlow is not imported here: whoever looks for models wants an answer at onc
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ SAVED_MODEL = "saved_model.pb"  # what makes a directory a model
 KERAS_MODEL = "model.keras"
 PIPELINE = "pipeline.yaml"
 CARD = "card.md"
+FEATURES = "features"  # a directory: of a run's features, what exporting the model again needs
 PARITY = "parity.json"  # what the proof measured, and the facts that other forms of the model are made with
 
 TOLERANCE = 1e-5
@@ -48,6 +50,17 @@ class Artefact:
     shared: dict[str, Row] = field(default_factory=dict)
     reference: dict[str, Callable[[list[Row]], list[Row]]] = field(default_factory=dict)
     tolerance: float = TOLERANCE
+
+
+def keep_features(names: Iterable[str], features: Path, artefact: Path) -> None:
+    """Copy those of these files and directories that there are in a run's features into an artefact."""
+    for place in (features / name for name in names):
+        kept = artefact / FEATURES / place.name
+        if place.is_dir():
+            shutil.copytree(place, kept)
+        elif place.is_file():
+            kept.parent.mkdir(exist_ok=True)
+            shutil.copyfile(place, kept)
 
 
 def versions(directory: Path) -> list[Path]:

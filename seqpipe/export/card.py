@@ -73,6 +73,8 @@ def write(
 {sections}
 {_training(config, parity, training)}
 
+## Proof
+
 {_proof(parity)}
 
 ## Limits
@@ -126,15 +128,31 @@ def _proof(parity: dict[str, Any]) -> str:
         f"{_exponent(figure.get('against_keras'))} | {figure['latency_ms']:.2f} |"
         for name, figure in parity["signatures"].items()
     )
-    return f"""## Proof
-
-The directory was moved and loaded in a fresh process without seqpipe. Each signature answered its probes, real and
-hostile, alone and batched; differences are the largest absolute ones, allowed is {parity["tolerance"]:g}. Latency is
-the median of one warm request with the first probe, on {os.cpu_count()} cores.
+    return f"""The directory was moved and loaded in a fresh process without seqpipe. Each signature answered its
+probes, real and hostile, alone and batched; differences are the largest absolute ones, allowed is
+{parity["tolerance"]:g}. Latency is the median of one warm request with the first probe, on {os.cpu_count()} cores.
 
 | signature | probes | alone against batched | against Keras | latency, ms |
 |---|---:|---:|---:|---:|
 {rows}"""
+
+
+def exported_again(text: str, directory: Path, *, parity: dict[str, Any], version: int, note: str) -> str:
+    """The card of an earlier version as that of a new one with the same weights.
+
+    Args:
+        text: card.md of the earlier version.
+        directory: of the new one, staged.
+        parity: what the proof measured.
+        note: what is to be said of the earlier version, before the proof.
+    """
+    _, head, body = text.split("---\n", 2)
+    facts = yaml.safe_load(head)
+    title = f"# {facts['name']}, version "
+    body = body.replace(f"{title}{facts['version']}\n", f"{title}{version}\n", 1)
+    facts |= {"version": version, "date": datetime.date.today().isoformat(), "size_mb": _size_mb(directory)}
+    facts |= _made_with(parity)
+    return with_section(f"---\n{_yaml(facts)}\n---\n{body}", "Proof", f"{note}\n\n{_proof(parity)}")
 
 
 def with_section(text: str, title: str, section: str) -> str:

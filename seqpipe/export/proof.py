@@ -57,12 +57,12 @@ def prove_traced_once(artefact: Artefact) -> None:
             )
 
 
-def prove(artefact: Artefact, directory: Path, *, run_directory: Path) -> dict[str, dict[str, float]]:
+def prove(artefact: Artefact, directory: Path, *, run_directory: Path | None) -> dict[str, dict[str, float]]:
     """Prove a SavedModel; figures by signature: probes, largest differences, latency_ms.
 
     Args:
         directory: of the SavedModel, elsewhere while it is asked.
-        run_directory: hidden meanwhile, so that nothing in it can be needed.
+        run_directory: hidden meanwhile, so that nothing in it can be needed; None where there is none.
     Raises:
         ProofError: it does not load, or answers otherwise than it must.
     """
@@ -71,7 +71,7 @@ def prove(artefact: Artefact, directory: Path, *, run_directory: Path) -> dict[s
         for name in artefact.signatures
         for request in _of_signature(name, artefact.probes.get(name, []), artefact.shared.get(name, {}))
     ]
-    with _moved(directory) as moved, hidden(run_directory):
+    with _moved(directory) as moved, hidden(run_directory) if run_directory else contextlib.nullcontext():
         answers, latency_ms = _ask_fresh_process(moved, requests)
     asked: dict[str, list[tuple[Request, Row]]] = defaultdict(list)
     for request, answer in zip(requests, answers, strict=True):
@@ -179,11 +179,11 @@ def _against_batch(artefact: Artefact, name: str, alone: dict[int, Row], pairs: 
     worst = 0.0
     for request, answer in pairs:
         for place, number in enumerate(request.probes):
-            difference = _difference(alone[number], _row(answer, place))
-            worst = max(worst, difference)
-            if difference > artefact.tolerance:
+            apart = difference(alone[number], _row(answer, place))
+            worst = max(worst, apart)
+            if apart > artefact.tolerance:
                 raise ProofError(
-                    f"{name}: the answer to probe {number} depends on the rows beside it (by {difference:.2g}, "
+                    f"{name}: the answer to probe {number} depends on the rows beside it (by {apart:.2g}, "
                     f"allowed {artefact.tolerance:g}). A layer lets padding through: whatever lies beyond a row's "
                     "length must not change its answer. Use the layers of seqpipe.layers, which take (x, lengths)."
                 )
@@ -194,17 +194,17 @@ def _against_keras(artefact: Artefact, name: str, alone: dict[int, Row]) -> floa
     """The largest difference between answers to probes and what the Keras model answers to them."""
     worst = 0.0
     for number, expected in enumerate(artefact.reference[name](artefact.probes[name])):
-        difference = _difference(expected, {key: alone[number][key] for key in expected})
-        worst = max(worst, difference)
-        if difference > artefact.tolerance:
+        apart = difference(expected, {key: alone[number][key] for key in expected})
+        worst = max(worst, apart)
+        if apart > artefact.tolerance:
             raise ProofError(
                 f"{name}: the exported graph answers probe {number} otherwise than the Keras model (by "
-                f"{difference:.2g}, allowed {artefact.tolerance:g})."
+                f"{apart:.2g}, allowed {artefact.tolerance:g})."
             )
     return worst
 
 
-def _difference(expected: Row, actual: Row) -> float:
+def difference(expected: Row, actual: Row) -> float:
     """The largest absolute difference; infinite where strings or shapes differ.
 
     An axis that grew with the batch may go on with zeros or empty strings.

@@ -24,7 +24,7 @@ def publish(
     artefact: Artefact,
     target: Path,
     *,
-    run_directory: Path,
+    run_directory: Path | None,
     facts: dict[str, Any],
     files: Callable[[Path, dict[str, Any]], None],
 ) -> Path:
@@ -33,7 +33,7 @@ def publish(
     Args:
         artefact: what to export.
         target: DIRECTORY/NAME/VERSION; must not exist yet.
-        run_directory: hidden during the proof, so that nothing in it can be needed.
+        run_directory: hidden during the proof, so that nothing in it can be needed; None where there is none.
         facts: what other forms of the model are made with later, such as a temperature; they go into parity.json.
         files: called with the staged directory and the parity report, to write what lies beside the SavedModel.
     Raises:
@@ -61,7 +61,7 @@ def publish(
     return target
 
 
-def _save_and_prove(artefact: Artefact, staging: Path, run_directory: Path) -> dict[str, Any]:
+def _save_and_prove(artefact: Artefact, staging: Path, run_directory: Path | None) -> dict[str, Any]:
     prove_traced_once(artefact)  # before saving, which traces once more for itself
     try:
         # Not their concrete functions: those would be saved beside the ones that saving traces.

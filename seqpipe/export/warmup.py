@@ -30,6 +30,21 @@ def write_warmup(artefact: Artefact, directory: Path) -> None:
                 writer.write(log.SerializeToString())
 
 
+def read_warmup(directory: Path, signature: str) -> list[Row]:
+    """The rows in the largest request of a signature all of whose inputs have rows."""
+    rows: list[Row] = []
+    for record in tf.data.TFRecordDataset(str(directory / FILE)).as_numpy_iterator():
+        request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
+        if request.model_spec.signature_name == signature:
+            columns = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}
+            found = [
+                {name: np.asarray(value) for name, value in zip(columns, values, strict=True)}
+                for values in zip(*columns.values(), strict=True)
+            ]
+            rows = max(rows, found, key=len)
+    return rows
+
+
 def _batch(rows: list[Row]) -> Row:
     """Rows of one shape side by side, as many as MOST_BYTES allows, at least one."""
     while len(rows) > 1 and sum(map(_bytes_of, rows)) > MOST_BYTES:

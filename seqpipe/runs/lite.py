@@ -63,12 +63,12 @@ def add_lite(place: Path, config: Pipeline, *, data_named: bool, say: Callable[[
 
         with open_run(config, say=say) as run:
             return run.lite()
-    added = lite.add(place, lambda artefact: _of_model(artefact, config, data_named, say))
+    added = lite.add(place, lambda artefact: of_model(artefact, config, data_named, say))
     say(f"Published: {added}")
     return added
 
 
-def _of_model(artefact: Path, config: Pipeline, data_named: bool, say: Callable[[str], None]) -> lite.LiteFiles:
+def of_model(artefact: Path, config: Pipeline, data_named: bool, say: Callable[[str], None]) -> lite.LiteFiles:
     task = make_task(config)
     try:
         say(f"Reading {config.model_dump()['data']['train']}")

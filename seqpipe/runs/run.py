@@ -187,7 +187,7 @@ class Run:
             section: Markdown of level three that the card has after the report.
         """
         from seqpipe.export import card, lite
-        from seqpipe.export.artefact import next_version
+        from seqpipe.export.artefact import keep_features, next_version
         from seqpipe.export.publish import publish
 
         config = self.config.model_copy(update={"name": name or self.config.name})
@@ -210,6 +210,7 @@ class Run:
         self.say("Exporting, and proving the export in a fresh process without seqpipe")
 
         def files(staged: Path, parity: dict[str, Any]) -> None:
+            keep_features(self.task.kept_features, self.directory / "features", staged)
             card.write(
                 staged,
                 config=config,

@@ -37,12 +37,14 @@ class Task(Objective):
     measures: what its runs are judged by; the first is the headline. A report holds each that it has of a split in
         `report["splits"][SPLIT]["measures"][NAME]` as {value, n} or {value, low, high, n}.
     input: what one row of a request is. answer: how an answer is shown.
+    kept_features: what `load_published` needs of the features: names in their directory; they go into the artefact.
     """
 
     name: ClassVar[str]
     measures: ClassVar[tuple[Measure, ...]]
     input: ClassVar[Input]
     answer: ClassVar[Presentation]
+    kept_features: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, config: Any):
         self.config = config
@@ -113,6 +115,13 @@ class Task(Objective):
 
     def artefact(self, model: keras.Model, fitted: Fitted, version: int) -> Artefact:
         """Signatures, probes and reference answers for export and proof."""
+        raise NotImplementedError
+
+    def load_published(self, directory: Path) -> None:
+        """Take up from an exported model what `artefact` needs in place of data and features.
+
+        Of a task with `kept_features`.
+        """
         raise NotImplementedError
 
     def lite(self, artefact: Path, *, at_hand: bool) -> LiteFiles:

@@ -18,6 +18,7 @@ from seqpipe.data.examples import Examples, Ragged, content_key
 from seqpipe.data.findings import Finding
 from seqpipe.evaluation.labels import BALANCED_ACCURACY
 from seqpipe.evaluation.measures import ACCURACY
+from seqpipe.export.artefact import FEATURES
 from seqpipe.serving.answers import LabelPresentation
 from seqpipe.serving.inputs import WAVEFORM
 from seqpipe.sound.augmentation import Augmenter, Kind
@@ -54,9 +55,11 @@ class SpeechCommands(Task):
     measures = (BALANCED_ACCURACY, ACCURACY)
     input = WAVEFORM
     answer = LabelPresentation()
+    kept_features = ("classes.json",)
 
     splits: CommandSplits
     classes: list[str]
+    probed: list[np.ndarray]  # float32 [S], real sounds that an export is proved with
     mean: np.ndarray  # float32 [F], of the training clips in decibels
     deviation: np.ndarray  # float32 [F]
     noise: np.ndarray  # float32 [frames, F], mel power
@@ -74,6 +77,7 @@ class SpeechCommands(Task):
     def read(self) -> list[Finding]:
         self.splits = read_commands(self.config.data)
         self.classes = self.splits.classes
+        self.probed = _floats(self.splits.dev.samples[:8])
         return self.splits.findings
 
     def data_key(self) -> str:
@@ -114,6 +118,12 @@ class SpeechCommands(Task):
             rows[:-2] += data.synthesis.of_each_command
             rows[unknown] += data.synthesis.other_words
         return rows
+
+    def load_published(self, directory: Path) -> None:
+        from seqpipe.export.warmup import read_warmup
+
+        self.classes = json.loads((directory / FEATURES / "classes.json").read_text(encoding="utf-8"))["classes"]
+        self.probed = [row["waveform"] for row in read_warmup(directory, "serving_default")]
 
     def _power(self, waveforms: np.ndarray) -> np.ndarray:
         """Mel power [B, T, F] of float32 [B, S]."""
@@ -283,8 +293,7 @@ class SpeechCommands(Task):
         make, answer = (StreamingRecogniser, whole_clip) if streaming else (CommandRecogniser, best_window)
         temperature = fitted["temperature"]
         module = make(model, self.mel, classes=self.classes, temperature=temperature, version=version)
-        real = _floats(self.splits.dev.samples[:8])
-        waveforms = probes(real, self.mel.clip_samples)
+        waveforms = probes(self.probed, self.mel.clip_samples)
 
         def answers(waveforms: list[np.ndarray]) -> list[Row]:
             """What the Keras model answers, clip by clip, without the exported graph."""
@@ -310,7 +319,7 @@ class SpeechCommands(Task):
             probes={
                 "serving_default": [{"waveform": wave} for wave in waveforms],
                 "scores": [{"waveform": wave} for wave in waveforms],
-                "wav": [{"wav": np.array(file, object)} for file in wav_probes(real[:4])],
+                "wav": [{"wav": np.array(file, object)} for file in wav_probes(self.probed[:4])],
                 **({"stream": streams} if streams else {}),
             },
             reference={

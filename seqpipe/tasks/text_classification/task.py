@@ -16,6 +16,7 @@ from seqpipe.data.examples import Examples, Ragged, content_key
 from seqpipe.data.findings import Finding
 from seqpipe.errors import ModelError
 from seqpipe.evaluation.measures import ACCURACY
+from seqpipe.export.artefact import FEATURES
 from seqpipe.serving.answers import LabelPresentation
 from seqpipe.serving.inputs import TEXT
 from seqpipe.storage import write_json
@@ -51,11 +52,13 @@ class TextClassification(Task):
     measures = (ACCURACY,)
     input = TEXT
     answer = LabelPresentation()
+    kept_features = ("sentencepiece.model", "normalisation.tsv", "classes.json")
 
     splits: Splits
     unlabelled: list[str]  # more text to pre-train on
     features: TextFeatures
     classes: list[str]
+    probed: list[str]  # real texts that an export is proved with
     class_weights: np.ndarray  # float32 [C], how much a row of each class weighs in the loss
 
     def __init__(self, config: TextClassificationPipeline):
@@ -64,7 +67,7 @@ class TextClassification(Task):
 
     def read(self) -> list[Finding]:
         self.splits = read_splits(self.config.data)
-        self.classes = self.splits.classes
+        self.classes, self.probed = self.splits.classes, self.splits.dev.texts
         pretraining = self.config.training.pretrain
         if pretraining is None:
             self.unlabelled = []
@@ -126,6 +129,13 @@ class TextClassification(Task):
         self.classes = saved["classes"]
         wanted_weights = self.config.training.class_weights
         self.class_weights = class_weights(wanted_weights, self.classes, np.array(saved["train_rows"]))
+
+    def load_published(self, directory: Path) -> None:
+        from seqpipe.export.warmup import read_warmup
+
+        self.features = TextFeatures.load(directory / FEATURES)
+        self.classes = json.loads((directory / FEATURES / "classes.json").read_text(encoding="utf-8"))["classes"]
+        self.probed = [row["text"].item().decode() for row in read_warmup(directory, "serving_default")]
 
     def encode(self, texts: list[str] | list[bytes]) -> Ragged:
         """Piece ids, long rows cut by the rule for long texts."""
@@ -260,7 +270,7 @@ class TextClassification(Task):
             head_pieces=head_pieces(wanted.max_pieces, wanted.long_texts),
             version=version,
         )
-        rows = text_probes(self.splits.dev.texts)
+        rows = text_probes(self.probed)
 
         def answers(rows: list[Row]) -> list[Row]:
             return self._reference(model, fitted["temperature"], rows)

@@ -16,6 +16,7 @@ import numpy as np
 from seqpipe.data.batches import plan_in_order_of_length
 from seqpipe.data.examples import Examples, Ragged, content_key
 from seqpipe.data.findings import Finding
+from seqpipe.export.artefact import FEATURES
 from seqpipe.serving.answers import TextPresentation
 from seqpipe.serving.inputs import TEXT
 from seqpipe.storage import write_json
@@ -44,10 +45,12 @@ class Translation(Task):
     measures = (CORPUS_BLEU,)
     input = TEXT
     answer = TextPresentation("translation")
+    kept_features = ("source", "target", "joint", "translation.json")  # source and target, or joint
 
     splits: PairSplits
     source: TextFeatures
     target: TextFeatures
+    probed: list[str]  # real texts that an export is proved with
     mean_pieces: float  # target pieces of a training row, with the one that ends it
 
     def __init__(self, config: TranslationPipeline):
@@ -56,6 +59,7 @@ class Translation(Task):
 
     def read(self) -> list[Finding]:
         self.splits = read_pair_splits(self.config.data)
+        self.probed = self.splits.dev.sources
         return self.splits.findings
 
     def data_key(self) -> str:
@@ -84,6 +88,12 @@ class Translation(Task):
         self.source, self.target = (TextFeatures.load(directory / side) for side in sides)
         self.mean_pieces = json.loads((directory / "translation.json").read_text(encoding="utf-8"))["mean_pieces"]
         self._splitters = PieceSplitter(self.source), PieceSplitter(self.target)
+
+    def load_published(self, directory: Path) -> None:
+        from seqpipe.export.warmup import read_warmup
+
+        self.load_features(directory / FEATURES)
+        self.probed = [row["text"].item().decode() for row in read_warmup(directory, "serving_default")]
 
     def encode(self, texts: list[str] | list[bytes], features: TextFeatures) -> Ragged:
         """Piece ids, each row cut to max_pieces."""
@@ -258,7 +268,7 @@ class Translation(Task):
             vocabulary_size=self.target.vocabulary_size,
             version=version,
         )
-        rows = text_probes(self.splits.dev.sources)
+        rows = text_probes(self.probed)
         beam = {
             "beam_width": np.array(wanted.beam_width, np.int32),
             "length_penalty": np.array(wanted.length_penalty, np.float32),

@@ -1,0 +1,106 @@
+"""A published model once more, in the format of today: made from what lies in the artefact, and proved equal to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from seqpipe.config import file as pipeline_file
+from seqpipe.errors import ModelError, ProofError
+from seqpipe.export.artefact import CARD, FEATURES, KERAS_MODEL, PARITY, PIPELINE, Artefact, next_version
+from seqpipe.serving.find import find_model
+from seqpipe.tasks import make_task, schemas
+
+
+def find(target: str) -> Path:
+    """The directory of a model that can be exported again; TensorFlow is not needed yet.
+
+    Raises:
+        ModelError: there is none, or it does not hold what that needs.
+    """
+    place = find_model(target)
+    missing = [name for name in (KERAS_MODEL, PIPELINE, CARD, PARITY, FEATURES) if not (place / name).exists()]
+    if not missing and "facts" not in json.loads((place / PARITY).read_text(encoding="utf-8")):
+        missing = [f"facts in {PARITY}"]
+    if missing:
+        raise ModelError(
+            f"{place} cannot be exported again: it has no {', no '.join(missing)}. Models that an older seqpipe "
+            "published lack that; export the run again, or train anew."
+        )
+    return place
+
+
+def export_again(old: Path, *, say: Callable[[str], None]) -> Path:
+    """Publish a new version beside what `find` found; its weights are the same, and so must be its answers.
+
+    Raises:
+        ProofError: they are not, or the proof fails; nothing is published.
+    """
+    import keras
+
+    import seqpipe.layers  # noqa: F401  what model.keras is made of
+    from seqpipe.export import card, lite
+    from seqpipe.export.artefact import keep_features
+    from seqpipe.export.publish import publish
+    from seqpipe.runs.lite import of_model
+    from seqpipe.storage import write_text
+
+    config = pipeline_file.load_again(old / PIPELINE, {}, [], schemas())
+    facts = json.loads((old / PARITY).read_text(encoding="utf-8"))["facts"]
+    task, version = make_task(config), next_version(old.parent)
+    task.load_published(old)
+    say(f"Exporting {old} again, and proving the export in a fresh process without seqpipe")
+    made = task.artefact(keras.saving.load_model(old / KERAS_MODEL), facts, version)
+
+    def files(staged: Path, parity: dict[str, Any]) -> None:
+        rows, apart = compare(old, staged, made)
+        say(f"Answers of version {old.name} and this one to {rows:,} probes differ by {apart:.1e} at most")
+        note = (
+            f"Exported again from version {old.name}, with its weights: answers to {rows:,} probes differ by "
+            f"{apart:.1e} at most."
+        )
+        keep_features([path.name for path in (old / FEATURES).iterdir()], old / FEATURES, staged)
+        (staged / PIPELINE).write_bytes((old / PIPELINE).read_bytes())
+        text = (old / CARD).read_text(encoding="utf-8")
+        write_text(staged / CARD, card.exported_again(text, staged, parity=parity, version=version, note=note))
+        if (old / lite.DIRECTORY).is_dir():
+            lite.add(staged, lambda artefact: of_model(artefact, config, data_named=False, say=say))
+
+    path = publish(made, old.parent / str(version), run_directory=None, facts=facts, files=files)
+    say(f"Published: {path}")
+    return path
+
+
+def compare(old: Path, new: Path, artefact: Artefact) -> tuple[int, float]:
+    """How many probes both versions were asked, and the largest difference between their answers.
+
+    Raises:
+        ProofError: a signature or an output is gone, or an answer is another.
+    """
+    import tensorflow as tf
+
+    from seqpipe.export.proof import difference
+
+    before, after = (tf.saved_model.load(str(place)).signatures for place in (old, new))
+    asked, worst = 0, 0.0
+    for name in before:
+        if name not in after:
+            raise ProofError(f"Version {old.name} has a signature {name}, and the new one has not.")
+        shared = artefact.shared.get(name, {})
+        for number, row in enumerate(artefact.probes.get(name, [])):
+            request = {key: tf.constant(value[None]) for key, value in row.items()}
+            request |= {key: tf.constant(value) for key, value in shared.items()}
+            expected, actual = (
+                {key: value.numpy() for key, value in signatures[name](**request).items()}
+                for signatures in (before, after)
+            )
+            apart = difference(expected, actual) if expected.keys() <= actual.keys() else float("inf")
+            if apart > artefact.tolerance:
+                raise ProofError(
+                    f"{name}: version {old.name} answers probe {number} otherwise (by {apart:.2g}, allowed "
+                    f"{artefact.tolerance:g})."
+                )
+            asked, worst = asked + 1, max(worst, apart)
+    return asked, worst

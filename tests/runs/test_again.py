@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+
+import numpy as np
+import pytest
+from finished import finished, quick_proof
+
+import seqpipe
+from seqpipe import cli
+from seqpipe.errors import ModelError, ProofError
+from seqpipe.runs import again
+from seqpipe.serving.find import read_card
+
+ROWS = {
+    "text_classification": ["a fine film", "", "naïve 🎉"],
+    "speech_commands": [np.zeros(0, np.float32), np.full(20_000, 0.25, np.float32)],
+    "translation": ["two dogs play", ""],
+}
+
+
+@pytest.fixture(scope="module", params=ROWS)
+def published(request, tmp_path_factory):
+    """A directory with a model alone: the run that made it is gone."""
+    home = finished(request.param, tmp_path_factory)
+    shutil.rmtree(home / "runs")
+    (home / "tiny.yaml").unlink()
+    return request.param, home / "saved_models" / "tiny" / "1"
+
+
+def test_again_makes_the_same_model_without_the_run(published, monkeypatch, capsys):
+    task, old = published
+    monkeypatch.chdir(old.parents[2])
+    monkeypatch.setattr(sys, "argv", ["seqpipe", "export", "tiny", "--again"])
+    with quick_proof():
+        cli.main()
+    new = old.with_name("2")
+    assert capsys.readouterr().out.splitlines()[-1].endswith("saved_models/tiny/2")
+    for before, after in zip(seqpipe.load(old)(ROWS[task]), seqpipe.load(new)(ROWS[task]), strict=True):
+        assert before == after
+
+    def names(place):
+        return sorted(str(path.relative_to(place)) for path in place.rglob("*") if path.is_file())
+
+    assert [name for name in names(new) if "variables" not in name] == [
+        name for name in names(old) if "variables" not in name
+    ]
+    assert read_card(new)["version"] == 2
+    assert read_card(new)["figure"] == read_card(old)["figure"]
+    card = (new / "card.md").read_text()
+    assert "# tiny, version 2\n" in card
+    assert card.count("## Proof") == card.count("## Limits") == 1
+    assert "Exported again from version 1, with its weights: answers to " in card
+    assert (
+        json.loads((new / "parity.json").read_text())["facts"] == json.loads((old / "parity.json").read_text())["facts"]
+    )
+    if (old / "lite").exists():
+        assert "## On a device" in card
+    again.find(str(new))  # once more would do
+
+
+def test_again_refuses_other_answers(published):
+    _, old = published
+    other = shutil.copytree(old, old.parents[1] / "other" / "1")
+    facts = json.loads((other / "parity.json").read_text())
+    if "temperature" not in facts["facts"]:
+        pytest.skip("nothing is fitted")
+    facts["facts"]["temperature"] *= 1.5
+    (other / "parity.json").write_text(json.dumps(facts))
+    with quick_proof(), pytest.raises(ProofError, match=r"version 1 answers probe \d+ otherwise \(by 0\.\d+, allowed"):
+        again.export_again(other, say=lambda line: None)
+    assert [path.name for path in other.parent.iterdir()] == ["1"]
+
+
+def test_again_names_what_an_older_model_lacks(published, tmp_path):
+    old = shutil.copytree(published[1], tmp_path / "tiny" / "1")
+    shutil.rmtree(old / "features")
+    with pytest.raises(
+        ModelError, match=r"cannot be exported again: it has no features\. Models that an older seqpipe"
+    ):
+        again.find(str(old))
+
+
+def test_again_takes_neither_lite_nor_set(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["seqpipe", "export", "tiny", "--again", "--lite"])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 2
+    assert "--again excludes --lite and --set" in capsys.readouterr().err
