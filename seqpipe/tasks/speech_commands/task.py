@@ -5,7 +5,6 @@ Axes: B batch (rows), T time (frames), F mel bands, C classes.
 
 from __future__ import annotations
 
-import io
 import json
 from functools import cached_property
 from pathlib import Path
@@ -23,8 +22,7 @@ from seqpipe.serving.answers import LabelPresentation
 from seqpipe.serving.inputs import WAVEFORM
 from seqpipe.sound.augmentation import Augmenter, Kind
 from seqpipe.sound.noise import generated_noise, silence
-from seqpipe.sound.recordings import INT16, RATE_HZ
-from seqpipe.sound.sound_file import checked, opened
+from seqpipe.sound.recordings import INT16
 from seqpipe.sound.synthesis import synthesise
 from seqpipe.sound.tones import tones
 from seqpipe.storage import write_json, writing
@@ -32,6 +30,7 @@ from seqpipe.tasks.protocol import Fitted, Report, Task
 from seqpipe.tasks.speech_commands.baseline import SpectrogramBaseline, spectrograms
 from seqpipe.tasks.speech_commands.config import SpeechCommandsPipeline
 from seqpipe.tasks.speech_commands.data import CommandSplits, read_clips, read_commands
+from seqpipe.tasks.speech_commands.probes import probes, read_wav, wav_probes
 from seqpipe.training.class_weights import class_weights
 from seqpipe.training.objective import Batch
 
@@ -343,51 +342,6 @@ class SpeechCommands(Task):
             waveforms = _stacked(probes(said, self.mel.clip_samples), self.mel.clip_samples)
             rows = f"{len(waveforms)} probes, synthetic words and hostile sounds, since the data was not at hand"
         return make_lite(artefact, self.mel, waveforms=waveforms, labels=labels, rows=rows, seed=self.config.seed)
-
-
-def probes(real: list[np.ndarray], clip_samples: int) -> list[np.ndarray]:
-    """Waveforms for the proof: real ones, and what a client sends by mistake or in malice.
-
-    The empty one comes first, because the warm-up requests beside the model hold the first.
-    """
-    steps = np.arange(clip_samples)
-    return [
-        np.zeros(0, np.float32),
-        *real,
-        np.ones(1, np.float32),
-        np.zeros(clip_samples, np.float32),
-        np.where(steps // 40 % 2, 1, -1).astype(np.float32),
-        np.full(clip_samples + 1, 0.5, np.float32),
-        np.concatenate([*real[:3], np.zeros(100, np.float32)]),
-        np.random.default_rng(0).uniform(-1, 1, 4 * clip_samples).astype(np.float32),
-    ]
-
-
-def wav_probes(waveforms: list[np.ndarray]) -> list[bytes]:
-    """WAV files of 16 kHz: each waveform in another encoding, some of two channels; and what cannot be read.
-
-    A tiny one comes first, because the warm-up requests hold it.
-    """
-    import soundfile
-
-    encodings = ["PCM_16", "PCM_U8", "PCM_24", "PCM_32", "FLOAT"]
-    files = []
-    for number, wave in enumerate([np.ones(1, np.float32), *waveforms, np.zeros(0, np.float32)]):
-        file = io.BytesIO()
-        channels = np.stack([wave, 0.5 * wave], axis=1) if number % 2 else wave
-        soundfile.write(file, channels, RATE_HZ, encodings[number % len(encodings)], format="WAV")
-        files.append(file.getvalue())
-    return [*files, files[1][: len(files[1]) // 3], b"no WAV", b""]
-
-
-def read_wav(file: bytes) -> np.ndarray:
-    """float32 [samples] of a WAV file of 16 kHz, channels averaged.
-
-    Raises:
-        ValueError: with the rule that it breaks.
-    """
-    with opened(io.BytesIO(file)) as recording:
-        return checked(recording.read(dtype="float32", always_2d=True)).mean(axis=1)
 
 
 def fit_clip(samples: np.ndarray, size: int) -> np.ndarray:

@@ -11,9 +11,10 @@ from seqpipe.errors import DataError, ProofError
 from seqpipe.models import commands_model
 from seqpipe.serving.model import Model
 from seqpipe.sound.log_mel import LogMel
+from seqpipe.tasks.speech_commands.probes import probes
 from seqpipe.tasks.speech_commands.signatures import CommandRecogniser, best_window, ranked
 from seqpipe.tasks.speech_commands.streaming import StreamingRecogniser, prove_stream, whole_clip
-from seqpipe.tasks.speech_commands.task import fit_clip, probes
+from seqpipe.tasks.speech_commands.task import fit_clip
 
 CLASSES = ["yes", "no", "unknown", "silence"]
 MEL = LogMel(AudioFeatures(bands=16))
