@@ -8,6 +8,7 @@ import numpy as np
 import soundfile
 
 from seqpipe.sound.recordings import RATE_HZ
+from seqpipe.sound.sound_file import checked, opened
 
 
 def probes(real: list[np.ndarray], clip_samples: int) -> list[np.ndarray]:
