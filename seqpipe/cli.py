@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from seqpipe.config.pipeline import Pipeline
-from seqpipe.errors import DataError, Interrupted, SeqpipeError
+from seqpipe.errors import DataError, Interrupted, SeqpipeError, require_extra
 
 if TYPE_CHECKING:
     from seqpipe.config import file as pipeline_file
@@ -354,6 +354,44 @@ def listen(
             out.print(name)
         for heard in listening.listen(loaded, blocks, detector):
             out.print(listening.as_line(heard, name, format))
+
+
+@app.command()
+def serve(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[DIRECTORY|NAME]...", help="Models, or directories of models; else all at hand."),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; 0.0.0.0 is any of this machine.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Of REST, the page and WebSockets; 0 is any free one.")] = 8501,
+    grpc_port: Annotated[int, typer.Option(help="Of gRPC; 0 is any free one.")] = 8500,
+    token: Annotated[str | None, typer.Option(help="That clients must name: Authorization: Bearer TOKEN.")] = None,
+    certificate: Annotated[Path | None, typer.Option(metavar="FILE", help="For TLS, with --key (PEM).")] = None,
+    key: Annotated[Path | None, typer.Option(metavar="FILE", help="For TLS, with --certificate (PEM).")] = None,
+    allow_origin: Annotated[
+        list[str] | None, typer.Option(metavar="ORIGIN", help="That a browser may ask from; * for any; repeatable.")
+    ] = None,
+    max_queue_rows: Annotated[int, typer.Option(min=1, help="Rows that may wait; more are refused with 429.")] = 1024,
+    max_body_mb: Annotated[
+        float, typer.Option(min=0.001, help="Of a request; larger ones are refused with 413.")
+    ] = 16.0,
+    timeout_s: Annotated[float, typer.Option(min=0.01, help="Until a request is answered with 504.")] = 30.0,
+    strict: Annotated[bool, typer.Option("--strict", help="Nothing that TensorFlow Serving does not do.")] = False,
+) -> None:
+    """Serve models with TensorFlow Serving's own REST and gRPC interfaces, and a page to try them."""
+    require_extra("serve", "starlette", "uvicorn", "websockets", "prometheus_client", "grpc_health")
+    if (certificate is None) != (key is None):
+        raise DataError("--certificate and --key belong together: name both.")
+    from seqpipe.serving.server.rest import Settings
+    from seqpipe.serving.server.run import Options, directories
+    from seqpipe.serving.server.run import serve as serve_models
+
+    served = directories(models or [])
+    _start()
+    settings = Settings(max_body_mb, timeout_s, token, tuple(allow_origin or ()), strict)
+    serve_models(served, Options(host, port, grpc_port, certificate, key, max_queue_rows, settings), out.print)
 
 
 @app.command("list")

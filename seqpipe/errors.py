@@ -7,6 +7,7 @@ and the nearest guess. The command line prints it in one block and exits with 2.
 from __future__ import annotations
 
 import difflib
+import importlib.util
 from collections.abc import Iterable, Sequence
 
 
@@ -60,3 +61,13 @@ def not_allowed(name: object, kind: str, allowed: Iterable[str]) -> str:
     """'"grru" is not a cell. Allowed: lstm, gru, simple. Did you mean gru?'"""
     allowed = list(allowed)
     return f'"{name}" is not a {kind}. Allowed: {", ".join(allowed) or "none"}.{nearest(name, allowed)}'
+
+
+def require_extra(extra: str, *modules: str) -> None:
+    """
+    Raises:
+        RunError: a module of the extra is not installed.
+    """
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    if missing:
+        raise RunError(f"{missing[0]} is not installed: pip install 'seqpipe[{extra}]'.")

@@ -61,28 +61,52 @@ class Detector:
             probabilities: float [C] each, after each piece.
             labels: C names; unknown and silence are no commands.
         """
-        chosen = [number for number, label in enumerate(labels) if label not in (UNKNOWN, SILENCE)]
-        recent: deque[np.ndarray] = deque(maxlen=max(1, round(self.smoothing_ms / PIECE_MS)))
-        going: tuple[int, float, float] | None = None  # number, start, confidence
-        rising = np.zeros(len(chosen))  # when each command's probability last rose above half of the threshold
-        free_s = now_s = 0.0
+        hearing = Hearing(self, labels)
         for piece in probabilities:
-            before_s, now_s = now_s, now_s + PIECE_MS / 1000
-            recent.append(np.asarray(piece)[chosen])
-            smoothed = np.mean(recent, axis=0)
-            rising = np.where(smoothed >= self.threshold / 2, rising, now_s)
-            if going is not None:
-                number, start_s, confidence = going
-                if smoothed[number] >= self.threshold / 2:
-                    going = number, start_s, max(confidence, float(smoothed[number]))
-                    continue
-                yield Heard(labels[chosen[number]], start_s, before_s, confidence)
-                going, free_s = None, before_s + self.refractory_ms / 1000
-            number = int(smoothed.argmax())
-            if smoothed[number] >= self.threshold and now_s >= free_s:
-                going = number, float(rising[number]), float(smoothed[number])
-        if going is not None:
-            yield Heard(labels[chosen[going[0]]], going[1], now_s, going[2])
+            yield from hearing.piece(piece)
+        yield from hearing.end()
+
+
+class Hearing:
+    """A detector at work, piece by piece.
+
+    Args:
+        labels: C names; unknown and silence are no commands.
+    """
+
+    def __init__(self, detector: Detector, labels: list[str]):
+        self._detector, self._labels = detector, labels
+        self._chosen = [number for number, label in enumerate(labels) if label not in (UNKNOWN, SILENCE)]
+        self._recent: deque[np.ndarray] = deque(maxlen=max(1, round(detector.smoothing_ms / PIECE_MS)))
+        self._going: tuple[int, float, float] | None = None  # number, start, confidence
+        self._rising = np.zeros(len(self._chosen))  # when each one's probability last rose above half of the threshold
+        self._free_s = self._now_s = 0.0
+
+    def piece(self, probabilities: np.ndarray) -> list[Heard]:
+        """The command that is over after another piece, float [C]; most often none."""
+        before_s, self._now_s = self._now_s, self._now_s + PIECE_MS / 1000
+        threshold = self._detector.threshold
+        self._recent.append(np.asarray(probabilities)[self._chosen])
+        smoothed = np.mean(self._recent, axis=0)
+        self._rising = np.where(smoothed >= threshold / 2, self._rising, self._now_s)
+        over = []
+        if self._going is not None:
+            number, start_s, confidence = self._going
+            if smoothed[number] >= threshold / 2:
+                self._going = number, start_s, max(confidence, float(smoothed[number]))
+                return []
+            over.append(Heard(self._labels[self._chosen[number]], start_s, before_s, confidence))
+            self._going, self._free_s = None, before_s + self._detector.refractory_ms / 1000
+        number = int(smoothed.argmax())
+        if smoothed[number] >= threshold and self._now_s >= self._free_s:
+            self._going = number, float(self._rising[number]), float(smoothed[number])
+        return over
+
+    def end(self) -> list[Heard]:
+        """The command that lasted to the end."""
+        if self._going is None:
+            return []
+        return [Heard(self._labels[self._chosen[self._going[0]]], self._going[1], self._now_s, self._going[2])]
 
 
 def listen(model: Model, blocks: Iterable[np.ndarray], detector: Detector) -> Iterator[Heard]:

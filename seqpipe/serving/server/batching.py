@@ -1,0 +1,170 @@
+"""One worker answers what queued while it was busy: rows of several requests together where that changes no answer.
+
+Nothing waits for a batch to fill. Rows are joined by signature, by the sizes that do not vary, and for texts by
+length to a power of two, so that a long one does not slow short ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Hashable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from seqpipe.serving.server.errors import RequestError
+from seqpipe.serving.server.metrics import Metrics
+from seqpipe.serving.server.servable import Servable
+from seqpipe.serving.server.tensors import Arrays
+
+MOST_ROWS = 64  # of a batch
+SHORT_BYTES = 256  # texts up to here are of one length
+QUEUED_BYTES = 256 * 2**20
+
+
+@dataclass
+class Work:
+    """A request in the queue.
+
+    key: equal keys may be joined; None for a request that is answered alone.
+    """
+
+    servable: Servable
+    signature: str
+    inputs: Arrays
+    rows: int
+    size_bytes: int
+    key: Hashable
+    answer: Future[Arrays] = field(default_factory=Future)
+
+
+class Batcher:
+    """The queue and its worker.
+
+    Args:
+        most_rows: that may wait; beyond, requests are refused with 429.
+    """
+
+    def __init__(self, *, most_rows: int, metrics: Metrics):
+        self._most_rows, self._metrics = most_rows, metrics
+        self._queue: deque[Work] = deque()
+        self._rows = self._bytes = 0
+        self._changed = threading.Condition()
+        self._closed = False
+        self._worker = threading.Thread(target=self._work, name="seqpipe-worker", daemon=True)
+        self._worker.start()
+
+    async def answer(self, servable: Servable, signature: str, inputs: Arrays, *, timeout_s: float) -> Arrays:
+        """
+        Raises:
+            RequestError: the queue is full (429), the time is over (504), or what the graph refuses.
+        """
+        work = _work_of(servable, signature, inputs)
+        with self._changed:
+            full = self._rows + work.rows > self._most_rows and self._rows > 0
+            if full or work.rows > self._most_rows or self._bytes + work.size_bytes > QUEUED_BYTES:
+                raise RequestError(
+                    429,
+                    f"{work.rows} rows do not fit into the queue: {self._rows} wait, at most {self._most_rows} may.",
+                    retry_after_s=1,
+                )
+            servable.in_flight += 1
+            self._rows, self._bytes = self._rows + work.rows, self._bytes + work.size_bytes
+            self._queue.append(work)
+            self._metrics.queued.set(self._rows)
+            self._changed.notify()
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(work.answer), timeout_s)
+        except TimeoutError:
+            raise RequestError(504, f"Deadline exceeded: no answer within {timeout_s:g} s.") from None
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._worker.join()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while not self._queue and not self._closed:
+                    self._changed.wait()
+                if not self._queue:
+                    return
+                batch = self._take()
+            self._run(batch)
+            with self._changed:
+                for work in batch:
+                    work.servable.in_flight -= 1
+                self._changed.notify_all()
+
+    def _take(self) -> list[Work]:
+        """The oldest request, with others of its key."""
+        first = self._queue.popleft()
+        batch, rows, left = [first], first.rows, deque[Work]()
+        for work in self._queue if first.key is not None else ():
+            if work.key == first.key and rows + work.rows <= MOST_ROWS:
+                batch.append(work)
+                rows += work.rows
+            else:
+                left.append(work)
+        if first.key is not None:
+            self._queue = left
+        for work in batch:
+            self._rows, self._bytes = self._rows - work.rows, self._bytes - work.size_bytes
+        self._metrics.queued.set(self._rows)
+        return batch
+
+    def _run(self, batch: list[Work]) -> None:
+        batch = [work for work in batch if work.answer.set_running_or_notify_cancel()]
+        if not batch:
+            return
+        self._metrics.batch_rows.observe(sum(work.rows for work in batch))
+        if len(batch) > 1 and self._together(batch):
+            return
+        for work in batch:
+            try:
+                work.answer.set_result(work.servable.run(work.signature, work.inputs))
+            except RequestError as error:
+                work.answer.set_exception(error)
+            except Exception as error:  # whatever TensorFlow meets: the worker goes on
+                work.answer.set_exception(RequestError(500, f"{type(error).__name__}: {error}"))
+
+    def _together(self, batch: list[Work]) -> bool:
+        """Answer all at once; not if one of them is refused, which then is answered alone."""
+        first = batch[0]
+        joined = {name: np.concatenate([work.inputs[name] for work in batch]) for name in first.inputs}
+        try:
+            outputs = first.servable.run(first.signature, joined)
+        except Exception:  # one of them; each is asked by itself
+            return False
+        ends = np.cumsum([work.rows for work in batch])
+        for work, end in zip(batch, ends.tolist(), strict=True):
+            work.answer.set_result({name: value[end - work.rows : end] for name, value in outputs.items()})
+        return True
+
+
+def _work_of(servable: Servable, signature: str, inputs: Arrays) -> Work:
+    sizes = {name: _size_bytes(value) for name, value in inputs.items()}
+    rows = max([value.shape[0] for value in inputs.values() if value.ndim], default=1)
+    equal = len({value.shape[:1] for value in inputs.values()}) == 1
+    key: Hashable = None
+    if servable.signature(signature).batched and equal and rows:
+        lengths = tuple(_length_class(value) for value in inputs.values())
+        key = (id(servable), signature, tuple(value.shape[1:] for value in inputs.values()), lengths)
+    return Work(servable, signature, inputs, max(1, rows), sum(sizes.values()), key)
+
+
+def _size_bytes(value: np.ndarray) -> int:
+    return sum(map(len, value.ravel().tolist())) if value.dtype == object else value.nbytes
+
+
+def _length_class(value: np.ndarray) -> int:
+    """Texts of one class differ in length by less than two times; others are of one class."""
+    if value.dtype != object:
+        return 0
+    longest = max(map(len, value.ravel().tolist()), default=0)
+    return max(longest, SHORT_BYTES).bit_length()

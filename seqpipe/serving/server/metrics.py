@@ -1,0 +1,30 @@
+"""What is counted: requests by model, version, signature and code; how long they took; the queue and its batches."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+LABELS = ("model", "version", "signature")
+
+
+class Metrics:
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "seqpipe_requests", "Requests by their answer.", (*LABELS, "code"), registry=self.registry
+        )
+        self.seconds = Histogram(
+            "seqpipe_request_seconds",
+            "From a request to its answer.",
+            LABELS,
+            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+            registry=self.registry,
+        )
+        self.queued = Gauge("seqpipe_queue_rows", "Rows that wait.", registry=self.registry)
+        self.batch_rows = Histogram(
+            "seqpipe_batch_rows", "Rows answered at once.", buckets=(1, 2, 4, 8, 16, 32, 64), registry=self.registry
+        )
+        self.versions = Gauge("seqpipe_version", "The version that is served.", ("model",), registry=self.registry)
+
+    def text(self) -> bytes:
+        return generate_latest(self.registry)

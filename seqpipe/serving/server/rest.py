@@ -1,0 +1,290 @@
+"""TensorFlow Serving's REST interface, health, metrics and what the page asks, as a Starlette application."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import re
+import time
+import zlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from google.protobuf import json_format
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+
+from seqpipe.serving.server import inference_v2, openapi
+from seqpipe.serving.server.batching import Batcher
+from seqpipe.serving.server.errors import RequestError, not_found
+from seqpipe.serving.server.metrics import Metrics
+from seqpipe.serving.server.servable import Servable
+from seqpipe.serving.server.stream import Streams
+from seqpipe.serving.server.tensors import decoded, encoded, parsed
+from seqpipe.serving.server.versions import Hosted, Models
+
+PAGE = Path(__file__).with_name("page")
+MODEL_PATH = re.compile(
+    r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
+    r"(?P<rest>/metadata|:(?P<verb>predict|classify|regress))?",
+    re.IGNORECASE,
+)
+POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """max_body_mb, timeout_s: of a request. token: that a client must name. origins: that a browser may ask from.
+
+    strict: nothing that TensorFlow Serving does not do.
+    """
+
+    max_body_mb: float = 16.0
+    timeout_s: float = 30.0
+    token: str | None = None
+    origins: tuple[str, ...] = ()
+    strict: bool = False
+
+
+@dataclass
+class Server:
+    """What the endpoints share. draining: no new request is taken."""
+
+    models: Models
+    batcher: Batcher
+    metrics: Metrics
+    settings: Settings = field(default_factory=Settings)
+    draining: bool = False
+
+    async def body(self, request: Request) -> bytes:
+        """The whole body, unpacked.
+
+        Raises:
+            RequestError: it is larger than max_body_mb, packed or not, or is not what it says.
+        """
+        most = int(self.settings.max_body_mb * 1e6)
+        packed = request.headers.get("content-encoding", "").lower() == "gzip"
+        unpack = zlib.decompressobj(wbits=31) if packed else None
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async for part in request.stream():
+                part = unpack.decompress(part, most + 1) if unpack is not None else part
+                size += len(part)
+                if size > most or (unpack is not None and unpack.unconsumed_tail):
+                    raise RequestError(413, f"The body is larger than {self.settings.max_body_mb:g} MB.")
+                parts.append(part)
+        except zlib.error as error:
+            raise RequestError(400, f"The body is not gzip: {error}") from None
+        except ClientDisconnect:
+            raise RequestError(499, "The client went away.") from None
+        return b"".join(parts)
+
+    async def predict(self, servable: Servable, body: bytes) -> tuple[str, bytes]:
+        """The signature that was asked, and the answer's body."""
+        request = parsed(body)
+        signature = request.get("signature_name", "serving_default")
+        if not isinstance(signature, str):
+            raise RequestError(400, '"signature_name" must be a string')
+        inputs, rows = decoded(request, servable.signature(signature).inputs)
+        outputs = await self.batcher.answer(servable, signature, inputs, timeout_s=self.settings.timeout_s)
+        return signature, encoded(outputs, rows=rows, strict=self.settings.strict)
+
+    def allow(self, request: Request) -> None:
+        """
+        Raises:
+            RequestError: a token is wanted and not named, or a browser asks from elsewhere.
+        """
+        token, given = self.settings.token, request.headers.get("authorization", "")
+        if token is not None and not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+            raise RequestError(401, "Name the token: Authorization: Bearer TOKEN.")
+        origin = request.headers.get("origin")
+        own = f"{request.url.scheme}://{request.headers.get('host', '')}"
+        if origin is not None and origin != own and not {origin, "*"} & set(self.settings.origins):
+            raise RequestError(403, f"The origin {origin} is not allowed. Allow it by --allow-origin {origin}.")
+
+
+def application(server: Server) -> Starlette:
+    """The application; routes that TensorFlow Serving does not have are left out where it is strict."""
+    guard = _guarded(server)
+    routes: list[Any] = [
+        Route("/v2/health/live", lambda request: _json({"live": True}), methods=["GET"]),
+        Route("/v2/health/ready", lambda request: _ready(server), methods=["GET"]),
+        Route("/monitoring/prometheus/metrics", lambda request: _metrics(server), methods=["GET"]),
+    ]
+    if not server.settings.strict:
+        routes += [
+            Route("/metrics", lambda request: _metrics(server), methods=["GET"]),
+            Route("/models", guard(_models), methods=["GET"]),
+            Route("/openapi.json", guard(_openapi), methods=["GET"]),
+            *inference_v2.routes(server, guard),
+            WebSocketRoute("/v1/models/{name}:stream", Streams(server).serve),
+            Route("/", lambda request: _page(), methods=["GET"]),
+        ]
+    routes.append(Route("/v1/{path:path}", guard(_v1), methods=["GET", "POST", "OPTIONS", "PUT", "DELETE", "PATCH"]))
+    app = Starlette(routes=routes)
+    if not server.settings.strict:
+        app.mount("/page", StaticFiles(directory=PAGE))
+    return app
+
+
+Endpoint = Callable[[Server, Request], Awaitable[Response]]
+
+
+def _guarded(server: Server) -> Callable[[Endpoint], Callable[[Request], Awaitable[Response]]]:
+    """Endpoints whose errors are answered as TensorFlow Serving answers them."""
+
+    def guard(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            try:
+                if request.method == "OPTIONS":
+                    return _with_origin(server, request, Response(status_code=200))
+                server.allow(request)
+                if server.draining:
+                    raise RequestError(503, "The server is shutting down.")
+                response = await endpoint(server, request)
+            except RequestError as error:
+                response = _json({"error": error.text}, error.status)
+                if error.retry_after_s is not None:
+                    response.headers["Retry-After"] = str(error.retry_after_s)
+            return _with_origin(server, request, response)
+
+        return answer
+
+    return guard
+
+
+def _with_origin(server: Server, request: Request, response: Response) -> Response:
+    origin = request.headers.get("origin")
+    if origin is not None and {origin, "*"} & set(server.settings.origins):
+        response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Access-Control-Allow-Methods"] = "GET, POST"
+        response.headers["Access-Control-Allow-Headers"] = "authorization, content-type"
+    return response
+
+
+def _json(value: Any, status: int = 200) -> Response:
+    return Response(json.dumps(value, ensure_ascii=False), status, media_type="application/json")
+
+
+def _ready(server: Server) -> Response:
+    ready = server.models.ready and not server.draining
+    return _json({"ready": ready}, 200 if ready else 503)
+
+
+def _metrics(server: Server) -> Response:
+    return Response(server.metrics.text(), media_type="text/plain; version=0.0.4")
+
+
+def _page() -> Response:
+    return Response(
+        (PAGE / "index.html").read_bytes(), media_type="text/html", headers={"Content-Security-Policy": POLICY}
+    )
+
+
+async def _v1(server: Server, request: Request) -> Response:
+    path = request.scope["raw_path"].decode("latin-1").partition("?")[0]
+    if path.rstrip("/").lower() == "/v1/models":
+        raise RequestError(400, "Missing model name in request.")
+    match = MODEL_PATH.fullmatch(path)
+    malformed = RequestError(400, f"Malformed request: {request.method} {path}")
+    if match is None:
+        raise malformed
+    name, version = unquote(match["name"]), int(match["version"]) if match["version"] else None
+    if match["label"]:
+        raise RequestError(404, f"Servable not found for request: Label({name}, {match['label']})")
+    if match["verb"]:
+        if request.method != "POST":
+            raise malformed
+        return await _predict(server, request, name, version, match["verb"].lower())
+    if request.method != "GET":
+        raise malformed
+    if match["rest"]:
+        return _json(metadata(server.models.get(name, version)))
+    return _json(status(server, name, version))
+
+
+async def _predict(server: Server, request: Request, name: str, version: int | None, verb: str) -> Response:
+    servable = server.models.get(name, version)
+    body = await server.body(request)
+    signature, started = "unknown", time.perf_counter()
+    code = 500
+    try:
+        if verb != "predict":
+            raise RequestError(
+                400, f"Expected {verb} signature method_name to be tensorflow/serving/{verb}. Was: predict"
+            )
+        signature, answer = await server.predict(servable, body)
+        code = 200
+        return Response(answer, media_type="application/json")
+    except RequestError as error:
+        code = error.status
+        raise
+    finally:
+        labels = (name, str(servable.version), signature)
+        server.metrics.requests.labels(*labels, str(code)).inc()
+        server.metrics.seconds.labels(*labels).observe(time.perf_counter() - started)
+
+
+def status(server: Server, name: str, version: int | None = None) -> dict[str, Any]:
+    """What TensorFlow Serving says of a model's versions."""
+    hosted = server.models.hosted.get(name)
+    if hosted is None or (version is not None and version not in hosted.statuses):
+        raise not_found(name, version)
+    return {"model_version_status": [_version(hosted, number) for number in _shown(hosted, version)]}
+
+
+def _shown(hosted: Hosted, version: int | None) -> list[int]:
+    return sorted(hosted.statuses, reverse=True) if version is None else [version]
+
+
+def _version(hosted: Hosted, number: int) -> dict[str, Any]:
+    known = hosted.statuses[number]
+    code = "UNKNOWN" if known.error else "OK"
+    return {
+        "version": str(number),
+        "state": known.state,
+        "status": {"error_code": code, "error_message": known.error},
+    }
+
+
+def metadata(servable: Servable) -> dict[str, Any]:
+    """What TensorFlow Serving says of a model's signatures."""
+    signatures = {
+        name: json_format.MessageToDict(
+            definition, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+        )
+        for name, definition in servable.definitions.items()
+    }
+    return {
+        "model_spec": {"name": servable.name, "signature_name": "", "version": str(servable.version)},
+        "metadata": {"signature_def": {"signature_def": signatures}},
+    }
+
+
+async def _models(server: Server, request: Request) -> Response:
+    return _json({"models": [_about(hosted.serving) for hosted in server.models.hosted.values() if hosted.serving]})
+
+
+def _about(servable: Servable) -> dict[str, Any]:
+    """What a page or a client needs to know of a model."""
+    return {
+        "name": servable.name,
+        "version": servable.version,
+        "facts": {key: servable.facts[key] for key in ("task", "figure", "date", "streaming") if key in servable.facts},
+        "labels": list(servable.labels()),
+        "signatures": {
+            name: {"inputs": list(signature.inputs), "outputs": list(signature.outputs)}
+            for name, signature in servable.signatures.items()
+        },
+    }
+
+
+async def _openapi(server: Server, request: Request) -> Response:
+    return _json(openapi.document(server.models))

@@ -1,0 +1,148 @@
+"""`seqpipe serve`: the models, the worker and both interfaces in one process, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from seqpipe.errors import ModelError, RunError
+from seqpipe.export.artefact import versions
+from seqpipe.serving.find import find_model, list_models
+from seqpipe.serving.server.batching import Batcher
+from seqpipe.serving.server.metrics import Metrics
+from seqpipe.serving.server.rest import Server, Settings, application
+from seqpipe.serving.server.versions import Models
+
+FINISH_S = 30  # in which requests are answered that had come before SIGTERM
+
+
+@dataclass(frozen=True)
+class Options:
+    """host, port, grpc_port: where; port 0 is any free one. certificate, key: PEM files for TLS.
+
+    most_rows: that may wait to be answered.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8501
+    grpc_port: int = 8500
+    certificate: Path | None = None
+    key: Path | None = None
+    most_rows: int = 1024
+    settings: Settings = field(default_factory=Settings)
+
+
+def directories(names: Sequence[str]) -> dict[str, Path]:
+    """What is to be served by its name: directories of models, of their versions, or names; without any, all at hand.
+
+    Raises:
+        ModelError: there is no such model, or two have the same name.
+    """
+    if not names:
+        found = list_models()
+        if not found:
+            raise ModelError("There is no model at hand. Name a directory, such as saved_models/NAME.")
+        return {path.parent.name: path.parent for path in found}
+    chosen: dict[str, Path] = {}
+    for name in names:
+        place = Path(name)
+        below = sorted(path for path in place.iterdir() if versions(path)) if place.is_dir() else []
+        for path in below or [_model(name)]:
+            if path.name in chosen and chosen[path.name] != path:
+                raise ModelError(f"{path} and {chosen[path.name]} have the same name. Serve one of them.")
+            chosen[path.name] = path
+    return chosen
+
+
+def _model(name: str) -> Path:
+    """The directory that holds the versions of a model; that of a version alone where it is named itself."""
+    found = find_model(name)
+    return found.parent if found.name.isdecimal() and Path(name).resolve() != found.resolve() else found
+
+
+def serve(served: dict[str, Path], options: Options, say: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT; then answer what has come, and return.
+
+    Raises:
+        RunError: a port is taken, or no model can be loaded.
+    """
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    asyncio.run(_serve(served, options, say))
+
+
+async def _serve(served: dict[str, Path], options: Options, say: Callable[[str], None]) -> None:
+    metrics = Metrics()
+    models = Models(served, metrics)
+    await asyncio.to_thread(models.start)
+    failed = {name: hosted for name, hosted in models.hosted.items() if hosted.serving is None}
+    for name, hosted in failed.items():
+        say(f"{name} cannot be served: {'; '.join(status.error for status in hosted.statuses.values())}")
+    if len(failed) == len(models.hosted):
+        raise RunError("No model can be served.")
+    server = Server(models, Batcher(most_rows=options.most_rows, metrics=metrics), metrics, options.settings)
+    web = _web(server, options)
+    rpc = await _rpc(server, options)
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    running = asyncio.create_task(web.serve())
+    while not web.started and not running.done():
+        await asyncio.sleep(0.01)
+    if running.done():
+        raise RunError(
+            f"Port {options.port} of {options.host} cannot be listened at. Is it taken? Name another: --port."
+        )
+    port = web.servers[0].sockets[0].getsockname()[1]
+    scheme = "https" if options.certificate else "http"
+    say(f"{', '.join(models.hosted)}: {scheme}://{options.host}:{port}/")
+    await stopped.wait()
+    say("Stopping: answering what has come")
+    server.draining = True
+    web.should_exit = True
+    await running
+    if rpc is not None:
+        await rpc.stop(FINISH_S)
+    server.batcher.close()
+    await asyncio.to_thread(models.close)
+
+
+def _web(server: Server, options: Options) -> Any:
+    import uvicorn
+
+    class Web(uvicorn.Server):
+        def install_signal_handlers(self) -> None:  # ours wait for the requests in hand
+            return
+
+    config = uvicorn.Config(
+        application(server),
+        host=options.host,
+        port=options.port,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=FINISH_S,
+        ssl_certfile=None if options.certificate is None else str(options.certificate),
+        ssl_keyfile=None if options.key is None else str(options.key),
+        ws="websockets-sansio",
+    )
+    return Web(config)
+
+
+async def _rpc(server: Server, options: Options) -> Any:
+    import grpc
+
+    from seqpipe.serving.server import rpc
+
+    credentials = None
+    if options.certificate is not None and options.key is not None:
+        credentials = grpc.ssl_server_credentials([(options.key.read_bytes(), options.certificate.read_bytes())])
+    most_bytes = int(server.settings.max_body_mb * 1e6)
+    try:
+        return await rpc.start(server, f"{options.host}:{options.grpc_port}", credentials, most_bytes)
+    except RuntimeError as error:
+        raise RunError(f"Port {options.grpc_port} of {options.host}: {error}. Name another: --grpc-port.") from None

@@ -1,0 +1,114 @@
+"""One version of a model in a TensorFlow Session, which gives its memory back when it is closed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seqpipe.serving.find import read_card
+from seqpipe.serving.server.errors import RequestError
+from seqpipe.serving.server.tensors import Arrays, Spec
+
+WARMUP = "assets.extra/tf_serving_warmup_requests"
+
+
+class Signature:
+    """inputs, outputs: by name, in the order of their names. batched: whether rows of several requests may be joined.
+
+    They may where each input begins with a batch and the shape of an output, but for its first axis, is known: nothing
+    of an answer then depends on the rows beside it.
+    """
+
+    def __init__(self, definition: Any):
+        self.inputs = {name: _spec(value) for name, value in sorted(definition.inputs.items())}
+        self.outputs = {name: _spec(value) for name, value in sorted(definition.outputs.items())}
+        begins = [spec.shape is not None and spec.shape[:1] == (-1,) for spec in self.inputs.values()]
+        fixed = [
+            spec.shape is not None and spec.shape[:1] == (-1,) and -1 not in spec.shape[1:]
+            for spec in self.outputs.values()
+        ]
+        self.batched = bool(begins) and all(begins) and all(fixed)
+
+
+def _spec(tensor: Any) -> Spec:
+    from tensorflow.core.framework import types_pb2
+
+    shape = None if tensor.tensor_shape.unknown_rank else tuple(dim.size for dim in tensor.tensor_shape.dim)
+    return Spec(tensor.name, types_pb2.DataType.Name(tensor.dtype), shape)
+
+
+class Servable:
+    """A loaded version.
+
+    facts: at the head of its card. definitions: the signatures as TensorFlow has them.
+    """
+
+    def __init__(self, name: str, path: Path):
+        import tensorflow as tf
+
+        self.name, self.path, self.version = name, path, int(path.name) if path.name.isdecimal() else 1
+        self.facts = read_card(path)
+        graph = tf.Graph()
+        self._session = tf.compat.v1.Session(graph=graph)
+        with graph.as_default():
+            loaded = tf.compat.v1.saved_model.load(self._session, ["serve"], str(path))
+        self.definitions = {n: d for n, d in loaded.signature_def.items() if not n.startswith("__")}
+        self.signatures = {name: Signature(definition) for name, definition in self.definitions.items()}
+        self._calls = {
+            name: self._callable(signature) for name, signature in self.signatures.items() if signature.outputs
+        }
+        self.in_flight = 0
+
+    def _callable(self, signature: Signature) -> Any:
+        return self._session.make_callable(
+            [spec.tensor for spec in signature.outputs.values()],
+            feed_list=[spec.tensor for spec in signature.inputs.values()],
+        )
+
+    def signature(self, name: str) -> Signature:
+        """
+        Raises:
+            RequestError: there is none of this name.
+        """
+        if name not in self.signatures:
+            raise RequestError(400, f'Serving signature name: "{name}" not found in signature def')
+        return self.signatures[name]
+
+    def run(self, signature: str, inputs: Arrays) -> Arrays:
+        """
+        Raises:
+            RequestError: what the graph says to inputs that it refuses.
+        """
+        import tensorflow as tf
+
+        chosen = self.signatures[signature]
+        try:
+            values = self._calls[signature](*(inputs[name] for name in chosen.inputs))
+        except (tf.errors.InvalidArgumentError, tf.errors.FailedPreconditionError, tf.errors.OutOfRangeError) as error:
+            raise RequestError(400, str(error.message).split("\n")[0]) from None
+        return {name: np.asarray(value) for name, value in zip(chosen.outputs, values, strict=True)}
+
+    def warm_up(self) -> int:
+        """Answer the requests that lie beside the model; how many there were."""
+        import tensorflow as tf
+        from tensorflow_serving.apis import prediction_log_pb2
+
+        file, count = self.path / WARMUP, 0
+        for record in tf.compat.v1.io.tf_record_iterator(str(file)) if file.is_file() else ():
+            request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
+            name = request.model_spec.signature_name or "serving_default"
+            self.run(name, {key: tf.make_ndarray(value) for key, value in request.inputs.items()})
+            count += 1
+        return count
+
+    def close(self) -> None:
+        self._session.close()
+
+    def labels(self) -> Sequence[str]:
+        """Class names, of a model that has them."""
+        if "labels" not in self.signatures:
+            return []
+        return [name.decode() for name in self.run("labels", {})["labels"].tolist()]

@@ -1,0 +1,237 @@
+"""JSON to arrays and back, as TensorFlow Serving does it.
+
+A request has rows (`instances`) or columns (`inputs`); so has the answer. Numbers are the shortest that read back as
+the same float, whole floats with `.0`; NaN and Infinity are bare tokens, in and out. Bytes are {"b64": ...}.
+
+Axes: B rows.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from seqpipe.serving.server.errors import RequestError
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """An input or output of a signature.
+
+    tensor: its name in the graph. dtype: TensorFlow's name of it, such as DT_STRING. shape: -1 for what varies; None
+    for an unknown rank.
+    """
+
+    tensor: str
+    dtype: str
+    shape: tuple[int, ...] | None
+
+    @property
+    def numpy(self) -> np.dtype:
+        name = self.dtype.removeprefix("DT_").lower()
+        return np.dtype(object if name == "string" else {"float": "float32", "double": "float64"}.get(name, name))
+
+
+def parsed(body: bytes) -> dict[str, Any]:
+    """A request's JSON object.
+
+    Raises:
+        RequestError: it is none.
+    """
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError, UnicodeDecodeError) as error:
+        raise RequestError(400, f"JSON Parse error: {error}") from None
+    if not isinstance(value, dict):
+        raise RequestError(400, f"JSON Value: {_short(value)} Is not object")
+    return value
+
+
+def decoded(request: Mapping[str, Any], inputs: Mapping[str, Spec]) -> tuple[Arrays, bool]:
+    """The arrays that a signature takes, and whether the request came in rows.
+
+    Raises:
+        RequestError: neither or both forms, a missing or unknown input, or a value of another type or shape.
+    """
+    rows, columns = "instances" in request, "inputs" in request
+    if rows and columns:
+        raise RequestError(400, 'Request has both "instances" and "inputs": one of them is allowed.')
+    if not rows and not columns:
+        raise RequestError(400, 'Missing "inputs" or "instances" key')
+    if not inputs:
+        raise RequestError(400, "Failed to get input map for signature: it has no inputs")
+    if rows:
+        return _from_rows(request["instances"], inputs), True
+    given = request["inputs"]
+    if not _names_inputs(given):
+        if len(inputs) != 1:
+            raise RequestError(400, f"inputs is a plain value/list, but expecting as an object: {', '.join(inputs)}")
+        given = {next(iter(inputs)): given}
+    missing = [name for name in inputs if name not in given]
+    if missing:
+        raise RequestError(400, f"Missing named inputs: {', '.join(missing)}. Allowed: {', '.join(inputs)}")
+    return {name: array(name, given[name], spec) for name, spec in inputs.items()}, False
+
+
+def _names_inputs(value: Any) -> bool:
+    return isinstance(value, dict) and not _is_base64(value)
+
+
+def _from_rows(instances: Any, inputs: Mapping[str, Spec]) -> Arrays:
+    if not isinstance(instances, list) or not instances:
+        raise RequestError(400, '"instances" must be a list of one row or more')
+    if not _names_inputs(instances[0]):
+        if len(inputs) != 1:
+            raise RequestError(400, f"instances are plain values, but expecting objects with: {', '.join(inputs)}")
+        (name,) = inputs
+        return {name: array(name, instances, inputs[name])}
+    columns: dict[str, list[Any]] = {name: [] for name in inputs}
+    for number, row in enumerate(instances):
+        if not _names_inputs(row) or set(row) != set(inputs):
+            found = ", ".join(map(str, row)) if isinstance(row, dict) else _short(row)
+            raise RequestError(400, f"instances[{number}] has {found}; it must have exactly {', '.join(inputs)}")
+        for name in inputs:
+            columns[name].append(row[name])
+    return {name: array(name, values, inputs[name]) for name, values in columns.items()}
+
+
+def array(name: str, value: Any, spec: Spec) -> np.ndarray:
+    """A value of nested lists as an array of the input's type.
+
+    Raises:
+        RequestError: an element is of another type, rows are of unequal length, or the shape does not fit.
+    """
+    shape = _shape(name, value)
+    if spec.shape is not None:
+        fits = len(shape) == len(spec.shape) and all(a in (-1, b) for a, b in zip(spec.shape, shape, strict=True))
+        if not fits:
+            wanted = ", ".join("?" if size < 0 else str(size) for size in spec.shape)
+            raise RequestError(400, f"{name}: shape [{', '.join(map(str, shape))}] does not fit [{wanted}]")
+    flat: list[Any] = []
+    _flatten(value, flat)
+    kind = spec.numpy.kind
+    values = [_element(name, element, kind) for element in flat]
+    if kind == "O":
+        result = np.empty(len(values), object)
+        result[:] = values
+    else:
+        try:
+            result = np.array(values, spec.numpy)
+        except OverflowError:
+            raise RequestError(400, f"{name}: a number is out of the range of {spec.dtype}") from None
+    return result.reshape(shape)
+
+
+def _shape(name: str, value: Any) -> tuple[int, ...]:
+    if not isinstance(value, list):
+        return ()
+    inner = {_shape(name, item) for item in value}
+    if len(inner) > 1:
+        raise RequestError(400, f"{name}: rows of unequal shapes: {', '.join(str(list(s)) for s in sorted(inner))}")
+    return (len(value), *(inner.pop() if inner else ()))
+
+
+def _flatten(value: Any, flat: list[Any]) -> None:
+    if isinstance(value, list):
+        for item in value:
+            _flatten(item, flat)
+    else:
+        flat.append(value)
+
+
+def _is_base64(value: Any) -> bool:
+    return isinstance(value, dict) and list(value) == ["b64"]
+
+
+def _element(name: str, value: Any, kind: str) -> Any:
+    if kind == "O":
+        if isinstance(value, str):
+            return value.encode("utf-8", "surrogatepass")
+        if _is_base64(value):
+            try:
+                return base64.b64decode(value["b64"], validate=True)
+            except (binascii.Error, TypeError, ValueError) as error:
+                raise RequestError(400, f"{name}: b64 is not base64: {error}") from None
+        raise RequestError(
+            400, f"{name}: JSON Value: {_short(value)} Type: {_type(value)} is not of expected type: string"
+        )
+    if kind == "b":
+        if isinstance(value, bool):
+            return value
+    elif (isinstance(value, int) and not isinstance(value, bool)) or (kind == "f" and isinstance(value, float)):
+        return value
+    wanted = {"b": "bool", "f": "float"}.get(kind, "int")
+    raise RequestError(
+        400, f"{name}: JSON Value: {_short(value)} Type: {_type(value)} is not of expected type: {wanted}"
+    )
+
+
+def _type(value: Any) -> str:
+    names = {bool: "Boolean", int: "Number", float: "Number", str: "String", list: "Array", dict: "Object"}
+    return names.get(type(value), "Null")
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def encoded(outputs: Arrays, *, rows: bool, strict: bool) -> bytes:
+    """The body of an answer.
+
+    Args:
+        rows: as the request came.
+        strict: strings as TensorFlow Serving writes them: no JSON where bytes are no UTF-8, which else are b64.
+    Raises:
+        RequestError: rows are asked for, and an output has no rows or another number of them.
+    """
+    if not rows:
+        texts = {name: _json(value, name, strict) for name, value in outputs.items()}
+        body = next(iter(texts.values())) if len(texts) == 1 else _object(texts)
+        return b'{"outputs": ' + body + b"}"
+    sizes = {name: value.shape[0] if value.ndim else -1 for name, value in outputs.items()}
+    if len(set(sizes.values())) != 1 or -1 in sizes.values():
+        raise RequestError(400, f"outputs have no common first dimension: {sizes}. Ask by columns: inputs.")
+    (count,) = set(sizes.values())
+    lines = []
+    for row in range(count):
+        texts = {name: _json(value[row], name, strict) for name, value in outputs.items()}
+        lines.append(next(iter(texts.values())) if len(texts) == 1 else _object(texts))
+    return b'{"predictions": [' + b", ".join(lines) + b"]}"
+
+
+def _object(texts: Mapping[str, bytes]) -> bytes:
+    return b"{" + b", ".join(json.dumps(name).encode() + b": " + text for name, text in texts.items()) + b"}"
+
+
+def _json(value: Any, name: str, strict: bool) -> bytes:
+    if isinstance(value, np.ndarray) and value.ndim:
+        return b"[" + b", ".join(_json(item, name, strict) for item in value) + b"]"
+    if isinstance(value, np.ndarray):
+        value = value[()]
+    if isinstance(value, (bytes, str)):
+        return _string(value if isinstance(value, bytes) else value.encode(), name, strict)
+    if isinstance(value, (np.bool_, bool)):
+        return b"true" if value else b"false"
+    text = str(value)
+    return {"nan": b"NaN", "inf": b"Infinity", "-inf": b"-Infinity"}.get(text) or text.encode()
+
+
+def _string(value: bytes, name: str, strict: bool) -> bytes:
+    if not name.endswith("_bytes"):
+        try:
+            return json.dumps(value.decode("utf-8"), ensure_ascii=False).encode()
+        except UnicodeDecodeError:
+            if strict:
+                return json.dumps(value.decode("utf-8", "surrogateescape"), ensure_ascii=False).encode(
+                    "utf-8", "surrogateescape"
+                )
+    return b'{"b64": "' + base64.b64encode(value) + b'"}'
