@@ -5,7 +5,7 @@ Axes: B batch (rows), C classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -36,33 +36,12 @@ def scores(answer: Answer, classes: Sequence[str]) -> Answer:
     return {"labels": names, "probabilities": probabilities}
 
 
-def label_signatures(
-    answer: Callable[[tf.Tensor], Answer],
-    spec: tf.TensorSpec,
-    *,
-    classes: Sequence[str],
-    version: int,
-    streaming: bool,
-) -> dict[str, tf.types.experimental.PolymorphicFunction]:
-    """The signatures that every classifier has: serving_default, scores and labels.
-
-    Args:
-        answer: to a batch of inputs; in `scores` it is called, not written into the graph once more.
-        spec: of its input.
-    """
-    serving = tf.function(answer, input_signature=[spec])
-
-    def labels() -> Answer:
-        return {
-            "labels": tf.constant(list(classes)),
-            "version": tf.constant(version, tf.int32),
-            "streaming": tf.constant(streaming),
-        }
-
+def label_info(classes: Sequence[str], *, version: int, streaming: bool) -> Answer:
+    """What `labels` answers: the class names and facts of the artefact."""
     return {
-        "serving_default": serving,
-        "scores": tf.function(lambda rows: scores(serving(rows), classes), input_signature=[spec]),
-        "labels": tf.function(labels, input_signature=[]),
+        "labels": tf.constant(list(classes)),
+        "version": tf.constant(version, tf.int32),
+        "streaming": tf.constant(streaming),
     }
 
 

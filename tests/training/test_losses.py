@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from seqpipe.training.losses import mean_cross_entropy, softmax_cross_entropy
+from seqpipe.training.losses import hits, label_loss, mean_cross_entropy, softmax_cross_entropy
 
 B, T, V = 4, 6, 50
 
@@ -81,3 +81,17 @@ def test_losses_refuse_a_smoothing_that_is_no_share(batch):
     labels, logits, _ = batch
     with pytest.raises(ValueError, match=r"label_smoothing = 1.0 is not a share. Allowed: 0 <= label_smoothing < 1."):
         softmax_cross_entropy(labels, logits, label_smoothing=1.0)
+
+
+def test_losses_of_labels_are_weighted_by_class(batch):
+    labels, logits, _ = batch
+    labels, logits = labels[:, 0], logits[:, 0]
+    weights = np.linspace(0.5, 2.0, V, dtype=np.float32)
+    found = label_loss(labels, logits, class_weights=weights, label_smoothing=0.1)
+    plain = softmax_cross_entropy(labels, logits, label_smoothing=0.1)
+    np.testing.assert_allclose(found, plain * weights[labels.numpy()], rtol=1e-6)
+
+
+def test_losses_hits_are_where_the_label_is_highest():
+    logits = tf.constant([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]])
+    np.testing.assert_array_equal(hits(tf.constant([1, 1, 1]), logits), [1.0, 0.0, 1.0])

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from seqpipe.export.label_answer import Answer, expected_answer, label_answer, label_signatures
+from seqpipe.export.label_answer import Answer, expected_answer, label_answer, label_info, scores
 from seqpipe.sound.log_mel import LogMel
 from seqpipe.sound.recordings import RATE_HZ
 from seqpipe.sound.sound_file import HIGHEST_SAMPLE
@@ -46,12 +46,16 @@ class CommandRecogniser(tf.Module):
         clips = [tf.TensorSpec([None, mel.clip_frames, mel.config.bands], tf.float32)]
         waveform = tf.TensorSpec([None, None], tf.float32, name="waveform")
         infer = tf.function(lambda clips: tf.nn.softmax(network.whole(clips) / temperature), input_signature=clips)
-        functions = label_signatures(self._classify, waveform, classes=classes, version=version, streaming=False)
-        answer = functions["serving_default"]
+        answer = tf.function(self._classify, input_signature=[waveform])
         # Behind plain functions: a model as an attribute would be saved whole, a function a second time.
         self._infer, self._answer = (lambda clips: infer(clips)), (lambda waveform: answer(waveform))
         files, types = [tf.TensorSpec([None], tf.string, name="wav")], {**TYPES, "start_s": tf.float32}
-        functions["wav"] = tf.function(lambda wav: of_files(wav, self._answer, types), input_signature=files)
+        functions = {
+            "serving_default": answer,
+            "scores": tf.function(lambda waveform: scores(answer(waveform), classes), input_signature=[waveform]),
+            "wav": tf.function(lambda wav: of_files(wav, self._answer, types), input_signature=files),
+            "labels": tf.function(lambda: label_info(classes, version=version, streaming=False), input_signature=[]),
+        }
         self.functions = lambda: functions
 
     def _classify(self, waveform: tf.Tensor) -> Answer:
@@ -67,9 +71,9 @@ class CommandRecogniser(tf.Module):
             count = tf.minimum(at_once, windows - first)
             part = waveform[:, first * hop : (first + count - 1) * hop + self._mel.clip_samples]
             found = self._windows(part, count)  # [B, W, C]
-            scores = ranked(found)  # [B, W]
-            place = tf.argmax(scores, axis=1, output_type=tf.int32)  # [B]
-            score = tf.gather(scores, place, batch_dims=1)
+            ranks = ranked(found)  # [B, W]
+            place = tf.argmax(ranks, axis=1, output_type=tf.int32)  # [B]
+            score = tf.gather(ranks, place, batch_dims=1)
             better = score > best
             return (
                 first + count,

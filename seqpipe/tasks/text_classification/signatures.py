@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from seqpipe.data.batches import plan_in_order_of_length
 from seqpipe.data.examples import Ragged
-from seqpipe.export.label_answer import Answer, label_answer, label_signatures
+from seqpipe.export.label_answer import Answer, label_answer, label_info, scores
 from seqpipe.layers.recurrent import traced_for
 from seqpipe.models.receptive_field import total_stride
 
@@ -52,7 +52,13 @@ class TextClassifier(tf.Module):
         # Behind plain functions: a Keras model as an attribute would be saved whole, with functions of its own.
         self._infer = lambda ids, lengths: model([ids, lengths], training=False)
         text = tf.TensorSpec([None], tf.string, name="text")
-        self.functions = label_signatures(self._classify, text, classes=classes, version=version, streaming=False)
+        classify = tf.function(self._classify, input_signature=[text])
+        self.functions = {
+            "serving_default": classify,
+            # It calls the other one: written into the graph once more, the network would take twice the space.
+            "scores": tf.function(lambda text: scores(classify(text), classes), input_signature=[text]),
+            "labels": tf.function(lambda: label_info(classes, version=version, streaming=False), input_signature=[]),
+        }
         explainer = _explainer(model)
         if explainer is not None:
             self._infer_weights = lambda ids, lengths: weighed(explainer, ids, lengths, self._stride)

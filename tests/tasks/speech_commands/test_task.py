@@ -5,16 +5,18 @@ import pytest
 import tensorflow as tf
 from sound.wav_cases import REFUSED, chirp, wav
 
+from pipelines import TONES
 from seqpipe.config.networks import RecogniserModel, RecogniserRecurrent, SpectrogramConvolution
 from seqpipe.config.sound import AudioFeatures
 from seqpipe.errors import DataError, ProofError
 from seqpipe.models import commands_model
 from seqpipe.serving.model import Model
 from seqpipe.sound.log_mel import LogMel
+from seqpipe.tasks.speech_commands.config import SpeechCommandsPipeline
 from seqpipe.tasks.speech_commands.probes import probes
 from seqpipe.tasks.speech_commands.signatures import CommandRecogniser, best_window, ranked
 from seqpipe.tasks.speech_commands.streaming import StreamingRecogniser, prove_stream, whole_clip
-from seqpipe.tasks.speech_commands.task import fit_clip
+from seqpipe.tasks.speech_commands.task import SpeechCommands, fit_clip
 
 CLASSES = ["yes", "no", "unknown", "silence"]
 MEL = LogMel(AudioFeatures(bands=16))
@@ -183,3 +185,12 @@ def test_fit_clip_takes_the_loudest_stretch_and_pads_on_both_sides():
 def test_streaming_models_must_be_causal(changes, message):
     with pytest.raises(ValueError, match=message):
         RecogniserModel.model_validate({"streaming": True, **changes})
+
+
+def test_class_weights_go_by_the_rows_that_are_trained_on(tmp_path):
+    tree = {**TONES, "data": {**TONES["data"], "unknown_copies": 3}, "training": {"class_weights": "balanced"}}
+    task = SpeechCommands(SpeechCommandsPipeline.model_validate(tree))
+    task.read()
+    task.fit_features(tmp_path)
+    rows = np.bincount(task.examples("train").columns["label"], minlength=len(task.classes))
+    np.testing.assert_allclose(task.class_weights * rows, rows.sum() / len(task.classes), rtol=1e-6)

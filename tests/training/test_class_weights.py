@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from seqpipe.errors import ModelError
+from seqpipe.training.class_weights import class_weights
+
+CLASSES = ["yes", "no", "silence"]
+ROWS = np.array([6, 3, 1])
+
+
+def test_class_weights_balanced_give_all_classes_the_same_sum_and_rows_the_mean_one():
+    weights = class_weights("balanced", CLASSES, ROWS)
+    np.testing.assert_allclose(weights * ROWS, [10 / 3] * 3, rtol=1e-6)
+    assert (weights * ROWS).sum() == pytest.approx(ROWS.sum())
+    assert weights.dtype == np.float32
+
+
+def test_class_weights_none_or_by_name():
+    assert class_weights("none", CLASSES, ROWS).tolist() == [1, 1, 1]
+    assert class_weights({"no": 2.0, "yes": 1.0, "silence": 0.5}, CLASSES, ROWS).tolist() == [1.0, 2.0, 0.5]
+
+
+def test_class_weights_must_name_every_class():
+    with pytest.raises(ModelError, match="names yes; it must give one weight to each class: yes, no, silence"):
+        class_weights({"yes": 2.0}, CLASSES, ROWS)
