@@ -362,9 +362,7 @@ def serve(
         list[str] | None,
         typer.Argument(metavar="[DIRECTORY|NAME]...", help="Models, or directories of models; else all at hand."),
     ] = None,
-    host: Annotated[
-        str, typer.Option(help="Address to listen at; 0.0.0.0 is any of this machine.")
-    ] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 is any of this machine.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Of REST, the page and WebSockets; 0 is any free one.")] = 8501,
     grpc_port: Annotated[int, typer.Option(help="Of gRPC; 0 is any free one.")] = 8500,
     token: Annotated[str | None, typer.Option(help="That clients must name: Authorization: Bearer TOKEN.")] = None,

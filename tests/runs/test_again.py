@@ -21,7 +21,10 @@ ROWS = {
 }
 
 
-@pytest.fixture(scope="module", params=ROWS)
+@pytest.fixture(
+    scope="module",
+    params=["text_classification", "speech_commands", pytest.param("translation", marks=pytest.mark.slow)],
+)
 def published(request, tmp_path_factory):
     """A directory with a model alone: the run that made it is gone."""
     home = finished(request.param, tmp_path_factory)
@@ -34,8 +37,9 @@ def test_again_makes_the_same_model_without_the_run(published, monkeypatch, caps
     task, old = published
     monkeypatch.chdir(old.parents[2])
     monkeypatch.setattr(sys, "argv", ["seqpipe", "export", "tiny", "--again"])
-    with quick_proof():
+    with quick_proof(), pytest.raises(SystemExit) as stop:
         cli.main()
+    assert stop.value.code == 0
     new = old.with_name("2")
     assert capsys.readouterr().out.splitlines()[-1].endswith("saved_models/tiny/2")
     for before, after in zip(seqpipe.load(old)(ROWS[task]), seqpipe.load(new)(ROWS[task]), strict=True):

@@ -41,7 +41,7 @@ def wav_probes(waveforms: list[np.ndarray]) -> list[bytes]:
         channels = np.stack([wave, 0.5 * wave], axis=1) if number % 2 else wave
         soundfile.write(file, channels, RATE_HZ, encodings[number % len(encodings)], format="WAV")
         files.append(file.getvalue())
-    return [*files, files[1][: len(files[1]) // 3], b"no WAV", b""]
+    return [*files, files[1][: len(files[1]) // 3], b""]
 
 
 def read_wav(file: bytes) -> np.ndarray:
