@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from seqpipe.config.section import Fraction, Section
 from seqpipe.errors import nearest
 
 SCHEMES = ("files", "tfds", "builtin")
+# What comes out of them may be half a character.
+NO_ENCODINGS = (
+    "unicode-escape",
+    "raw-unicode-escape",
+    "unicode_escape",
+    "raw_unicode_escape",
+    "utf-7",
+    "idna",
+    "punycode",
+    "undefined",
+)
 
 
 def _known_scheme(value: str) -> str:
@@ -19,25 +30,89 @@ def _known_scheme(value: str) -> str:
     return value
 
 
+def _sources(value: object) -> object:
+    """One source, or several in a list."""
+    several = value if isinstance(value, list) else [value]
+    if not several:
+        raise ValueError("is an empty list. Name one source or more.")
+    for source in several:
+        if not isinstance(source, str):
+            raise ValueError(f"is not a source ({source!r} is no text). Allowed: files:PATH, tfds:NAME, builtin:NAME.")
+        try:
+            _known_scheme(source)
+        except ValueError as error:
+            raise ValueError(f"{error}" if source is value else f'holds "{source}", which {error}') from None
+    return value
+
+
 def _known_encoding(value: str) -> str:
     import codecs
 
     try:
-        codecs.lookup(value)
-    except LookupError as error:
+        b"".decode(value)  # codecs.lookup alone knows some that do not decode text
+        if codecs.lookup(value).name in NO_ENCODINGS:
+            raise LookupError
+    except (LookupError, UnicodeError, ValueError) as error:
         raise ValueError("is not an encoding Python knows, such as utf-8, latin-1 or gb18030.") from error
     return value
 
 
+def _known_separator(value: str) -> str:
+    value = {"\\t": "\t", "tab": "\t"}.get(value, value)
+    if len(value) != 1 or value in '"\r\n\0' or (not value.isprintable() and value != "\t"):
+        raise ValueError('is not a separator: one character, such as ; or | or \\t, and not ".')
+    return value
+
+
+def _column(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, (str, int)) or (isinstance(value, int) and value < 1):
+        raise ValueError("is not a column: its name, or its number counted from 1 in a file without a header.")
+    return value
+
+
 Source = Annotated[str, AfterValidator(_known_scheme)]
+Sources = Annotated[str | list[str], BeforeValidator(_sources)]
 Encoding = Annotated[str, AfterValidator(_known_encoding)]
+Separator = Annotated[str, AfterValidator(_known_separator)]
+Column = Annotated[str | int, BeforeValidator(_column)]
+
+
+def columns_of_one_kind(columns: dict[str, str | int]) -> None:
+    """
+    Args:
+        columns: key of the pipeline file -> its value.
+    Raises:
+        ValueError: some are names and some are numbers.
+    """
+    if len({isinstance(column, int) for column in columns.values()}) > 1:
+        shown = " and ".join(f"{key} = {column!r}" for key, column in columns.items())
+        raise ValueError(f"{shown}: both are names, or both are numbers.")
 
 
 class Data(Section):
     """What the data of every task has."""
 
-    train: Source = Field(description="Where training rows come from: files:PATH, tfds:NAME or builtin:NAME.")
-    dev: Source | None = Field(None, description="Rows to choose by; without it every dev_every-th training row.")
-    test: Source | None = Field(None, description="Rows to report on at the end, never to choose by.")
-    dev_every: int = Field(10, ge=2, description="Without dev: rows of train with index % dev_every == 0 are dev.")
+    train: Sources = Field(
+        description="Where training rows come from: files:PATH, tfds:NAME or builtin:NAME; or a list of several."
+    )
+    dev: Sources | None = Field(None, description="Rows to choose by; without it some of train, see dev_every.")
+    test: Sources | None = Field(None, description="Rows to report on at the end, never to choose by.")
+    dev_every: int = Field(
+        10, ge=2, description="Without dev: about one row of so many is dev, of each class its share."
+    )
+    max_rows: int | None = Field(
+        None, ge=2, description="Rows of each split that are used, spread over it; to try a pipeline on a part."
+    )
     max_bad_fraction: Fraction = Field(0.0, ge=0, le=1, description="Stop when more than this share of rows is bad.")
+
+
+class TextFiles(Section):
+    """How files of text are read."""
+
+    format: Literal["auto", "csv", "tsv", "jsonl"] = Field(
+        "auto", description="auto: by the file's ending (.csv .tsv .jsonl), .gz and .xz allowed."
+    )
+    encoding: Encoding = Field("utf-8", description="Encoding of files; a byte order mark names its own.")
+    separator: Separator | None = Field(
+        None, description="One character between columns; files that are not JSON are then read as CSV."
+    )

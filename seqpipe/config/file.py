@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from seqpipe.config.overrides import NOT_YAML, Loader, apply_overrides, flatten
 from seqpipe.config.pipeline import SEARCHED, Pipeline
 from seqpipe.config.section import Section
 from seqpipe.errors import ConfigError, nearest, not_allowed
@@ -35,14 +36,14 @@ def load(file: str | Path, overrides: list[str], schemas: Mapping[str, type[Pipe
 
     Args:
         file: a YAML file.
-        overrides: `dotted.key=value`, the value read as YAML.
+        overrides: `dotted.key=value`, a value as in YAML, or a text as it stands.
         schemas: the Pipeline of each task by its name.
     Raises:
         ConfigError: with every mistake in file and overrides at once.
     """
     file = Path(file)
-    tree, origin = _read_yaml(file)
-    problems = _apply_overrides(tree, origin, overrides)
+    tree, written, origin = _read_yaml(file)
+    problems = apply_overrides(tree, written, origin, overrides)
     task = str(tree.get("task", ""))
     if not task:
         problems.append(f"{file}: the key task is missing. Allowed: {', '.join(schemas)}.")
@@ -50,7 +51,7 @@ def load(file: str | Path, overrides: list[str], schemas: Mapping[str, type[Pipe
         problems.append(f"{_where(file, origin, 'task')}: task = {not_allowed(task, 'task', schemas)}")
     if problems:
         raise ConfigError(problems)
-    config = _validated(schemas[task], tree, file, origin)
+    config = _validated(schemas[task], tree, written, file, origin)
     problems = [f"{_where(file, origin, f'tune.space.{key}')}: {text}" for key, text in _search_problems(config)]
     if problems:
         raise ConfigError(problems)
@@ -69,14 +70,14 @@ def load_again(
     Raises:
         ConfigError: as in `load`.
     """
-    tree, origin = _read_yaml(file)
+    tree, written, origin = _read_yaml(file)
     schema = schemas[tree["task"]]
     _pass_over_unknown(schema, tree)
     tree["data"] |= changes
-    problems = _apply_overrides(tree, origin, overrides)
+    problems = apply_overrides(tree, written, origin, overrides)
     if problems:
         raise ConfigError(problems)
-    return _validated(schema, tree, file, origin)
+    return _validated(schema, tree, written, file, origin)
 
 
 def _pass_over_unknown(schema: type[Pipeline], tree: dict[str, Any]) -> None:
@@ -101,12 +102,12 @@ def with_values(config: P, values: Mapping[str, Any]) -> P:
     Raises:
         ConfigError: a value is not allowed.
     """
-    tree, origin = config.model_dump(mode="json"), dict[str, str]()
+    tree, origin, written = config.model_dump(mode="json"), dict[str, str](), dict[str, Any]()
     overrides = [as_override(key, value) for key, value in values.items()]
-    problems = _apply_overrides(tree, origin, overrides)
+    problems = apply_overrides(tree, written, origin, overrides)
     if problems:
         raise ConfigError(problems)
-    return _validated(type(config), tree, Path("the configuration"), origin)
+    return _validated(type(config), tree, written, Path("the configuration"), origin)
 
 
 def as_override(key: str, value: Any) -> str:
@@ -150,26 +151,34 @@ def _leaves(tree: Any, prefix: str = "") -> list[str]:
     return [leaf for key, value in pairs for leaf in _leaves(value, f"{prefix}.{key}" if prefix else str(key))]
 
 
-def _validated(schema: type[P], tree: dict[str, Any], file: Path, origin: dict[str, str]) -> P:
+def _validated(schema: type[P], tree: dict[str, Any], written: Any, file: Path, origin: dict[str, str]) -> P:
+    """The configuration; where it wants a text and YAML saw a number, a date or a truth value, what was written."""
     try:
         return schema.model_validate(tree)
     except ValidationError as error:
+        texts = [item["loc"] for item in error.errors() if item["type"] == "string_type"]
+        if any(_put_back(tree, written, location) for location in texts):
+            return _validated(schema, tree, written, file, origin)
         raise ConfigError([_message(item, schema, file, origin) for item in error.errors()]) from None
+
+
+def _put_back(tree: Any, written: Any, location: tuple[int | str, ...]) -> bool:
+    """Put a value as it was written into its place; False where there is none, as for an empty value."""
+    *parents, leaf = location
+    try:
+        for key in parents:
+            tree, written = tree[key], written[key]
+        if tree[leaf] is None or isinstance(tree[leaf], str) or not isinstance(written[leaf], str):
+            return False
+        tree[leaf] = written[leaf]
+    except (KeyError, IndexError, TypeError):
+        return False
+    return True
 
 
 def origin_of(loaded: Loaded, path: str) -> str:
     """Where the value at a dotted path came from: file and line, --set, or default."""
     return loaded.origin.get(path, "default")
-
-
-def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
-    """Dotted path -> leaf, for each leaf of nested dicts (a list is a leaf)."""
-    if not isinstance(tree, dict) or not tree:
-        return {prefix: tree}
-    leaves: dict[str, Any] = {}
-    for key, value in tree.items():
-        leaves |= flatten(value, f"{prefix}.{key}" if prefix else str(key))
-    return leaves
 
 
 def changed_keys(before: Mapping[str, Any], config: Pipeline) -> list[str]:
@@ -204,7 +213,8 @@ def to_yaml(config: Pipeline) -> str:
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)
 
 
-def _read_yaml(file: Path) -> tuple[dict[str, Any], dict[str, str]]:
+def _read_yaml(file: Path) -> tuple[dict[str, Any], Any, dict[str, str]]:
+    """(the tree, the same with every value as it was written, file and line of each key)."""
     if file.is_dir():
         raise ConfigError([f"{file} is a directory. A pipeline file is a YAML file."])
     try:
@@ -227,8 +237,8 @@ def _read_yaml(file: Path) -> tuple[dict[str, Any], dict[str, str]]:
         problems: list[str] = []
         if node is not None:
             _locate(node, "", file, origin, problems)
-        tree = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        tree, written = yaml.load(text, Loader=Loader), yaml.load(text, Loader=yaml.BaseLoader)
+    except NOT_YAML as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else str(file)
         raise ConfigError([f"{place}: not YAML: {getattr(error, 'problem', None) or error}."]) from None
@@ -236,7 +246,7 @@ def _read_yaml(file: Path) -> tuple[dict[str, Any], dict[str, str]]:
         raise ConfigError(problems)
     if not isinstance(tree, dict):
         raise ConfigError([f"{file}: a pipeline file is a mapping of keys, this is {type(tree).__name__}."])
-    return tree, origin
+    return tree, written, origin
 
 
 def _locate(node: yaml.Node, path: str, file: Path, origin: dict[str, str], problems: list[str]) -> None:
@@ -256,43 +266,6 @@ def _locate(node: yaml.Node, path: str, file: Path, origin: dict[str, str], prob
             child = f"{path}.{index}"
             origin[child] = f"{file}:{value.start_mark.line + 1}"
             _locate(value, child, file, origin, problems)
-
-
-def _apply_overrides(tree: dict[str, Any], origin: dict[str, str], overrides: list[str]) -> list[str]:
-    problems = []
-    for override in overrides:
-        path, equals, text = override.partition("=")
-        if not equals or not path:
-            problems.append(f"--set {override}: write it as key=value, such as --set training.epochs=3.")
-            continue
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            problems.append(f"--set {override}: the value is not YAML: {getattr(error, 'problem', error)}.")
-            continue
-        *parents, leaf = path.split(".")
-        branch: Any = tree
-        for parent in parents:
-            if isinstance(branch, list) and parent.isdigit() and int(parent) < len(branch):
-                branch = branch[int(parent)]
-            elif isinstance(branch, dict):
-                if not isinstance(branch.get(parent), (dict, list)):
-                    branch[parent] = {}
-                branch = branch[parent]
-            else:
-                branch = None
-                break
-        if isinstance(branch, dict):
-            branch[leaf] = value
-        elif isinstance(branch, list) and leaf.isdigit() and int(leaf) < len(branch):
-            branch[int(leaf)] = value
-        else:
-            problems.append(f"--set {override}: {path} leads nowhere in this file.")
-            continue
-        for key in [key for key in origin if key.startswith(f"{path}.")]:
-            del origin[key]
-        origin |= dict.fromkeys([path, *flatten(value, path)], f"--set {override}")
-    return problems
 
 
 def _where(file: Path, origin: dict[str, str], path: str) -> str:

@@ -68,8 +68,9 @@ class Examples:
 
     @property
     def lengths(self) -> np.ndarray:
-        """int32 [N], steps of each row in the longest of its ragged columns."""
-        return np.max([column.lengths for column in self.columns.values() if isinstance(column, Ragged)], axis=0)
+        """int32 [N], steps of each row in the longest of its ragged columns; 1 where no column is ragged."""
+        ragged = [column.lengths for column in self.columns.values() if isinstance(column, Ragged)]
+        return np.max(ragged, axis=0) if ragged else np.ones(len(self), np.int32)
 
     def batch(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         batch = {}

@@ -1,30 +1,27 @@
-"""Rows of text files: CSV, TSV, JSON lines, `label sentence` and plain lines; as they are, .gz or .xz.
-
-Files are streamed, so memory does not grow with them. Lines end at "\\n" or "\\r\\n" and nowhere else: a review may
-hold U+0085 or U+2028, at which `str.splitlines` would cut it.
-"""
+"""Files of text: found by a path or a pattern, unpacked (.gz, .xz), and read in the format they have."""
 
 from __future__ import annotations
 
-import codecs
-import csv
 import glob
 import gzip
 import io
-import json
 import lzma
-import re
-import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+import os
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO, Literal
 
+from seqpipe.data import formats
+from seqpipe.data.formats import Column, Format, check_columns
+from seqpipe.data.lines import CANNOT_UNPACK, BadRow, Lines, Row, cut, encoding_of, not_decoded
 from seqpipe.errors import DataError, nearest, not_allowed
 
-Column = str | int  # a name, or where there are no names a position counted from 1
-Format = Literal["auto", "csv", "tsv", "jsonl", "label_text", "lines"]
-ENDINGS: dict[str, Format] = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".txt": "label_text"}
+__all__ = ["BadRow", "Column", "Format", "Row", "check_columns", "find_files", "format_by_ending", "read_files"]
+
+ENDINGS: dict[str, Format] = {
+    ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".txt": "label_text"
+}  # fmt: skip
+NAMED = ("csv", "tsv", "jsonl", "label_text", "folders")
 COMPRESSIONS = {".gz": "gzip", ".xz": "xz"}
 FIRST_BYTES = {
     b"\x1f\x8b": "gzip",
@@ -33,53 +30,44 @@ FIRST_BYTES = {
     b"BZh91AY": "bzip2",
     b"\x28\xb5\x2f\xfd": "zstd",
 }
-LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """The values of a row by our names for its columns, and the line it starts in (counted from 1)."""
-
-    values: dict[str, str]
-    file: str
-    line: int
-
-    @property
-    def place(self) -> str:
-        return f"{self.file}:{self.line}"
-
-
-@dataclass(frozen=True, slots=True)
-class BadRow:
-    """A row that cannot be read, and why."""
-
-    file: str
-    line: int
-    reason: str
-
-    @property
-    def place(self) -> str:
-        return f"{self.file}:{self.line}"
+LOOKED_AT_BYTES = 65_536
+LOOKED_AT_LINES = 100
 
 
 def read_files(
-    pattern: str, *, columns: Mapping[str, Column], format: Format = "auto", encoding: str = "utf-8"
+    pattern: str,
+    *,
+    columns: Mapping[str, Column],
+    format: Format = "auto",
+    encoding: str = "utf-8",
+    separator: str | None = None,
+    encoding_key: str = "data.encoding",
 ) -> Iterator[Row | BadRow]:
     """The rows of all files a pattern names, in the order of their names.
 
     Args:
-        pattern: a path or a glob, relative to the working directory.
-        columns: our name -> column or JSON key in the data; positions, counted from 1, for CSV and TSV files that
-            have no header. Files of `label sentence` hold a label and a text,
+        pattern: a path or a glob, relative to the working directory; for texts that stand one in a file, a folder of
+            folders, or a glob over folders such as train/*/*.txt: a folder's name is the label.
+        columns: our name -> column or JSON key in the data (`a.b` is b inside a); positions, counted from 1, for CSV
+            and TSV files that have no header. Files of `label sentence` hold a label and a text,
             plain lines only a text, under whatever name asks for them.
         format: auto goes by each file's ending; a .txt file of which no label is asked is plain lines.
-        encoding: any encoding Python knows; a byte order mark is dropped.
+        encoding: any encoding Python knows, used where no byte order mark names another.
+        separator: of the columns, one character; files that are no JSON are then read as CSV.
+        encoding_key: the option that names the encoding, for messages.
     Raises:
         DataError: no such file, not the named format or compression, no such column, an empty file.
     """
+    texts = _texts_in_folders(pattern, columns, format)
+    if texts:
+        return (_whole_text(path, columns, encoding, encoding_key) for path in texts)
     paths = find_files(pattern)
-    formats = [_format_of(path, columns) if format == "auto" else format for path in paths]
-    return (row for path, known in zip(paths, formats, strict=True) for row in _read(path, known, columns, encoding))
+    kinds = [_format_of(path, columns, encoding, separator) if format == "auto" else format for path in paths]
+    return (
+        row
+        for path, kind in zip(paths, kinds, strict=True)
+        for row in _read(path, kind, columns, encoding, separator, encoding_key)
+    )
 
 
 def find_files(pattern: str) -> list[Path]:
@@ -88,14 +76,14 @@ def find_files(pattern: str) -> list[Path]:
     Raises:
         DataError: there is none, or it is a directory.
     """
-    path = Path(pattern).expanduser()
+    path = as_on_disk(pattern)
     if path.is_file():
         return [path]
     if path.is_dir():
         inside = sorted(child.name for child in path.iterdir() if child.is_file())
         holds = f" It holds {', '.join(inside[:3])}{' ...' if len(inside) > 3 else ''}." if inside else ""
         raise DataError(f"{pattern} is a directory. Name a file, or several as files:{path}/*.csv.{holds}")
-    found = [Path(name) for name in sorted(glob.glob(str(path), recursive=True)) if Path(name).is_file()]
+    found = _globbed(path)
     if found:
         return found
     if glob.has_magic(pattern):
@@ -107,62 +95,149 @@ def find_files(pattern: str) -> list[Path]:
     raise DataError(f"{pattern} does not exist (looked in {folder.resolve()}).{guess}")
 
 
-def check_columns(place: str, columns: Mapping[str, Column], available: Iterable[str]) -> None:
-    """Raise DataError unless each wanted column is there by its name, once."""
-    available = list(available)
-    shown = [name if len(name) <= 40 else f"{name[:37]}..." for name in available[:20]]
-    for column in columns.values():
-        if isinstance(column, int):
-            raise DataError(
-                f"{place}: columns have names here, not numbers such as {column}. Allowed: {', '.join(shown)}."
-            )
-        if column not in available:
-            only = available[0] if len(available) == 1 else ""
-            sign = next((sign for sign in (";", "\t") if sign in only), None)
-            hint = f" Is it separated by {sign!r}? csv wants commas, tsv tabs." if sign else ""
-            raise DataError(f"{place}: {not_allowed(column, 'column', shown)}{hint}")
-        if available.count(column) > 1:
-            raise DataError(f"{place}: the column {column} stands {available.count(column)} times. Name each once.")
+def as_on_disk(name: str) -> Path:
+    """The path in the form of Unicode that the file's name has: é may be one character or two.
+
+    Raises:
+        DataError: no file can have this name, or nobody may look there.
+    """
+    try:
+        path = Path(name).expanduser()
+        os.stat(path)
+    except FileNotFoundError:
+        forms = (Path(unicodedata.normalize(form, str(path))) for form in ("NFC", "NFD"))
+        return next((form for form in forms if form.exists()), path)
+    except (OSError, ValueError, RuntimeError) as error:  # a name too long, a NUL in it, the home of nobody
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DataError(f"{name!r} cannot be looked up: {str(reason).rstrip('.')}.") from None
+    return path
+
+
+def _globbed(path: Path) -> list[Path]:
+    """The files that a glob names; a part of it that is there as it stands, brackets and all, is no glob."""
+    pattern = Path()
+    for part in path.parts:
+        there = (pattern / part).exists() if not glob.has_magic(str(pattern)) else False
+        pattern = pattern / (glob.escape(part) if there else part)
+    return [Path(name) for name in sorted(glob.glob(str(pattern), recursive=True)) if Path(name).is_file()]
+
+
+def _texts_in_folders(pattern: str, columns: Mapping[str, Column], format: Format) -> list[Path]:
+    """The files of texts that stand one in a file, in a folder for each class; none where they do not."""
+    if format not in ("auto", "folders") or not set(columns) <= {"text", "label"}:
+        return []
+    path = as_on_disk(pattern)
+    if path.is_dir():
+        if any(map(_is_text, path.glob("*/*/*"))):
+            raise DataError(f"{pattern} holds folders of folders of texts. Name the one whose folders are the classes.")
+        texts = [text for text in sorted(path.glob("*/*")) if _is_text(text)]
+        if format == "folders" and not texts:
+            raise DataError(f"{pattern} holds no folders of .txt files, one for each class.")
+        return texts
+    many = glob.has_magic(path.name) and glob.has_magic(str(path.parent)) and not path.exists()
+    if format == "folders" or many:
+        found = find_files(pattern)
+        texts = [text for text in found if _is_text(text)]
+        return texts if format == "folders" or len(texts) == len(found) else []
+    return []
+
+
+def _is_text(path: Path) -> bool:
+    """Whether a file is named as a text may be: .txt, or without an ending, and not hidden."""
+    named = format_by_ending(path) == "label_text" or not path.suffix or path.suffix[1:].isdigit()
+    return named and not any(part.startswith(".") for part in (path.name, path.parent.name)) and path.is_file()
+
+
+def _whole_text(path: Path, columns: Mapping[str, Column], encoding: str, key: str) -> Row | BadRow:
+    try:
+        with open_unpacked(path) as stream:
+            raw = stream.read()
+        encoding = encoding_of(raw[:4], encoding)
+        text = raw.decode(encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        return BadRow(str(path), 1, not_decoded(error, encoding, key))
+    except DataError as error:
+        return BadRow(str(path), 1, str(error).rstrip("."))
+    except CANNOT_UNPACK as error:
+        return BadRow(str(path), 1, f"cannot be read: {error}")
+    if "\0" in text:
+        return BadRow(str(path), 1, f"character {text.index(chr(0))} is NUL")
+    both = {"label": unicodedata.normalize("NFC", path.parent.name), "text": cut(text)}
+    return Row({name: both[name] for name in columns}, str(path), 1)
 
 
 def format_by_ending(path: Path) -> Format | None:
-    """What a file's ending says, packed or not; None for an ending that says nothing."""
-    endings = [ending for ending in path.suffixes[-2:] if ending not in COMPRESSIONS]
+    """What a file's ending says, packed or not, in any case; None for an ending that says nothing."""
+    endings = [ending.lower() for ending in path.suffixes[-2:]]
+    endings = [ending for ending in endings if ending not in COMPRESSIONS]
     return ENDINGS.get(endings[-1]) if endings else None
 
 
-def _format_of(path: Path, columns: Mapping[str, Column]) -> Format:
+def _format_of(path: Path, columns: Mapping[str, Column], encoding: str, separator: str | None) -> Format:
     known = format_by_ending(path)
+    if separator is not None and known != "jsonl":
+        return "csv"
     if known is None:
         raise DataError(
             f"{path} does not say its format. Allowed endings: {', '.join(ENDINGS)}, each also with .gz or .xz; "
-            "or name the format (csv, tsv, jsonl, label_text)."
+            f"or name the format ({', '.join(NAMED)})."
         )
-    return "lines" if known == "label_text" and "label" not in columns else known
+    return known if known != "label_text" else _format_of_txt(first_lines(path, encoding), columns)
 
 
-def _read(path: Path, format: Format, columns: Mapping[str, Column], encoding: str) -> Iterator[Row | BadRow]:
+def _format_of_txt(begin: Sequence[str], columns: Mapping[str, Column]) -> Format:
+    """Of a .txt file: a table where its first lines say so, a label and a sentence where both are asked for."""
+    if len(columns) > 1:
+        names = set(columns.values())
+        for sign, table in (("\t", "tsv"), (",", "csv")):
+            if begin and names <= {field.strip('" ') for field in begin[0].split(sign)}:
+                return "csv" if table == "csv" else "tsv"
+        by_number = all(isinstance(column, int) for column in names)
+        if by_number and begin and all("\t" in line for line in begin if line.strip()):
+            return "tsv"
+        if by_number and "label" in columns:
+            return "csv"
+    return "label_text" if "label" in columns else "lines"
+
+
+def first_lines(path: Path, encoding: str) -> list[str]:
+    """Some lines from the beginning of a file, as well as they can be read."""
+    try:
+        with open_unpacked(path) as stream:
+            raw = stream.read(LOOKED_AT_BYTES)
+    except CANNOT_UNPACK:  # told when it is read
+        return []
+    text = raw.decode(encoding_of(raw[:4], encoding), "replace").removeprefix("\ufeff")
+    lines = text.split("\n")[:LOOKED_AT_LINES]
+    whole = lines[:-1] if len(raw) == LOOKED_AT_BYTES and len(lines) > 1 else lines
+    return [cut(line) for line in whole]
+
+
+def _read(
+    path: Path, format: Format, columns: Mapping[str, Column], encoding: str, separator: str | None, encoding_key: str
+) -> Iterator[Row | BadRow]:
+    between = formats.label_separator(str(path), first_lines(path, encoding)) if format == "label_text" else ""
     with open_unpacked(path) as stream:
-        lines = _Lines(stream, str(path), encoding)
+        lines = Lines(stream, str(path), encoding, encoding_key)
         if format == "csv":
-            yield from _read_csv(lines, columns)
+            yield from formats.read_csv(lines, columns, separator or ",")
         elif format == "tsv":
-            yield from _read_tsv(lines, columns)
+            yield from formats.read_tsv(lines, columns)
         elif format == "jsonl":
-            yield from _read_jsonl(lines, columns)
+            yield from formats.read_json(lines, columns)
         elif format == "label_text":
-            yield from _read_label_text(lines, columns)
+            yield from formats.read_label_text(lines, columns, between)
         elif format == "lines":
-            yield from _read_lines(lines, columns)
+            yield from formats.read_lines(lines, columns)
         else:
-            raise DataError(f"{path}: {not_allowed(format, 'format', [*ENDINGS.values(), 'lines'])}")
+            raise DataError(f"{path}: {not_allowed(format, 'format', [*NAMED, 'lines'])}")
     if lines.number == 0:
         raise DataError(f"{path} is empty.")
 
 
-def open_unpacked(path: Path) -> BinaryIO:
+def open_unpacked(path: Path) -> io.BufferedReader:
     """The unpacked bytes of a file, after a look whether it is packed as its name says."""
-    named = COMPRESSIONS.get(path.suffix)
+    named = COMPRESSIONS.get(path.suffix.lower())
     try:
         with path.open("rb") as file:
             start = file.read(8)
@@ -179,203 +254,3 @@ def open_unpacked(path: Path) -> BinaryIO:
         return path.open("rb")
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from None
-
-
-class _Lines:
-    """The lines of a file as text. A faulty line is noted, so that its row can be named and the next one read.
-
-    Attributes:
-        number: of the line last given out, counted from 1.
-    """
-
-    def __init__(self, stream: BinaryIO, name: str, encoding: str):
-        self.name = name
-        self.number = 0
-        self._stream = stream
-        self._encoding = codecs.lookup(encoding).name.removesuffix("-sig")
-        self._fault: str | None = None
-
-    def __iter__(self) -> Iterator[str]:
-        try:
-            for line in self._decoded():
-                yield line.removeprefix("\ufeff") if self.number == 1 else line
-        except UnicodeDecodeError as error:
-            raise DataError(f"{self.name}:{self.number + 1}: not {self._encoding} from here: {error.reason}.") from None
-        except (EOFError, zlib.error, lzma.LZMAError, OSError) as error:
-            raise DataError(f"{self.name}:{self.number + 1}: cannot be read from here: {error}.") from None
-
-    def _decoded(self) -> Iterator[str]:
-        if "\n,".encode(self._encoding) != b"\n,":  # UTF-16 and its like: "\n" is not one byte
-            with io.TextIOWrapper(self._stream, self._encoding, newline="\n") as text:
-                for line in text:
-                    self.number += 1
-                    yield line
-            return
-        offset = 0
-        for raw in self._stream:
-            self.number += 1
-            try:
-                line = raw.decode(self._encoding)
-            except UnicodeDecodeError as error:
-                line = raw.decode(self._encoding, errors="replace")
-                self._note(f"byte {offset + error.start} (0x{raw[error.start]:02x}) is not {self._encoding}")
-            if b"\0" in raw:
-                self._note(f"byte {offset + raw.index(0)} is NUL")
-            offset += len(raw)
-            yield line
-
-    def _note(self, fault: str) -> None:
-        self._fault = self._fault or fault
-
-    def take_fault(self) -> str | None:
-        """What was wrong with the lines since the last call."""
-        fault, self._fault = self._fault, None
-        return fault
-
-    def row(self, values: dict[str, str] | str, *, start: int | None = None) -> Row | BadRow:
-        """The row read last: its values or, as a string, why it is bad."""
-        line = self.number if start is None else start
-        reason = self.take_fault() or (values if isinstance(values, str) else None)
-        if reason is not None or isinstance(values, str):
-            return BadRow(self.name, line, str(reason))
-        return Row(values, self.name, line)
-
-
-def _without_header(columns: Mapping[str, Column]) -> dict[str, int]:
-    """Our name -> index of the column, where columns are given by position; else empty."""
-    return {ours: theirs - 1 for ours, theirs in columns.items() if isinstance(theirs, int)}
-
-
-def _header(lines: _Lines, names: list[str], columns: Mapping[str, Column]) -> dict[str, int]:
-    """Our name -> index of the column."""
-    fault = lines.take_fault()
-    if fault:
-        raise DataError(f"{lines.name}:1: {fault}.")
-    check_columns(f"{lines.name}:{lines.number}", columns, names)
-    return {ours: names.index(str(theirs)) for ours, theirs in columns.items()}
-
-
-def _pick(fields: list[str], positions: dict[str, int], width: int) -> dict[str, str] | str:
-    """The wanted fields; width: how many the header names, 0 where there is none."""
-    if width and len(fields) != width:
-        return f"{len(fields)} fields, the header names {width}"
-    if max(positions.values()) >= len(fields):
-        return f"{len(fields)} fields, column {max(positions.values()) + 1} is asked for"
-    return {name: fields[position] for name, position in positions.items()}
-
-
-def _read_csv(lines: _Lines, columns: Mapping[str, Column]) -> Iterator[Row | BadRow]:
-    reader = csv.reader(lines, strict=True)
-    positions = _without_header(columns)
-    width = 0
-    while True:
-        start = lines.number + 1
-        try:
-            fields = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            reason = _csv_reason(str(error))
-            if not positions:
-                raise DataError(f"{lines.name}:{start}: {lines.take_fault() or reason}.") from None
-            yield lines.row(reason, start=start)
-            continue
-        if not fields:  # a blank line
-            continue
-        if not positions:
-            positions, width = _header(lines, fields, columns), len(fields)
-        else:
-            yield lines.row(_pick(fields, positions, width), start=start)
-
-
-def _csv_reason(error: str) -> str:
-    if "unexpected end of data" in error:
-        return "a quote opens here and is never closed"
-    if "field limit" in error:
-        limit = f"{csv.field_size_limit():,}"
-        return f"a field is longer than {limit} characters (JSON lines have no limit), or its quote is never closed"
-    if "new-line" in error:
-        return "a lone carriage return outside quotes: lines end at LF or CRLF"
-    return f"not CSV: {error}"
-
-
-def _read_tsv(lines: _Lines, columns: Mapping[str, Column]) -> Iterator[Row | BadRow]:
-    """Quotes are characters like any other, as in the IANA definition; pandas would join rows at a lone quote."""
-    positions = _without_header(columns)
-    width = 0
-    for line in lines:
-        fields = _cut(line).split("\t")
-        if fields == [""]:
-            continue
-        if not positions:
-            positions, width = _header(lines, fields, columns), len(fields)
-        else:
-            yield lines.row(_pick(fields, positions, width))
-
-
-def _read_jsonl(lines: _Lines, columns: Mapping[str, Column]) -> Iterator[Row | BadRow]:
-    checked = False
-    for line in lines:
-        line = line.strip(" \t\r\n")
-        if not line:
-            continue
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            if not checked and line.startswith("["):
-                raise DataError(f"{lines.name} is a JSON array. JSON lines hold one object a line.") from None
-            yield lines.row(f"not JSON: {error.msg} at column {error.colno}")
-            continue
-        except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
-            yield lines.row(f"not JSON: {error}")
-            continue
-        if not isinstance(record, dict):
-            yield lines.row(f"a JSON {type(record).__name__}, not an object")
-            continue
-        if not checked:
-            check_columns(f"{lines.name}:{lines.number}", columns, record)
-            checked = True
-        yield lines.row(_json_values(record, columns))
-
-
-def _json_values(record: dict[str, object], columns: Mapping[str, Column]) -> dict[str, str] | str:
-    values = {}
-    for ours, theirs in columns.items():
-        if theirs not in record:
-            return f"no key {theirs}"
-        value = record[theirs]
-        if isinstance(value, str):
-            values[ours] = value
-        elif isinstance(value, (bool, int, float)):
-            values[ours] = json.dumps(value)
-        else:
-            kind = "null" if value is None else "a list" if isinstance(value, list) else "an object"
-            return f"{theirs} is {kind}, not a string"
-        if LONE_SURROGATE.search(values[ours]):
-            return f"{theirs} holds half a surrogate pair, which is no character"
-        if "\0" in values[ours]:
-            return f"{theirs} holds NUL"
-    return values
-
-
-def _read_label_text(lines: _Lines, columns: Mapping[str, Column]) -> Iterator[Row | BadRow]:
-    check_columns(lines.name, {name: name for name in columns}, ["label", "text"])
-    for line in lines:
-        label, space, text = _cut(line).partition(" ")
-        if not label and not text:
-            continue
-        both = {"label": label, "text": text}
-        yield lines.row({name: both[name] for name in columns} if space else "no space between label and sentence")
-
-
-def _read_lines(lines: _Lines, columns: Mapping[str, Column]) -> Iterator[Row | BadRow]:
-    if len(columns) != 1:
-        raise DataError(f"{lines.name}: plain lines hold one column, not {', '.join(columns)}.")
-    (name,) = columns
-    for line in lines:  # a blank line is a row here: answers are matched to questions by their line
-        yield lines.row({name: _cut(line)})
-
-
-def _cut(line: str) -> str:
-    """A line without its end."""
-    return line.removesuffix("\n").removesuffix("\r")

@@ -19,6 +19,13 @@ class Finding:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """A row that cannot be used: its place and what is wrong with it, in one text."""
+
+    text: str
+
+
 @dataclass
 class BadRows:
     """Rows that cannot be used: how many, and the first of them.

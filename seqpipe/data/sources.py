@@ -23,23 +23,32 @@ TFDS_SPLITS = {"train": "train", "dev": "validation", "test": "test", "unlabelle
 
 
 def read_rows(
-    source: str, *, columns: Mapping[str, Column], role: Role, format: Format = "auto", encoding: str = "utf-8"
+    source: str,
+    *,
+    columns: Mapping[str, Column],
+    role: Role,
+    format: Format = "auto",
+    encoding: str = "utf-8",
+    separator: str | None = None,
+    encoding_key: str = "data.encoding",
 ) -> Iterator[Row | BadRow]:
     """The rows of a source, one after the other, in an order that never changes.
 
     Args:
-        source: `files:PATH` (PATH may be a glob), `tfds:NAME[/config][:version][?split=train[:90%]]` or
+        source: `files:PATH` (PATH may be a glob, or a folder with a folder of texts for each class),
+            `tfds:NAME[/config][:version][?split=train[:90%]]` or
             `builtin:NAME[?split=train&rows=100&seed=1]`.
         columns: our name -> column in the data, such as {"text": "text_a", "label": "label"}.
         role: what the rows are for; it chooses the split where the source names none.
-        format: of files; auto goes by their endings.
-        encoding: of files.
+        format, encoding, separator, encoding_key: of files, see `read_files`.
     Raises:
         DataError: the source as a whole cannot be read. A single bad row comes out as a BadRow.
     """
     scheme, _, rest = source.partition(":")
     if scheme == "files":
-        return read_files(rest, columns=columns, format=format, encoding=encoding)
+        return read_files(
+            rest, columns=columns, format=format, encoding=encoding, separator=separator, encoding_key=encoding_key
+        )
     if scheme == "tfds":
         return _read_tfds(source, rest, columns, role)
     if scheme == "builtin":

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import io
-import lzma
 import math
 import tarfile
-import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from seqpipe.config.sound import SILENCE
+from seqpipe.data.files import as_on_disk
+from seqpipe.data.findings import Bad, Finding, counted
+from seqpipe.data.lines import CANNOT_UNPACK
 from seqpipe.data.sources import TFDS_SPLITS, Role, prepared_tfds, source_options, whole_number_option
+from seqpipe.data.splits import part_of
 from seqpipe.errors import DataError, not_allowed
 from seqpipe.sound.sound_file import NO_SAMPLES, checked, opened
 from seqpipe.sound.tones import TONES_ROWS, tones
 
 RATE_HZ = 16_000
 ENDINGS = (".wav", ".flac", ".ogg", ".mp3")
+NO_SOUND = ("", ".txt", ".md", ".csv", ".tsv", ".json", ".jsonl", ".yaml", ".yml", ".html", ".pdf", ".lab", ".textgrid")
+SILENCE_FOLDER = f"_{SILENCE}_"  # of Speech Commands' test set; elsewhere a silent recording is a mistake
 SILENT_PEAK = 1e-4  # of full scale; a 16-bit recording of nothing has a step or two
 CLIPPED_FRACTION = 0.25  # of samples at full scale, from where a recording is no longer speech
 INT16 = 32_768.0
@@ -42,28 +49,21 @@ class Recording:
     place: str
 
 
-@dataclass(frozen=True, slots=True)
-class BadRecording:
-    """A file that cannot be used, and why."""
-
-    place: str
-    reason: str
-
-
-def read_recordings(source: str, role: Role) -> Iterator[Recording | BadRecording]:
-    """The recordings of a source, in an order that never changes.
+def read_recordings(source: str, role: Role, *, most: int | None = None) -> Iterator[Recording | Bad | Finding]:
+    """The recordings of a source, in an order that never changes, and what is left out there.
 
     Args:
         source: `files:PATH` (a folder or a .tar, plain or compressed, of folders named by words),
             `tfds:NAME[?split=train]` with the features audio and label, or
             `builtin:tones[?split=train&rows=100&seed=1]`.
         role: what the recordings are for; it chooses the split where the source names none.
+        most: files that are read, of each folder its share; None for all.
     Raises:
-        DataError: the source as a whole cannot be read. A single bad file comes out as a BadRecording.
+        DataError: the source as a whole cannot be read. A single bad file comes out as Bad.
     """
     scheme, _, rest = source.partition(":")
     if scheme == "files":
-        return _read_files(rest)
+        return _read_files(rest, most)
     if scheme == "tfds":
         return _read_tfds(source, rest, role)
     if scheme == "builtin":
@@ -77,85 +77,191 @@ def decode(file: BinaryIO | Path) -> np.ndarray:
     Raises:
         ValueError: with the reason, in words that follow a file's name.
     """
-    import soxr
-
     with opened(file) as recording:
         mono = checked(recording.read(dtype="float32", always_2d=True)).mean(axis=1)
         rate_hz = recording.samplerate
     if not len(mono):
         raise ValueError(NO_SAMPLES)
-    if rate_hz != RATE_HZ:
-        wanted = math.ceil(len(mono) * RATE_HZ / rate_hz)
-        mono = soxr.resample(mono, rate_hz, RATE_HZ)
-        mono = np.pad(mono, (0, wanted - len(mono)))  # it rounds down as well as up
+    mono = resampled(mono, rate_hz)
     return np.clip(np.round(mono * INT16), -INT16, INT16 - 1).astype(np.int16)
 
 
-def _checked(samples: np.ndarray, folder: str, name: str, place: str) -> Recording | BadRecording:
+def resampled(mono: np.ndarray, rate_hz: float) -> np.ndarray:
+    """Samples of any rate, float32 [samples], at 16 kHz."""
+    import soxr
+
+    if rate_hz == RATE_HZ:
+        return mono
+    wanted = math.ceil(len(mono) * RATE_HZ / rate_hz)
+    mono = soxr.resample(mono, rate_hz, RATE_HZ)
+    return np.pad(mono, (0, wanted - len(mono)))  # it rounds down as well as up
+
+
+def _checked(samples: np.ndarray, folder: str, name: str, place: str) -> Recording | Bad:
+    folder = unicodedata.normalize("NFC", folder)
     if not len(samples):
-        return BadRecording(place, "holds no samples")
+        return Bad(f"{place} {NO_SAMPLES}")
     loud = np.abs(samples.astype(np.int32))
-    if loud.max() < SILENT_PEAK * INT16:
-        return BadRecording(place, f"is silent: no sample reaches {SILENT_PEAK:g} of full scale")
+    if loud.max() < SILENT_PEAK * INT16 and folder != SILENCE_FOLDER:
+        return Bad(f"{place} is silent: no sample reaches {SILENT_PEAK:g} of full scale")
     clipped = float(np.mean(loud >= INT16 - 2))
     if clipped > CLIPPED_FRACTION:
-        return BadRecording(place, f"is clipped: {clipped:.0%} of its samples stand at full scale")
+        return Bad(f"{place} is clipped: {clipped:.0%} of its samples stand at full scale")
     return Recording(samples, folder, name, place)
 
 
-def _read_files(path: str) -> Iterator[Recording | BadRecording]:
-    place = Path(path).expanduser()
+@dataclass
+class _Found:
+    """What lies in a folder or an archive: files to read, and what is left out.
+
+    Attributes:
+        files: (folder, name, place, how to decode it).
+        hidden, inside, loose: hidden files and folders, folders in a word's folder, recordings in none.
+        unread: ending -> files of it that are not read.
+        first: of each of these, one by name.
+    """
+
+    files: list[tuple[str, str, str, Callable[[], np.ndarray]]] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+    unread: Counter[str] = field(default_factory=Counter)
+    first: dict[str, str] = field(default_factory=dict)
+
+    def leave_out(self, kind: str, name: str) -> None:
+        self.left_out[kind] += 1
+        self.first.setdefault(kind, name)
+
+    def add(self, folder: str, name: str, place: str, read: Callable[[], np.ndarray]) -> None:
+        ending = Path(name).suffix.lower()
+        if ending in ENDINGS:
+            self.files.append((folder, name, place, read))
+        elif ending not in NO_SOUND:
+            self.unread[ending] += 1
+            self.first.setdefault("unread", f"{folder}/{name}")
+
+    def findings(self) -> Iterator[Finding]:
+        for kind, count in self.left_out.items():
+            hidden = kind.startswith("hidden")
+            text = f"{counted(count, kind)} {'is' if count == 1 else 'are'} left out, such as {self.first[kind]}."
+            yield Finding("info" if hidden else "warning", text)
+        if self.unread:
+            yield Finding("warning", f"{self._unread()}.")
+
+    def _unread(self) -> str:
+        listed = ", ".join(f"{count:,} {ending}" for ending, count in self.unread.most_common())
+        return f"files of other formats are not read: {listed}, such as {self.first['unread']}"
+
+    def recordings(self, root: Path, most: int | None) -> Iterator[Recording | Bad | Finding]:
+        if not self.files:
+            unread = f" Its {self._unread()}." if self.unread else ""
+            raise DataError(
+                f"{root} holds no recordings. It must hold a folder for each word, with {', '.join(ENDINGS)}.{unread}"
+            )
+        yield from self.findings()
+        chosen = self.files
+        if most is not None and len(chosen) > most:
+            yield Finding("warning", f"{most:,} of {len(chosen):,} recordings of {root} are used (data.max_rows).")
+            chosen = [chosen[row] for row in part_of([folder for folder, *_ in chosen], most)]
+        for folder, name, place, read in chosen:
+            place = _printable(place)
+            if folder != _printable(folder):
+                yield Bad(f"{place} lies in a folder whose name is not UTF-8")
+                continue
+            try:
+                yield _checked(read(), folder, name, place)
+            except ValueError as error:
+                yield Bad(f"{place} {error}")
+
+
+def _printable(name: str) -> str:
+    """A name of a file without the halves of characters that stand for bytes which are not UTF-8."""
+    return name.encode("utf-8", "replace").decode()
+
+
+def _read_files(path: str, most: int | None) -> Iterator[Recording | Bad | Finding]:
+    place = as_on_disk(path)
     if place.is_dir():
-        return _read_folder(place)
-    if place.is_file() and tarfile.is_tarfile(place):
-        return _read_tar(place)
+        return _look_into(place).recordings(place, most)
     if place.is_file():
-        raise DataError(f"{path} is no .tar. Name a folder or a .tar that holds a folder of recordings for each word.")
+        return _read_tar(place, most)
     raise DataError(f"{path} does not exist (looked in {Path.cwd()}).")
 
 
-def _read_folder(root: Path) -> Iterator[Recording | BadRecording]:
-    files = sorted(path for path in root.glob("*/*") if path.suffix.lower() in ENDINGS)
-    if not files:
-        raise DataError(f"{root} holds no recordings. It must hold a folder for each word, with {', '.join(ENDINGS)}.")
-    for path in files:
-        try:
-            yield _checked(decode(path), path.parent.name, path.name, str(path))
-        except ValueError as error:
-            yield BadRecording(str(path), str(error))
+def _look_into(root: Path) -> _Found:
+    found = _Found()
+    for folder in _children(root):
+        if folder.name.startswith("."):
+            found.leave_out("hidden file or folder", folder.name)
+        elif folder.is_dir():
+            for path in _children(folder):
+                name = f"{folder.name}/{path.name}"
+                if path.name.startswith("."):
+                    found.leave_out("hidden file or folder", name)
+                elif path.is_dir():
+                    found.leave_out("folder inside a word's folder", name)
+                else:
+                    found.add(folder.name, path.name, str(path), lambda path=path: _decode_file(path))  # type: ignore[misc]
+        elif folder.is_symlink() and not folder.exists():
+            found.leave_out("link that leads nowhere", folder.name)
+        elif folder.suffix.lower() in ENDINGS:
+            found.leave_out("recording in no word's folder", folder.name)
+    return found
 
 
-def _read_tar(path: Path) -> Iterator[Recording | BadRecording]:
+def _children(folder: Path) -> list[Path]:
     try:
-        yield from _read_members(path)
-    except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"{folder} cannot be read: {error.strerror}.") from None
+
+
+def _decode_file(path: Path) -> np.ndarray:
+    try:
+        return decode(path)
+    except OSError as error:
+        reason = "it is a link that leads nowhere" if path.is_symlink() and not path.exists() else error.strerror
+        raise ValueError(f"cannot be read: {reason}") from None
+
+
+def _read_tar(path: Path, most: int | None) -> Iterator[Recording | Bad | Finding]:
+    try:
+        if not tarfile.is_tarfile(path):
+            raise DataError(
+                f"{path} is no .tar. Name a folder or a .tar that holds a folder of recordings for each word."
+            )
+        with tarfile.open(path) as tar:
+            yield from _look_into_tar(tar, path).recordings(path, most)
+    except (tarfile.TarError, *CANNOT_UNPACK) as error:
         raise DataError(f"{path} is damaged or cut short: {str(error).rstrip('.')}.") from None
 
 
-def _read_members(path: Path) -> Iterator[Recording | BadRecording]:
-    found = False
-    with tarfile.open(path) as tar:
-        for member in tar:
-            name = Path(member.name)
-            if not member.isfile() or name.suffix.lower() not in ENDINGS:
-                continue
-            found = True
-            place = f"{path}/{member.name}"
-            if len(name.parts) < 2:
-                yield BadRecording(place, "lies in no folder, which would name its word")
-                continue
-            file = tar.extractfile(member)
-            if file is None:
-                continue  # a link to what is not in it
-            try:
-                yield _checked(decode(io.BytesIO(file.read())), name.parts[-2], name.name, place)
-            except (ValueError, tarfile.ReadError) as error:
-                yield BadRecording(place, str(error))
-    if not found:
-        raise DataError(f"{path} holds no recordings. It must hold a folder for each word, with {', '.join(ENDINGS)}.")
+def _look_into_tar(tar: tarfile.TarFile, path: Path) -> _Found:
+    found = _Found()
+    for member in tar:
+        name = PurePosixPath(member.name)
+        if member.isdir() or member.isdev():
+            continue
+        if any(part.startswith(".") and part not in (".", "..") for part in name.parts):
+            found.leave_out("hidden file or folder", member.name)
+        elif len(name.parts) < 2:
+            if name.suffix.lower() in ENDINGS:
+                found.leave_out("recording in no word's folder", member.name)
+        else:
+            read = lambda member=member: _decode_member(tar, member)  # type: ignore[misc]  # noqa: E731
+            found.add(name.parts[-2], name.name, f"{path}/{member.name}", read)
+    return found
 
 
-def _read_builtin(source: str, rest: str, role: Role) -> Iterator[Recording | BadRecording]:
+def _decode_member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> np.ndarray:
+    try:
+        file = tar.extractfile(member)
+    except KeyError:
+        file = None
+    if file is None:
+        raise ValueError("cannot be read: it is a link that leads nowhere")
+    return decode(io.BytesIO(file.read()))
+
+
+def _read_builtin(source: str, rest: str, role: Role) -> Iterator[Recording | Bad]:
     name, options = source_options(source, rest, ("split", "rows", "seed"))
     if name != "tones":
         raise DataError(f"{source}: {not_allowed(name, 'builtin data set of recordings', ['tones'])}")
@@ -169,7 +275,7 @@ def _read_builtin(source: str, rest: str, role: Role) -> Iterator[Recording | Ba
         yield Recording(samples, folder, file, f"builtin:tones/{split}/{folder}/{file}")
 
 
-def _read_tfds(source: str, rest: str, role: Role) -> Iterator[Recording | BadRecording]:
+def _read_tfds(source: str, rest: str, role: Role) -> Iterator[Recording | Bad]:
     name, options = source_options(source, rest, ("split",))
     split = options.get("split", TFDS_SPLITS[role])
     import tensorflow_datasets as tfds

@@ -20,7 +20,7 @@ import numpy as np
 
 from seqpipe.config.sound import Synthesis
 from seqpipe.errors import DataError, not_allowed
-from seqpipe.sound.recordings import INT16, RATE_HZ
+from seqpipe.sound.recordings import INT16, resampled
 
 NEEDED = ("espeakng_loader", "wordfreq")
 WORDS_A_MINUTE = (110, 190)
@@ -88,12 +88,10 @@ def _other_words(espeak: Espeak, synthesis: Synthesis, unwanted: set[str]) -> li
 
 def _recording(espeak: Espeak, rng: np.random.Generator, voices: list[str], word: str, clip_samples: int) -> np.ndarray:
     """int16 [clip_samples]: the word somewhere in it, at some level, in some noise."""
-    import librosa
-
     voice, variant = rng.choice(voices), rng.choice(espeak.variants)
     rate, pitch = int(rng.integers(*WORDS_A_MINUTE)), int(rng.integers(*PITCH))
     said = espeak.say(word.replace("_", " "), f"{voice}+{variant}", words_a_minute=rate, pitch=pitch)
-    said = librosa.resample(said, orig_sr=espeak.rate_hz, target_sr=RATE_HZ, res_type="soxr_hq")
+    said = resampled(said, espeak.rate_hz)
     loud = np.flatnonzero(np.abs(said) > HEARD * np.abs(said).max(initial=0.0))
     if not len(loud):
         raise DataError(f'data.synthesis: eSpeak NG says nothing for "{word}" in the voice {voice}+{variant}.')

@@ -96,7 +96,7 @@ def test_sources_jsonl_takes_numbers_and_truth_values():
         ('{"text": "a"}', "no key label"),
         ('{"text": null, "label": 1}', "text is null, not a string"),
         ('{"text": ["a"], "label": 1}', "text is a list, not a string"),
-        ('{"text": {"a": 1}, "label": 1}', "text is an object, not a string"),
+        ('{"text": {"a": 1}, "label": 1}', "text is an object, not a string; inside it: text.a"),
         ('{"text": "\\ud83d", "label": 1}', "text holds half a surrogate pair, which is no character"),
         ('{"text": "a\\u0000b", "label": 1}', "text holds NUL"),
         ("[" * 100_000, None),
@@ -161,7 +161,10 @@ def test_sources_other_encodings(encoding):
 )
 def test_sources_bad_bytes_are_named_by_line_and_offset(name, content, places):
     rows = read(write(name, content))
-    bad = [f"byte {content.index(0xFF)} (0xff) is not utf-8", f"byte {content.index(0)} is NUL"]
+    bad = [
+        f"byte {content.index(0xFF)} (0xff) is not utf-8: name the encoding with data.encoding",
+        f"byte {content.index(0)} is NUL",
+    ]
     assert [row for row in rows if isinstance(row[1], str)] == list(zip(places, bad, strict=True))
     assert isinstance(rows[-1][1], dict)
 
@@ -216,10 +219,12 @@ def test_sources_directory(tmp_path):
 
 
 def test_sources_unknown_ending():
-    allowed = "Allowed endings: .csv, .tsv, .jsonl, .txt, each also with .gz or .xz; or name the format"
+    allowed = "Allowed endings: .csv, .tsv, .jsonl, .ndjson, .json, .txt, each also with .gz or .xz; or name the format"
     for name in ("a.dat", "a.gz", "a"):
         write(name, "1 b\n")
-        assert message(f"files:{name}") == (f"{name} does not say its format. {allowed} (csv, tsv, jsonl, label_text).")
+        assert message(f"files:{name}") == (
+            f"{name} does not say its format. {allowed} (csv, tsv, jsonl, label_text, folders)."
+        )
     assert read("files:a.dat", format="label_text") == [("a.dat:1", values("b", "1"))]
 
 
@@ -231,7 +236,7 @@ def test_sources_unknown_column():
     write("b.csv", "text;label\na;b\n")
     assert message("files:b.csv") == (
         'b.csv:1: "text" is not a column. Allowed: text;label. Did you mean text;label? '
-        "Is it separated by ';'? csv wants commas, tsv tabs."
+        "Is it separated by ';'? Name that in data.separator."
     )
     write("c.csv", "text,text,label\n")
     assert message("files:c.csv") == "c.csv:1: the column text stands 2 times. Name each once."
@@ -261,32 +266,46 @@ def test_sources_empty_file():
 
 def test_sources_wrong_encoding_of_wide_characters():
     write("a.csv", "text,label\nab,1\n".encode("utf-16") + b"a")
-    assert message("files:a.csv", encoding="utf-16") == "a.csv:3: not utf-16 from here: truncated data."
+    assert (
+        message("files:a.csv", encoding="utf-16")
+        == "a.csv:3: not utf-16 from here: truncated data. Another is named with data.encoding."
+    )
 
 
 def test_sources_header_that_cannot_be_read():
-    assert message(write("a.csv", b"te\xffxt,label\n")) == "a.csv:1: byte 2 (0xff) is not utf-8."
+    assert (
+        message(write("a.csv", b"te\xffxt,label\n"))
+        == "a.csv:1: byte 2 (0xff) is not utf-8: name the encoding with data.encoding."
+    )
     assert message(write("b.csv", "text,label\ra,1\r")) == (
         "b.csv:1: a lone carriage return outside quotes: lines end at LF or CRLF."
     )
 
 
 def test_sources_json_array():
-    assert message(write("a.jsonl", '[\n{"text": "a"}\n]')) == (
-        "a.jsonl is a JSON array. JSON lines hold one object a line."
-    )
+    assert read(write("a.json", '[\n{"text": "a", "label": 1},\n{"text": "b"}, 3\n]')) == [
+        ("a.json:1", values("a", "1")),
+        ("a.json:2", "no key label"),
+        ("a.json:3", "a JSON int, not an object"),
+    ]
+    assert message(write("b.json", '[{"text": "a"}]')) == 'b.json, item 1: "label" is not a column. Allowed: text.'
+    assert message(write("c.json", '[{"text": "a"}')).startswith("c.json: not JSON: Expecting ',' delimiter")
+    assert message(write("d.json", "[]")) == "d.json is an empty array."
 
 
 def test_sources_unknown_format_and_scheme():
     write("a.csv", "text,label\n")
     assert message("files:a.csv", format="cvs") == (
-        'a.csv: "cvs" is not a format. Allowed: csv, tsv, jsonl, label_text, lines. Did you mean csv?'
+        'a.csv: "cvs" is not a format. Allowed: csv, tsv, jsonl, label_text, folders, lines. Did you mean csv?'
     )
     assert message("file:a.csv") == "file:a.csv is not a source. Allowed: files:PATH, tfds:NAME, builtin:NAME."
 
 
 def test_sources_plain_lines_hold_one_column():
-    assert message(write("a.txt", "a\n"), format="lines") == "a.txt: plain lines hold one column, not text, label."
+    assert message(write("a.txt", "a\n"), format="lines") == (
+        "a.txt: plain lines hold one column, not text, label. Are its columns apart by tabs? "
+        "Then name data.format = tsv, and the columns by number if no header names them."
+    )
 
 
 # TensorFlow Datasets

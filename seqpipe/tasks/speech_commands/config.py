@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -25,23 +26,28 @@ def _pattern(value: str) -> str:
     return value
 
 
+def _composed(value: str) -> str:
+    return unicodedata.normalize("NFC", value)
+
+
+Word = Annotated[str, AfterValidator(_composed)]  # é as one character, as folders are read
 Pattern = Annotated[str, AfterValidator(_pattern)]
 
 
 class CommandsData(Data):
     """Recordings of words, a folder for each word; of several commands, other words and noise."""
 
-    words: list[str] | None = Field(
+    words: list[Word] | None = Field(
         None, min_length=2, description="The commands, in class order; without it every word that is not unknown."
     )
-    unknown: list[str] | None = Field(
+    unknown: list[Word] | None = Field(
         None, description="Words that are no command; without it every word that `words` does not name."
     )
-    leave_out: list[str] = Field([], description="Words that are not trained on, to measure words never heard.")
+    leave_out: list[Word] = Field([], description="Words that are not trained on, to measure words never heard.")
     speaker: Pattern | None = Field(
         None, description="Regular expression on a file's name; its group is the speaker. No speaker is in two splits."
     )
-    noise_folder: str = Field("_background_noise_", description="Folder of noise: silence, and what is mixed in.")
+    noise_folder: Word = Field("_background_noise_", description="Folder of noise: silence, and what is mixed in.")
     silence_fraction: Fraction = Field(0.1, gt=0, lt=1, description="Rows of silence, as a share of all recordings.")
     made_unknown_fraction: Fraction = Field(
         0.3, ge=0, le=2, description="Training rows of unknown words made of other clips, as a share of all recordings."

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 import zlib
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from seqpipe.config.sound import SILENCE, UNKNOWN
-from seqpipe.data.findings import EXAMPLES, BadRows, Finding, counted, listed, raise_errors
+from seqpipe.data.checks import alike
+from seqpipe.data.findings import EXAMPLES, Bad, Finding, listed, raise_errors
+from seqpipe.data.reading import read_role, read_roles
 from seqpipe.data.sources import Role
-from seqpipe.data.splits import named_split
+from seqpipe.data.splits import Splits
 from seqpipe.errors import DataError, not_allowed
 from seqpipe.sound.recordings import RATE_HZ, Recording, read_recordings
 from seqpipe.sound.synthesis import check_synthesis
 from seqpipe.tasks.speech_commands.config import CommandsData
+
+NOISE_NAMES = re.compile("noise|noisy|background|ambien|room_?tone|no_?speech", re.IGNORECASE)
+LONG_S, MUCH_LONGER = 2.5, 3.0  # recordings so long, and so many times as long as usual, are no words
 
 
 @dataclass(frozen=True)
@@ -26,7 +34,7 @@ class Clips:
     samples: int16 [samples] each, 16 kHz.
     labels: int32 [rows], index into the classes.
     words: what is said, which for the class unknown tells the words apart.
-    speakers: who says it; where no pattern says so, the recording's own place.
+    speakers: who says it; where no pattern says so, each recording has its own.
     places: for messages.
     noise: int16 [samples] each, recordings in which nobody speaks.
     """
@@ -49,73 +57,50 @@ class Clips:
 
 
 @dataclass(frozen=True)
-class CommandSplits:
-    """The recordings of each split, the class names, words left out of training, and what was noticed."""
+class CommandSplits(Splits[Clips]):
+    """The recordings of each split, what was noticed, the class names, and words left out of training."""
 
     classes: list[str]
-    train: Clips
-    dev: Clips
-    test: Clips | None
     left_out: Clips
-    findings: list[Finding]
-
-    def get(self, name: str) -> Clips:
-        """The split called train, dev or test.
-
-        Raises:
-            DataError: the pipeline has no such split.
-        """
-        return named_split(name, train=self.train, dev=self.dev, test=self.test)
 
 
-@dataclass
-class _Reading:
-    recordings: list[Recording] = field(default_factory=list)
-    noise: list[np.ndarray] = field(default_factory=list)
-    bad: BadRows = field(default_factory=lambda: BadRows("file"))
+class _Read(NamedTuple):
+    """A recording, and a name of its own that does not hang on where its folder lies."""
 
-    def check_bad(self, role: Role, max_bad_fraction: float) -> list[Finding]:
-        good = len(self.recordings) + len(self.noise)
-        return self.bad.check(role, good=good, max_bad_fraction=max_bad_fraction)
+    recording: Recording
+    own_name: str
 
 
 def read_commands(data: CommandsData) -> CommandSplits:
-    """Read and check all splits; without a dev source, every dev_every-th speaker of train is in dev.
+    """Read and check all splits; without a dev source, about every dev_every-th speaker of train is in dev.
 
     Raises:
         DataError: with every error in the data at once.
     """
-    findings: list[Finding] = []
-    readings: dict[Role, _Reading] = {}
-    sources: list[tuple[Role, str | None]] = [("train", data.train), ("dev", data.dev), ("test", data.test)]
-    for role, source in sources:
-        if source is None:
-            continue
-        try:
-            readings[role] = _read(source, role, data.noise_folder)
-        except DataError as error:
-            findings.append(Finding("error", f"{role}: {error}"))
-            continue
-        findings += readings[role].check_bad(role, data.max_bad_fraction)
+    rows, findings = read_roles(data, _rows_of(data), noun="file", group=lambda row: row.recording.folder)
     if data.synthesis is not None:
         try:
             check_synthesis(data.synthesis)
         except DataError as error:
             findings.append(Finding("error", str(error)))
     raise_errors(findings)
+    readings = {role: _apart(read, data) for role, read in rows.items()}
     commands = _commands(readings["train"], data)
     classes = [*commands, UNKNOWN, SILENCE]
     clips = {role: _clips(role, reading, data, classes) for role, reading in readings.items()}
+    for role, reading in readings.items():
+        findings += _check_noise_folder(role, reading, data)
     if "dev" not in clips:
         raise_errors(_check_voices(clips["train"], classes))
-        clips["dev"], clips["train"] = _cut(clips["train"], data)
+        clips = _with_dev(clips, data.dev_every)
     left_out, clips["train"] = _leave_out(clips["train"], data.leave_out)
     for role, split in clips.items():
         findings += _check_split(role, split, classes, data)
+    findings += alike("train", commands, "If they are one word, put them into one folder.")
     if data.speaker is not None:
         findings += _check_speakers(clips)
     raise_errors(findings)
-    return CommandSplits(classes, clips["train"], clips["dev"], clips.get("test"), left_out, findings)
+    return CommandSplits(clips["train"], clips["dev"], clips.get("test"), findings, classes, left_out)
 
 
 def read_clips(source: str, data: CommandsData, classes: list[str], role: Role = "test") -> tuple[Clips, list[Finding]]:
@@ -124,29 +109,55 @@ def read_clips(source: str, data: CommandsData, classes: list[str], role: Role =
     Raises:
         DataError: the source cannot be read, or more of its files are bad than data.max_bad_fraction allows.
     """
-    reading = _read(source, role, data.noise_folder)
-    findings = reading.check_bad(role, data.max_bad_fraction)
+    rows, findings = read_role(
+        source, role, _rows_of(data), noun="file", most=data.max_rows, max_bad_fraction=data.max_bad_fraction
+    )
     raise_errors(findings)
+    reading = _apart(rows or [], data)
     clips = _clips(role, reading, data, classes)
-    findings += _check_split(role, clips, classes, data)
+    findings += [*_check_noise_folder(role, reading, data), *_check_split(role, clips, classes, data)]
     raise_errors(findings)
     return clips, findings
 
 
-def _read(source: str, role: Role, noise_folder: str) -> _Reading:
-    reading = _Reading()
-    for recording in read_recordings(source, role):
-        if not isinstance(recording, Recording):
-            reading.bad.add(f"{recording.place} {recording.reason}")
-        elif recording.folder == noise_folder:
-            reading.noise.append(recording.samples)
-        else:
-            reading.recordings.append(recording)
-    return reading
+def _rows_of(data: CommandsData) -> Callable[[str, Role], Iterator[_Read | Bad | Finding]]:
+    """Reads one source after the other; recordings of several may have one name, and are by different speakers."""
+    earlier: dict[Role, list[str]] = defaultdict(list)
+
+    def rows(source: str, role: Role) -> Iterator[_Read | Bad | Finding]:
+        number = len(earlier[role])
+        earlier[role].append(source)
+        for row in read_recordings(source, role, most=data.max_rows):
+            if isinstance(row, Recording):
+                own = f"{row.folder}/{unicodedata.normalize('NFC', row.name)}"
+                yield _Read(_reserved(row), f"{number}/{own}" if number else own)
+            else:
+                yield row
+
+    return rows
+
+
+def _reserved(row: Recording) -> Recording:
+    """Speech Commands' test set calls the two classes that are no words _unknown_ and _silence_."""
+    name = row.folder.strip("_")
+    return replace(row, folder=name) if row.folder == f"_{name}_" and name in (UNKNOWN, SILENCE) else row
+
+
+@dataclass
+class _Reading:
+    """Recordings of words, and of noise."""
+
+    recordings: list[_Read]
+    noise: list[np.ndarray]
+
+
+def _apart(rows: list[_Read], data: CommandsData) -> _Reading:
+    noise = [row.recording.samples for row in rows if row.recording.folder == data.noise_folder]
+    return _Reading([row for row in rows if row.recording.folder != data.noise_folder], noise)
 
 
 def _commands(train: _Reading, data: CommandsData) -> list[str]:
-    folders = sorted({recording.folder for recording in train.recordings} - {UNKNOWN, SILENCE})
+    folders = sorted({row.recording.folder for row in train.recordings} - {UNKNOWN, SILENCE})
     named = [("words", data.words or []), ("unknown", data.unknown or []), ("leave_out", data.leave_out)]
     errors = [
         f"data.{key}: {not_allowed(word, 'word of the training recordings', folders)}"
@@ -168,23 +179,30 @@ def _commands(train: _Reading, data: CommandsData) -> list[str]:
 def _clips(role: Role, reading: _Reading, data: CommandsData, classes: list[str]) -> Clips:
     index = {name: number for number, name in enumerate(classes)}
     others = None if data.unknown is None else {*data.unknown, *data.leave_out, UNKNOWN}
-    kept = [r for r in reading.recordings if r.folder in index or others is None or r.folder in others]
-    if not kept:
+    folders = [row.recording.folder for row in reading.recordings]
+    rows = [
+        row
+        for row, folder in zip(reading.recordings, folders, strict=True)
+        if folder in index or others is None or folder in others
+    ]
+    if not rows:
         raise DataError(f"{role}: no recording is of a class of this pipeline: {', '.join(classes)}.")
+    kept = [row.recording for row in rows]
     labels = [index.get(recording.folder, index[UNKNOWN]) for recording in kept]
     return Clips(
         [recording.samples for recording in kept],
         np.array(labels, np.int32),
         [recording.folder for recording in kept],
-        _speakers(role, kept, data.speaker),
+        _speakers(role, rows, data.speaker),
         [recording.place for recording in kept],
         reading.noise,
     )
 
 
-def _speakers(role: Role, recordings: list[Recording], pattern: str | None) -> list[str]:
+def _speakers(role: Role, rows: list[_Read], pattern: str | None) -> list[str]:
     if pattern is None:
-        return [recording.place for recording in recordings]
+        return [row.own_name for row in rows]
+    recordings = [row.recording for row in rows]
     matches = [re.search(pattern, recording.name) for recording in recordings]
     found = [match[1] if match is not None else None for match in matches]
     missing = [recording.place for recording, name in zip(recordings, found, strict=True) if not name]
@@ -196,16 +214,29 @@ def _speakers(role: Role, recordings: list[Recording], pattern: str | None) -> l
     return [name for name in found if name]
 
 
-def _cut(clips: Clips, data: CommandsData) -> tuple[Clips, Clips]:
-    """(dev, train): by the speaker's name, so that a recording more moves nobody else."""
-    chosen = np.array([zlib.crc32(speaker.encode()) % data.dev_every == 0 for speaker in clips.speakers], bool)
-    if chosen.all() or not chosen.any():
-        speakers = counted(len(set(clips.speakers)), "speaker")
-        raise DataError(
-            f"train: of {speakers} {'none' if chosen.all() else 'all'} would stay in train, with about one of "
-            f"data.dev_every = {data.dev_every} in dev. Name data.dev, or another data.dev_every."
-        )
-    return clips.take(np.flatnonzero(chosen)), clips.take(np.flatnonzero(~chosen))
+def _with_dev(clips: dict[Role, Clips], every: int) -> dict[Role, Clips]:
+    """By the speaker's name, so that a recording more moves nobody else; each class is in both where that can be."""
+    train = clips["train"]
+    said: dict[str, set[int]] = defaultdict(set)
+    voices: dict[int, set[str]] = defaultdict(set)
+    for label, speaker in zip(train.labels.tolist(), train.speakers, strict=True):
+        said[speaker].add(label)
+        voices[label].add(speaker)
+    place = {speaker: zlib.crc32(speaker.encode("utf-8", "surrogatepass")) for speaker in said}
+    in_turn = sorted(said, key=lambda speaker: (place[speaker], speaker))
+    dev = {speaker for speaker in in_turn if place[speaker] % every == 0}
+    rest = set(said) - dev
+    for wanting, giving in ((dev, rest), (rest, dev)):
+        for label in sorted(voices):
+            if len(voices[label]) < 2 or voices[label] & wanting:
+                continue
+            able = [speaker for speaker in in_turn if speaker in voices[label]]
+            spared = [speaker for speaker in able if all(len(voices[other] & giving) > 1 for other in said[speaker])]
+            for speaker in (spared or (able if wanting is rest else []))[:1]:
+                giving.discard(speaker)
+                wanting.add(speaker)
+    is_dev = np.array([speaker in dev for speaker in train.speakers], bool)
+    return {**clips, "train": train.take(np.flatnonzero(~is_dev)), "dev": train.take(np.flatnonzero(is_dev))}
 
 
 def _leave_out(train: Clips, words: list[str]) -> tuple[Clips, Clips]:
@@ -222,6 +253,25 @@ def _check_voices(train: Clips, classes: list[str]) -> list[Finding]:
         Finding("error", f"train: {name} is said by one speaker alone, {min(speakers[name])}. There must be two.")
         for name in classes[:-2]
         if len(speakers[name]) == 1
+    ]
+
+
+def _check_noise_folder(role: str, reading: _Reading, data: CommandsData) -> list[Finding]:
+    """Folders that are read as words, and by their name or the length of their recordings are noise."""
+    lengths: dict[str, list[int]] = defaultdict(list)
+    for row in reading.recordings:
+        lengths[row.recording.folder].append(len(row.recording.samples))
+    usual_s = float(np.median([length for each in lengths.values() for length in each])) / RATE_HZ if lengths else 0.0
+    named = {*(data.words or []), *(data.unknown or []), *data.leave_out, UNKNOWN, SILENCE}
+    return [
+        Finding(
+            "warning",
+            f"{role}: the folder {folder} is read as a word, and seems to hold noise. If nobody speaks there: "
+            f"data.noise_folder = {folder}.",
+        )
+        for folder, each in sorted(lengths.items())
+        if folder not in named
+        and (NOISE_NAMES.search(folder) or float(np.median(each)) / RATE_HZ > max(LONG_S, MUCH_LONGER * usual_s))
     ]
 
 

@@ -6,28 +6,37 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from seqpipe.config.data import Data, Encoding, Source
+from seqpipe.config.data import Column, Data, Source, TextFiles, columns_of_one_kind
 from seqpipe.config.networks import Classifier
 from seqpipe.config.pipeline import Evaluation, Pipeline
-from seqpipe.config.section import Fraction, Section
+from seqpipe.config.section import Fraction
 from seqpipe.config.text import TextFeatures
 from seqpipe.config.training import LabelTraining, Pretraining
 
 
-class LabelledText(Section):
+class LabelledText(TextFiles):
     """How labelled text is read."""
 
-    text_column: str = Field("text", description="Column, JSON key or TFDS feature that holds the text.")
-    label_column: str = Field("label", description="Column, JSON key or TFDS feature that holds the label.")
+    text_column: Column = Field(
+        "text",
+        description="Column, JSON key (a.b is b inside a) or TFDS feature that holds the text; a number counts columns "
+        "of files without a header.",
+    )
+    label_column: Column = Field("label", description="As text_column, for the label.")
     labels: dict[str, str] | None = Field(
         None, description="From a label in the data to a class name, in class order; other labels are errors."
     )
-    format: Literal["auto", "csv", "tsv", "jsonl", "label_text"] = Field(
+    format: Literal["auto", "csv", "tsv", "jsonl", "label_text", "folders"] = Field(  # type: ignore[assignment]
         "auto",
-        description="auto: by the file's ending (.csv .tsv .jsonl; .txt is `label sentence`), .gz and .xz allowed.",
+        description="auto: by the file's ending (.csv .tsv .jsonl; .txt is `label sentence`), .gz and .xz allowed. "
+        "folders: a text in each .txt file, its label the folder's name.",
     )
-    encoding: Encoding = Field("utf-8", description="Encoding of files.")
     max_bad_fraction: Fraction = Field(0.0, ge=0, le=1, description="Stop when more than this share of rows is bad.")
+
+    @model_validator(mode="after")
+    def _columns_of_one_kind(self) -> LabelledText:
+        columns_of_one_kind({"text_column": self.text_column, "label_column": self.label_column})
+        return self
 
 
 class ClassificationData(LabelledText, Data):

@@ -22,7 +22,7 @@ from seqpipe.serving.inputs import TEXT
 from seqpipe.storage import write_json
 from seqpipe.tasks.protocol import Task
 from seqpipe.tasks.text_classification.config import TextClassificationPipeline
-from seqpipe.tasks.text_classification.data import Splits, Table, read_splits, read_table, read_unlabelled
+from seqpipe.tasks.text_classification.data import LabelledSplits, Table, read_splits, read_table, read_unlabelled
 from seqpipe.text.ngrams import NgramTables, fit_ngrams
 from seqpipe.text.pieces import TextFeatures, cut, head_pieces
 from seqpipe.text.probes import text_probes
@@ -54,7 +54,7 @@ class TextClassification(Task):
     answer = LabelPresentation()
     kept_features = ("sentencepiece.model", "normalisation.tsv", "classes.json")
 
-    splits: Splits
+    splits: LabelledSplits
     unlabelled: list[str]  # more text to pre-train on
     features: TextFeatures
     classes: list[str]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
-from seqpipe.config.data import Data, Encoding
+from seqpipe.config.data import Column, Data, TextFiles, columns_of_one_kind
 from seqpipe.config.networks import Seq2Seq
 from seqpipe.config.pipeline import Evaluation, Pipeline
 from seqpipe.config.section import Fraction
@@ -14,30 +14,22 @@ from seqpipe.config.text import TextFeatures
 from seqpipe.config.training import SmoothedTraining
 
 
-class TranslationData(Data):
+class TranslationData(TextFiles, Data):
     """Pairs of texts. Two parallel files stand in one source, separated by a comma: files:train.en,train.fr"""
 
-    source_column: str | Annotated[int, Field(ge=1)] = Field(
-        "source", description="Column, JSON key or TFDS feature; a number counts columns of files without a header."
+    source_column: Column = Field(
+        "source",
+        description="Column, JSON key (a.b is b inside a) or TFDS feature; a number counts columns of files without a "
+        "header.",
     )
-    target_column: str | Annotated[int, Field(ge=1)] = Field(
-        "target", description="As source_column, for what it is translated into."
-    )
-    format: Literal["auto", "csv", "tsv", "jsonl"] = Field(
-        "auto", description="Of a single file; auto: by its ending (.csv .tsv .jsonl), .gz and .xz allowed."
-    )
-    encoding: Encoding = Field("utf-8", description="Encoding of files.")
+    target_column: Column = Field("target", description="As source_column, for what it is translated into.")
     max_length_ratio: float = Field(
         5.0, gt=1, description="Pairs whose sides differ more in length than so many times the usual are named."
     )
 
     @model_validator(mode="after")
     def _columns_of_one_kind(self) -> TranslationData:
-        if isinstance(self.source_column, int) != isinstance(self.target_column, int):
-            raise ValueError(
-                f"source_column = {self.source_column!r} and target_column = {self.target_column!r}: "
-                "both are names, or both are numbers."
-            )
+        columns_of_one_kind({"source_column": self.source_column, "target_column": self.target_column})
         return self
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from seqpipe.data.batches import plan_in_order_of_length
 from seqpipe.data.examples import Examples, Ragged, content_key
 from seqpipe.data.findings import Finding
+from seqpipe.data.splits import Splits
 from seqpipe.export.artefact import FEATURES
 from seqpipe.serving.answers import TextPresentation
 from seqpipe.serving.inputs import TEXT
@@ -23,7 +24,7 @@ from seqpipe.storage import write_json
 from seqpipe.tasks.protocol import Task
 from seqpipe.tasks.translation.bleu import CORPUS_BLEU
 from seqpipe.tasks.translation.config import TranslationPipeline
-from seqpipe.tasks.translation.data import PairSplits, read_pair_splits, read_pairs
+from seqpipe.tasks.translation.data import Pairs, read_pair_splits, read_pairs
 from seqpipe.text.piece_cutting import PieceSplitter
 from seqpipe.text.pieces import TextFeatures
 from seqpipe.text.probes import text_probes
@@ -47,7 +48,7 @@ class Translation(Task):
     answer = TextPresentation("translation")
     kept_features = ("source", "target", "joint", "translation.json")  # source and target, or joint
 
-    splits: PairSplits
+    splits: Splits[Pairs]
     source: TextFeatures
     target: TextFeatures
     probed: list[str]  # real texts that an export is proved with

@@ -9,7 +9,7 @@ import pytest
 
 from seqpipe.errors import DataError
 from seqpipe.tasks.text_classification.config import ClassificationData
-from seqpipe.tasks.text_classification.data import Splits, read_splits, read_table, seen_rows
+from seqpipe.tasks.text_classification.data import LabelledSplits, read_splits, read_table, seen_rows
 
 
 @pytest.fixture(autouse=True)
@@ -29,11 +29,11 @@ def rows_of(classes: str = "ab", count: int = 20, name: str = "text") -> list[tu
     return [(classes[i % len(classes)], f"{name} {i}") for i in range(count)]
 
 
-def read(train: list[tuple[str, str]], **options) -> Splits:
+def read(train: list[tuple[str, str]], **options) -> LabelledSplits:
     return read_splits(ClassificationData(train=write("train.jsonl", train), **options))
 
 
-def findings(splits: Splits, severity: str) -> list[str]:
+def findings(splits: LabelledSplits, severity: str) -> list[str]:
     return [finding.text for finding in splits.findings if finding.severity == severity]
 
 
@@ -46,13 +46,26 @@ def message(train: list[tuple[str, str]], **options) -> str:
 # Splits, classes and places
 
 
-def test_classification_dev_is_every_nth_row():
-    splits = read(rows_of(count=25), dev_every=10)
-    assert splits.dev.texts == ["text 0", "text 10", "text 20"]
-    assert len(splits.train) == 22
-    assert splits.dev.place(1) == "train.jsonl:11"
-    assert splits.train.place(9) == "train.jsonl:12"
+def test_classification_dev_is_every_nth_row_where_that_is_fair():
+    splits = read(rows_of(count=25), dev_every=5)
+    assert splits.dev.texts == ["text 0", "text 5", "text 10", "text 15", "text 20"]
+    assert len(splits.train) == 20
+    assert splits.dev.places[1] == "train.jsonl:6"
+    assert splits.train.places[9] == "train.jsonl:13"
     assert splits.test is None
+
+
+def test_classification_dev_holds_each_class_where_every_nth_row_is_of_one():
+    splits = read(rows_of(count=40), dev_every=10)
+    assert splits.dev.texts == ["text 0", "text 1", "text 20", "text 21"]
+    assert np.bincount(splits.dev.labels).tolist() == [2, 2]
+
+
+def test_classification_label_that_stands_once_stays_in_train():
+    splits = read([("rare", "text"), *rows_of(count=30)])
+    assert splits.classes == ["a", "b", "rare"]
+    assert np.bincount(splits.train.labels, minlength=3).tolist() == [13, 13, 1]
+    assert np.bincount(splits.dev.labels, minlength=3).tolist() == [2, 2, 0]
 
 
 def test_classification_dev_counts_good_rows_only():
@@ -60,7 +73,7 @@ def test_classification_dev_counts_good_rows_only():
     train.insert(1, ("a", " "))
     splits = read(train, dev_every=5, max_bad_fraction=0.5)
     assert splits.dev.texts == ["text 0", "text 5", "text 10"]
-    assert splits.dev.place(1) == "train.jsonl:7"
+    assert splits.dev.places[1] == "train.jsonl:7"
 
 
 def test_classification_labels_are_indices_of_classes():
@@ -102,7 +115,7 @@ def test_classification_several_files_keep_their_places():
     write("a1.jsonl", rows_of(name="one"))
     write("a2.jsonl", rows_of(name="two"))
     splits = read_splits(ClassificationData(train="files:a*.jsonl", dev=write("dev.jsonl", rows_of(name="dev"))))
-    assert [splits.train.place(row) for row in (0, 19, 20, 39)] == [
+    assert [splits.train.places[row] for row in (0, 19, 20, 39)] == [
         "a1.jsonl:1", "a1.jsonl:20", "a2.jsonl:1", "a2.jsonl:20",
     ]  # fmt: skip
 
@@ -188,15 +201,18 @@ def test_classification_all_errors_at_once(tmp_path):
 def test_classification_copies_inside_a_split():
     train = [*rows_of(), ("a", " text 0 "), ("a", "text 2"), ("a", "text 2")]
     assert findings(read(train, dev=write("dev.jsonl", rows_of(name="dev"))), "warning") == [
-        "train: 3 rows repeat an earlier text, such as: train.jsonl:21 repeats train.jsonl:1."
+        "train: 3 rows repeat an earlier text, such as: train.jsonl:21 repeats train.jsonl:1; "
+        "train.jsonl:22 repeats train.jsonl:3; train.jsonl:23 repeats train.jsonl:3."
     ]
 
 
 def test_classification_texts_with_different_labels():
     train = [*rows_of(), ("b", "text 0"), ("b", "text 0"), ("b", "text 2")]
     assert findings(read(train, dev=write("dev.jsonl", rows_of(name="dev"))), "warning") == [
-        "train: 3 rows repeat an earlier text, such as: train.jsonl:21 repeats train.jsonl:1.",
-        "train: 2 texts stand there with different labels, such as: a in train.jsonl:1 and b in train.jsonl:21.",
+        "train: 3 rows repeat an earlier text, such as: train.jsonl:21 repeats train.jsonl:1; "
+        "train.jsonl:22 repeats train.jsonl:1; train.jsonl:23 repeats train.jsonl:3.",
+        "train: 2 texts with several labels, such as: a in train.jsonl:1 and b in train.jsonl:21; "
+        "a in train.jsonl:3 and b in train.jsonl:23.",
     ]
 
 
@@ -204,14 +220,15 @@ def test_classification_copies_between_splits():
     dev = write("dev.jsonl", [("a", "new"), ("a", "x"), ("b", "text 1 "), ("b", "text 0")])
     test = write("test.jsonl", [("a", "new"), ("a", "old"), ("b", "newer"), ("b", "newest")])
     assert findings(read(rows_of(), dev=dev, test=test), "warning") == [
-        "dev: 2 of 4 rows also stand in train, 1 of them with another label, such as: dev.jsonl:3 is train.jsonl:2.",
-        "test: 1 of 4 rows also stand in dev, such as: test.jsonl:1 is dev.jsonl:1.",
+        "dev: 2 of 4 texts also stand in train, 1 of them with another label, such as: dev.jsonl:3 is train.jsonl:2; "
+        "dev.jsonl:4 is train.jsonl:1.",
+        "test: 1 of 4 texts also stand in dev, such as: test.jsonl:1 is dev.jsonl:1.",
     ]
 
 
 def test_classification_copies_between_train_and_the_dev_rows_taken_from_it():
     warnings = findings(read([*rows_of(count=11), ("a", "text 0")]), "warning")
-    assert "dev: 1 of 2 rows also stand in train, such as: train.jsonl:1 is train.jsonl:12." in warnings
+    assert "dev: 1 of 2 texts also stand in train, such as: train.jsonl:1 is train.jsonl:12." in warnings
 
 
 def test_classification_balance_and_rare_classes():
@@ -305,8 +322,8 @@ def test_classification_finds_the_faults_of_chnsenticorp(real):
     assert (len(splits.train), len(splits.dev)) == (9_600, 1_200)
     text = "\n".join(finding.text for finding in splits.findings)
     assert "train: 1,351 rows repeat an earlier text" in text
-    assert "train: 24 texts stand there with different labels" in text
-    assert "dev: 338 of 1,200 rows also stand in train, 8 of them with another label" in text
+    assert "train: 24 texts with several labels" in text
+    assert "dev: 338 of 1,200 texts also stand in train, 8 of them with another label" in text
     assert seen_rows(splits.dev, splits.train).sum() == 338
 
 

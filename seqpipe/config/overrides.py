@@ -1,0 +1,91 @@
+"""Values given beside a pipeline file, as `dotted.key=value`, and the YAML that they and the file are written in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+
+class Loader(yaml.SafeLoader):
+    """Keys are texts as they are written: 0 and yes too."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        self.flatten_mapping(node)
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                key.tag = "tag:yaml.org,2002:str"
+        return super().construct_mapping(node, deep)
+
+
+NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)  # a thirteenth month, thousands of brackets
+
+
+def apply_overrides(tree: dict[str, Any], written: Any, origin: dict[str, str], overrides: list[str]) -> list[str]:
+    """Put each value into the tree, and as it was written into `written`; returns what is wrong with them."""
+    problems = []
+    for override in overrides:
+        path, equals, text = override.partition("=")
+        if not equals or not path:
+            problems.append(f"--set {override}: write it as key=value, such as --set training.epochs=3.")
+            continue
+        try:
+            value, as_written = _value_of(text.strip())
+        except NOT_YAML as error:
+            problems.append(f"--set {override}: the value is not YAML: {getattr(error, 'problem', error)}.")
+            continue
+        if not _set(tree, path, value):
+            problems.append(f"--set {override}: {path} leads nowhere in this file.")
+            continue
+        _set(written, path, as_written)
+        for key in [key for key in origin if key.startswith(f"{path}.")]:
+            del origin[key]
+        origin |= dict.fromkeys([path, *flatten(value, path)], f"--set {override}")
+    return problems
+
+
+def _value_of(text: str) -> tuple[Any, Any]:
+    """(value, the same as it was written): a list, a dict or what is quoted as YAML, anything else one value.
+
+    What YAML would cut at ` #`, or take apart at `: `, stays whole.
+    """
+    if not text.startswith(("[", "{", '"', "'")):
+        try:
+            node = yaml.compose(text, Loader=yaml.SafeLoader)
+        except yaml.YAMLError:
+            return text, text
+        if node is not None and not (isinstance(node, yaml.ScalarNode) and node.value == text):
+            return text, text
+    return yaml.load(text, Loader=Loader), yaml.load(text, Loader=yaml.BaseLoader)
+
+
+def _set(tree: Any, path: str, value: Any) -> bool:
+    """Put a value at a dotted path; False where it leads nowhere."""
+    *parents, leaf = path.split(".")
+    branch: Any = tree
+    for parent in parents:
+        if isinstance(branch, list) and parent.isdigit() and int(parent) < len(branch):
+            branch = branch[int(parent)]
+        elif isinstance(branch, dict):
+            if not isinstance(branch.get(parent), (dict, list)):
+                branch[parent] = {}
+            branch = branch[parent]
+        else:
+            return False
+    if isinstance(branch, dict):
+        branch[leaf] = value
+    elif isinstance(branch, list) and leaf.isdigit() and int(leaf) < len(branch):
+        branch[int(leaf)] = value
+    else:
+        return False
+    return True
+
+
+def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """Dotted path -> leaf, for each leaf of nested dicts (a list is a leaf)."""
+    if not isinstance(tree, dict) or not tree:
+        return {prefix: tree}
+    leaves: dict[str, Any] = {}
+    for key, value in tree.items():
+        leaves |= flatten(value, f"{prefix}.{key}" if prefix else str(key))
+    return leaves

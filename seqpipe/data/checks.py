@@ -1,0 +1,127 @@
+"""What is often wrong with texts: copies, contradictions, rows of one split in another, odd characters."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from seqpipe.data.findings import Finding, counted, listed
+
+ODDITIES = {
+    "control characters U+0001 to U+007F": re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]"),
+    "control characters U+0080 to U+009F": re.compile("[\x80-\x9f]"),
+    "tabs": re.compile("\t"),
+    "no-break spaces": re.compile("[\u00a0\u2007\u202f]"),
+    "zero-width spaces": re.compile("[\u200b\u2060\ufeff]"),
+    "U+FFFD, left by a wrong encoding": re.compile("\ufffd"),
+    "HTML tags": re.compile(r"</?[A-Za-z][A-Za-z0-9]*( [^<>]*)?/?>"),
+    "CSV quotes around them": re.compile(r'^"(?=.*"").*"$', re.DOTALL),
+    "escapes of other tools, such as &apos; or @-@": re.compile(
+        r"&(?:amp|apos|quot|lt|gt|nbsp|#[0-9]+|#x[0-9A-Fa-f]+);|@-@|@@( |$)"
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Nouns:
+    """What to call a row, the text by which rows are compared, and what is learned of it."""
+
+    row: str
+    text: str
+    answer: str
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Rows as far as they are compared.
+
+    Attributes:
+        texts: of the rows; white space around them does not count.
+        answers: what is learned of each.
+        places: for messages.
+        answered: places with the answers, for messages about contradictions.
+    """
+
+    texts: Sequence[str]
+    answers: Sequence[Hashable]
+    places: Sequence[str]
+    answered: Sequence[str]
+
+
+def repeats(role: str, rows: Checked, nouns: Nouns, *, whole: bool) -> list[Finding]:
+    """Copies inside a source, and texts with several answers.
+
+    Args:
+        whole: only a row with the same answer too is a copy.
+    """
+    first: dict[Hashable, int] = {}
+    answers: dict[str, dict[Hashable, int]] = defaultdict(dict)
+    copies = []
+    for row, (text, answer) in enumerate(zip(map(str.strip, rows.texts), rows.answers, strict=True)):
+        original = first.setdefault((text, answer) if whole else text, row)
+        if original != row:
+            copies.append((row, original))
+        answers[text].setdefault(answer, row)
+    findings = []
+    if copies:
+        shown = listed([f"{rows.places[row]} repeats {rows.places[original]}" for row, original in copies])
+        verb = "repeats" if len(copies) == 1 else "repeat"
+        of = "one" if whole else nouns.text
+        text = f"{role}: {counted(len(copies), nouns.row)} {verb} an earlier {of}, such as: {shown}."
+        findings.append(Finding("warning", text))
+    many = [list(found.values())[:2] for found in answers.values() if len(found) > 1]
+    if many:
+        shown = listed([f"{rows.answered[one]} and {rows.answered[other]}" for one, other in many])
+        text = f"{role}: {counted(len(many), nouns.text)} with several {nouns.answer}s, such as: {shown}."
+        findings.append(Finding("warning", text))
+    return findings
+
+
+def leaks(splits: Mapping[str, Checked], nouns: Nouns) -> list[Finding]:
+    """Rows of one split whose text stands in an earlier one, and how many of them with another answer."""
+    findings = []
+    for (first, earlier), (second, later) in itertools.combinations(splits.items(), 2):
+        origin: dict[str, int] = {}
+        answers: dict[str, set[Hashable]] = defaultdict(set)
+        for row, (text, answer) in enumerate(zip(map(str.strip, earlier.texts), earlier.answers, strict=True)):
+            origin.setdefault(text, row)
+            answers[text].add(answer)
+        seen = [(row, text) for row, text in enumerate(map(str.strip, later.texts)) if text in origin]
+        if not seen:
+            continue
+        contrary = sum(later.answers[row] not in answers[text] for row, text in seen)
+        other = f", {contrary:,} of them with another {nouns.answer}" if contrary else ""
+        shown = listed([f"{later.places[row]} is {earlier.places[origin[text]]}" for row, text in seen])
+        count = f"{len(seen):,} of {counted(len(later.texts), nouns.text)}"
+        findings.append(Finding("warning", f"{second}: {count} also stand in {first}{other}, such as: {shown}."))
+    return findings
+
+
+def oddities(role: str, noun: str, texts: Sequence[str], places: Sequence[str]) -> list[Finding]:
+    """Characters and marks that often mean a mistake on the way."""
+    findings = []
+    for name, pattern in ODDITIES.items():
+        rows = [row for row, text in enumerate(texts) if pattern.search(text)]
+        if rows:
+            part = f"{len(rows):,} of {counted(len(texts), noun)}"
+            findings.append(Finding("info", f"{role}: {part} have {name}, such as {places[rows[0]]}."))
+    return findings
+
+
+def alike(role: str, names: Iterable[str], advice: str) -> list[Finding]:
+    """Classes whose names differ by case, blanks or the form of their characters only.
+
+    Args:
+        advice: what to do if they are one.
+    """
+    same = defaultdict(list)
+    for name in names:
+        same["".join(unicodedata.normalize("NFKC", name).casefold().split())].append(name)
+    groups = [" and ".join(f'"{name}"' for name in found) for found in same.values() if len(found) > 1]
+    if not groups:
+        return []
+    return [Finding("warning", f"{role}: classes differ by case or blanks only: {listed(groups)}. {advice}")]

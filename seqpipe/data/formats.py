@@ -1,0 +1,273 @@
+"""Rows of one file of text: CSV, TSV, JSON lines or an array, `label sentence`, plain lines."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal
+
+from seqpipe.data.lines import BadRow, Lines, Row, cut
+from seqpipe.errors import DataError, not_allowed
+
+Column = str | int  # a name, or where there are no names a position counted from 1
+Format = Literal["auto", "csv", "tsv", "jsonl", "label_text", "lines", "folders"]
+FASTTEXT = "__label__"
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+SEPARATORS = re.compile(r"[\t,;|]")
+LAST_FIELD = re.compile(r'[\t,;|] *([^\s,;|"]+)"?$')
+
+
+def check_columns(place: str, columns: Mapping[str, Column], available: Iterable[str]) -> None:
+    """Raise DataError unless each wanted column is there by its name, once."""
+    available = list(available)
+    shown = [name if len(name) <= 40 else f"{name[:37]}..." for name in available[:20]]
+    for column in columns.values():
+        if isinstance(column, int):
+            raise DataError(
+                f"{place}: columns have names here, not numbers such as {column}. Allowed: {', '.join(shown)}."
+            )
+        if column not in available:
+            only = available[0] if len(available) == 1 else ""
+            sign = next((sign for sign in (";", "\t", ",", "|") if sign in only), None)
+            hint = f" Is it separated by {sign!r}? Name that in data.separator." if sign else ""
+            raise DataError(f"{place}: {not_allowed(column, 'column', shown)}{hint}")
+        if available.count(column) > 1:
+            raise DataError(f"{place}: the column {column} stands {available.count(column)} times. Name each once.")
+
+
+def _without_header(columns: Mapping[str, Column]) -> dict[str, int]:
+    """Our name -> index of the column, where columns are given by position; else empty."""
+    return {ours: theirs - 1 for ours, theirs in columns.items() if isinstance(theirs, int)}
+
+
+def _header(lines: Lines, names: list[str], columns: Mapping[str, Column]) -> dict[str, int]:
+    """Our name -> index of the column."""
+    fault = lines.take_fault()
+    if fault:
+        raise DataError(f"{lines.name}:1: {fault}.")
+    check_columns(f"{lines.name}:{lines.number}", columns, names)
+    return {ours: names.index(str(theirs)) for ours, theirs in columns.items()}
+
+
+def _pick(fields: list[str], positions: dict[str, int], width: int) -> dict[str, str] | str:
+    """The wanted fields; width: how many the header names, 0 where there is none."""
+    if width and len(fields) != width:
+        return f"{len(fields)} fields, the header names {width}"
+    if max(positions.values()) >= len(fields):
+        return f"{len(fields)} fields, column {max(positions.values()) + 1} is asked for"
+    return {name: fields[position] for name, position in positions.items()}
+
+
+def read_csv(lines: Lines, columns: Mapping[str, Column], separator: str) -> Iterator[Row | BadRow]:
+    reader = csv.reader(lines, delimiter=separator, strict=True)
+    positions = _without_header(columns)
+    width = 0
+    while True:
+        start = lines.number + 1
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            reason = _csv_reason(str(error))
+            if not positions:
+                raise DataError(f"{lines.name}:{start}: {lines.take_fault() or reason}.") from None
+            yield lines.row(reason, start=start)
+            continue
+        if not fields:  # a blank line
+            continue
+        if not positions:
+            positions, width = _header(lines, fields, columns), len(fields)
+        else:
+            yield lines.row(_pick(fields, positions, width), start=start)
+
+
+def _csv_reason(error: str) -> str:
+    if "unexpected end of data" in error:
+        return "a quote opens here and is never closed"
+    if "field limit" in error:
+        limit = f"{csv.field_size_limit():,}"
+        return f"a field is longer than {limit} characters (JSON lines have no limit), or its quote is never closed"
+    if "new-line" in error:
+        return "a lone carriage return outside quotes: lines end at LF or CRLF"
+    return f"not CSV: {error}"
+
+
+def read_tsv(lines: Lines, columns: Mapping[str, Column]) -> Iterator[Row | BadRow]:
+    """Quotes are characters like any other, as in the IANA definition; pandas would join rows at a lone quote."""
+    positions = _without_header(columns)
+    width = 0
+    for line in lines:
+        fields = cut(line).split("\t")
+        if fields == [""]:
+            continue
+        if not positions:
+            positions, width = _header(lines, fields, columns), len(fields)
+        else:
+            yield lines.row(_pick(fields, positions, width))
+
+
+def read_json(lines: Lines, columns: Mapping[str, Column]) -> Iterator[Row | BadRow]:
+    """An object a line, or one array of objects, whose rows are counted by item."""
+    checked = False
+    for line in lines:
+        line = line.strip(" \t\r\n")
+        if not line:
+            continue
+        if not checked and line.startswith("[") and line[1:].lstrip()[:1] in ("", "{", "]"):
+            yield from _read_array(lines, line, columns)
+            return
+        record = _parsed(line)
+        if isinstance(record, dict) and not checked:
+            check_columns(f"{lines.name}:{lines.number}", _keys_found(record, columns), record)
+            checked = True
+        yield lines.row(_json_values(record, columns) if isinstance(record, dict) else record)
+
+
+def _parsed(line: str) -> dict[str, object] | str:
+    """The object in a line or, as a string, what is wrong with it."""
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError as error:
+        return f"not JSON: {error.msg} at column {error.colno}"
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
+        return f"not JSON: {error}"
+    return record if isinstance(record, dict) else _no_object(record)
+
+
+def _no_object(record: object) -> str:
+    return f"a JSON {type(record).__name__}, not an object"
+
+
+def _read_array(lines: Lines, first: str, columns: Mapping[str, Column]) -> Iterator[Row | BadRow]:
+    text = "\n".join([first, *lines])
+    if fault := lines.take_fault():
+        raise DataError(f"{lines.name}: {fault}.")
+    try:
+        records = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{lines.name}: not JSON: {error}.") from None
+    if not records:
+        raise DataError(f"{lines.name} is an empty array.")
+    if isinstance(records[0], dict):
+        check_columns(f"{lines.name}, item 1", _keys_found(records[0], columns), records[0])
+    for number, record in enumerate(records, start=1):
+        values = _json_values(record, columns) if isinstance(record, dict) else _no_object(record)
+        yield lines.row(values, start=number)
+
+
+def _keys_found(record: dict[str, object], columns: Mapping[str, Column]) -> dict[str, Column]:
+    """The columns that are no path into nested objects, which lead somewhere."""
+    return {ours: theirs for ours, theirs in columns.items() if isinstance(theirs, int) or not _leads(record, theirs)}
+
+
+def _leads(record: dict[str, object], key: str) -> bool:
+    return "." in key and _value(record, key) is not _MISSING
+
+
+_MISSING = object()
+
+
+def _value(record: dict[str, object], key: str) -> object:
+    """What stands under a key, or under a path such as translation.en."""
+    if key in record:
+        return record[key]
+    value: object = record
+    for part in key.split("."):
+        if not isinstance(value, dict) or part not in value:
+            return _MISSING
+        value = value[part]
+    return value
+
+
+def _json_values(record: dict[str, object], columns: Mapping[str, Column]) -> dict[str, str] | str:
+    values = {}
+    for ours, theirs in columns.items():
+        value = _value(record, str(theirs))
+        if value is _MISSING:
+            return f"no key {theirs}"
+        if isinstance(value, str):
+            values[ours] = value
+        elif isinstance(value, (bool, int, float)):
+            values[ours] = json.dumps(value)
+        elif isinstance(value, list) and ours == "label":
+            return f"{theirs} is a list: a text has one label here, not several"
+        elif isinstance(value, dict):
+            inside = ", ".join(f"{theirs}.{key}" for key in list(value)[:5])
+            return f"{theirs} is an object, not a string" + (f"; inside it: {inside}" if inside else "")
+        else:
+            return f"{theirs} is {'null' if value is None else 'a list'}, not a string"
+        if LONE_SURROGATE.search(values[ours]):
+            return f"{theirs} holds half a surrogate pair, which is no character"
+        if "\0" in values[ours]:
+            return f"{theirs} holds NUL"
+    return values
+
+
+def read_label_text(lines: Lines, columns: Mapping[str, Column], separator: str) -> Iterator[Row | BadRow]:
+    """
+    Args:
+        separator: what `label_separator` found to stand between label and sentence.
+    """
+    check_columns(lines.name, {name: name for name in columns}, ["label", "text"])
+    for line in lines:
+        label, found, text = cut(line).partition(separator)
+        if not label and not text:
+            continue
+        both = {"label": label, "text": text}
+        fault = _label_fault(cut(line), label, bool(found), separator)
+        yield lines.row(fault or {name: both[name] for name in columns})
+
+
+def _label_fault(line: str, label: str, found: bool, separator: str) -> str | None:
+    if line.count(FASTTEXT) > 1:
+        return f"several labels in a line ({line.count(FASTTEXT)} times {FASTTEXT}): a text has one label here"
+    if FASTTEXT in line and not label.strip().startswith(FASTTEXT):
+        return f"the label stands behind its sentence: {FASTTEXT} must begin the line"
+    if sign := SEPARATORS.search(label):
+        shown = label if len(label) <= 40 else f"{label[:37]}..."
+        return (
+            f"{sign[0]!r} in the label {shown!r}: a space stands between label and sentence, and there is one label. "
+            "Is it CSV or TSV? Name data.format and the columns"
+        )
+    if not found:
+        return f"no {'tab' if separator == chr(9) else 'space'} between label and sentence"
+    return None
+
+
+def label_separator(name: str, begin: Sequence[str]) -> str:
+    """What stands between label and sentence, a space or a tab, by the first lines of a file.
+
+    Raises:
+        DataError: the lines are columns in which the label is not clearly the first.
+    """
+    lines = [line for line in begin if line.strip()]
+    if lines and all("\t" in line for line in lines):
+        labels, texts = zip(*(line.split("\t", 1) for line in lines), strict=True)
+        few, many = (len(set(labels)), len("".join(labels))), (len(set(texts)), len("".join(texts)))
+        if few < many and not any(" " in label.strip() for label in labels):
+            return "\t"
+        raise DataError(
+            f"{name}: a tab in each line, and the label is not clearly what stands before it. Name data.format = tsv, "
+            "and data.label_column and data.text_column by number."
+        )
+    last = [match[1] for match in map(LAST_FIELD.search, lines) if match]
+    if len(lines) > 1 and len(last) == len(lines) and 2 * len(set(last)) <= len(last):
+        raise DataError(
+            f"{name}: each line ends in a separator and one of a few words, such as {last[0]!r}, as if the label stood "
+            "behind its sentence. Name data.format = csv or tsv, and data.label_column and data.text_column by number."
+        )
+    return " "
+
+
+def read_lines(lines: Lines, columns: Mapping[str, Column]) -> Iterator[Row | BadRow]:
+    if len(columns) != 1:
+        raise DataError(
+            f"{lines.name}: plain lines hold one column, not {', '.join(columns)}. Are its columns apart by tabs? "
+            "Then name data.format = tsv, and the columns by number if no header names them."
+        )
+    (name,) = columns
+    for line in lines:  # a blank line is a row here: answers are matched to questions by their line
+        yield lines.row({name: cut(line)})
