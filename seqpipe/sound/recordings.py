@@ -246,7 +246,7 @@ def _look_into_tar(tar: tarfile.TarFile, path: Path) -> _Found:
             if name.suffix.lower() in ENDINGS:
                 found.leave_out("recording in no word's folder", member.name)
         else:
-            read = lambda member=member: _decode_member(tar, member)  # type: ignore[misc]  # noqa: E731
+            read = lambda member=member: _decode_member(tar, member)
             found.add(name.parts[-2], name.name, f"{path}/{member.name}", read)
     return found
 

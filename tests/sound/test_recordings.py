@@ -8,7 +8,7 @@ import soundfile
 
 from seqpipe.data.findings import Bad
 from seqpipe.errors import DataError
-from seqpipe.sound.recordings import Recording, decode, read_recordings
+from seqpipe.sound.recordings import decode, read_recordings
 from seqpipe.sound.tones import WORDS, tones
 from seqpipe.tasks.speech_commands.config import CommandsData
 from seqpipe.tasks.speech_commands.data import read_commands
