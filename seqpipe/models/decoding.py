@@ -1,4 +1,4 @@
-"""Search for a text, piece by piece: greedy, by sampling, and by beam; over any model that has a step.
+"""Search for a text, piece by piece: greedy, and by beam; over any model that has a step.
 
 A model gives a `step(tokens int32 [B, W], state) -> (logits float32 [B, W, V], state)` and the state before the
 first step, of W = 1. The state is any structure of tensors [B, W, ...]: the search moves it by plain gathers. What is
@@ -54,49 +54,13 @@ def greedy(step: Step, state: Any, bounds: tf.Tensor, *, length_penalty: tf.Tens
         bounds: int32 [B], most pieces of each answer.
         length_penalty: of the scores.
     """
-    return _follow(
-        step, state, bounds, lambda logits, t: tf.argmax(logits, axis=1, output_type=tf.int32), length_penalty
-    )
-
-
-def sample(
-    step: Step,
-    state: Any,
-    bounds: tf.Tensor,
-    *,
-    seed: tf.Tensor,
-    temperature: tf.Tensor | float = 1.0,
-    likeliest: int | None = None,
-    length_penalty: tf.Tensor | float = 0.0,
-) -> Answers:
-    """Pieces drawn by their probability; the same seed draws the same.
-
-    Args:
-        step, state, bounds, length_penalty: as for `greedy`.
-        seed: int32 [2].
-        temperature: logits are divided by it; near 0 it is greedy.
-        likeliest: draw among so many likeliest pieces only.
-    """
-
-    def draw(logits: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
-        if likeliest is not None:
-            least = tf.math.top_k(logits, likeliest).values[:, -1:]
-            logits = tf.where(logits < least, LOWEST, logits)
-        at = tf.random.experimental.stateless_fold_in(seed, t)
-        return tf.random.stateless_categorical(logits / temperature, 1, at, dtype=tf.int32)[:, 0]
-
-    return _follow(step, state, bounds, draw, length_penalty)
-
-
-def _follow(step: Step, state: Any, bounds: tf.Tensor, choose: Callable, length_penalty: tf.Tensor | float) -> Answers:
-    """One hypothesis a row, its next piece chosen from logits [B, V] and the number of the step."""
     rows = tf.shape(bounds)[0]
 
     def body(t, tokens, state, scores, lengths, ended, written):
         logits, state = step(tokens[:, tf.newaxis], state)
         logits = logits[:, 0]  # [B, V]
         allowed = logits + _banned(logits.shape[-1], t >= bounds)
-        chosen = tf.where(ended, PAD, choose(allowed, t))  # [B]
+        chosen = tf.where(ended, PAD, tf.argmax(allowed, axis=1, output_type=tf.int32))  # [B]
         log_probability = tf.gather(logits, chosen, batch_dims=1) - tf.reduce_logsumexp(logits, axis=1)
         scores += tf.where(ended, 0.0, log_probability)
         ends = tf.equal(chosen, EOS)
@@ -117,14 +81,41 @@ def _follow(step: Step, state: Any, bounds: tf.Tensor, choose: Callable, length_
     return Answers(ids, lengths, scores / length_divisor(pieces, length_penalty), (lengths >= bounds) & (bounds > 0))
 
 
+class _Beam(NamedTuple):
+    """What the loop of a beam search carries: hypotheses that live and those that are kept, the best first.
+
+    t: int32 [], pieces written so far.
+    tokens: int32 [B, W], the last piece of each living hypothesis; state: of the model, [B, W, ...] each.
+    alive: float32 [B, W], log probability of the living; history: int32 [B, W, t], what they wrote.
+    kept: float32 [B, W], scores of the kept; kept_ids: int32 [B, W, t]; kept_lengths: int32 [B, W].
+    done: bool [B].
+    """
+
+    t: tf.Tensor
+    tokens: tf.Tensor
+    state: Any
+    alive: tf.Tensor
+    history: tf.Tensor
+    kept: tf.Tensor
+    kept_ids: tf.Tensor
+    kept_lengths: tf.Tensor
+    done: tf.Tensor
+
+
+class _Candidates(NamedTuple):
+    """The best continuations of a row's living hypotheses, K each, the best first.
+
+    totals: float32 [B, K], log probability with the new piece; pieces: int32 [B, K]; parents: int32 [B, K], of which
+    hypothesis each is a continuation.
+    """
+
+    totals: tf.Tensor
+    pieces: tf.Tensor
+    parents: tf.Tensor
+
+
 def beam(
-    step: Step,
-    state: Any,
-    bounds: tf.Tensor,
-    *,
-    width: tf.Tensor | int,
-    length_penalty: tf.Tensor | float = 0.0,
-    bonus: Callable[[Any], tf.Tensor] | None = None,
+    step: Step, state: Any, bounds: tf.Tensor, *, width: tf.Tensor | int, length_penalty: tf.Tensor | float = 0.0
 ) -> Answers:
     """The best hypotheses of a beam search; its width 1 is greedy search.
 
@@ -134,89 +125,100 @@ def beam(
     Args:
         step, state, bounds, length_penalty: as for `greedy`.
         width: W, at least 1.
-        bonus: state [B, W, ...] -> [B, W], added to the score of a hypothesis that ends in this state.
     """
     width = tf.convert_to_tensor(width, tf.int32)
+    first = _first_beam(state, bounds, width)
+
+    def body(*loop: Any) -> _Beam:
+        now = _Beam(*loop)
+        logits, state = step(now.tokens, now.state)  # [B, W, V]
+        at_bound = now.t >= bounds
+        found = _candidates(now.alive, logits, at_bound, width)
+        return _next_beam(now._replace(state=state), found, at_bound, width, length_penalty)
+
+    grows, any_size = tf.TensorShape([None, None, None]), tf.TensorShape([None, None])
+    shapes = _Beam(
+        t=tf.TensorShape([]),
+        tokens=any_size,
+        state=tf.nest.map_structure(lambda x: tf.TensorShape([None, None, *x.shape[2:]]), first.state),
+        alive=any_size,
+        history=grows,
+        kept=any_size,
+        kept_ids=grows,
+        kept_lengths=any_size,
+        done=tf.TensorShape([None]),
+    )
+    last = _Beam(
+        *tf.while_loop(
+            lambda *loop: ~tf.reduce_all(_Beam(*loop).done), body, tuple(first), shape_invariants=tuple(shapes)
+        )
+    )
+    ids = last.kept_ids[:, :, : tf.reduce_max(tf.concat([tf.reshape(last.kept_lengths, [-1]), [0]], 0))]
+    bounds = bounds[:, tf.newaxis]
+    truncated = (last.kept_lengths >= bounds) & (bounds > 0) & (last.kept > LOWEST / 2)
+    return Answers(ids, last.kept_lengths, last.kept, truncated)
+
+
+def _first_beam(state: Any, bounds: tf.Tensor, width: tf.Tensor) -> _Beam:
+    """One living hypothesis a row, which has written nothing; kept where the bound is 0."""
     rows = tf.shape(bounds)[0]
-    state = tf.nest.map_structure(lambda x: tf.repeat(x, width, axis=1), state)
-
-    def body(t, tokens, state, alive, history, kept, kept_ids, kept_lengths, done):
-        logits, state = step(tokens, state)  # [B, W, V]
-        vocabulary = logits.shape[-1]
-        at_bound = t >= bounds
-        each = tf.minimum(2 * width, vocabulary)
-        best, pieces = tf.math.top_k(logits + _banned(vocabulary, at_bound)[:, tf.newaxis], each)  # [B, W, each]
-        totals = (alive - tf.reduce_logsumexp(logits, axis=2))[:, :, tf.newaxis] + best
-        totals, places = tf.math.top_k(tf.reshape(totals, [rows, -1]), tf.minimum(2 * width, width * each))  # [B, K]
-        parents = places // each
-        pieces = tf.gather(tf.reshape(pieces, [rows, -1]), places, batch_dims=1)
-        ends, real = tf.equal(pieces, EOS), totals > LOWEST / 2
-
-        scores = totals / length_divisor(t + 1, length_penalty)
-        if bonus is not None:
-            scores += tf.gather(bonus(state), parents, batch_dims=1)
-        among_best = tf.range(tf.shape(totals)[1]) < width
-        scores = tf.where(ends & real & among_best & ~done[:, tf.newaxis], scores, LOWEST)
-        kept, which = tf.math.top_k(tf.concat([kept, scores], axis=1), width)
-        ended_ids = tf.gather(history, parents, batch_dims=1)  # [B, K, t]
-        kept_ids = tf.gather(tf.concat([kept_ids, ended_ids], axis=1), which, batch_dims=1)
-        kept_lengths = tf.gather(tf.concat([kept_lengths, tf.fill(tf.shape(totals), t)], axis=1), which, batch_dims=1)
-        done |= at_bound | (tf.reduce_sum(tf.cast(kept > LOWEST / 2, tf.int32), axis=1) >= width)
-
-        alive, which = tf.math.top_k(tf.where(ends, LOWEST, totals), width)
-        parents, tokens = (tf.gather(x, which, batch_dims=1) for x in (parents, pieces))
-        state = tf.nest.map_structure(lambda x: tf.gather(x, parents, batch_dims=1), state)
-        history = tf.concat([tf.gather(history, parents, batch_dims=1), tokens[:, :, tf.newaxis]], axis=2)
-        kept_ids = tf.pad(kept_ids, [[0, 0], [0, 0], [0, 1]])  # as long as the history
-        return t + 1, tokens, state, tf.maximum(alive, LOWEST), history, kept, kept_ids, kept_lengths, done
-
-    none = tf.fill([rows, width], LOWEST)
     only_first = tf.tile(tf.where(tf.range(width) > 0, LOWEST, 0.0)[tf.newaxis], [rows, 1])
     empty = tf.zeros([rows, width, 0], tf.int32)
     done = bounds <= 0
-    first = (
-        0,
-        tf.fill([rows, width], BOS),
-        state,
-        only_first,
-        empty,
-        tf.where(done[:, tf.newaxis], only_first, none),
-        empty,
-        tf.zeros([rows, width], tf.int32),
-        done,
+    return _Beam(
+        t=tf.constant(0),
+        tokens=tf.fill([rows, width], BOS),
+        state=tf.nest.map_structure(lambda x: tf.repeat(x, width, axis=1), state),
+        alive=only_first,
+        history=empty,
+        kept=tf.where(done[:, tf.newaxis], only_first, LOWEST),
+        kept_ids=empty,
+        kept_lengths=tf.zeros([rows, width], tf.int32),
+        done=done,
     )
-    any_size, grows = tf.TensorShape([None, None]), tf.TensorShape([None, None, None])
-    shapes = (
-        tf.TensorShape([]),
-        any_size,
-        tf.nest.map_structure(lambda x: tf.TensorShape([None, None, *x.shape[2:]]), state),
-        any_size,
-        grows,
-        any_size,
-        grows,
-        any_size,
-        tf.TensorShape([None]),
+
+
+def _candidates(alive: tf.Tensor, logits: tf.Tensor, at_bound: tf.Tensor, width: tf.Tensor) -> _Candidates:
+    """The 2 W best: should W of them end, W others live on."""
+    rows, vocabulary = tf.shape(logits)[0], logits.shape[-1]
+    each = tf.minimum(2 * width, vocabulary)
+    best, pieces = tf.math.top_k(logits + _banned(vocabulary, at_bound)[:, tf.newaxis], each)  # [B, W, each]
+    totals = (alive - tf.reduce_logsumexp(logits, axis=2))[:, :, tf.newaxis] + best
+    totals, places = tf.math.top_k(tf.reshape(totals, [rows, -1]), tf.minimum(2 * width, width * each))  # [B, K]
+    pieces = tf.gather(tf.reshape(pieces, [rows, -1]), places, batch_dims=1)
+    return _Candidates(totals, pieces, places // each)
+
+
+def _next_beam(
+    now: _Beam, found: _Candidates, at_bound: tf.Tensor, width: tf.Tensor, length_penalty: tf.Tensor | float
+) -> _Beam:
+    """now with its candidates kept or living on; its state is already the one after the step."""
+    totals, pieces, parents = found
+    ends, real = tf.equal(pieces, EOS), totals > LOWEST / 2
+
+    among_best = tf.range(tf.shape(totals)[1]) < width
+    scores = totals / length_divisor(now.t + 1, length_penalty)
+    scores = tf.where(ends & real & among_best & ~now.done[:, tf.newaxis], scores, LOWEST)
+    kept, which = tf.math.top_k(tf.concat([now.kept, scores], axis=1), width)
+    ended_ids = tf.gather(now.history, parents, batch_dims=1)  # [B, K, t]
+    kept_ids = tf.gather(tf.concat([now.kept_ids, ended_ids], axis=1), which, batch_dims=1)
+    lengths = tf.concat([now.kept_lengths, tf.fill(tf.shape(totals), now.t)], axis=1)
+    enough = tf.reduce_sum(tf.cast(kept > LOWEST / 2, tf.int32), axis=1) >= width
+
+    alive, living = tf.math.top_k(tf.where(ends, LOWEST, totals), width)
+    parents, tokens = (tf.gather(x, living, batch_dims=1) for x in (parents, pieces))
+    history = tf.gather(now.history, parents, batch_dims=1)
+    return _Beam(
+        t=now.t + 1,
+        tokens=tokens,
+        state=tf.nest.map_structure(lambda x: tf.gather(x, parents, batch_dims=1), now.state),
+        alive=tf.maximum(alive, LOWEST),
+        history=tf.concat([history, tokens[:, :, tf.newaxis]], axis=2),
+        kept=kept,
+        kept_ids=tf.pad(kept_ids, [[0, 0], [0, 0], [0, 1]]),  # as long as the history
+        kept_lengths=tf.gather(lengths, which, batch_dims=1),
+        done=now.done | at_bound | enough,
     )
-    *_, kept, kept_ids, lengths, _ = tf.while_loop(
-        lambda *variables: ~tf.reduce_all(variables[-1]), body, first, shape_invariants=shapes
-    )
-    ids = kept_ids[:, :, : tf.reduce_max(tf.concat([tf.reshape(lengths, [-1]), [0]], 0))]
-    bounds = bounds[:, tf.newaxis]
-    return Answers(ids, lengths, kept, (lengths >= bounds) & (bounds > 0) & (kept > LOWEST / 2))
-
-
-def coverage_bonus(attended: tf.Tensor, lengths: tf.Tensor, penalty: float) -> tf.Tensor:
-    """penalty * sum of log(min(attention, 1)) over source pieces, [B, W]: less than 0 where some were not looked at.
-
-    Args:
-        attended: float [B, W, S], the attention each source piece got so far.
-        lengths: int32 [B], of the sources.
-
-    Source: Wu et al. 2016, Google's Neural Machine Translation System, equation 14.
-    """
-    logs = tf.math.log(tf.clip_by_value(attended, 1e-9, 1.0))
-    real = tf.sequence_mask(lengths, tf.shape(attended)[2])[:, tf.newaxis]
-    return penalty * tf.reduce_sum(tf.where(real, logs, 0.0), axis=2)
 
 
 def _banned(vocabulary: int, at_bound: tf.Tensor) -> tf.Tensor:

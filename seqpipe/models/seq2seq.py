@@ -87,23 +87,17 @@ class Stepper:
         tied = isinstance(self._embed, layers.TiedEmbedding)
         self._score = (lambda x: self._embed(x, score=True)) if tied else model.get_layer("scores")
 
-    def start(self, source: Any, lengths: Any, *, coverage: bool = False) -> tuple[Step, State]:
+    def start(self, source: Any, lengths: Any) -> tuple[Step, State]:
         """Encode source int32 [B, S] with lengths int32 [B].
 
-        Args:
-            coverage: sum up in the state, as `attended` [B, W, S], how much each source piece was looked at.
         Returns:
             step(tokens int32 [B, W], state) -> (logits float32 [B, W, V], state), and the first state, of W = 1.
         """
         memory = self._encode([source, lengths], training=False)
         state, shared = self.decoder.start(memory, lengths)
-        if coverage:
-            state["attended"] = tf.zeros_like(memory[:, tf.newaxis, :, 0])  # [B, 1, S]
 
         def step(tokens: Any, state: State) -> tuple[Any, State]:
-            output, weights, after = self.decoder.step(self._embed(tokens), state, shared)
-            if coverage:
-                after["attended"] = state["attended"] + weights
+            output, _, after = self.decoder.step(self._embed(tokens), state, shared)
             return tf.cast(self._score(output), tf.float32), after
 
         return step, state

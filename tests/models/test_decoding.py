@@ -128,13 +128,10 @@ def test_decoding_always_ends_at_its_bounds():
             return logits - 1e4 * tf.one_hot(EOS, VOCABULARY), state
 
     model, bounds = Endless(4), tf.constant([0, 1, 5, 7])
-    for answers in (
-        decoding.greedy(model.step, model.state, bounds),
-        decoding.sample(model.step, model.state, bounds, seed=tf.constant([1, 2])),
-    ):
-        np.testing.assert_array_equal(answers.lengths.numpy(), bounds.numpy())
-        np.testing.assert_array_equal(answers.truncated.numpy(), [False, True, True, True])
-        assert np.isfinite(answers.scores.numpy()).all()
+    answers = decoding.greedy(model.step, model.state, bounds)
+    np.testing.assert_array_equal(answers.lengths.numpy(), bounds.numpy())
+    np.testing.assert_array_equal(answers.truncated.numpy(), [False, True, True, True])
+    assert np.isfinite(answers.scores.numpy()).all()
     beam = decoding.beam(model.step, model.state, bounds, width=2)
     np.testing.assert_array_equal(beam.lengths.numpy(), [[0, 0], [1, 1], [5, 5], [7, 7]])
 
@@ -146,43 +143,3 @@ def test_decoding_without_a_row_or_a_piece_to_find():
         assert not answers.lengths.numpy().any()
         assert not answers.truncated.numpy().any()
         assert answers.scores.numpy().reshape(2, -1)[:, 0].tolist() == [0.0, 0.0]
-
-
-def test_decoding_sampling_draws_by_probability():
-    rows = 4000
-    model = Table(1)
-    model.table = tf.repeat(model.table, rows, axis=0)
-    state = tf.nest.map_structure(lambda x: tf.repeat(x, rows, axis=0), model.state)
-
-    def first(seed, **how):
-        answers = decoding.sample(model.step, state, tf.fill([rows], 1), seed=tf.constant([seed, 0]), **how)
-        return np.where(answers.lengths.numpy() > 0, answers.ids.numpy()[:, 0], EOS)
-
-    logits = model.logits[0, 0, 0, BOS, EOS:].astype(np.float64)
-    expected = np.exp(logits) / np.exp(logits).sum()
-    share = np.bincount(first(1), minlength=VOCABULARY)[EOS:] / rows
-    np.testing.assert_allclose(share, expected, atol=4 * np.sqrt(0.25 / rows))
-    np.testing.assert_array_equal(first(1), first(1))
-    assert (first(1) != first(2)).any()
-    assert set(first(1, temperature=1e-3)) == {EOS + int(logits.argmax())}
-    assert set(first(1, likeliest=2)) == {EOS + int(piece) for piece in logits.argsort()[-2:]}
-
-
-def test_decoding_bonus_is_of_the_state_a_text_ends_in():
-    model = Table(2)
-
-    def bonus(state):
-        return 100.0 * tf.cast(state["step"], tf.float32)
-
-    plain = decoding.beam(model.step, model.state, tf.fill([2], 3), width=100)
-    with_bonus = decoding.beam(model.step, model.state, tf.fill([2], 3), width=100, bonus=bonus)
-    for row in range(2):
-        known = dict(zip(texts(plain, row)[:40], plain.scores.numpy()[row][:40], strict=True))  # all there are
-        for text, score in zip(texts(with_bonus, row)[:40], with_bonus.scores.numpy()[row][:40], strict=True):
-            assert score == pytest.approx(known[text] + 100 * (len(text) + 1), abs=1e-2)
-
-
-def test_decoding_coverage_punishes_what_was_not_looked_at():
-    attended = tf.constant([[[1.0, 0.5, 0.0], [0.5, 0.5, 9.0]]])
-    found = decoding.coverage_bonus(attended, tf.constant([2]), 0.3).numpy()
-    np.testing.assert_allclose(found, [[0.3 * np.log(0.5), 0.6 * np.log(0.5)]], atol=1e-6)

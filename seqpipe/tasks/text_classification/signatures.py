@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from seqpipe.data.batches import plan_in_order_of_length
 from seqpipe.data.examples import Ragged
-from seqpipe.layers.recurrent import traced_for
+from seqpipe.layers.recurrent_form import traced_for
 from seqpipe.models.receptive_field import total_stride
 
 
@@ -52,10 +52,6 @@ class TextClassifier(tf.Module):
         # Behind plain functions: a Keras model as an attribute would be saved whole, with functions of its own.
         self._infer = lambda ids, lengths: model([ids, lengths], training=False)
         text = [tf.TensorSpec([None], tf.string, name="text")]
-        pieces = [tf.TensorSpec([None, None], tf.int32, name="ids"), tf.TensorSpec([None], tf.int32, name="lengths")]
-        # The two halves of serving_default, so that `seqpipe.load` can have XLA compile the second one.
-        self.tokenize = tf.function(self._encode, input_signature=text)
-        self.classify_pieces = tf.function(self._classify_pieces, input_signature=pieces)
         self.functions = {
             "serving_default": tf.function(self._classify, input_signature=text),
             "labels": tf.function(self._labels, input_signature=[]),
@@ -69,10 +65,6 @@ class TextClassifier(tf.Module):
         ids, lengths, _ = self._encode(text)
         with traced_for("serving"):
             return self._answer(self._infer(ids, lengths))
-
-    def _classify_pieces(self, ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
-        with traced_for("xla"):
-            return tf.nn.softmax(self._infer(ids, lengths) / self._temperature)
 
     def _explain(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         ids, lengths, truncated = self._encode(text)
