@@ -5,7 +5,7 @@
     python benchmarks/recurrent.py --forms    # the ways a layer can compute; writes its tables into docs/recurrent.md
 
 All columns of a row are measured in turns, so that a busy moment of the machine meets each of them. Torch is measured
-where it can be imported. Writes docs/recurrent_benchmark.json and docs/recurrent_benchmark.md.
+where it can be imported. Writes docs/recurrent_benchmark.md.
 
 Axes: B batch, T time, C channels, U units.
 """
@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import itertools
-import json
 import os
 import platform
 import statistics
@@ -23,9 +22,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
@@ -36,6 +36,7 @@ import tensorflow as tf
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from seqpipe.layers import recurrent
+from seqpipe.layers.recurrent_form import Form, Runner, traced_for
 
 THREADS = 2
 PAUSE_S = 0.003  # before each measurement: idle threads of the column before it stop spinning
@@ -50,11 +51,8 @@ TARGETS = [
     ("training step / the better Keras", "train 64", BOTH, ONE_WAY, TRAINED, ("keras", "keras XLA"), 1.25, 1.6),
     ("training step / torch", "train 64", BOTH, ONE_WAY, TRAINED, ("torch",), 1.0, 1.4),
     ("bidirectional training step / Keras", "train 64", BOTH, TWO_WAYS, TRAINED, ("keras",), 1.5, 2.0),
-    ("one request with XLA / Keras", "forward 1", BOTH, ANY_WAY, ("ours XLA",), ("keras",), 2.5, 5.0),
     ("one LSTM request as served / Keras", "forward 1", ("LSTM",), ANY_WAY, ("ours",), ("keras",), 2.0, 3.0),
     ("one GRU request as served / Keras", "forward 1", ("GRU",), ANY_WAY, ("ours",), ("keras",), 1.3, 2.0),
-    ("one LSTM request with XLA / torch", "forward 1", ("LSTM",), ANY_WAY, ("ours XLA",), ("torch",), 0.7, 1.0),
-    ("one GRU request with XLA / torch", "forward 1", ("GRU",), ANY_WAY, ("ours XLA",), ("torch",), 2.0, 3.0),
     ("forward, batch 64 / Keras", "forward 64", BOTH, ANY_WAY, ("ours",), ("keras",), 1.2, 2.0),
 ]
 
@@ -155,19 +153,13 @@ def make(row: Row, module: Any, **options: Any) -> keras.layers.Layer:
 
 
 def forwards(row: Row, x: np.ndarray, lengths: np.ndarray | None) -> dict[str, Callable[[], Any]]:
-    """Ours and Keras' as a loaded SavedModel answers; both with XLA for one request; torch."""
-    xla = {"ours XLA": ("xla", recurrent, {}), "keras XLA": ("xla", keras.layers, {"use_cudnn": False})}
-    chosen = {"ours": ("serving", recurrent, {}), "keras": ("any", keras.layers, {}), **xla}
+    """Ours and Keras' as a loaded SavedModel answers; torch."""
     calls: dict[str, Callable[[], Any]] = {}
     tensors = [tf.constant(x), *([] if lengths is None else [tf.constant(lengths)])]
-    for column, (runner, module, options) in chosen.items():
-        layer = make(row, module, **options)
-        function = with_lengths(layer, row.size[0], ours=module is recurrent)
-        with recurrent.traced_for(runner):
-            if runner == "xla":
-                traced = tf.function(function, jit_compile=True).get_concrete_function(*tensors)
-            else:
-                traced = exported(layer, function, tensors)
+    for column, module in {"ours": recurrent, "keras": keras.layers}.items():
+        layer = make(row, module)
+        with traced_for("serving"):
+            traced = exported(layer, with_lengths(layer, row.size[0], ours=module is recurrent), tensors)
         calls[column] = lambda traced=traced: np.asarray(traced(*tensors))
     if importlib.util.find_spec("torch"):
         calls["torch"] = torch_forward(row, x, lengths)
@@ -199,7 +191,7 @@ def exported(layer: keras.layers.Layer, function: Callable[..., Any], tensors: l
 
 def training_steps(row: Row, x: np.ndarray, lengths: np.ndarray | None) -> dict[str, Callable[[], Any]]:
     """Forward, gradients by inputs and weights, Adam; as fit runs it and with XLA; torch."""
-    columns = {
+    columns: dict[str, tuple[Runner, Any, dict[str, Any], bool]] = {
         "ours": ("any", recurrent, {}, False),
         "ours XLA": ("xla_loops", recurrent, {}, False),
         "keras": ("any", keras.layers, {}, False),
@@ -208,7 +200,7 @@ def training_steps(row: Row, x: np.ndarray, lengths: np.ndarray | None) -> dict[
     found = {}
     for column, (runner, module, options, jit) in columns.items():
         layer = make(row, module, **options)
-        with recurrent.traced_for(runner):
+        with traced_for(runner):
             found[column] = training_step(layer, row, x, lengths, ours=module is recurrent, jit=jit)
     if importlib.util.find_spec("torch"):
         found["torch"] = torch_training_step(row, x, lengths)
@@ -289,32 +281,29 @@ def one_matmul(row: Row, batch: int) -> Callable[[], Any]:
     return lambda: np.asarray(tf.matmul(a, b)[0, 0])
 
 
-LATER = 10**9  # a threshold that no batch and no layer reaches
-FORMS = {  # work -> form -> (runner, constants of seqpipe.layers.recurrent)
+FIRST, BY_TURN, BY_HAND = Form.INPUTS_FIRST, Form.INPUTS_BY_TURN, Form.GRADIENT_BY_HAND
+FORMS = {  # work -> what its row is called -> form, steps a turn; in training INPUTS_BY_TURN has TensorFlow's gradient
     "forward 1": {
-        "1 step a turn": ("any", {"STEPS_A_TURN": 1}),
-        "5 steps a turn": ("any", {}),
-        "10 steps a turn": ("any", {"STEPS_A_TURN": 10}),
-        "input product in the loop": ("any", {"MANY_ROWS": 0, "BIG_UNITS": 0}),
-        "a product for each gate": ("any", {"BIG_UNITS": 0}),
-        "BlockLSTMV2": ("serving", {"BLOCK_WEIGHTS": LATER}),
-        "XLA": ("xla", {}),
+        "1 step a turn": (FIRST, 1),
+        "5 steps a turn": (FIRST, 5),
+        "10 steps a turn": (FIRST, 10),
+        "input product in the loop": (BY_TURN, 5),
+        "a product for each gate": (Form.INPUTS_FIRST_BY_GATE, 5),
+        "BlockLSTMV2": (Form.FUSED, 5),
     },
     "forward 64": {
-        "input product before the loop": ("any", {"MANY_ROWS": LATER, "BIG_UNITS": LATER}),
-        "one loop": ("any", {"BIG_UNITS": 0}),
-        "two halves": ("any", {"BIG_UNITS": LATER}),
-        "two halves, 10 steps a turn": ("any", {"BIG_UNITS": LATER, "STEPS_A_TURN": 10}),
-        "BlockLSTMV2": ("serving", {"MANY_ROWS": LATER, "BLOCK_ROWS": LATER, "BLOCK_WEIGHTS": LATER}),
-        "XLA": ("xla", {}),
+        "input product before the loop": (FIRST, 5),
+        "1 step a turn": (BY_TURN, 1),
+        "5 steps a turn": (BY_TURN, 5),
+        "10 steps a turn": (BY_TURN, 10),
+        "BlockLSTMV2": (Form.FUSED, 5),
     },
     "train 64": {
-        "TensorFlow's gradient": ("any", {"BY_HAND": False}),
-        "one loop, 1 step a turn": ("any", {"BIG_UNITS": 0, "STEPS_A_TURN": 1}),
-        "one loop": ("any", {"BIG_UNITS": 0}),
-        "two halves": ("any", {"BIG_UNITS": LATER}),
-        "two halves, 10 steps a turn": ("any", {"BIG_UNITS": LATER, "STEPS_A_TURN": 10}),
-        "two halves, loops by XLA": ("xla_loops", {"BIG_UNITS": LATER}),
+        "TensorFlow's gradient": (BY_TURN, 5),
+        "1 step a turn": (BY_HAND, 1),
+        "5 steps a turn": (BY_HAND, 5),
+        "10 steps a turn": (BY_HAND, 10),
+        "1 step a turn, loops by XLA": (Form.GRADIENT_BY_HAND_XLA, 1),
     },
 }
 
@@ -336,32 +325,23 @@ def compare_forms(rounds: int) -> None:
     page.write_text(before + begin + "\n".join(lines) + "\n" + end + after, encoding="utf-8")
 
 
-def form_times(row: Row, forms: dict[str, tuple[Any, dict[str, Any]]], rounds: int) -> dict[str, float]:
+def form_times(row: Row, forms: dict[str, tuple[Form, int]], rounds: int) -> dict[str, float]:
     batch = int(row.work.split()[1])
     x = np.random.default_rng(0).normal(size=(batch, *row.size[:2])).astype("float32")
-    contenders = {"Keras": form_call(make(row, keras.layers), row, x, jit=False, ours=False)}
-    for form, (runner, constants) in forms.items():
-        if form == "BlockLSTMV2" and row.cell != "LSTM":
+    contenders = {"Keras": form_call(make(row, keras.layers), row, x, ours=False)}
+    for name, (form, steps) in forms.items():
+        if form is Form.FUSED and row.cell != "LSTM":
             continue
-        layer = make(row, recurrent)
-        if not constants.get("BY_HAND", True):
-            layer._by_hand = lambda: False
-        before = {name: getattr(recurrent, name) for name in constants if name != "BY_HAND"}
-        try:
-            for name in before:
-                setattr(recurrent, name, constants[name])
-            with recurrent.traced_for(runner):
-                contenders[form] = form_call(layer, row, x, jit=runner == "xla", ours=True)
-        finally:
-            for name, value in before.items():
-                setattr(recurrent, name, value)
-    return {form: statistics.median(times) for form, times in in_turns(contenders, rounds).items()}
+        chosen = mock.patch.object(recurrent, "choose_form", lambda rows, form=form, **_: form)
+        with chosen, mock.patch.object(recurrent, "STEPS_A_TURN", steps):
+            contenders[name] = form_call(make(row, recurrent), row, x, ours=True)
+    return {name: statistics.median(times) for name, times in in_turns(contenders, rounds).items()}
 
 
-def form_call(layer: keras.layers.Layer, row: Row, x: np.ndarray, *, jit: bool, ours: bool) -> Callable[[], Any]:
+def form_call(layer: keras.layers.Layer, row: Row, x: np.ndarray, *, ours: bool) -> Callable[[], Any]:
     if row.work.startswith("train"):
-        return training_step(layer, row, x, None, ours=ours, jit=jit)
-    traced = tf.function(layer, jit_compile=jit).get_concrete_function(tf.constant(x))
+        return training_step(layer, row, x, None, ours=ours, jit=False)
+    traced = tf.function(layer).get_concrete_function(tf.constant(x))
     return lambda: np.asarray(traced(tf.constant(x)))
 
 
@@ -407,18 +387,14 @@ def write(rows: list[Row]) -> None:
         "keras": keras.__version__,
         "torch": importlib.import_module("torch").__version__ if importlib.util.find_spec("torch") else None,
     }
-    DOCS.mkdir(exist_ok=True)
-    (DOCS / "recurrent_benchmark.json").write_text(
-        json.dumps({"where": where, "rows": [asdict(row) for row in rows]}, indent=1) + "\n", encoding="utf-8"
-    )
     text = [
         "# Recurrent layers on a CPU: the measurements",
         "",
         f"Written by `python benchmarks/recurrent.py`; {', '.join(f'{k} {v}' for k, v in where.items())}.",
         "Milliseconds, median ± half the distance between the quartiles. `ours` and `keras` are a loaded SavedModel in",
         "forward rows, and a step with Adam in training rows, gradients by the inputs included. XLA compiles the whole",
-        "function; in our training step the loops, each for itself. Ragged lengths are uniform between T/4 and T. The",
-        "last column is the time of one `tf.matmul` with as many operations as the row's products over full lengths.",
+        "step of Keras, and of ours the loops, each for itself. Ragged lengths are uniform between T/4 and T. The last",
+        "column is the time of one `tf.matmul` with as many operations as the row's products over full lengths.",
         "",
         markdown_targets(rows),
         "",

@@ -5,67 +5,62 @@ Axes: B batch, T time (steps of the batch), T' time (steps of the loop), C chann
 
 from __future__ import annotations
 
-from typing import Any
-
 import tensorflow as tf
 
-Tensor = Any
+
+def prefix_lengths(mask: tf.Tensor) -> tf.Tensor:
+    """The lengths int32 [B] that a mask bool [B, T] says.
+
+    Raises:
+        InvalidArgumentError: a real step stands behind one that is not; where XLA compiles, it is not noticed.
+    """
+    mask = tf.cast(mask, tf.bool)
+    lengths = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)
+    tf.debugging.assert_equal(
+        mask,
+        tf.sequence_mask(lengths, tf.shape(mask)[1]),
+        message="A mask has a real step behind one that is not. Allowed: in each row first all real steps, then none.",
+    )
+    return lengths
 
 
 class Rows:
     """Where the real steps of each row are.
 
-    One gather does it all: transpose, turn rows around, pass over masked steps, fill up the last turn of the loop.
-    Each real step is read once, so that the gradient of the way in is the way back, and the other way round.
+    One gather does it all: transpose, turn rows around, fill up the last turn of the loop. Each real step is read
+    once, so that the gradient of the way in is the way back, and the other way round.
 
     Args:
         x: [B, T, C], T at least 1.
-        lengths: int32 [B], or None.
-        mask: bool [B, T], True where a step is real; instead of lengths, or None.
+        lengths: int32 [B], or None where every step is real.
         backwards: the loop reads each row from its last real step to its first.
         multiple: T' is the next multiple of it from T.
     """
 
-    def __init__(self, x: Tensor, lengths: Tensor, mask: Tensor, *, backwards: bool, multiple: int):
+    def __init__(self, x: tf.Tensor, lengths: tf.Tensor | None, *, backwards: bool, multiple: int):
         batch, steps = tf.shape(x)[0], tf.shape(x)[1]
         loop_steps = (steps + multiple - 1) // multiple * multiple
-        row, step = tf.range(batch), tf.tile(tf.range(steps)[tf.newaxis], [batch, 1])
-        if mask is not None:
-            mask = tf.cast(mask, tf.bool)
-            lengths = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)
-        self.lengths = None if lengths is None else tf.cast(lengths, tf.int32)  # [B]
         self.steps = steps
-        self.backwards = backwards
-        ends = tf.fill([batch], steps) if lengths is None else tf.cast(lengths, tf.int32)
-        self.ends = ends[:, tf.newaxis]  # [B, 1]
+        self.lengths = None if lengths is None else tf.cast(lengths, tf.int32)  # [B]
+        ends = tf.fill([batch], steps) if self.lengths is None else self.lengths
+        row, step = tf.range(batch), tf.tile(tf.range(steps)[tf.newaxis], [batch, 1])
         # [B, T]: the step of the loop that reads each step, and [T', B]: the step each step of the loop reads
-        home = step
+        self._turned = tf.where(step < ends[:, tf.newaxis], ends[:, tf.newaxis] - 1 - step, step)
         t = tf.range(loop_steps)[:, tf.newaxis]
         read = tf.maximum(ends - 1 - t if backwards else tf.minimum(t, ends - 1), 0)  # behind the end a real step again
-        if mask is not None:
-            self._real_first = tf.argsort(tf.cast(~mask, tf.int32), axis=1, stable=True)
-            read = tf.transpose(tf.gather(self._real_first, tf.transpose(read), batch_dims=1))
-            home = tf.maximum(tf.cumsum(tf.cast(mask, tf.int32), axis=1) - 1, 0)
-        self._rank = home
-        home = self._turned(home) if backwards else home
         self._read = read + row * steps  # into [BT]
-        self._home = home * batch + row[:, tf.newaxis]  # into [T'B]
+        self._home = (self._turned if backwards else step) * batch + row[:, tf.newaxis]  # into [T'B]
         self.loop_valid = None  # [T', B, 1]: whether the loop is at a real step
         self._valid = None  # [B, T, 1]
         if self.lengths is not None:
-            self.loop_valid = (tf.range(loop_steps)[:, tf.newaxis] < self.lengths)[:, :, tf.newaxis]
-            self._valid = (step < self.ends if mask is None else mask)[:, :, tf.newaxis]
-        self._masked = mask is not None
+            self.loop_valid = (t < self.lengths)[:, :, tf.newaxis]
+            self._valid = (step < ends[:, tf.newaxis])[:, :, tf.newaxis]
 
-    def _turned(self, t: Tensor) -> Tensor:
-        """[B, T], the steps t before each row's end turned around, those behind it in place."""
-        return tf.where(t < self.ends, self.ends - 1 - t, t)
-
-    def to_loop(self, x: Tensor) -> Tensor:
+    def to_loop(self, x: tf.Tensor) -> tf.Tensor:
         """[B, T, C] -> [T', B, C]; beyond a row's end one of its real steps stands again, not its padding."""
         return tf.custom_gradient(lambda x: (self._into(x), self._back))(x)
 
-    def from_loop(self, y: Tensor) -> Tensor:
+    def from_loop(self, y: tf.Tensor) -> tf.Tensor:
         """[T', B, C] -> [B, T, C], each step's output at the step, zero where it is not real."""
 
         def gradient(dy):
@@ -77,15 +72,11 @@ class Rows:
 
         return tf.custom_gradient(lambda y: (self._back(y), gradient))(y)
 
-    def in_loop_order(self, y: Tensor) -> Tensor:
+    def in_loop_order(self, y: tf.Tensor) -> tf.Tensor:
         """[B, T, C] -> [B, T, C], outputs in the order in which the loop made them, as Keras' go_backwards has it."""
-        source = self._turned(self._rank)
-        if self._masked:
-            source = tf.gather(self._real_first, source, batch_dims=1)
-        y = tf.gather(y, source, batch_dims=1)
-        return y if self._valid is None else tf.where(self._valid, y, tf.zeros([], y.dtype))
+        return tf.gather(y, self._turned, batch_dims=1)  # what lies beyond a length stays there
 
-    def at_end(self, states: Tensor, first: Tensor) -> Tensor:
+    def at_end(self, states: tf.Tensor, first: tf.Tensor) -> tf.Tensor:
         """[T', B, C] -> [B, C], the state after the last real step of each row; first where there is none."""
         if self.lengths is None:
             return states[self.steps - 1]
@@ -93,9 +84,9 @@ class Rows:
         found = tf.gather_nd(states, tf.stack([last, tf.range(tf.shape(states)[1])], axis=1))
         return tf.where(self.lengths[:, tf.newaxis] > 0, found, first)
 
-    def _into(self, x: Tensor) -> Tensor:
+    def _into(self, x: tf.Tensor) -> tf.Tensor:
         return tf.gather(tf.reshape(x, [-1, x.shape[-1]]), self._read)
 
-    def _back(self, y: Tensor) -> Tensor:
+    def _back(self, y: tf.Tensor) -> tf.Tensor:
         y = tf.gather(tf.reshape(y, [-1, y.shape[-1]]), self._home)
         return y if self._valid is None else tf.where(self._valid, y, tf.zeros([], y.dtype))

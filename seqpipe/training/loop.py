@@ -28,7 +28,7 @@ from seqpipe.data.batches import plan_in_order_of_length
 from seqpipe.data.examples import Examples
 from seqpipe.errors import DataError, Diverged, Interrupted, RunError, not_allowed
 from seqpipe.layers.adversarial import noisy_pass
-from seqpipe.layers.recurrent import traced_for
+from seqpipe.layers.recurrent_form import traced_for
 from seqpipe.storage import remove_leftovers
 from seqpipe.training.devices import make_deterministic, make_strategy, precision
 from seqpipe.training.objective import Batch, Objective

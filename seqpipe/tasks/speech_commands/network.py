@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from seqpipe.layers import SpectrogramBlock
-from seqpipe.layers.recurrent import traced_for
+from seqpipe.layers.recurrent_form import traced_for
 from seqpipe.layers.spectrogram import FoldedBlock
 
 State = dict[str, tf.Tensor]

@@ -14,7 +14,7 @@ import tensorflow as tf
 from seqpipe.data.batches import plan_in_order_of_length
 from seqpipe.data.examples import Ragged
 from seqpipe.export.label_answer import Answer, label_answer, label_info, scores
-from seqpipe.layers.recurrent import traced_for
+from seqpipe.layers.recurrent_form import traced_for
 from seqpipe.models.receptive_field import total_stride
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from seqpipe.layers.recurrent import traced_for
+from seqpipe.layers.recurrent_form import traced_for
 from seqpipe.models.searches import Searches
 from seqpipe.serving.model import HIGHEST_PENALTY, WIDEST_BEAM
 from seqpipe.text.byte_pieces import WholePieces
