@@ -100,7 +100,7 @@ class Model:
         try:
             outputs = self.signature(signature)(**inputs)
         except tf.errors.InvalidArgumentError as error:
-            raise DataError(_assertion(str(error.message))) from None
+            raise DataError(assertion(str(error.message))) from None
         return {name: value.numpy() for name, value in outputs.items()}
 
     def __call__(
@@ -139,7 +139,7 @@ class Model:
             yield batch
 
 
-def _assertion(message: str) -> str:
+def assertion(message: str) -> str:
     """What an assertion in a graph says, without what TensorFlow puts around it."""
     said = re.search(r"assertion failed: \[(.*?)\](?: \[(.*?)\])?\n", message + "\n")
     return " ".join(part for part in said.groups() if part) if said else message

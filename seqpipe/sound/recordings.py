@@ -9,6 +9,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
@@ -246,8 +247,7 @@ def _look_into_tar(tar: tarfile.TarFile, path: Path) -> _Found:
             if name.suffix.lower() in ENDINGS:
                 found.leave_out("recording in no word's folder", member.name)
         else:
-            read = lambda member=member: _decode_member(tar, member)
-            found.add(name.parts[-2], name.name, f"{path}/{member.name}", read)
+            found.add(name.parts[-2], name.name, f"{path}/{member.name}", partial(_decode_member, tar, member))
     return found
 
 

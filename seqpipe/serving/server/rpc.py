@@ -140,8 +140,8 @@ def _answer(servable: Servable, signature: str, outputs: dict[str, np.ndarray], 
 
 async def start(
     server: Server, address: str, credentials: grpc.ServerCredentials | None, most_bytes: int
-) -> grpc.aio.Server:
-    """A running gRPC server; the port is in its address."""
+) -> tuple[grpc.aio.Server, int]:
+    """A running gRPC server, and its port."""
     limits = [("grpc.max_receive_message_length", most_bytes), ("grpc.max_send_message_length", -1)]
     rpc = grpc.aio.server(options=limits)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(Prediction(server), rpc)
@@ -149,9 +149,6 @@ async def start(
     checks = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(checks, rpc)
     await checks.set("", health_pb2.HealthCheckResponse.SERVING)
-    if credentials is None:
-        rpc.add_insecure_port(address)
-    else:
-        rpc.add_secure_port(address, credentials)
+    port = rpc.add_insecure_port(address) if credentials is None else rpc.add_secure_port(address, credentials)
     await rpc.start()
-    return rpc
+    return rpc, port

@@ -86,7 +86,7 @@ async def _serve(served: dict[str, Path], options: Options, say: Callable[[str],
         raise RunError("No model can be served.")
     server = Server(models, Batcher(most_rows=options.most_rows, metrics=metrics), metrics, options.settings)
     web = _web(server, options)
-    rpc = await _rpc(server, options)
+    rpc, rpc_port = await _rpc(server, options)
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
@@ -99,14 +99,13 @@ async def _serve(served: dict[str, Path], options: Options, say: Callable[[str],
         )
     port = web.servers[0].sockets[0].getsockname()[1]
     scheme = "https" if options.certificate else "http"
-    say(f"{', '.join(models.hosted)}: {scheme}://{options.host}:{port}/")
+    say(f"{', '.join(models.hosted)}: {scheme}://{options.host}:{port}/ (gRPC {options.host}:{rpc_port})")
     await stopped.wait()
     say("Stopping: answering what has come")
     server.draining = True
     web.should_exit = True
     await running
-    if rpc is not None:
-        await rpc.stop(FINISH_S)
+    await rpc.stop(FINISH_S)
     server.batcher.close()
     await asyncio.to_thread(models.close)
 
@@ -133,7 +132,7 @@ def _web(server: Server, options: Options) -> Any:
     return Web(config)
 
 
-async def _rpc(server: Server, options: Options) -> Any:
+async def _rpc(server: Server, options: Options) -> tuple[Any, int]:
     import grpc
 
     from seqpipe.serving.server import rpc

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from seqpipe.serving.find import read_card
+from seqpipe.serving.model import assertion
 from seqpipe.serving.server.errors import RequestError
 from seqpipe.serving.server.tensors import Arrays, Spec
 
@@ -88,7 +89,7 @@ class Servable:
         try:
             values = self._calls[signature](*(inputs[name] for name in chosen.inputs))
         except (tf.errors.InvalidArgumentError, tf.errors.FailedPreconditionError, tf.errors.OutOfRangeError) as error:
-            raise RequestError(400, str(error.message).split("\n")[0]) from None
+            raise RequestError(400, assertion(str(error.message))) from None
         return {name: np.asarray(value) for name, value in zip(chosen.outputs, values, strict=True)}
 
     def warm_up(self) -> int:

@@ -1,0 +1,312 @@
+"""The server over a small model: REST, gRPC, WebSocket, versions, batches, refusals."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import threading
+
+import grpc
+import numpy as np
+import pytest
+import tensorflow as tf
+from starlette.testclient import TestClient
+from tensorflow_serving.apis import (
+    get_model_status_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
+
+from seqpipe.serving.server import rpc
+from seqpipe.serving.server.batching import Batcher
+from seqpipe.serving.server.errors import RequestError
+from seqpipe.serving.server.metrics import Metrics
+from seqpipe.serving.server.rest import Server, Settings, application
+from seqpipe.serving.server.versions import Models
+
+
+class Lengths(tf.Module):
+    """The length of a text; `explain` has an axis that varies; `slow` takes its time; `stream` adds up samples."""
+
+    def __init__(self, version):
+        super().__init__()
+        self.version = tf.constant(version)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+    def answer(self, text):
+        length = tf.strings.length(text)
+        checked = tf.debugging.Assert(tf.reduce_all(length < 1000), ["text is longer than 999 bytes"])
+        with tf.control_dependencies([checked]):
+            share = tf.cast(length, tf.float32) / 10.0
+        return {"label": tf.strings.as_string(length), "probabilities": tf.stack([share, 1.0 - share], 1)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+    def explain(self, text):
+        return {"pieces": tf.strings.bytes_split(text).to_tensor("")}
+
+    @tf.function(input_signature=[])
+    def labels(self):
+        return {"labels": tf.constant(["a", "b"]), "version": self.version, "streaming": tf.constant(True)}
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, None], tf.float32, name="waveform"), tf.TensorSpec([None, 1], tf.float32, name="state")
+        ]
+    )  # fmt: skip
+    def stream(self, waveform, state):
+        after = state + tf.reduce_mean(waveform, axis=1, keepdims=True)
+        share = tf.clip_by_value(after, 0.0, 1.0)
+        return {"probabilities": tf.concat([share, 1.0 - share], axis=1), "state": after}
+
+
+def publish(directory, version):
+    module = Lengths(version)
+    names = {
+        "serving_default": module.answer,
+        "explain": module.explain,
+        "labels": module.labels,
+        "stream": module.stream,
+    }
+    tf.saved_model.save(module, str(directory / f".part{version}"), signatures=names)
+    (directory / f".part{version}").rename(directory / str(version))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("models") / "lengths"
+    directory.mkdir()
+    publish(directory, 1)
+    return directory
+
+
+def made(place, **settings):
+    metrics = Metrics()
+    models = Models({"lengths": place}, metrics)
+    models.look()
+    return Server(models, Batcher(most_rows=64, metrics=metrics), metrics, Settings(**settings))
+
+
+@pytest.fixture(scope="module")
+def server(place):
+    return made(place, max_body_mb=0.1, origins=("https://page.example",))
+
+
+@pytest.fixture(scope="module")
+def client(server):
+    return TestClient(application(server))
+
+
+def ask(client, body, path="/v1/models/lengths:predict", **more):
+    response = client.post(path, content=body if isinstance(body, (str, bytes)) else json.dumps(body), **more)
+    return response.status_code, response.json()
+
+
+def test_server_answers_rows_and_columns(client):
+    expected = {"label": "3", "probabilities": [pytest.approx(0.3), pytest.approx(0.7)]}
+    assert ask(client, {"instances": ["abc"]}) == (200, {"predictions": [expected]})
+    status, answer = ask(client, {"inputs": {"text": ["abc", "a"]}})
+    assert (status, answer["outputs"]["label"]) == (200, ["3", "1"])
+    assert ask(client, {"instances": ["abc"]}, "/v1/models/lengths/versions/1:predict")[0] == 200
+    status, answer = ask(client, {"signature_name": "explain", "inputs": ["ab"]})
+    assert answer == {"outputs": [["a", "b"]]}
+    packed = gzip.compress(json.dumps({"instances": ["abc"]}).encode())
+    assert ask(client, packed, headers={"Content-Encoding": "gzip"})[0] == 200
+
+
+CASES = [
+    ("POST", "/v1/models/nothing:predict", "{}", 404, "Servable not found for request: Latest(nothing)"),
+    (
+        "POST",
+        "/v1/models/lengths/versions/9:predict",
+        "{}",
+        404,
+        "Servable not found for request: Specific(lengths, 9)",
+    ),
+    ("POST", "/v1/models/lengths/labels/best:predict", "{}", 404, "Label(lengths, best)"),
+    ("GET", "/v1/models/lengths:predict", None, 400, "Malformed request: GET /v1/models/lengths:predict"),
+    ("DELETE", "/v1/models/lengths", None, 400, "Malformed request: DELETE"),
+    ("GET", "/v1/models", None, 400, "Missing model name in request."),
+    ("POST", "/v1/models/lengths:classify", '{"examples": []}', 400, "tensorflow/serving/classify"),
+    ("POST", "/v1/models/lengths:predict", "x", 400, "JSON Parse error"),
+    ("POST", "/v1/models/lengths:predict", '{"signature_name": "no", "instances": ["a"]}', 400, '"no" not found'),
+    ("POST", "/v1/models/lengths:predict", '{"signature_name": "labels", "inputs": []}', 400, "it has no inputs"),
+    (
+        "POST",
+        "/v1/models/lengths:predict",
+        '{"instances": ["%s"]}' % ("x" * 1000),
+        400,
+        "text is longer than 999 bytes",
+    ),
+    ("POST", "/v1/models/lengths:predict", "x" * 200_000, 413, "The body is larger than 0.1 MB."),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "status", "text"), CASES)
+def test_server_refuses_with_the_code_and_the_rule(client, method, path, body, status, text):
+    response = client.request(method, path, content=body)
+    assert response.status_code == status
+    assert text in response.json()["error"]
+
+
+def test_server_refuses_a_gzip_bomb(client):
+    bomb = gzip.compress(b" " * 50_000_000)
+    assert ask(client, bomb, headers={"Content-Encoding": "gzip"})[0] == 413
+    assert ask(client, b"no gzip", headers={"Content-Encoding": "gzip"})[0] == 400
+
+
+def test_server_says_what_there_is(client):
+    status = client.get("/v1/models/lengths").json()["model_version_status"]
+    assert status == [{"version": "1", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}]
+    signatures = client.get("/v1/models/lengths/metadata").json()["metadata"]["signature_def"]["signature_def"]
+    assert signatures["serving_default"]["inputs"]["text"]["dtype"] == "DT_STRING"
+    assert client.get("/v2/health/ready").json() == {"ready": True}
+    (model,) = client.get("/models").json()["models"]
+    assert model["labels"] == ["a", "b"]
+    assert "/v1/models/lengths:predict" in client.get("/openapi.json").json()["paths"]
+    assert b'seqpipe_requests_total{code="200",model="lengths"' in client.get("/metrics").content
+    page = client.get("/")
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert "http" not in page.text.replace("http-equiv", "")
+
+
+def test_server_speaks_the_open_inference_protocol(client):
+    body = {"id": "7", "inputs": [{"name": "text", "shape": [2], "datatype": "BYTES", "data": ["abc", "a"]}]}
+    status, answer = ask(client, body, "/v2/models/lengths/infer")
+    assert status == 200
+    assert answer["id"] == "7"
+    assert answer["outputs"][0] == {"name": "label", "datatype": "BYTES", "shape": [2], "data": ["3", "1"]}
+    body["inputs"][0]["shape"] = [3]
+    assert ask(client, body, "/v2/models/lengths/infer")[0] == 400
+
+
+def test_server_knows_who_may_ask(place, client):
+    allowed = client.get("/v1/models/lengths", headers={"Origin": "https://page.example"})
+    assert allowed.headers["access-control-allow-origin"] == "https://page.example"
+    assert client.get("/v1/models/lengths", headers={"Origin": "https://other.example"}).status_code == 403
+    guarded = TestClient(application(made(place, token="secret")))
+    assert guarded.get("/v1/models/lengths").status_code == 401
+    assert guarded.get("/v1/models/lengths", headers={"Authorization": "Bearer secret"}).status_code == 200
+
+
+def test_server_that_is_strict_has_nothing_of_its_own(place):
+    strict = TestClient(application(made(place, strict=True)))
+    assert strict.get("/v1/models/lengths").status_code == 200
+    for path in ("/", "/models", "/openapi.json", "/v2/models/lengths"):
+        assert strict.get(path).status_code == 404
+
+
+def test_server_answers_rows_with_strangers_as_alone(server):
+    texts = ["x" * (i % 7) for i in range(60)]
+
+    async def all_at_once():
+        servable = server.models.get("lengths")
+        return await asyncio.gather(
+            *(
+                server.batcher.answer(
+                    servable, "serving_default", {"text": np.array([t.encode()], object)}, timeout_s=30
+                )
+                for t in texts
+            )
+        )
+
+    answers = asyncio.run(all_at_once())
+    assert [answer["label"].tolist() for answer in answers] == [[str(len(t)).encode()] for t in texts]
+
+
+def test_server_bad_row_does_not_spoil_the_batch_beside_it(server):
+    async def three():
+        servable = server.models.get("lengths")
+        texts = [b"abc", b"x" * 1000, b"a"]
+        return await asyncio.gather(
+            *(
+                server.batcher.answer(servable, "serving_default", {"text": np.array([t], object)}, timeout_s=30)
+                for t in texts
+            ),
+            return_exceptions=True,
+        )
+
+    first, bad, last = asyncio.run(three())
+    assert (first["label"][0], last["label"][0]) == (b"3", b"1")
+    assert isinstance(bad, RequestError)
+
+
+def test_server_full_queue_and_deadline_are_said(place):
+    server = made(place)
+    servable = server.models.get("lengths")
+    gate, run = threading.Event(), servable.run
+    servable.run = lambda *arguments: (gate.wait(), run(*arguments))[1]
+
+    async def crowd():
+        row = {"text": np.array([b"a"], object)}
+        slow = asyncio.create_task(server.batcher.answer(servable, "serving_default", row, timeout_s=0.2))
+        await asyncio.sleep(0.05)
+        rows = {"text": np.array([b"a"] * 64, object)}
+        waiting = asyncio.create_task(server.batcher.answer(servable, "serving_default", rows, timeout_s=30))
+        await asyncio.sleep(0.05)
+        with pytest.raises(RequestError, match="1 rows do not fit into the queue: 64 wait") as full:
+            await server.batcher.answer(servable, "serving_default", row, timeout_s=30)
+        with pytest.raises(RequestError, match=r"no answer within 0\.2 s") as late:
+            await slow
+        gate.set()
+        return full.value, late.value, await waiting
+
+    full, late, answer = asyncio.run(crowd())
+    assert (full.status, full.retry_after_s, late.status) == (429, 1, 504)
+    assert len(answer["label"]) == 64
+
+
+def test_server_swaps_versions_and_keeps_the_old_where_the_new_is_broken(tmp_path):
+    directory = tmp_path / "lengths"
+    directory.mkdir()
+    publish(directory, 1)
+    server = made(directory)
+    client = TestClient(application(server))
+    publish(directory, 2)
+    server.models.look()
+    assert server.models.get("lengths").version == 2
+    states = [each["state"] for each in client.get("/v1/models/lengths").json()["model_version_status"]]
+    assert states == ["AVAILABLE", "END"]
+    (directory / "3").mkdir()
+    (directory / "3" / "saved_model.pb").write_bytes(b"broken")
+    server.models.look()
+    assert ask(client, {"instances": ["abc"]})[0] == 200
+    (broken, *_) = client.get("/v1/models/lengths").json()["model_version_status"]
+    assert broken["version"] == "3"
+    assert broken["status"]["error_message"]
+
+
+def test_server_listens_to_a_stream(client):
+    with client.websocket_connect("/v1/models/lengths:stream") as socket:
+        socket.send_text('{"format": "int16"}')
+        socket.send_bytes((np.ones(640) * 16384).astype("<i2").tobytes())
+        step = socket.receive_json()
+        assert step["probabilities"]["a"] == pytest.approx(0.5)
+        socket.send_bytes(b"odd")
+        assert "whole int16 samples" in socket.receive_json()["error"]
+
+
+def test_server_answers_grpc(server):
+    async def call():
+        running, port = await rpc.start(server, "127.0.0.1:0", None, 1_000_000)
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            request = predict_pb2.PredictRequest()
+            request.model_spec.name = "lengths"
+            request.inputs["text"].CopyFrom(tf.make_tensor_proto([b"abc"]))
+            predict = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
+            answer = await predict(request)
+            request.inputs["text"].CopyFrom(tf.make_tensor_proto([1.0]))
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await predict(request)
+            asked = get_model_status_pb2.GetModelStatusRequest()
+            asked.model_spec.name = "lengths"
+            status = await model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus(asked)
+        await running.stop(0)
+        return answer, refused.value, status
+
+    answer, refused, status = asyncio.run(call())
+    assert tf.make_ndarray(answer.outputs["label"]).tolist() == [b"3"]
+    assert answer.model_spec.version.value == 1
+    assert refused.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert status.model_version_status[0].state == get_model_status_pb2.ModelVersionStatus.AVAILABLE
