@@ -49,7 +49,7 @@ def _known_encoding(value: str) -> str:
     import codecs
 
     try:
-        b"".decode(value)  # codecs.lookup alone knows some that do not decode text
+        "a".encode(value)  # codecs.lookup alone knows some that do not decode text
         if codecs.lookup(value).name in NO_ENCODINGS:
             raise LookupError
     except (LookupError, UnicodeError, ValueError) as error:

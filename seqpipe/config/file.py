@@ -73,6 +73,7 @@ def load_again(
     tree, written, origin = _read_yaml(file)
     schema = schemas[tree["task"]]
     _pass_over_unknown(schema, tree)
+    tree["data"].pop("max_rows", None)  # of what it was trained on
     tree["data"] |= changes
     problems = apply_overrides(tree, written, origin, overrides)
     if problems:

@@ -21,7 +21,7 @@ ODDITIES = {
     "HTML tags": re.compile(r"</?[A-Za-z][A-Za-z0-9]*( [^<>]*)?/?>"),
     "CSV quotes around them": re.compile(r'^"(?=.*"").*"$', re.DOTALL),
     "escapes of other tools, such as &apos; or @-@": re.compile(
-        r"&(?:amp|apos|quot|lt|gt|nbsp|#[0-9]+|#x[0-9A-Fa-f]+);|@-@|@@( |$)"
+        r"&(?:amp|apos|quot|lt|gt|nbsp|#[0-9]+|#x[0-9A-Fa-f]+);|@-@|@@( |$)|\u2581"
     ),
 }
 

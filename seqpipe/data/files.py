@@ -19,7 +19,7 @@ from seqpipe.errors import DataError, nearest, not_allowed
 __all__ = ["BadRow", "Column", "Format", "Row", "check_columns", "find_files", "format_by_ending", "read_files"]
 
 ENDINGS: dict[str, Format] = {
-    ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".txt": "label_text"
+    ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".txt": "label_text"
 }  # fmt: skip
 NAMED = ("csv", "tsv", "jsonl", "label_text", "folders")
 COMPRESSIONS = {".gz": "gzip", ".xz": "xz"}
@@ -119,7 +119,11 @@ def _globbed(path: Path) -> list[Path]:
     for part in path.parts:
         there = (pattern / part).exists() if not glob.has_magic(str(pattern)) else False
         pattern = pattern / (glob.escape(part) if there else part)
-    return [Path(name) for name in sorted(glob.glob(str(pattern), recursive=True)) if Path(name).is_file()]
+    found = [Path(name) for name in sorted(glob.glob(str(pattern), recursive=True))]
+    for name in found:
+        if name.is_symlink() and not name.exists():
+            raise DataError(f"{name} is a link that leads nowhere.")
+    return [name for name in found if name.is_file()]
 
 
 def _texts_in_folders(pattern: str, columns: Mapping[str, Column], format: Format) -> list[Path]:
@@ -168,19 +172,22 @@ def _whole_text(path: Path, columns: Mapping[str, Column], encoding: str, key: s
 
 def format_by_ending(path: Path) -> Format | None:
     """What a file's ending says, packed or not, in any case; None for an ending that says nothing."""
+    return ENDINGS.get(_ending(path))
+
+
+def _ending(path: Path) -> str:
     endings = [ending.lower() for ending in path.suffixes[-2:]]
-    endings = [ending for ending in endings if ending not in COMPRESSIONS]
-    return ENDINGS.get(endings[-1]) if endings else None
+    return next((ending for ending in reversed(endings) if ending not in COMPRESSIONS), "")
 
 
 def _format_of(path: Path, columns: Mapping[str, Column], encoding: str, separator: str | None) -> Format:
-    known = format_by_ending(path)
+    known = "jsonl" if _ending(path) == ".json" else format_by_ending(path)
     if separator is not None and known != "jsonl":
         return "csv"
     if known is None:
         raise DataError(
-            f"{path} does not say its format. Allowed endings: {', '.join(ENDINGS)}, each also with .gz or .xz; "
-            f"or name the format ({', '.join(NAMED)})."
+            f"{path} does not say its format. Allowed endings: {', '.join([*ENDINGS, '.json'])}, each also with .gz "
+            f"or .xz; or name the format ({', '.join(NAMED)})."
         )
     return known if known != "label_text" else _format_of_txt(first_lines(path, encoding), columns)
 

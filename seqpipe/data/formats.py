@@ -16,7 +16,7 @@ Format = Literal["auto", "csv", "tsv", "jsonl", "label_text", "lines", "folders"
 FASTTEXT = "__label__"
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 SEPARATORS = re.compile(r"[\t,;|]")
-LAST_FIELD = re.compile(r'[\t,;|] *([^\s,;|"]+)"?$')
+LAST_FIELD = re.compile(r'[\t,;|] *([^\t,;|"]{1,40})"?$')
 
 
 def check_columns(place: str, columns: Mapping[str, Column], available: Iterable[str]) -> None:
@@ -76,7 +76,7 @@ def read_csv(lines: Lines, columns: Mapping[str, Column], separator: str) -> Ite
                 raise DataError(f"{lines.name}:{start}: {lines.take_fault() or reason}.") from None
             yield lines.row(reason, start=start)
             continue
-        if not fields:  # a blank line
+        if not fields or (len(fields) > 1 and not any(fields)):  # a blank line, of a spreadsheet too
             continue
         if not positions:
             positions, width = _header(lines, fields, columns), len(fields)
@@ -101,7 +101,7 @@ def read_tsv(lines: Lines, columns: Mapping[str, Column]) -> Iterator[Row | BadR
     width = 0
     for line in lines:
         fields = cut(line).split("\t")
-        if fields == [""]:
+        if not any(fields):
             continue
         if not positions:
             positions, width = _header(lines, fields, columns), len(fields)
@@ -121,7 +121,7 @@ def read_json(lines: Lines, columns: Mapping[str, Column]) -> Iterator[Row | Bad
             return
         record = _parsed(line)
         if isinstance(record, dict) and not checked:
-            check_columns(f"{lines.name}:{lines.number}", _keys_found(record, columns), record)
+            _check_keys(f"{lines.name}:{lines.number}", record, columns)
             checked = True
         yield lines.row(_json_values(record, columns) if isinstance(record, dict) else record)
 
@@ -152,19 +152,16 @@ def _read_array(lines: Lines, first: str, columns: Mapping[str, Column]) -> Iter
     if not records:
         raise DataError(f"{lines.name} is an empty array.")
     if isinstance(records[0], dict):
-        check_columns(f"{lines.name}, item 1", _keys_found(records[0], columns), records[0])
+        _check_keys(f"{lines.name}, item 1", records[0], columns)
     for number, record in enumerate(records, start=1):
         values = _json_values(record, columns) if isinstance(record, dict) else _no_object(record)
         yield lines.row(values, start=number)
 
 
-def _keys_found(record: dict[str, object], columns: Mapping[str, Column]) -> dict[str, Column]:
-    """The columns that are no path into nested objects, which lead somewhere."""
-    return {ours: theirs for ours, theirs in columns.items() if isinstance(theirs, int) or not _leads(record, theirs)}
-
-
-def _leads(record: dict[str, object], key: str) -> bool:
-    return "." in key and _value(record, key) is not _MISSING
+def _check_keys(place: str, record: dict[str, object], columns: Mapping[str, Column]) -> None:
+    inside = [f"{key}.{part}" for key, value in record.items() if isinstance(value, dict) for part in value]
+    named = {ours: key for ours, key in columns.items() if isinstance(key, int) or _value(record, key) is _MISSING}
+    check_columns(place, named, [*record, *inside])
 
 
 _MISSING = object()

@@ -45,7 +45,9 @@ def read_texts(source: str, *, column: str | None, encoding: str = "utf-8") -> I
         yield from _read_array(path, column or COLUMN, encoding)
         return
     columns = {"text": COLUMN if kind == "lines" else column or COLUMN}
-    for row in read_rows(f"files:{path}", columns=columns, role="test", format=kind, encoding=encoding):
+    for row in read_rows(
+        f"files:{path}", columns=columns, role="test", format=kind, encoding=encoding, encoding_key="--encoding"
+    ):
         yield row if isinstance(row, BadRow) else row.values["text"]
 
 
@@ -135,7 +137,10 @@ def read_objects(source: str, *, encoding: str = "utf-8") -> Iterator[dict[str, 
 
 def _lines_of(path: Path, encoding: str) -> Iterator[str | BadRow]:
     """The lines of one file, whatever its ending."""
-    for row in read_rows(f"files:{path}", columns={"text": COLUMN}, role="test", format="lines", encoding=encoding):
+    columns = {"text": COLUMN}
+    for row in read_rows(
+        f"files:{path}", columns=columns, role="test", format="lines", encoding=encoding, encoding_key="--encoding"
+    ):
         yield row if isinstance(row, BadRow) else row.values["text"]
 
 

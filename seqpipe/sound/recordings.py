@@ -28,7 +28,6 @@ from seqpipe.sound.tones import TONES_ROWS, tones
 RATE_HZ = 16_000
 ENDINGS = (".wav", ".flac", ".ogg", ".mp3")
 NO_SOUND = ("", ".txt", ".md", ".csv", ".tsv", ".json", ".jsonl", ".yaml", ".yml", ".html", ".pdf", ".lab", ".textgrid")
-SILENCE_FOLDER = f"_{SILENCE}_"  # of Speech Commands' test set; elsewhere a silent recording is a mistake
 SILENT_PEAK = 1e-4  # of full scale; a 16-bit recording of nothing has a step or two
 CLIPPED_FRACTION = 0.25  # of samples at full scale, from where a recording is no longer speech
 INT16 = 32_768.0
@@ -103,7 +102,7 @@ def _checked(samples: np.ndarray, folder: str, name: str, place: str) -> Recordi
     if not len(samples):
         return Bad(f"{place} {NO_SAMPLES}")
     loud = np.abs(samples.astype(np.int32))
-    if loud.max() < SILENT_PEAK * INT16 and folder != SILENCE_FOLDER:
+    if loud.max() < SILENT_PEAK * INT16 and folder.strip("_") != SILENCE:
         return Bad(f"{place} is silent: no sample reaches {SILENT_PEAK:g} of full scale")
     clipped = float(np.mean(loud >= INT16 - 2))
     if clipped > CLIPPED_FRACTION:
@@ -117,7 +116,7 @@ class _Found:
 
     Attributes:
         files: (folder, name, place, how to decode it).
-        hidden, inside, loose: hidden files and folders, folders in a word's folder, recordings in none.
+        left_out: what a thing is that is left out -> how many there are.
         unread: ending -> files of it that are not read.
         first: of each of these, one by name.
     """
@@ -200,7 +199,7 @@ def _look_into(root: Path) -> _Found:
                 elif path.is_dir():
                     found.leave_out("folder inside a word's folder", name)
                 else:
-                    found.add(folder.name, path.name, str(path), lambda path=path: _decode_file(path))  # type: ignore[misc]
+                    found.add(folder.name, path.name, str(path), lambda path=path: _decode_file(path))
         elif folder.is_symlink() and not folder.exists():
             found.leave_out("link that leads nowhere", folder.name)
         elif folder.suffix.lower() in ENDINGS:
@@ -216,6 +215,8 @@ def _children(folder: Path) -> list[Path]:
 
 
 def _decode_file(path: Path) -> np.ndarray:
+    if path.exists() and not path.is_file():
+        raise ValueError("is no file")
     try:
         return decode(path)
     except OSError as error:

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import contextlib
+
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from seqpipe.config import file as pipeline_file
 from seqpipe.config.networks import Recurrent
@@ -113,6 +117,76 @@ def test_config_message(tmp_path, text, expected):
 )
 def test_config_override_message(tmp_path, override, expected):
     assert expected in "\n".join(problems(tmp_path, GOOD, [override]))
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "value"),
+    [
+        ("data.train=files:notes #2.csv", "data.train", "files:notes #2.csv"),
+        ("data.train=files:a: b.csv", "data.train", "files:a: b.csv"),
+        ("data.train=[files:a.csv, 'files:b #1.csv']", "data.train", ["files:a.csv", "files:b #1.csv"]),
+        ("data.train='files:a.csv'", "data.train", "files:a.csv"),
+        ("description=- a", "description", "- a"),
+        ("description=*.csv", "description", "*.csv"),
+        ("name=2024", "name", "2024"),
+        ("name=1e3", "name", "1e3"),
+        ("name=2024-01-02", "name", "2024-01-02"),
+        ("description=yes", "description", "yes"),
+        ("data.labels={0: good, no: 1}", "data.labels", {"0": "good", "no": "1"}),
+        ("data.text_column=body", "data.text_column", "body"),
+        ("data.dev=", "data.dev", None),
+        ("data.separator=\\t", "data.separator", "\t"),
+        ("training.epochs=3", "training.epochs", 3),
+    ],
+)
+def test_config_override_is_taken_as_it_is_written(tmp_path, override, key, value):
+    config = load_pipeline(write(tmp_path, GOOD), [override]).config.model_dump()
+    for part in key.split("."):
+        config = config[part]
+    assert config == value
+
+
+def test_config_takes_numbers_and_truth_values_where_a_text_belongs(tmp_path):
+    text = GOOD.replace("name: mine", "name: 2024") + "description: 1.50\n"
+    text = text.replace("train: builtin:reviews", "train: builtin:reviews\n  labels: {0: 1, yes: no, 1.0: 2024-01-01}")
+    config = load_pipeline(write(tmp_path, text)).config
+    assert (config.name, config.description) == ("2024", "1.50")
+    assert config.data.labels == {"0": "1", "yes": "no", "1.0": "2024-01-01"}
+    assert "name = None" in "\n".join(problems(tmp_path, GOOD.replace("name: mine", "name:")))
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("data.train=file:a", '"file:a" is not a source. Allowed: files:PATH, tfds:NAME, builtin:NAME. Did you mean f'),
+        ("data.train=[files:a, b]", 'holds "b", which is not a source. Allowed: files:PATH'),
+        ("data.train=[]", "is an empty list. Name one source or more."),
+        ("data.dev=[3]", "is not a source (3 is no text). Allowed: files:PATH"),
+        ("data.separator=ab", '"ab" is not a separator: one character, such as ; or | or \\t, and not ".'),
+        ("data.encoding=rot13", 'encoding = "rot13" is not an encoding Python knows'),
+        ("data.encoding=unicode_escape", 'encoding = "unicode_escape" is not an encoding Python knows'),
+        (
+            "data.text_column=true",
+            "is not a column: its name, or its number counted from 1 in a file without a header.",
+        ),
+        ("name={a: 2024-13-45}", "the value is not YAML: month must be in 1..12"),
+    ],
+)
+def test_config_sources_and_files_message(tmp_path, override, expected):
+    lines = problems(tmp_path, GOOD, [override])
+    assert len(lines) == 1
+    assert expected in lines[0]
+
+
+@settings(
+    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(text=st.text(max_size=20) | st.lists(st.sampled_from("[]{}:#-'\"\n,& *!%0.\0"), max_size=12).map("".join))
+def test_config_any_override_is_taken_or_an_error(tmp_path, text):
+    file = write(tmp_path, GOOD)
+    for override in (f"data.train={text}", f"data.labels={text}", f"name={text}", text):
+        with contextlib.suppress(ConfigError):
+            load_pipeline(file, [override])
 
 
 def test_config_missing_file_names_the_nearest(tmp_path):

@@ -56,3 +56,7 @@ def test_content_key_changes_with_every_part():
         content_key(["a"], ["b"], np.array([1])),
     }
     assert len(keys) == 5
+
+
+def test_examples_without_a_ragged_column_have_rows_of_one_step():
+    assert Examples({"label": np.arange(3)}).lengths.tolist() == [1, 1, 1]

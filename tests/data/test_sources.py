@@ -219,7 +219,7 @@ def test_sources_directory(tmp_path):
 
 
 def test_sources_unknown_ending():
-    allowed = "Allowed endings: .csv, .tsv, .jsonl, .ndjson, .json, .txt, each also with .gz or .xz; or name the format"
+    allowed = "Allowed endings: .csv, .tsv, .jsonl, .ndjson, .txt, .json, each also with .gz or .xz; or name the format"
     for name in ("a.dat", "a.gz", "a"):
         write(name, "1 b\n")
         assert message(f"files:{name}") == (

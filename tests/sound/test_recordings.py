@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import os
+import shutil
 import tarfile
+import unicodedata
 
 import numpy as np
 import pytest
@@ -11,7 +14,7 @@ from seqpipe.errors import DataError
 from seqpipe.sound.recordings import decode, read_recordings
 from seqpipe.sound.tones import WORDS, tones
 from seqpipe.tasks.speech_commands.config import CommandsData
-from seqpipe.tasks.speech_commands.data import read_commands
+from seqpipe.tasks.speech_commands.data import read_clips, read_commands
 
 SPEAKERS = "abcdefgh"
 
@@ -92,6 +95,143 @@ def test_recordings_of_a_tar_cut_short(folder, tmp_path_factory, ending):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(DataError, match=rf"words\.{ending} is damaged or cut short: "):
         list(read_recordings(f"files:{path}", "train"))
+
+
+def noticed(folder, severity):
+    found = read_commands(data(folder)).findings
+    return [finding.text for finding in found if finding.severity == severity]
+
+
+def test_recordings_that_are_hidden_are_left_out_with_their_count(folder):
+    (folder / "yes" / "._a.wav").write_bytes(b"\0\5\x16\7")
+    (folder / ".DS_Store").write_bytes(b"x")
+    (folder / ".ipynb_checkpoints").mkdir()
+    soundfile.write(folder / ".ipynb_checkpoints" / "a.wav", sound(), 16_000)
+    text = "train: 3 hidden file or folders are left out, such as .DS_Store."
+    assert text in noticed(folder, "info")
+    assert read_commands(data(folder)).classes == ["no", "yes", "unknown", "silence"]
+
+
+def test_recordings_folders_and_files_in_the_wrong_place_are_left_out_with_their_count(folder):
+    (folder / "yes" / "old.wav").mkdir()
+    soundfile.write(folder / "loose.wav", sound(), 16_000)
+    (folder / "later").symlink_to("nowhere")
+    assert [text for text in noticed(folder, "warning") if "left out" in text] == [
+        "train: 1 link that leads nowhere is left out, such as later.",
+        "train: 1 recording in no word's folder is left out, such as loose.wav.",
+        "train: 1 folder inside a word's folder is left out, such as yes/old.wav.",
+    ]
+
+
+def test_recordings_of_other_formats_are_counted(folder, tmp_path_factory):
+    (folder / "hello").mkdir()
+    for number in range(3):
+        (folder / "hello" / f"{number}.M4A").write_bytes(b"\0")
+    (folder / "hello" / "about.txt").write_text("by phone")
+    text = "files of other formats are not read: 3 .m4a, such as hello/0.M4A"
+    assert f"train: {text}." in noticed(folder, "warning")
+    alone = tmp_path_factory.mktemp("alone")
+    (folder / "hello").rename(alone / "hello")
+    with pytest.raises(DataError, match=r"holds no recordings\. .* Its files of other formats are not read: 3 \.m4a"):
+        list(read_recordings(f"files:{alone}", "train"))
+
+
+@pytest.mark.parametrize("kind", ["folder", "tar"])
+def test_recordings_links_that_lead_nowhere_are_bad_files(folder, tmp_path_factory, kind):
+    (folder / "yes" / "zz.wav").symlink_to("../gone/zz.wav")
+    source = folder
+    if kind == "tar":
+        source = tmp_path_factory.mktemp("tar") / "words.tar"
+        with tarfile.open(source, "w") as tar:
+            tar.add(folder, "words")
+    (bad,) = [r for r in read_recordings(f"files:{source}", "train") if isinstance(r, Bad)]
+    assert bad.text.endswith("yes/zz.wav cannot be read: it is a link that leads nowhere")
+
+
+def test_recordings_that_are_no_files_are_bad(folder):
+    os.mkfifo(folder / "yes" / "pipe.wav")
+    (bad,) = [r for r in read_recordings(f"files:{folder}", "train") if isinstance(r, Bad)]
+    assert bad.text.endswith("yes/pipe.wav is no file")
+
+
+def test_recordings_in_a_folder_whose_name_is_no_text_are_bad(folder):
+    strange = os.fsencode(folder) + b"/\xff"
+    os.mkdir(strange)
+    shutil.copy(folder / "yes" / "a_nohash_0.wav", os.fsdecode(strange) + "/a.wav")
+    (bad,) = [r for r in read_recordings(f"files:{folder}", "train") if isinstance(r, Bad)]
+    assert bad.text.endswith("/?/a.wav lies in a folder whose name is not UTF-8")
+
+
+def test_recordings_silence_may_be_silent(folder):
+    (folder / "_silence_").mkdir()
+    soundfile.write(folder / "_silence_" / "a.wav", np.zeros(8_000), 16_000)
+    assert not [r for r in read_recordings(f"files:{folder}", "train") if isinstance(r, Bad)]
+
+
+def test_commands_noise_by_another_name_is_a_warning(folder):
+    for name in ("backgroundNoise", "hum"):
+        (folder / name).mkdir()
+        for number in range(3):
+            soundfile.write(folder / name / f"{number}_nohash_0.wav", sound(3.0), 16_000)
+    for name in ("backgroundNoise", "hum"):
+        text = f"train: the folder {name} is read as a word, and seems to hold noise. If nobody speaks there: "
+        assert f"{text}data.noise_folder = {name}." in noticed(folder, "warning")
+
+
+def test_commands_words_are_the_same_in_both_forms_of_unicode(folder):
+    (folder / "yes").rename(folder / unicodedata.normalize("NFD", "café"))
+    (folder / "no").rename(folder / "thé")
+    splits = read_commands(data(folder, words=["café", unicodedata.normalize("NFD", "thé")]))
+    assert splits.classes == ["café", "thé", "unknown", "silence"]
+    assert set(splits.train.words) == {"café", "thé"}
+
+
+def test_commands_folders_of_a_test_set_are_its_classes(folder):
+    (folder / "yes").rename(folder / "_unknown_")
+    (folder / "no").rename(folder / "_silence_")
+    clips, _ = read_clips(f"files:{folder}", data(folder), ["go", "stop", "unknown", "silence"])
+    assert np.bincount(clips.labels).tolist() == [0, 0, 8, 8]
+    assert set(clips.words) == {"unknown", "silence"}
+
+
+def test_commands_split_does_not_depend_on_how_the_path_is_spelt(folder, monkeypatch, tmp_path_factory):
+    monkeypatch.chdir(folder.parent)
+    archive = tmp_path_factory.mktemp("tar") / "words.tar"
+    with tarfile.open(archive, "w") as tar:
+        tar.add(folder, "words")
+    sources = (folder, folder.name, f"./{folder.name}/../{folder.name}/", archive)
+    names = [
+        sorted((word, place.rpartition("/")[2]) for word, place in zip(dev.words, dev.places, strict=True))
+        for dev in (read_commands(data(source, speaker=None)).dev for source in sources)
+    ]
+    assert names[0]
+    assert all(each == names[0] for each in names)
+
+
+@pytest.mark.parametrize("speaker", [None, "^(.*)_nohash_"])
+@pytest.mark.parametrize("every", [2, 10, 10_000])
+def test_commands_are_in_train_and_dev_where_that_can_be(folder, speaker, every):
+    (folder / "rare").mkdir()
+    for name in "ab":
+        soundfile.write(folder / "rare" / f"{name}_nohash_0.wav", sound(), 16_000)
+    splits = read_commands(data(folder, dev_every=every, speaker=speaker))
+    for clips in (splits.train, splits.dev):
+        assert set(clips.labels.tolist()) == {0, 1, 2}
+
+
+def test_commands_of_several_sources_are_by_several_speakers(folder, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    shutil.copytree(folder, other, dirs_exist_ok=True)
+    splits = read_commands(data(folder, train=[f"files:{folder}", f"files:{other}"], speaker=None))
+    assert len(splits.train) + len(splits.dev) == 32
+    assert not set(splits.train.speakers) & set(splits.dev.speakers)
+    assert len(set(splits.train.speakers)) == len(splits.train)
+
+
+def test_commands_max_rows_reads_a_part_of_each_folder(folder):
+    splits = read_commands(data(folder, max_rows=9, speaker=None))
+    assert any("train: 9 of 17 recordings of " in finding.text for finding in splits.findings)
+    assert np.bincount(np.concatenate([splits.train.labels, splits.dev.labels])).tolist() == [4, 4]
 
 
 def test_commands_are_split_by_speaker(folder):

@@ -90,8 +90,8 @@ def read_commands(data: CommandsData) -> CommandSplits:
     clips = {role: _clips(role, reading, data, classes) for role, reading in readings.items()}
     for role, reading in readings.items():
         findings += _check_noise_folder(role, reading, data)
+    raise_errors(_check_voices(clips["train"], classes))
     if "dev" not in clips:
-        raise_errors(_check_voices(clips["train"], classes))
         clips = _with_dev(clips, data.dev_every)
     left_out, clips["train"] = _leave_out(clips["train"], data.leave_out)
     for role, split in clips.items():
@@ -279,7 +279,7 @@ def _check_split(role: str, clips: Clips, classes: list[str], data: CommandsData
     if not len(clips):
         return [Finding("error", f"{role}: no recordings.")]
     counts = Counter(classes[label] for label in clips.labels)
-    findings = _check_voices(clips, classes) if role == "train" else []
+    findings = []
     for name in classes[:-2]:
         if not counts[name]:
             text = f"{role}: no recording of {name}."

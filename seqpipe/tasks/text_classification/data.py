@@ -164,7 +164,8 @@ def read_unlabelled(
     """
     if source is None:
         return [], []
-    rows = read_rows(source, columns={"text": data.text_column}, role="unlabelled", encoding=data.encoding)
+    columns = {"text": data.text_column}
+    rows = read_rows(source, columns=columns, role="unlabelled", encoding=data.encoding, separator=data.separator)
     texts = [row.values["text"] for row in rows if not isinstance(row, BadRow) and row.values["text"].strip()]
     if not texts:
         raise DataError(f"{source}: no text in it.")
@@ -253,6 +254,9 @@ def _check_balance(role: str, table: Table, classes: list[str]) -> list[Finding]
     if len(listed) > 10:
         listed = [*listed[:3], "...", *listed[-3:]]
     findings = [Finding("info", f"{role}: {_rows(rows)}: {', '.join(listed)}.")]
+    if role == "train" and (none := [name for name, count in most if not count]):
+        text = f"train: no row of {', '.join(none[:5])}. A class is learned from rows: take it out of data.labels."
+        findings.append(Finding("error", text))
     few = min(0.01, 0.1 / len(classes)) * rows  # with many classes an even share is itself below 1 %
     rare = [f"{name} {_rows(count)}" for name, count in reversed(most) if count < 2 or count < few]
     if rare:

@@ -195,7 +195,57 @@ def test_classification_all_errors_at_once(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("label", [["a", "b"], "['a', 'b']"])
+def test_classification_several_labels_are_an_error(label):
+    assert "label is a list: a text has one label here, not several" in message([(label, "text"), *rows_of()])
+
+
+def test_classification_columns_are_both_names_or_both_numbers():
+    with pytest.raises(ValueError, match="text_column = 2 and label_column = 'label': both are names, or both are num"):
+        ClassificationData(train="files:a.csv", text_column=2)
+    with pytest.raises(ValueError, match=r"is not a column: its name, or its number counted from 1"):
+        ClassificationData(train="files:a.csv", text_column=0, label_column=1)
+
+
+# Several sources, parts
+
+
+def test_classification_several_sources_are_one_split():
+    sources = [write("one.jsonl", rows_of(name="one")), write("two.jsonl", rows_of("bc", name="two"))]
+    splits = read_splits(ClassificationData(train=sources, dev=[write("dev.jsonl", rows_of("abc", name="dev"))]))
+    assert splits.classes == ["a", "b", "c"]
+    assert [splits.train.places[row] for row in (19, 20)] == ["one.jsonl:20", "two.jsonl:1"]
+    with pytest.raises(DataError, match=r"train: no\.jsonl does not exist .*\ntrain: none\.jsonl does not exist"):
+        read_splits(ClassificationData(train=["files:no.jsonl", sources[0], "files:none.jsonl"]))
+
+
+def test_classification_max_rows_keeps_each_class_and_says_so():
+    train = [*(("a", f"text {i}") for i in range(90)), *(("b", f"more {i}") for i in range(9)), ("c", "last")]
+    splits = read(train, max_rows=12, dev=write("dev.jsonl", rows_of("abc", 12, "dev")))
+    assert splits.classes == ["a", "b", "c"]
+    assert np.bincount(splits.train.labels).tolist() == [10, 1, 1]
+    assert splits.train.texts[-3:] == ["text 87", "more 0", "last"]
+    assert "train: 12 of 100 rows are used (data.max_rows)." in findings(splits, "warning")
+
+
 # Warnings and information
+
+
+def test_classification_classes_that_look_alike():
+    splits = read([*rows_of(), *(("A", f"upper {i}") for i in range(5)), *(("very  good", f"v {i}") for i in range(5)),
+                   *(("Very good", f"w {i}") for i in range(5))])  # fmt: skip
+    assert findings(splits, "warning")[-1] == (
+        'train: classes differ by case or blanks only: "A" and "a"; "Very good" and "very  good". '
+        "If they are one, map both to one name in data.labels."
+    )
+
+
+def test_classification_as_many_classes_as_rows():
+    warnings = findings(read([(f"text {i}", "ab"[i % 2]) for i in range(30)]), "warning")
+    assert (
+        "train: 30 classes in 30 rows. Is data.label_column the column of the labels? The first row's is 'text 0'."
+        in warnings
+    )
 
 
 def test_classification_copies_inside_a_split():
@@ -233,9 +283,13 @@ def test_classification_copies_between_train_and_the_dev_rows_taken_from_it():
 
 def test_classification_balance_and_rare_classes():
     train = [("a", f"text {i}") for i in range(150)] + [("b", f"more {i}") for i in range(149)] + [("c", "c")]
-    splits = read(train, labels={"a": "a", "b": "b", "c": "c", "d": "d"}, dev=write("dev.jsonl", rows_of("abcd")[:8]))
-    assert "train: 300 rows: a 150 (50.0 %), b 149 (49.7 %), c 1 (0.3 %), d 0 (0.0 %)." in findings(splits, "info")
-    assert findings(splits, "warning")[0] == "train: hardly any rows of some classes: d 0 rows, c 1 row."
+    dev = write("dev.jsonl", rows_of("abc")[:8])
+    splits = read(train, dev=dev)
+    assert "train: 300 rows: a 150 (50.0 %), b 149 (49.7 %), c 1 (0.3 %)." in findings(splits, "info")
+    assert findings(splits, "warning")[0] == "train: hardly any rows of some classes: c 1 row."
+    assert message(train, labels={"a": "a", "b": "b", "c": "c", "d": "d"}, dev=dev) == (
+        "train: no row of d. A class is learned from rows: take it out of data.labels."
+    )
 
 
 def test_classification_many_classes_are_not_all_listed_and_not_all_rare():
@@ -247,7 +301,17 @@ def test_classification_many_classes_are_not_all_listed_and_not_all_rare():
 
 
 def test_classification_odd_characters_and_the_longest_text():
-    odd = ["\u0085", "a\x0cb", "c\td", "e\u00a0f", "g\u200bh", "i\ufffdj", "k<br />l", '"say ""m"""', "n < o > p, \x1b"]
+    odd = [
+        "\u0085",
+        "a\x0cb",
+        "c\td",
+        "e\u00a0f",
+        "g\u200bh",
+        "i\ufffdj",
+        "k<br />l &quot;",
+        '"say ""m"""',
+        "n < o > p, \x1b",
+    ]
     train = [*rows_of(count=20), *(("a", text) for text in [*odd[1:], f"q{odd[0]}r", "x" * 1200])]
     infos = findings(read(train, dev=write("dev.jsonl", rows_of(name="dev"))), "info")
     assert infos[:8] == [
@@ -261,6 +325,8 @@ def test_classification_odd_characters_and_the_longest_text():
         "train: 1 of 30 rows have HTML tags, such as train.jsonl:26.",
     ]
     assert infos[8] == "train: 1 of 30 rows have CSV quotes around them, such as train.jsonl:27."
+    escapes = "escapes of other tools, such as &apos; or @-@"
+    assert infos[9] == f"train: 1 of 30 rows have {escapes}, such as train.jsonl:26."
 
 
 # Other rows for a trained model

@@ -52,6 +52,59 @@ def test_translation_unequal_line_counts_are_an_error(tmp_path):
         read_pairs(source, TranslationData(train="builtin:phrases"))
 
 
+def test_translation_passes_over_lines_that_are_blank_on_both_sides(tmp_path):
+    source = parallel(tmp_path, ["a b", " ", "c d", "", "", ""], ["e f", "", "g h", ""])
+    pairs, findings = read_pairs(source, TranslationData(train="builtin:phrases"))
+    assert (pairs.sources, pairs.targets) == (["a b", "c d"], ["e f", "g h"])
+    assert pairs.places[1] == f"{tmp_path}/train.en:3"
+    assert warnings(findings) == []
+
+
+def test_translation_takes_a_comma_in_the_name_of_one_file(tmp_path):
+    (tmp_path / "one, two.tsv").write_text("source\ttarget\nI see.\tJe vois.\n")
+    pairs, _ = read_pairs(f"files:{tmp_path}/one, two.tsv", TranslationData(train="builtin:phrases"))
+    assert pairs.targets == ["Je vois."]
+
+
+@pytest.mark.parametrize("header", [True, False])
+def test_translation_knows_tab_separated_pairs(tmp_path, header):
+    rows = [*(["source\ttarget\tby"] if header else []), "I see.\tJe vois.\tx", "You see.\tTu vois.\ty"]
+    (tmp_path / "fra.txt").write_text("\n".join(rows))
+    columns = {} if header else {"source_column": 1, "target_column": 2}
+    pairs, _ = read_pairs(f"files:{tmp_path}/fra.txt", TranslationData(train="builtin:phrases", **columns))
+    assert pairs.targets == ["Je vois.", "Tu vois."]
+    if not header:
+        with pytest.raises(DataError, match=r"fra\.txt: plain lines hold one column, .* Then name data\.format = tsv"):
+            read_pairs(f"files:{tmp_path}/fra.txt", TranslationData(train="builtin:phrases"))
+
+
+def test_translation_reads_keys_inside_keys(tmp_path):
+    (tmp_path / "hf.jsonl").write_text('{"translation": {"en": "I see.", "fr": "Je vois."}}\n')
+    data = TranslationData(train="builtin:phrases", source_column="translation.en", target_column="translation.fr")
+    pairs, _ = read_pairs(f"files:{tmp_path}/hf.jsonl", data)
+    assert (pairs.sources, pairs.targets) == (["I see."], ["Je vois."])
+    with pytest.raises(
+        DataError, match=r'"en" is not a column\. Allowed: translation, translation\.en, translation\.fr'
+    ):
+        read_pairs(f"files:{tmp_path}/hf.jsonl", data.model_copy(update={"source_column": "en"}))
+
+
+def test_translation_names_escapes_of_other_tools(tmp_path):
+    marks = ["it &apos;s here", "well @-@ known", "low@@ er", "&#91; x", "\u2581the"]
+    _, findings = read_pairs(parallel(tmp_path, ENGLISH[:5], marks), TranslationData(train="builtin:phrases"))
+    assert any(
+        finding.text.startswith("test: 5 of 5 targets have escapes of other tools, such as &apos; or @-@, such as ")
+        for finding in findings
+    )
+
+
+def test_translation_several_sources_and_a_part(tmp_path):
+    sources = [parallel(tmp_path), parallel(tmp_path, ["new a"], ["neuf b"], "more")]
+    splits = read_pair_splits(TranslationData(train=sources, max_rows=7))
+    assert (len(splits.train), len(splits.dev)) == (6, 1)
+    assert "train: 7 of 21 pairs are used (data.max_rows)." in warnings(splits.findings)
+
+
 def test_translation_more_than_two_files_are_an_error():
     with pytest.raises(DataError, match=r"names 3 files\. Parallel texts are two: files:A,B with a line a pair"):
         read_pairs("files:a,b,c", TranslationData(train="builtin:phrases"))
