@@ -173,7 +173,7 @@ def column_names(path: Path, *, format: Format = "auto", encoding: str = "utf-8"
         DataError: it cannot be read, or has no names.
     """
     known = format_by_ending(path) if format == "auto" else format
-    with _open(path) as stream:
+    with open_unpacked(path) as stream:
         for line in _Lines(stream, str(path), encoding):
             if not _cut(line).strip():
                 continue

@@ -93,14 +93,13 @@ class Run:
 
         settings = json.dumps(self.config.model_dump(mode="json", include={"data", "features"}), sort_keys=True)
         shared = (self.task.data_key(), settings, _digest(self.directory / "features"))
-        tested = self.config.model_dump()["data"].get("test") is not None
         return {
             split: cached(
                 self.directory / "examples" / split,
                 content_key(*shared, split),
                 lambda split=split: self.task.examples(split),  # type: ignore[misc]
             )
-            for split in ("train", "dev", *(["test"] if tested else []))
+            for split in ("train", "dev", *(["test"] if self.task.tested else []))
         }
 
     def _is_there(self, step: str) -> bool:

@@ -55,6 +55,11 @@ class Task(Objective):
         """Read and validate all splits; raise DataError with every error at once, return what else was found."""
         raise NotImplementedError
 
+    @property
+    def tested(self) -> bool:
+        """Whether there is a test split."""
+        return self.config.data.test is not None
+
     def data_key(self) -> str:
         """A hash of what was read."""
         raise NotImplementedError

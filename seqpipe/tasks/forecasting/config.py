@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from seqpipe.config.pipeline import Evaluation, Pipeline
-from seqpipe.config.section import Section
+from seqpipe.config.section import Fraction, Section
 from seqpipe.config.series import Auto, Forecaster, SeriesData, SeriesFeatures
 from seqpipe.config.training import Training
 
@@ -28,6 +28,7 @@ class ForecastingTraining(Training):
 class Conformal(Section):
     """Intervals made to cover what they promise: one for each pair of quantiles q and 1 - q."""
 
+    anomaly_fraction: Fraction = Field(0.01, gt=0, lt=1, description="Share of past values that `score` flags.")
     window_steps: int | Auto = Field("auto", description="Latest steps whose errors they are made from; auto: 60 days.")
 
 

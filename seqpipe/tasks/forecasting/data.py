@@ -70,7 +70,7 @@ def read_panel(data: SeriesData, horizon: int) -> tuple[Panel, list[Finding]]:
         findings.append(
             Finding(
                 "warning",
-                f"{counted(len(empty), 'series')} with less than two values: {listed(empty)}. They are left out.",
+                f"{len(empty)} with less than two values: {listed(empty)}. They are left out.",
             )
         )
     if not useful:
@@ -125,7 +125,7 @@ def _looked_at(panel: Panel, data: SeriesData, horizon: int) -> list[Finding]:
         findings.append(
             Finding(
                 "warning",
-                f"{counted(len(constant), 'series')} constant in training: {listed(constant)}. MASE is undefined there.",
+                f"{len(constant)} constant in training: {listed(constant)}. MASE is undefined there.",
             )
         )
     untested = [one.name for one, cut in zip(panel.series, panel.cuts, strict=True) if cut.dev == cut.train]
@@ -162,7 +162,7 @@ def _sizes(panel: Panel, horizon: int) -> str:
     held = [sum(cut.dev - cut.train for cut in panel.cuts), sum(cut.end - cut.dev for cut in panel.cuts)]
     missing = np.mean(np.concatenate([~np.isfinite(one.values[: one.end]) for one in panel.series]))
     return (
-        f"{counted(len(lengths), 'series')} of {lengths.min():,} to {lengths.max():,} steps, {missing:.1%} missing; "
+        f"{f'{len(lengths):,} series'} of {lengths.min():,} to {lengths.max():,} steps, {missing:.1%} missing; "
         f"held back: {held[0]:,} steps for validation, {held[1]:,} for testing; a gap of {horizon} before each."
     )
 

@@ -50,6 +50,10 @@ class Forecasting(Task):
         self.panel, findings = read_panel(self.config.data, self.horizon)
         return findings
 
+    @property
+    def tested(self) -> bool:
+        return any(cut.end > cut.dev for cut in self.panel.cuts)
+
     def data_key(self) -> str:
         parts: list[Any] = []
         for one, cut in zip(self.panel.series, self.panel.cuts, strict=True):
