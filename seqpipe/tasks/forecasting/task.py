@@ -6,6 +6,7 @@ Axes: B batch, L look-back, H horizon, Q quantiles, N windows.
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,14 +18,15 @@ from seqpipe.data.findings import Finding
 from seqpipe.evaluation.measures import Measure
 from seqpipe.models.forecaster import levels_of
 from seqpipe.series.windows import EVALUATED, Store, held_back_origins, stride, training_origins
-from seqpipe.serving.answers import Presentation
 from seqpipe.serving.inputs import NAMED
+from seqpipe.tasks.forecasting.answers import ForecastPresentation
 from seqpipe.tasks.forecasting.config import ForecastingPipeline
 from seqpipe.tasks.forecasting.data import Facts, Panel, fit_facts, read_panel
 from seqpipe.tasks.protocol import Task
 
 if TYPE_CHECKING:
     from seqpipe.export.artefact import Artefact
+    from seqpipe.serving.model import Model
 
 RIDGE = "ridge.npz"
 MASE = Measure("mase", "MASE", higher_is_better=False, decimals=3)
@@ -36,7 +38,7 @@ class Forecasting(Task):
     name = "forecasting"
     measures = (MASE,)
     input = NAMED
-    answer = Presentation()
+    answer = ForecastPresentation()
 
     panel: Panel
     facts: Facts
@@ -226,7 +228,7 @@ class Forecasting(Task):
     def fit(self, model: Any, examples: dict[str, Examples]) -> dict[str, Any]:
         from seqpipe.tasks.forecasting.report import fit_experts
 
-        return fit_experts(self, model, examples)
+        return {**fit_experts(self, model, examples), "facts": asdict(self.facts)}
 
     def finish(self, model: Any, fitted: dict[str, Any]) -> None:
         mix = model.get_layer("mix")
@@ -237,6 +239,11 @@ class Forecasting(Task):
         from seqpipe.tasks.forecasting.report import evaluate
 
         return evaluate(self, model, fitted, examples, directory)
+
+    def evaluate_served(self, model: Model, source: str, directory: Path) -> tuple[dict[str, Any], list[Finding]]:
+        from seqpipe.tasks.forecasting.served import evaluate_served
+
+        return evaluate_served(self, model, directory)
 
     def describe(self, report: dict[str, Any]) -> str:
         from seqpipe.tasks.forecasting.describe import describe
