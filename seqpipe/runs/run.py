@@ -216,7 +216,9 @@ class Run:
                 report=report,
                 parity=parity,
                 training={**self.state["steps"]["train"], "before": self._before_training()},
-                headline="; ".join(part for part in (headline(report, self.task.measures[0]), note) if part),
+                headline="; ".join(
+                    part for part in (headline(report, self.task.measures[0]), self.task.claim(report), note) if part
+                ),
                 sections="\n".join(part for part in (self.task.describe(report), section) if part),
                 limits=self.task.limits(),
                 parameters=model.count_params(),

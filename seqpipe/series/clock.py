@@ -235,9 +235,6 @@ def infer_step(clocks: list[np.ndarray], kind: Literal["seconds", "count"]) -> S
     size = int(sizes[np.argmax(counts)])
     if kind == "count":
         return Step("count", size)
-    if 28 * DAY_S <= size <= 366 * DAY_S and all((clock % DAY_S == clock[:1] % DAY_S).all() for clock in clocks):
-        months = [np.diff(months_of(clock)) for clock in clocks]
-        common = int(np.median(np.concatenate(months)))
-        if common >= 1 and sizes.min() >= 28 * DAY_S and size % WEEK_S:
-            return Step("months", common)
+    if sizes.min() >= 28 * DAY_S and all(np.ptp(clock - seconds_of_month(months_of(clock))) == 0 for clock in clocks):
+        return Step("months", int(np.median(np.concatenate([np.diff(months_of(clock)) for clock in clocks]))))
     return Step("seconds", size)

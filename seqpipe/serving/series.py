@@ -5,7 +5,7 @@ Axes: T steps, H horizon, K known columns.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,10 @@ class SeriesInput(Input):
     column = "series"
     example = "--input history.csv --output forecast.csv"
 
-    def __init__(self, names: list[str], directory: Path):
-        self.names = names
-        file = directory / "pipeline.yaml"
-        tree = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    def __init__(self, names: Sequence[str] = (), directory: Path | None = None):
+        self.names = list(names)
+        file = directory / "pipeline.yaml" if directory is not None else None
+        tree = yaml.safe_load(file.read_text(encoding="utf-8")) if file is not None and file.is_file() else {}
         wanted = {key: value for key, value in tree.get("data", {}).items() if key in SeriesTable.model_fields}
         self.table = SeriesTable.model_validate(wanted)
         self.ahead = int(tree.get("model", {}).get("horizon_steps", 1))

@@ -114,6 +114,10 @@ class Task(Objective):
         """The report as Markdown sections of level three, for the card."""
         raise NotImplementedError
 
+    def claim(self, report: Report) -> str:
+        """What the card's first line says behind the headline figure, such as who won; or nothing."""
+        return ""
+
     def limits(self) -> list[str]:
         """What the model is not for, one sentence each, for the card."""
         raise NotImplementedError

@@ -22,7 +22,6 @@ class ForecastingTraining(Training):
     schedule: Literal["constant", "linear", "cosine"] = Field("cosine", description="Course down to zero at the end.")
     patience: int | None = Field(4, ge=1, description="Stop after so many epochs without a better dev figure.")
     windows_per_epoch: int = Field(30_000, ge=1, description="Windows an epoch, others in the next one.")
-    refit: bool = Field(True, description="Train once more on train and validation, for as many epochs as were best.")
 
 
 class Conformal(Section):

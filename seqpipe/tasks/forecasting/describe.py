@@ -8,33 +8,53 @@ from seqpipe.evaluation.figures import percent
 from seqpipe.evaluation.tables import Table
 
 SIGNIFICANT = 0.05
+RIDGE = "ridge"
 PHRASES = {
     "last value": "repeating the last value",
     "seasonal naive": "repeating the last season",
     "drift": "a straight line through the past",
-    "ridge": "its own ridge, a line through past values",
+    RIDGE: "its own ridge, a line through past values",
 }
 
 
 def verdict(part: dict[str, Any]) -> str:
-    """Whether the model beats the best baseline; it is claimed only where chance is an unlikely reason."""
-    found = part.get("verdict")
-    if found is None:
+    """Whether the model beats the best simple baseline, and its own ridge; claimed only where chance is unlikely."""
+    found = {row["name"]: row for row in part.get("baselines", [])}
+    if not found:
         return "No baselines were asked for, so nothing is claimed."
-    ours, name = part["measures"]["mase"]["value"], PHRASES.get(found["best"], found["best"])
-    test = f"MASE {ours:.3f} against {found['mase']:.3f}, Diebold-Mariano p = {found['p_holm']:.2g} after Holm"
-    if ours < found["mase"] and found["p_holm"] <= SIGNIFICANT:
-        return f"Better than {name}, the best baseline ({test})."
-    if ours > found["mase"] and found["p_holm"] <= SIGNIFICANT:
-        return f"Worse than {name} ({test}): use that instead."
-    return f"No better than {name} ({test}): nothing else is claimed."
+    ours = part["measures"]["mase"]["value"]
+    simple = min((row for name, row in found.items() if name != RIDGE), key=lambda row: row["mase"])
+    test = f"MASE {ours:.3f} against {simple['mase']:.3f}, Diebold-Mariano p = {simple['p_holm']:.2g} after Holm"
+    name = PHRASES.get(simple["name"], simple["name"])
+    match _compared(ours, simple):
+        case "better":
+            said = f"Better than {name}, the best simple baseline ({test})."
+        case "worse":
+            said = f"Worse than {name} ({test}): use that instead."
+        case _:
+            said = f"No better than {name} ({test}): nothing else is claimed."
+    if RIDGE not in found:
+        return said
+    test = f"MASE {found[RIDGE]['mase']:.3f}, p = {found[RIDGE]['p_holm']:.2g}"
+    result = {"better": "Better than", "worse": "Worse than", "equal": "No better than"}[_compared(ours, found[RIDGE])]
+    return f"{said} {result} {PHRASES[RIDGE]} ({test})."
+
+
+def _compared(ours: float, other: dict[str, Any]) -> str:
+    if other["p_holm"] > SIGNIFICANT or ours == other["mase"]:
+        return "equal"
+    return "better" if ours < other["mase"] else "worse"
+
+
+def judged(report: dict[str, Any]) -> dict[str, Any]:
+    """The split that a verdict is on."""
+    return report["splits"].get("test", report["splits"].get("dev", {}))
 
 
 def describe(report: dict[str, Any]) -> str:
     """The report as sections of level three."""
-    judged = report["splits"].get("test", report["splits"].get("dev", {}))
-    lines = [f"### Verdict\n\n{verdict(judged)}\n"]
-    if judged.get("repeats_last"):
+    lines = [f"### Verdict\n\n{verdict(judged(report))}\n"]
+    if judged(report).get("repeats_last"):
         lines.append(
             "Its first step follows the last value more closely than the value that comes: it repeats the past.\n"
         )

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 SHARES = np.linspace(0, 1, 21)
 DAYS = 60  # of errors that widths are made from
 WINDOWS_OF_STATSMODELS = 200
-SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True)
@@ -373,7 +372,7 @@ def _beside(
 ) -> dict[str, Any]:
     """The baselines' figures, tests against each, and the verdict."""
     if not task.config.evaluation.baseline:
-        return {"baselines": [], "verdict": None}
+        return {"baselines": []}
     unit = np.where(np.isfinite(mase_unit), mase_unit, 1.0 if not np.isfinite(mase_unit).any() else np.nan)
     std = np.array(task.facts.std)[windows.series - 1]
     found = []
@@ -391,5 +390,4 @@ def _beside(
         )
     for row, p in zip(found, holm([row["p"] for row in found]), strict=True):
         row["p_holm"] = p
-    best = min(found, key=lambda row: row["mase"])
-    return {"baselines": found, "verdict": {"best": best["name"], **{k: best[k] for k in ("mase", "dm", "p_holm")}}}
+    return {"baselines": found}

@@ -18,7 +18,7 @@ from seqpipe.data.findings import Finding
 from seqpipe.evaluation.measures import Measure
 from seqpipe.models.forecaster import levels_of
 from seqpipe.series.windows import EVALUATED, Store, held_back_origins, stride, training_origins
-from seqpipe.serving.inputs import NAMED
+from seqpipe.serving.series import SeriesInput
 from seqpipe.tasks.forecasting.answers import ForecastPresentation
 from seqpipe.tasks.forecasting.config import ForecastingPipeline
 from seqpipe.tasks.forecasting.data import Facts, Panel, fit_facts, read_panel
@@ -37,7 +37,7 @@ class Forecasting(Task):
 
     name = "forecasting"
     measures = (MASE,)
-    input = NAMED
+    input = SeriesInput()
     answer = ForecastPresentation()
 
     panel: Panel
@@ -249,6 +249,12 @@ class Forecasting(Task):
         from seqpipe.tasks.forecasting.describe import describe
 
         return describe(report)
+
+    def claim(self, report: dict[str, Any]) -> str:
+        from seqpipe.tasks.forecasting.describe import judged, verdict
+
+        said = verdict(judged(report)).removesuffix(".")
+        return said[0].lower() + said[1:]
 
     def limits(self) -> list[str]:
         return [
