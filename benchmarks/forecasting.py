@@ -24,7 +24,8 @@ M4_SEASON = {"weekly": [1], "hourly": [24, 168]}
 
 def etth1(data: Path, place: Path, horizon: int) -> dict[str, Any]:
     """The split of the literature: 8,640, 2,880 and 2,880 rows, every window."""
-    rows = gzip.open(data / "ett" / "ETTh1.csv.gz", "rt").read().split("\n")[: 1 + 14_400]
+    with gzip.open(data / "ett" / "ETTh1.csv.gz", "rt") as file:
+        rows = file.read().split("\n")[: 1 + 14_400]
     (place / "ETTh1.csv").write_text("\n".join(rows) + "\n")
     windows = 2880 // horizon if 2880 % horizon == 0 else None
     return {
@@ -160,7 +161,8 @@ def measured(tree: dict[str, Any], name: str, place: str) -> str:
         owa = f"{(part['smape'] / smape + mase / naive) / 2:.3f}"
     covered = ", ".join(f"{100 * row['rolling']['value']:.1f}" for row in reversed(part["intervals"]))
     return (
-        f"| {name} | {config.seed} | {part['standardised_mse']:.3f} | {part['standardised_mae']:.3f} | {part['mae']:.4g} | "
+        f"| {name} | {config.seed} | {part['standardised_mse']:.3f} | {part['standardised_mae']:.3f} "
+        f"| {part['mae']:.4g} | "
         f"{mase:.3f} | {owa} | {covered} | {report['share']:.0%} | {seconds:.0f} | {verdict(part)} |"
     )
 

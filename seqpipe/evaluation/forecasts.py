@@ -38,8 +38,9 @@ def row_mean(values: np.ndarray) -> np.ndarray:
 def diebold_mariano(losses: np.ndarray, others: np.ndarray, origins: np.ndarray, overlap: int) -> tuple[float, float]:
     """Statistic and two-sided p of the mean difference of losses, others less ours; positive where ours are better.
 
-    Diebold and Mariano 1995 with the correction of Harvey, Leybourne and Newbold 1997: differences are averaged over the
-    windows of an origin, their variance takes in so many autocovariances as windows overlap (with Bartlett's weights,
+    Diebold and Mariano 1995 with the correction of Harvey, Leybourne and Newbold 1997: differences are averaged over
+    the windows of an origin, their variance takes in so many autocovariances as windows overlap (with
+    Bartlett's weights,
     which keep it positive). With few origins the windows, series by series, are the sample.
 
     Args:

@@ -1,4 +1,4 @@
-"""Layers of a forecaster: scale, calendar, season, segments, experts. A missing value is NaN, and never changes another.
+"""Layers of a forecaster: scale, calendar, season, segments, experts. A missing value is NaN.
 
 A window holds the last L steps; what lies before a series is missing, so a short history and a padded one are the same.
 
@@ -325,8 +325,8 @@ class FilledBySeason(_Fixed):
 class MixedExperts(_Fixed):
     """The network's quantiles moved towards the ridge's forecast, and widened until intervals cover what they promise.
 
-    Call with network float [B, H, Q], sorted, and ridge float [B, H]; returns float [B, H, Q], sorted. `share` [H] is the
-    network's, 0..1; `widths` [H, Q] is added.
+    Call with network float [B, H, Q], sorted, and ridge float [B, H]; returns float [B, H, Q], sorted. `share` [H] is
+    the network's, 0..1; `widths` [H, Q] is added.
     """
 
     arguments = ("median",)

@@ -1,6 +1,6 @@
 """A forecaster: segments of the past, a recurrence, a query for each segment of the future; beside it, a ridge.
 
-Axes: B batch, L steps of the past, H of the future, K known, P past and S static columns, Q quantiles, N and M segments.
+Axes: B batch, L steps of the past, H of the future, K known, P past, S static columns, Q quantiles, N and M segments.
 """
 
 from __future__ import annotations
@@ -53,8 +53,9 @@ def forecaster(config: Forecaster, features: SeriesFeatures, *, frame: Frame, na
         frame: what the data fixes.
     Returns:
         A functional model. Inputs, by name, as far as there are any: `values` float32 [B, L] (NaN is missing), `series`
-        int32 [B] (0 is one that is not known), `time` int64 [B] of the last value, `known` float32 [B, L + H, K], `past`
-        float32 [B, L, P], `static` int32 [B, S] (0 is not known). Output: float32 [B, H, Q], sorted, of `levels_of`.
+        int32 [B] (0 is one that is not known), `time` int64 [B] of the last value, `known` float32 [B, L + H, K],
+        `past` float32 [B, L, P], `static` int32 [B, S] (0 is not known).
+        Output: float32 [B, H, Q], sorted, of `levels_of`.
     """
     horizon, steps = config.horizon_steps, frame.look_back
     values = keras.Input((steps,), dtype="float32", name="values")

@@ -209,7 +209,7 @@ def local_offsets(utc: np.ndarray, name: str) -> np.ndarray:
 
 
 def to_utc(local: np.ndarray, name: str) -> np.ndarray:
-    """Seconds UTC of what clocks of a zone read, in the order of the rows; an hour that comes twice, first early then late."""
+    """Seconds UTC of what clocks of a zone read, row by row; of an hour that comes twice, first the earlier."""
     of_zone = zone(name)
     utc = np.zeros(len(local), np.int64)
     seen: set[int] = set()

@@ -1,4 +1,4 @@
-"""Series from tables: long (`series,time,value`), wide (a column a series), with covariates; checked, on a regular grid.
+"""Series from tables: long (`series,time,value`), wide (a column a series), with covariates; on a regular grid.
 
 Axes: T steps of a series, K columns known ahead, P columns known up to now.
 """
@@ -133,7 +133,8 @@ def _read(source: str, wanted: SeriesTable, role: Role) -> tuple[_Rows, list[Fin
         columns["series"] = wanted.series_column
     elif wanted.series_column != type(wanted).model_fields["series_column"].default:
         raise DataError(
-            f'{source}: has no column "{wanted.series_column}". It has: {", ".join(names[:20])}.{nearest(wanted.series_column, names)}'
+            f'{source}: has no column "{wanted.series_column}". It has: '
+            f"{', '.join(names[:20])}.{nearest(wanted.series_column, names)}"
         )
     found: dict[str, list[str]] = {name: [] for name in columns}
     places: list[tuple[str, int]] = []
@@ -214,7 +215,8 @@ def _numbers(rows: _Rows, name: str, wanted: SeriesTable, findings: list[Finding
         findings.append(
             Finding(
                 "error",
-                f"{rows.place(infinite[0])}: {name[2:]} is infinite, in {counted(len(infinite), 'row')}. A missing value is an empty field.",
+                f"{rows.place(infinite[0])}: {name[2:]} is infinite, in "
+                f"{counted(len(infinite), 'row')}. A missing value is an empty field.",
             )
         )
     return values
@@ -283,7 +285,8 @@ def _sorted(
         findings.append(
             Finding(
                 "error",
-                f"{rows.place(row)}: {called} has the time {when} twice, with other values ({counted(int((~equal).sum()), 'such pair')}). "
+                f"{rows.place(row)}: {called} has the time {when} twice, with other values "
+                f"({counted(int((~equal).sum()), 'such pair')}). "
                 "Name the column that tells series apart (data.series_column), or keep one row.",
             )
         )
@@ -327,7 +330,8 @@ def _grids(
         findings.append(
             Finding(
                 "info",
-                f"{f'series {name}' if name else 'the series'}: {counted(gaps, 'step')} of {length:,} ({share(gaps, length)}) have no row and count as missing.",
+                f"{f'series {name}' if name else 'the series'}: {counted(gaps, 'step')} of {length:,} "
+                f"({share(gaps, length)}) have no row and count as missing.",
             )
         )
     return [
@@ -365,7 +369,8 @@ def _places(
         findings.append(
             Finding(
                 "error",
-                f"{called}: {len(own):,} rows on a grid of {int(places[-1]) + 1:,} steps of {step}. Name data.step; rows counts rows alone.",
+                f"{called}: {len(own):,} rows on a grid of {int(places[-1]) + 1:,} steps of {step}. "
+                "Name data.step; rows counts rows alone.",
             )
         )
         return None
@@ -383,7 +388,8 @@ def _static(name: str, column: str, rows: _Rows, members: np.ndarray, findings: 
         findings.append(
             Finding(
                 "error",
-                f"series {name}: the static column {column} changes: {listed(texts)}. Name it under data.past or data.known.",
+                f"series {name}: the static column {column} changes: {listed(texts)}. Name it under "
+                "data.past or data.known.",
             )
         )
     return texts[0]

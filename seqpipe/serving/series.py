@@ -66,7 +66,8 @@ class SeriesInput(Input):
                 name = self.table.known[int(lacking[0, 1])] if len(lacking) else self.table.known[0]
                 when = shown_time(int(step.later(np.int64(one.clock[max(0, end - 1)]), at + 1)), step.kind)
                 raise DataError(
-                    f"{source}: {called} has no {name} at {when}, {at + 1} steps behind its last value. Known columns need "
+                    f"{source}: {called} has no {name} at {when}, {at + 1} steps behind its last "
+                    "value. Known columns need "
                     f"a value for each of the {self.ahead} steps to come: add rows without a value."
                 )
             row["known"] = known.astype(np.float32)

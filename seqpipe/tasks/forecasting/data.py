@@ -133,7 +133,8 @@ def _looked_at(panel: Panel, data: SeriesData, horizon: int) -> list[Finding]:
         findings.append(
             Finding(
                 "warning",
-                f"{len(untested):,} of {len(panel.series):,} series are too short for validation of {horizon} steps: {listed(untested)}.",
+                f"{len(untested):,} of {len(panel.series):,} series are too short for validation of "
+                f"{horizon} steps: {listed(untested)}.",
             )
         )
     if len(untested) == len(panel.series):
@@ -141,7 +142,8 @@ def _looked_at(panel: Panel, data: SeriesData, horizon: int) -> list[Finding]:
         findings.append(
             Finding(
                 "error",
-                f"every series is too short: the longest has {longest:,} steps, a horizon of {horizon} needs {2 * horizon + 1} at least. Lower model.horizon_steps.",
+                f"every series is too short: the longest has {longest:,} steps, a horizon of "
+                f"{horizon} needs {2 * horizon + 1} at least. Lower model.horizon_steps.",
             )
         )
     raise_errors(findings)
@@ -317,7 +319,7 @@ def fit_facts(panel: Panel, config: ForecastingPipeline) -> Facts:
 
 
 def naive_error(values: np.ndarray, season: int) -> float:
-    """Mean absolute error of repeating the value a season before, over a series; of the last value where it is short."""
+    """Mean absolute error of repeating the value a season before, over a series; the last one of a short series."""
     season = season if len(values) > season else 1
     errors = np.abs(values[season:] - values[:-season])
     errors = errors[np.isfinite(errors)]

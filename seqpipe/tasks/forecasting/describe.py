@@ -60,8 +60,10 @@ def describe(report: dict[str, Any]) -> str:
         )
     seasons = ", ".join(map(str, report["seasons"])) or "none"
     lines.append(
-        f"It looks back {report['look_back']:,} steps of {report['step']} and forecasts {report['horizon']:,}; seasons in "
-        f"steps: {seasons}. The network's share beside the ridge is {percent(report['share'], 0)}, fitted on validation.\n"
+        f"It looks back {report['look_back']:,} steps of {report['step']} and forecasts "
+        f"{report['horizon']:,}; seasons in "
+        f"steps: {seasons}. The network's share beside the ridge is {percent(report['share'], 0)}, "
+        "fitted on validation.\n"
     )
     for split, part in report["splits"].items():
         lines.append(f"### {split}\n\n{_split(part)}")
@@ -83,7 +85,8 @@ def _split(part: dict[str, Any]) -> str:
                 cell
                 for name in ("exported", "rolling")
                 for cell in (
-                    f"{percent(row[name]['value'], 1)} ({percent(row[name]['low'], 1)} to {percent(row[name]['high'], 1)})",
+                    f"{percent(row[name]['value'], 1)} ({percent(row[name]['low'], 1)} to "
+                    f"{percent(row[name]['high'], 1)})",
                     f"{row[name]['width']:.2f}",
                 )
             ),
@@ -100,7 +103,8 @@ def _split(part: dict[str, Any]) -> str:
     )
     return (
         f"{part['windows']:,} windows of {part['series']:,} series; weighted quantile loss "
-        f"{part['weighted_quantile_loss']:.4f}.{undefined} DM above 0: this model is better.\n\n{table}\n\n{intervals}\n"
+        f"{part['weighted_quantile_loss']:.4f}.{undefined} DM above 0: this model is "
+        f"better.\n\n{table}\n\n{intervals}\n"
     )
 
 

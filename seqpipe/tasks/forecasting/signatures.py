@@ -403,7 +403,7 @@ def make_artefact(task: Forecasting, model: keras.Model, fitted: dict[str, Any],
 
 
 def probes(task: Forecasting) -> list[Row]:
-    """Windows of dev; short, long and empty histories; nothing but gaps, one value, huge values; a series unheard of."""
+    """Windows of dev; short, long and empty histories; nothing but gaps, one value, huge ones; a series unheard of."""
     examples = task.examples("dev")
     rng = np.random.default_rng(task.config.seed)
     chosen = rng.permutation(len(examples))[:6]

@@ -89,7 +89,7 @@ class Forecasting(Task):
         return Store.of(self.panel.series, look_back=self.facts.look_back, horizon=self.horizon)
 
     def examples(self, split: str) -> Examples:
-        """Windows by the place of their last value in `store`: place, series, and how far a training window may move."""
+        """Windows by the place of their last value in `store`: place, series, how far a training window may move."""
         if split == "train":
             return self._training(self.panel_origins("train"))
         origins = self.panel_origins(split)
@@ -258,8 +258,10 @@ class Forecasting(Task):
 
     def limits(self) -> list[str]:
         return [
-            f"It forecasts {self.horizon:,} steps of {self.facts.frame().step}; `longer` goes on from its own answers, flagged.",
-            "It knows the past of a series and the covariates it is given, and nothing of what never happened in training.",
+            f"It forecasts {self.horizon:,} steps of {self.facts.frame().step}; `longer` goes on from "
+            "its own answers, flagged.",
+            "It knows the past of a series and the covariates it is given, and nothing of what never "
+            "happened in training.",
         ]
 
     def artefact(self, model: Any, fitted: dict[str, Any], version: int) -> Artefact:

@@ -1,4 +1,4 @@
-"""The forecaster's promises: no future read, units that do not matter, gaps that do not spread, a stream like the whole."""
+"""The forecaster's promises: no future read, units do not matter, gaps do not spread, a stream is like the whole."""
 
 from __future__ import annotations
 
