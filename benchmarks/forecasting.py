@@ -130,7 +130,6 @@ def main() -> None:
     options.add_argument("data", type=Path)
     options.add_argument("--sets", default="ett96,melbourne,load,weekly,hourly,stocks,weather")
     options.add_argument("--seeds", type=int, default=1)
-    options.add_argument("--ridge", action="store_true", help="the ridge alone, without a network")
     given = options.parse_args()
     print("| set | seed | MSE, std | MAE, std | MAE | MASE | OWA | covers 80 %, 95 % | network | s | verdict |")
     print("|---|---:|---:|---:|---:|---:|---:|---|---:|---:|---|")
@@ -138,9 +137,6 @@ def main() -> None:
         for seed in range(1, given.seeds + 1):
             with tempfile.TemporaryDirectory() as place:
                 tree = SETS[name](given.data.resolve(), Path(place)) | {"name": name, "seed": seed}
-                if given.ridge:
-                    tree["model"] |= {"network": False}
-                    tree["training"] |= {"epochs": 1}
                 print(measured(tree, name, place), flush=True)
 
 

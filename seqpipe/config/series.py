@@ -116,7 +116,6 @@ class Forecaster(Section):
     recurrent: SeriesRecurrent = SeriesRecurrent()
     embedding_units: int = Field(8, ge=1, description="Size of the vector of a series, a place, a static value.")
     profile: bool = Field(True, description="A learned season for each series.")
-    network: bool = Field(True, description="false: the ridge alone.")
     linear: bool = Field(True, description="A closed-form ridge on past values and covariates as an expert.")
     mask_fraction: Fraction = Field(0.05, ge=0, lt=1, description="Share of past values hidden in training.")
 
@@ -124,8 +123,6 @@ class Forecaster(Section):
     def _sound(self) -> Forecaster:
         if any(not 0 < level < 1 for level in self.quantiles) or len(set(self.quantiles)) < len(self.quantiles):
             raise ValueError(f"quantiles = {self.quantiles}: each once, above 0 and below 1.")
-        if not (self.network or self.linear):
-            raise ValueError("network and linear are both false: nothing is left to forecast with.")
         for block in self.convolution:
             if block.stride != 1 or block.pool != 1:
                 raise ValueError(f"convolution has stride = {block.stride}, pool = {block.pool}. Allowed: 1 and 1.")

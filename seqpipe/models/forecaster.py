@@ -91,7 +91,7 @@ def forecaster(config: Forecaster, features: SeriesFeatures, *, frame: Frame, na
     parts = _Parts(x, seen, series, calendar, phases, known, past, inputs.get("static"), last)
     ridge = _ridge(config, frame, parts) if config.linear else None
     levels = levels_of(config.quantiles)
-    network = _network(config, frame, parts, len(levels)) if config.network else _around(ridge, len(levels))
+    network = _network(config, frame, parts, len(levels))
     mixed = series_layers.MixedExperts(levels.index(0.5), name="mix")(
         network, network[:, :, levels.index(0.5)] if ridge is None else ridge
     )
@@ -189,8 +189,3 @@ def _ridge(config: Forecaster, frame: Frame, parts: _Parts) -> Any:
         config.horizon_steps, use_bias=False, kernel_initializer="zeros", trainable=False, dtype="float32", name="ridge"
     )
     return line(design)
-
-
-def _around(ridge: Any, quantiles: int) -> Any:
-    """The ridge's forecast for each quantile; conformal widths make intervals of it."""
-    return ops.repeat(ridge[:, :, None], quantiles, axis=2)

@@ -75,9 +75,8 @@ def fit_experts(task: Forecasting, model: Any, examples: dict[str, Examples]) ->
     wanted = _in_units(task, dev.wanted, level, scale)
     weights = scale / np.array(task.facts.error)[dev.series]
     middle = task.levels.index(0.5)
-    both = task.config.model.network and task.config.model.linear
     share = fit_shares(network[:, :, middle], ridge, wanted, weights, squared=task.config.training.loss == "mse")
-    share = share if both else np.full(task.horizon, float(task.config.model.network))
+    share = share if task.config.model.linear else np.ones(task.horizon)
     mixed = network + ((1 - share)[None, :] * (ridge - network[:, :, middle]))[:, :, None]
     latest = dev.origins > dev.origins[-1] - window_steps(task) if len(dev) else np.zeros(0, bool)
     widths = static_widths(mixed[latest], wanted[latest], task.levels)
@@ -318,7 +317,7 @@ def baseline_forecasts(task: Forecasting, model: Any, windows: Windows) -> dict[
     if task.config.evaluation.statsmodels and len(windows) <= WINDOWS_OF_STATSMODELS:
         found["Theta"] = baselines.statistical(history, horizon, season, "theta")
         found["ETS"] = baselines.statistical(history, horizon, season, "ets")
-    if task.config.model.linear and task.config.model.network:
+    if task.config.model.linear:
         found["ridge"] = _ridge(task, model, windows)
     return {name: np.nan_to_num(values) for name, values in found.items()}
 

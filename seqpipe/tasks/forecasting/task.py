@@ -147,8 +147,6 @@ class Forecasting(Task):
                 model.get_layer(layer).spread.assign(spread)
         if self.ridge is not None:
             model.get_layer("ridge").kernel.assign(self.ridge)
-        if not self.config.model.network:
-            model.get_layer("mix").share.assign(np.zeros(self.horizon, np.float32))
         return model
 
     @cached_property
