@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import glob
 import gzip
 import io
+import json
 import lzma
 import os
 import unicodedata
@@ -174,13 +176,13 @@ def column_names(path: Path, *, format: Format = "auto", encoding: str = "utf-8"
     """
     known = format_by_ending(path) if format == "auto" else format
     with open_unpacked(path) as stream:
-        for line in _Lines(stream, str(path), encoding):
-            if not _cut(line).strip():
+        for line in Lines(stream, str(path), encoding):
+            if not cut(line).strip():
                 continue
             if known == "csv":
                 return next(csv.reader([line]))
             if known == "tsv":
-                return _cut(line).split("\t")
+                return cut(line).split("\t")
             if known == "jsonl":
                 try:
                     record = json.loads(line)

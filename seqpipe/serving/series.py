@@ -13,7 +13,6 @@ import numpy as np
 import yaml
 
 from seqpipe.config.series import SeriesTable
-from seqpipe.data.files import Format
 from seqpipe.errors import DataError
 from seqpipe.series.clock import parse_step, parse_times
 from seqpipe.series.table import Series, read_series
@@ -42,7 +41,7 @@ class SeriesInput(Input):
     def from_word(self, word: str) -> Any:
         raise DataError(f"{word!r:.60} is no series. Name a table with --input history.csv.")
 
-    def from_file(self, source: str, *, column: str | None, format: Format = "auto", encoding: str = "utf-8") -> Iterator[Any]:
+    def from_file(self, source: str, *, column: str | None = None, encoding: str = "utf-8") -> Iterator[Any]:
         if source == "-":
             raise DataError("A table of series is read from a file: --input history.csv.")
         found = read_series(f"files:{source}", self.table, "test", step=parse_step(self.table.step))
