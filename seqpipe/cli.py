@@ -305,6 +305,13 @@ def predict(
     length_penalty: Annotated[
         float | None, typer.Option(help="With --beam-width: 0 to 10, the higher the longer; else 1.")
     ] = None,
+    horizon: Annotated[
+        int | None,
+        typer.Option(min=1, max=100_000, help="Of a model that forecasts: so many steps, also beyond its own."),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Of a model that forecasts: also draw the fan of each series.")
+    ] = None,
 ) -> None:
     """Answer texts, or a file of any length in constant memory; answers keep the order of the input."""
     if texts == ["-"]:
@@ -321,6 +328,8 @@ def predict(
         explain=explain,
         options=predicting.beam_options(beam_width, length_penalty, explain=explain),
         keep_going=keep_going,
+        horizon=horizon,
+        plot=plot,
     )
     find_model(model)
     _start()

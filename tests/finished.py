@@ -14,9 +14,9 @@ import fresh
 import pytest
 import yaml
 
-from pipelines import PHRASES, TINY, TONES
+from pipelines import PHRASES, SHOPS, TINY, TONES
 
-PIPELINES = {"text_classification": TINY, "speech_commands": TONES, "translation": PHRASES}
+PIPELINES = {"text_classification": TINY, "speech_commands": TONES, "translation": PHRASES, "forecasting": SHOPS}
 
 
 def finished(task: str, factory: pytest.TempPathFactory) -> Path:

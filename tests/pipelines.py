@@ -64,6 +64,23 @@ PHRASES = {
     "evaluation": {"bootstrap_samples": 100, "beam_width": 3},
 }
 
+SHOPS = {
+    "task": "forecasting",
+    "name": "tiny",
+    "data": {
+        "train": "builtin:series?rows=700&series=2",
+        "known": ["offer"],
+        "past": ["visitors"],
+        "static": ["region"],
+        "validation_windows": 4,
+        "test_windows": 4,
+    },
+    "features": {"look_back_steps": 48, "seasons_steps": [24]},
+    "model": {"horizon_steps": 12, "segment_steps": 12, "recurrent": {"units": 8}},
+    "training": {"epochs": 2, "batch_size": 64, "learning_rate": 0.01, "save_every_steps": 4},
+    "evaluation": {"bootstrap_samples": 100},
+}
+
 
 def write_tiny(directory: Path, **changes: object) -> Path:
     """Write the tiny pipeline, with dotted keys changed (`training__epochs=1`), as DIRECTORY/tiny.yaml."""

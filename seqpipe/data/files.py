@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import glob
 import gzip
 import io
+import json
 import lzma
 import os
 import unicodedata
@@ -168,6 +170,32 @@ def _whole_text(path: Path, columns: Mapping[str, Column], encoding: str, key: s
         return BadRow(str(path), 1, f"character {text.index(chr(0))} is NUL")
     both = {"label": unicodedata.normalize("NFC", path.parent.name), "text": cut(text)}
     return Row({name: both[name] for name in columns}, str(path), 1)
+
+
+def column_names(path: Path, *, format: Format = "auto", encoding: str = "utf-8") -> list[str]:
+    """What the first line of a CSV or TSV file, or the first object of JSON lines, calls its columns.
+
+    Raises:
+        DataError: it cannot be read, or has no names.
+    """
+    known = format_by_ending(path) if format == "auto" else format
+    with open_unpacked(path) as stream:
+        for line in Lines(stream, str(path), encoding):
+            if not cut(line).strip():
+                continue
+            if known == "csv":
+                return next(csv.reader([line]))
+            if known == "tsv":
+                return cut(line).split("\t")
+            if known == "jsonl":
+                try:
+                    record = json.loads(line)
+                except ValueError:
+                    record = None
+                if isinstance(record, dict):
+                    return list(record)
+            raise DataError(f"{path} names no columns. Allowed: CSV and TSV with a header, and JSON lines.")
+    raise DataError(f"{path} is empty.")
 
 
 def format_by_ending(path: Path) -> Format | None:

@@ -129,8 +129,9 @@ def _proof(parity: dict[str, Any]) -> str:
         for name, figure in parity["signatures"].items()
     )
     return f"""The directory was moved and loaded in a fresh process without seqpipe. Each signature answered its
-probes, real and hostile, alone and batched; differences are the largest absolute ones, allowed is
-{parity["tolerance"]:g}. Latency is the median of one warm request with the first probe, on {os.cpu_count()} cores.
+probes, real and hostile, alone and batched; differences are the largest ones, as a share of an answer's largest
+number where that is beyond 1; allowed is {parity["tolerance"]:g}. Latency is the median of one warm request with
+the first probe, on {os.cpu_count()} cores.
 
 | signature | probes | alone against batched | against Keras | latency, ms |
 |---|---:|---:|---:|---:|

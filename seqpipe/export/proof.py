@@ -205,7 +205,7 @@ def _against_keras(artefact: Artefact, name: str, alone: dict[int, Row]) -> floa
 
 
 def difference(expected: Row, actual: Row) -> float:
-    """The largest absolute difference; infinite where strings or shapes differ.
+    """The largest difference, as a share of the largest number beyond 1; infinite where strings or shapes differ.
 
     An axis that grew with the batch may go on with zeros or empty strings.
     """
@@ -218,7 +218,8 @@ def difference(expected: Row, actual: Row) -> float:
         beyond = np.ones(other.shape, bool)
         beyond[inside] = False
         if value.dtype.kind == "f":
-            worst = max([worst, *np.abs(value - other[inside]).ravel(), *np.abs(other[beyond]).ravel()])
+            apart = np.abs(value - other[inside]) / np.abs(value).max(initial=1.0)
+            worst = max([worst, *apart.ravel(), *np.abs(other[beyond]).ravel()])
         elif not np.array_equal(value, other[inside]) or any(other[beyond].tolist()):
             return float("inf")
     return float(worst)

@@ -40,7 +40,7 @@ def seq2seq(config: Seq2Seq, *, source_vocabulary: int, target_vocabulary: int, 
         score: Any = keras.layers.Dense(target_vocabulary, name="scores")
     else:
         embed_target = layers.TiedEmbedding(target_vocabulary, units, name="target_embedding")
-        score = lambda x: embed_target(x, score=True)  # noqa: E731  one of two ways to score
+        score = lambda x: embed_target(x, score=True)
     embed_source = (
         embed_target
         if config.tied == "all"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import yaml
 from rich.console import Console
 
 from seqpipe.config import file as pipeline_file
@@ -31,7 +32,8 @@ def evaluate_artefact(
     file = loaded.path / "pipeline.yaml"
     if not file.is_file():
         raise ModelError(f"{loaded.path} has no pipeline.yaml, which says how its data is read.")
-    changes = {"train": source, "dev": None, "test": None}
+    held_back = yaml.safe_load(file.read_text(encoding="utf-8"))["data"].keys() & {"dev", "test"}
+    changes = {"train": source, **dict.fromkeys(held_back)}
     task = make_task(pipeline_file.load_again(file, changes, overrides, schemas()))
     directory = directory or Path("runs") / f"{loaded.name}-{loaded.path.name}-evaluation"
     directory.mkdir(parents=True, exist_ok=True)

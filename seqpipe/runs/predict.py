@@ -17,6 +17,7 @@ from seqpipe.errors import DataError, ModelError
 from seqpipe.serving.answers import Answer, Presentation, presentation_of
 from seqpipe.serving.model import HIGHEST_PENALTY, WIDEST_BEAM, Model, load
 from seqpipe.serving.rows import ERROR, answers_to, predict_rows
+from seqpipe.serving.series import SeriesInput
 from seqpipe.tasks import TASKS, task_class
 
 TEXT_WIDTH = 100  # characters of a row in a printed table
@@ -29,7 +30,7 @@ def presentation(model: Model) -> Presentation:
     file = model.path / "pipeline.yaml"
     task = yaml.safe_load(file.read_text(encoding="utf-8")).get("task") if file.is_file() else None
     if task in TASKS:
-        return task_class(task).answer
+        return task_class(task).answer.for_model(lambda: model.call("info", {}))
     return presentation_of(list(model.signature("serving_default").structured_outputs))
 
 
@@ -85,6 +86,7 @@ class Wanted:
 
     options: of the signature `beam`; without them it is greedy search, or whatever the model's default is.
     keep_going: past rows that cannot be answered.
+    horizon: steps that are forecast. plot: where forecasts are drawn too.
     """
 
     format: Format
@@ -93,9 +95,13 @@ class Wanted:
     explain: bool = False
     options: dict[str, int | float] | None = None
     keep_going: bool = False
+    horizon: int | None = None
+    plot: Path | None = None
 
     @property
     def signature(self) -> str:
+        if self.horizon is not None:
+            return "longer"
         return "explain" if self.explain else "beam" if self.options else "serving_default"
 
 
@@ -112,10 +118,15 @@ def predict(
 ) -> None:
     """Answer words of the command line, or the rows of a source, with a model by name or directory."""
     model = load(name)
+    if wanted.horizon is not None:
+        look_ahead(model, wanted.horizon)
     if words:
         rows: Iterable[Any] = map(model.input.from_word, words)
     else:
         rows = model.input.from_file(str(source), column=column, encoding=encoding)
+    if wanted.plot is not None:
+        rows = list(rows)
+        plot_answers(model, _answers(model, rows, wanted), wanted.plot)
     if wanted.html is not None:
         write_explanations(model, rows, wanted.html, out)
     elif wanted.explain and wanted.format == "table":
@@ -133,7 +144,7 @@ def _answers(
         model,
         rows,
         signature=wanted.signature,
-        options=wanted.options,
+        options=wanted.options if wanted.horizon is None else {"steps": wanted.horizon},
         keep_going=wanted.keep_going,
         advance=advance,
     )
@@ -177,6 +188,22 @@ def write_answers(model: Model, rows: Iterable[Any], wanted: Wanted, err: Consol
         task = bar.add_task("", total=None)
         for row, answer in _answers(model, rows, wanted, lambda count: bar.advance(task, count)):
             write(row.place if isinstance(row, BadRow) else model.input.shown(row), answer)
+
+
+def look_ahead(model: Model, steps: int) -> None:
+    """Ask for so many steps.
+
+    Raises:
+        ModelError: it forecasts nothing.
+    """
+    model.signature("longer")
+    if isinstance(model.input, SeriesInput):
+        model.input.ahead = steps
+
+
+def plot_answers(model: Model, answers: Iterable[tuple[Any, Answer]], file: Path) -> None:
+    """Answers as a picture, as the model's task draws them."""
+    presentation(model).plot(((model.input.shown(row), row, answer) for row, answer in answers), file)
 
 
 def print_explanations(model: Model, rows: Iterable[Any], out: Console) -> None:

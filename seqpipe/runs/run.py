@@ -93,14 +93,13 @@ class Run:
 
         settings = json.dumps(self.config.model_dump(mode="json", include={"data", "features"}), sort_keys=True)
         shared = (self.task.data_key(), settings, _digest(self.directory / "features"))
-        tested = self.config.model_dump()["data"].get("test") is not None
         return {
             split: cached(
                 self.directory / "examples" / split,
                 content_key(*shared, split),
                 lambda split=split: self.task.examples(split),  # type: ignore[misc]
             )
-            for split in ("train", "dev", *(["test"] if tested else []))
+            for split in ("train", "dev", *(["test"] if self.task.tested else []))
         }
 
     def _is_there(self, step: str) -> bool:
@@ -217,7 +216,9 @@ class Run:
                 report=report,
                 parity=parity,
                 training={**self.state["steps"]["train"], "before": self._before_training()},
-                headline="; ".join(part for part in (headline(report, self.task.measures[0]), note) if part),
+                headline="; ".join(
+                    part for part in (headline(report, self.task.measures[0]), self.task.claim(report), note) if part
+                ),
                 sections="\n".join(part for part in (self.task.describe(report), section) if part),
                 limits=self.task.limits(),
                 parameters=model.count_params(),

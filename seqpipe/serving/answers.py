@@ -5,8 +5,11 @@ A task names its kind; a model whose task nobody knows is answered by the kind t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+from seqpipe.errors import DataError
 
 Answer = dict[str, Any]  # outputs of one row by name: str, float, lists; `probabilities` by class name
 
@@ -28,6 +31,18 @@ class Presentation:
 
     def as_json(self, answer: Answer) -> dict[str, Any]:
         return answer
+
+    def for_model(self, facts: Callable[[], Mapping[str, Any]]) -> Presentation:
+        """How this model's answers are shown; facts: what its signature `info` says."""
+        return self
+
+    def plot(self, answers: Iterable[tuple[str, Any, Answer]], file: Path) -> None:
+        """Draw answers, each with its row and what that is called.
+
+        Raises:
+            DataError: such answers have no picture.
+        """
+        raise DataError("--plot draws forecasts of series; this model answers otherwise.")
 
 
 class LabelPresentation(Presentation):

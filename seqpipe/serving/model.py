@@ -12,6 +12,7 @@ from seqpipe.errors import DataError, ModelError, nearest
 from seqpipe.serving.answers import Answer, tidied
 from seqpipe.serving.find import find_model
 from seqpipe.serving.inputs import Input, input_of
+from seqpipe.serving.series import SeriesInput
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +36,8 @@ class Model:
 
     def __init__(self, path: Path, loaded: Any):
         self.path, self.loaded = path, loaded
-        self.input: Input = input_of(list(self.takes("serving_default")))
+        names = list(self.takes("serving_default"))
+        self.input: Input = SeriesInput(names, path) if "values" in names else input_of(names)
 
     @property
     def name(self) -> str:

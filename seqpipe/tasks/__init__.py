@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # The folder of a task is called as the task is: `config.py` in it has CLASSPipeline, `task.py` has CLASS.
 TASKS = {
+    "forecasting": "Forecasting",
     "speech_commands": "SpeechCommands",
     "text_classification": "TextClassification",
     "translation": "Translation",

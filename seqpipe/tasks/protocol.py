@@ -55,6 +55,11 @@ class Task(Objective):
         """Read and validate all splits; raise DataError with every error at once, return what else was found."""
         raise NotImplementedError
 
+    @property
+    def tested(self) -> bool:
+        """Whether there is a test split."""
+        return self.config.data.test is not None
+
     def data_key(self) -> str:
         """A hash of what was read."""
         raise NotImplementedError
@@ -108,6 +113,10 @@ class Task(Objective):
     def describe(self, report: Report) -> str:
         """The report as Markdown sections of level three, for the card."""
         raise NotImplementedError
+
+    def claim(self, report: Report) -> str:
+        """What the card's first line says behind the headline figure, such as who won; or nothing."""
+        return ""
 
     def limits(self) -> list[str]:
         """What the model is not for, one sentence each, for the card."""

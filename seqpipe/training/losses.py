@@ -5,6 +5,8 @@ Axes: B batch, T time (steps), V classes (of text that is written: pieces).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
 
@@ -94,3 +96,34 @@ def _cross_entropy(logits: tf.Tensor, labels: tf.Tensor, smoothing: float) -> tf
         return loss, gradient
 
     return run(logits)
+
+
+def quantile_loss(errors: tf.Tensor, levels: Sequence[float], *, point: str = "pinball") -> tf.Tensor:
+    """Pinball loss of quantiles (Koenker and Bassett 1978), with another loss of the median where one is named.
+
+    Args:
+        errors: float [B, T, Q], what came less what was said; not finite where nothing came.
+        levels: of the quantiles, 0.5 among them.
+        point: pinball (the median like the others), mae, mse or huber.
+    Returns:
+        float32 [B], the mean over steps that have a value; 0 where none has.
+    """
+    shares = tf.constant(levels, tf.float32)
+    seen = tf.math.is_finite(errors)
+    errors = tf.where(seen, errors, 0.0)
+    pinball = 2.0 * tf.maximum(shares * errors, (shares - 1.0) * errors)  # [B, T, Q]
+    middle = errors[:, :, list(levels).index(0.5)]
+    match point:
+        case "pinball":
+            losses = tf.reduce_mean(pinball, axis=2)
+        case "mae":
+            losses = tf.abs(middle) + tf.reduce_mean(pinball, axis=2)
+        case "mse":
+            losses = tf.square(middle) + tf.reduce_mean(pinball, axis=2)
+        case "huber":
+            size = tf.abs(middle)
+            losses = tf.where(size < 1.0, 0.5 * size * size, size - 0.5) + tf.reduce_mean(pinball, axis=2)
+        case other:
+            raise ValueError(f'point = "{other}" is not one of pinball, mae, mse, huber.')
+    steps = tf.cast(seen[:, :, 0], tf.float32)
+    return tf.reduce_sum(losses * steps, axis=1) / tf.maximum(tf.reduce_sum(steps, axis=1), 1.0)

@@ -23,6 +23,18 @@ ROWS = {
     "text_classification": "a fine meal",
     "speech_commands": np.sin(np.arange(12_000) / 9),
     "translation": "The dog sleeps.",
+    "forecasting": {
+        "values": np.arange(30.0),
+        "time": "2024-03-01 12:00",
+        "series": "market",
+        "known": np.zeros((42, 1)),
+        "past": np.ones((30, 1)),
+        "static": ["inland"],
+    },
+}
+OUTPUTS = {
+    "translation": {"text", "score", "truncated"},
+    "forecasting": {"median", "quantiles", "time", "known_series"},
 }
 CLASSES = {
     "text_classification": ["negative", "positive"],
@@ -119,7 +131,7 @@ def test_task_loads_by_name_and_answers(published, monkeypatch):
     model = seqpipe.load("tiny")
     (answer,) = model([ROWS[task_of(directory)]])
     if task_of(directory) not in CLASSES:
-        assert set(answer) == {"text", "score", "truncated"}
+        assert set(answer) == OUTPUTS[task_of(directory)]
         return
     assert answer["label"] in model.labels
     assert sum(answer["probabilities"].values()) == pytest.approx(1.0, abs=1e-5)
@@ -151,4 +163,4 @@ def test_task_labels_or_info_say_what_there_is(published):
     labels = tf.saved_model.load(str(path)).signatures["labels" if classes else "info"]()
     assert [name.decode() for name in labels["labels"].numpy()] == classes if classes else "labels" not in labels
     assert labels["version"].numpy() == 1
-    assert not labels["streaming"].numpy()
+    assert labels["streaming"].numpy() == (task_of(directory) == "forecasting")

@@ -36,7 +36,7 @@ def test_losses_equal_keras_with_one_hot_labels(batch, smoothing, compiled):
         lambda x: tf.reduce_sum(weights * softmax_cross_entropy(labels, x, label_smoothing=smoothing)),
         jit_compile=compiled,
     )
-    expected = lambda x: tf.reduce_sum(  # noqa: E731 - beside the loss it is compared with
+    expected = lambda x: tf.reduce_sum(
         weights
         * keras.losses.categorical_crossentropy(tf.one_hot(labels, V), x, from_logits=True, label_smoothing=smoothing)
     )

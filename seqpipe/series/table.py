@@ -1,0 +1,395 @@
+"""Series from tables: long (`series,time,value`), wide (a column a series), with covariates; on a regular grid.
+
+Axes: T steps of a series, K columns known ahead, P columns known up to now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seqpipe.config.series import SeriesTable
+from seqpipe.data.files import column_names, find_files
+from seqpipe.data.findings import BadRows, Finding, counted, listed, raise_errors, share
+from seqpipe.data.sources import BadRow, Role, read_rows
+from seqpipe.errors import DataError, nearest
+from seqpipe.series.builtin import builtin_rows
+from seqpipe.series.clock import Step, Times, infer_step, local_offsets, parse_step, parse_times, to_utc
+
+MISSING = frozenset(("", "na", "nan", "n/a", "null", "none", "?"))
+TRUTH = {"true": "1", "false": "0", "yes": "1", "no": "0"}
+SPARSE = 4  # a grid with so many steps for each row is no grid
+
+
+@dataclass(frozen=True)
+class Series:
+    """One series on its grid; NaN is a missing value.
+
+    clock: int64 [T], what the clock of the place reads, seconds or a number; of `step: rows` 0, 1, 2 ...
+    values: float64 [T].
+    known: float64 [T, K]. past: float64 [T, P]. static: a text for each static column.
+    """
+
+    name: str
+    clock: np.ndarray
+    values: np.ndarray
+    known: np.ndarray
+    past: np.ndarray
+    static: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def end(self) -> int:
+        """One more than the last step that has a value."""
+        found = np.flatnonzero(np.isfinite(self.values))
+        return int(found[-1]) + 1 if len(found) else 0
+
+
+@dataclass(frozen=True)
+class SeriesSet:
+    """Series of one source: all of one step."""
+
+    series: list[Series]
+    step: Step
+    findings: list[Finding] = field(default_factory=list)
+
+
+@dataclass
+class _Rows:
+    """Columns of text by our names, and where each row stands."""
+
+    columns: dict[str, list[str]]
+    places: list[tuple[str, int]]
+
+    def place(self, row: int) -> str:
+        file, line = self.places[row]
+        return f"{file}:{line}"
+
+
+def read_series(source: str, wanted: SeriesTable, role: Role = "train", *, step: Step | None = None) -> SeriesSet:
+    """Read and check a source.
+
+    Args:
+        step: of the series that these go on from; else as the configuration says.
+    Raises:
+        DataError: with every error at once.
+    """
+    rows, findings = _read(source, wanted, role)
+    count = len(rows.places)
+    times, bad_time = _times(rows, wanted)
+    if bad_time is not None:
+        text = rows.columns["time"][bad_time]
+        raise DataError(
+            f'{rows.place(bad_time)}: the time "{text:.40}" is none. Allowed: ISO dates (2016-07-01 13:00), months, '
+            "quarters (2016Q1), Unix times, or whole numbers, the same kind in all rows."
+        )
+    numbers = {name: _numbers(rows, name, wanted, findings) for name in rows.columns if name[:2] in ("v:", "k:", "p:")}
+    raise_errors(findings)
+    utc = times.clock
+    if wanted.time_zone is not None and times.kind == "seconds" and not times.zoned:
+        utc = to_utc(utc, wanted.time_zone)
+    groups = _groups(rows, count)
+    order = {name: _sorted(name, members, utc, rows, numbers, wanted, findings) for name, members in groups.items()}
+    raise_errors(findings)
+    chosen = step or parse_step(wanted.step) or infer_step([utc[members] for members in order.values()], times.kind)
+    if wanted.time_column is None:
+        chosen = Step("rows")
+    findings.append(Finding("info", f"{role}: step {chosen}{'' if wanted.step == 'auto' else ' as configured'}."))
+    made = [
+        series
+        for name, members in order.items()
+        for series in _grids(name, members, utc, times, rows, numbers, wanted, chosen, findings)
+    ]
+    raise_errors(findings)
+    return SeriesSet(made, chosen, findings)
+
+
+def _read(source: str, wanted: SeriesTable, role: Role) -> tuple[_Rows, list[Finding]]:
+    scheme, _, rest = source.partition(":")
+    columns = {f"v:{name}": name for name in wanted.values or [wanted.value_column]}
+    columns |= {f"k:{name}": name for name in wanted.known} | {f"p:{name}": name for name in wanted.past}
+    columns |= {f"s:{name}": name for name in wanted.static}
+    if wanted.time_column is not None:
+        columns["time"] = wanted.time_column
+    if scheme == "builtin":
+        names, records = builtin_rows(source)
+    elif scheme == "files":
+        paths = find_files(rest)
+        packed = [path for path in paths if path.name.lower().endswith((".parquet", ".pq"))]
+        names = (
+            _parquet_names(packed[0])
+            if packed
+            else column_names(paths[0], format=wanted.format, encoding=wanted.encoding)
+        )
+    else:
+        raise DataError(f"{source}: series come from files:PATH or builtin:series.")
+    if wanted.series_column in names and not wanted.values:
+        columns["series"] = wanted.series_column
+    elif wanted.series_column != type(wanted).model_fields["series_column"].default:
+        raise DataError(
+            f'{source}: has no column "{wanted.series_column}". It has: '
+            f"{', '.join(names[:20])}.{nearest(wanted.series_column, names)}"
+        )
+    found: dict[str, list[str]] = {name: [] for name in columns}
+    places: list[tuple[str, int]] = []
+    bad = BadRows("row")
+    if scheme == "builtin":
+        _check(source, columns.values(), names)
+        for line, record in enumerate(records, start=1):
+            for ours, theirs in columns.items():
+                found[ours].append(record[theirs])
+            places.append((source, line))
+        return _Rows(found, places), []
+    if packed:
+        return _read_parquet(packed, columns), []
+    for row in read_rows(source, columns=columns, role=role, format=wanted.format, encoding=wanted.encoding):
+        if isinstance(row, BadRow):
+            bad.add(f"{row.place}: {row.reason}")
+            continue
+        for ours in columns:
+            found[ours].append(row.values[ours])
+        places.append((row.file, row.line))
+    return _Rows(found, places), bad.check(role, good=len(places), max_bad_fraction=wanted.max_bad_fraction)
+
+
+def _check(source: str, wanted: Iterable[str], names: list[str]) -> None:
+    for column in wanted:
+        if column not in names:
+            raise DataError(
+                f'{source}: has no column "{column}". It has: {", ".join(names[:20])}.{nearest(column, names)}'
+            )
+
+
+def _parquet(path: Path) -> Any:
+    try:
+        import pyarrow.parquet as parquet
+    except ImportError:
+        raise DataError(f"{path}: Parquet files need pip install 'seqpipe[forecasting]'.") from None
+    try:
+        return parquet.ParquetFile(path)
+    except Exception as error:  # pyarrow has many
+        raise DataError(f"{path} is no Parquet file: {error}.") from None
+
+
+def _parquet_names(path: Path) -> list[str]:
+    return list(_parquet(path).schema_arrow.names)
+
+
+def _read_parquet(paths: list[Path], columns: dict[str, str]) -> _Rows:
+    found: dict[str, list[str]] = {name: [] for name in columns}
+    places: list[tuple[str, int]] = []
+    for path in paths:
+        file = _parquet(path)
+        _check(str(path), columns.values(), list(file.schema_arrow.names))
+        table = file.read(columns=list(dict.fromkeys(columns.values())))
+        for ours, theirs in columns.items():
+            values = table.column(theirs).to_pylist()
+            found[ours] += ["" if value is None else str(value) for value in values]
+        places += [(str(path), line) for line in range(1, table.num_rows + 1)]
+    return _Rows(found, places)
+
+
+def _times(rows: _Rows, wanted: SeriesTable) -> tuple[Times, int | None]:
+    if wanted.time_column is None:
+        return Times(np.arange(len(rows.places), dtype=np.int64), "count"), None
+    return parse_times(rows.columns["time"])
+
+
+def _numbers(rows: _Rows, name: str, wanted: SeriesTable, findings: list[Finding]) -> np.ndarray:
+    """float64 [N], NaN where a value is missing; what is no number is an error."""
+    texts = rows.columns[name]
+    if wanted.decimal == ",":
+        texts = [text.replace(",", ".") if text.count(",") == 1 and "." not in text else text for text in texts]
+    try:
+        values = np.array(texts, dtype=np.float64) if texts else np.zeros(0)
+    except ValueError:
+        values = _slowly(rows, name, texts, findings, wanted)
+    infinite = np.flatnonzero(np.isinf(values))
+    if len(infinite):
+        findings.append(
+            Finding(
+                "error",
+                f"{rows.place(infinite[0])}: {name[2:]} is infinite, in "
+                f"{counted(len(infinite), 'row')}. A missing value is an empty field.",
+            )
+        )
+    return values
+
+
+def _slowly(rows: _Rows, name: str, texts: list[str], findings: list[Finding], wanted: SeriesTable) -> np.ndarray:
+    values = np.full(len(texts), np.nan)
+    bad = BadRows("row")
+    for index, text in enumerate(texts):
+        small = text.strip().lower()
+        if small in MISSING:
+            continue
+        try:
+            values[index] = float(TRUTH.get(small, small))
+        except ValueError:
+            hint = ""
+            if "," in text or " " in text.strip() or "'" in text:
+                hint = f" Numbers have no thousands separators, and the decimal mark {wanted.decimal} (data.decimal)."
+            bad.add(f'{rows.place(index)}: {name[2:]} = "{text:.30}" is no number.{hint}')
+    findings += bad.check("values", good=len(texts) - bad.count, max_bad_fraction=wanted.max_bad_fraction)
+    return values
+
+
+def _groups(rows: _Rows, count: int) -> dict[str, np.ndarray]:
+    """Row numbers of each series, in the order in which series first appear."""
+    if "series" not in rows.columns:
+        return {"": np.arange(count)}
+    names, first, inverse = np.unique(
+        np.array(rows.columns["series"], dtype=np.str_), return_index=True, return_inverse=True
+    )
+    by_series = np.argsort(inverse, kind="stable")
+    cuts = np.cumsum(np.bincount(inverse, minlength=len(names)))[:-1]
+    members = np.split(by_series, cuts)
+    return {str(names[index]): members[index] for index in np.argsort(first)}
+
+
+def _sorted(
+    name: str,
+    members: np.ndarray,
+    utc: np.ndarray,
+    rows: _Rows,
+    numbers: dict[str, np.ndarray],
+    wanted: SeriesTable,
+    findings: list[Finding],
+) -> np.ndarray:
+    """The rows of a series in the order of time, each time once."""
+    called = f"series {name}" if name else "the series"
+    order = np.argsort(utc[members], kind="stable")
+    if (np.diff(utc[members]) < 0).any():
+        findings.append(Finding("warning", f"{called}: rows do not stand in the order of time; they were sorted."))
+    members = members[order]
+    again = np.flatnonzero(np.diff(utc[members]) == 0)
+    if not len(again):
+        return members
+    equal = np.all(
+        [
+            (column[members[again]] == column[members[again + 1]])
+            | (np.isnan(column[members[again]]) & np.isnan(column[members[again + 1]]))
+            for column in numbers.values()
+        ],
+        axis=0,
+    )
+    if not equal.all():
+        row = members[again[np.argmin(equal)] + 1]
+        when = rows.columns["time"][row]
+        findings.append(
+            Finding(
+                "error",
+                f"{rows.place(row)}: {called} has the time {when} twice, with other values "
+                f"({counted(int((~equal).sum()), 'such pair')}). "
+                "Name the column that tells series apart (data.series_column), or keep one row.",
+            )
+        )
+    else:
+        findings.append(Finding("warning", f"{called}: {counted(len(again), 'row')} stands twice and counts once."))
+    return np.delete(members, again + 1)
+
+
+def _grids(
+    name: str,
+    members: np.ndarray,
+    utc: np.ndarray,
+    times: Times,
+    rows: _Rows,
+    numbers: dict[str, np.ndarray],
+    wanted: SeriesTable,
+    step: Step,
+    findings: list[Finding],
+) -> list[Series]:
+    """A series a value column, on the grid of the step."""
+    own = utc[members]
+    places = _places(name, own, step, rows, members, findings)
+    if places is None or not len(places):
+        return []
+    length = int(places[-1]) + 1
+    grid_utc = _grid(own[0], length, step)
+    clock = grid_utc
+    if times.kind == "seconds" and step.kind != "rows" and wanted.time_zone is not None:
+        clock = grid_utc + local_offsets(grid_utc, wanted.time_zone)
+
+    def spread(columns: list[str]) -> np.ndarray:
+        made = np.full((length, len(columns)), np.nan)
+        for index, column in enumerate(columns):
+            made[places, index] = numbers[column][members]
+        return made
+
+    known, past = spread([f"k:{c}" for c in wanted.known]), spread([f"p:{c}" for c in wanted.past])
+    static = tuple(_static(name, column, rows, members, findings) for column in wanted.static)
+    if length > len(members) and name in ("", *list(rows.columns.get("series", []))[:1]):
+        gaps = length - len(members)
+        findings.append(
+            Finding(
+                "info",
+                f"{f'series {name}' if name else 'the series'}: {counted(gaps, 'step')} of {length:,} "
+                f"({share(gaps, length)}) have no row and count as missing.",
+            )
+        )
+    return [
+        Series(column if wanted.values else name, clock, spread([f"v:{column}"])[:, 0], known, past, static)
+        for column in wanted.values or [wanted.value_column]
+    ]
+
+
+def _places(
+    name: str, own: np.ndarray, step: Step, rows: _Rows, members: np.ndarray, findings: list[Finding]
+) -> np.ndarray | None:
+    """The place of each row on the grid."""
+    if step.kind == "rows":
+        return np.arange(len(own))
+    if step.kind == "months":
+        from seqpipe.series.clock import months_of
+
+        distance = months_of(own) - months_of(own[:1])
+    else:
+        distance = own - own[:1]
+    places, rest = distance // step.size, distance % step.size
+    off = np.flatnonzero(rest)
+    called = f"series {name}" if name else "the series"
+    if len(off) or (len(places) > 1 and (np.diff(places) == 0).any()):
+        row = members[off[0]] if len(off) else members[np.argmax(np.diff(places) == 0) + 1]
+        findings.append(
+            Finding(
+                "error",
+                f"{rows.place(row)}: {called} has a time off its grid of {step} ({counted(max(1, len(off)), 'row')}). "
+                "Allowed: one step; data.step names another, rows counts rows alone (trading days).",
+            )
+        )
+        return None
+    if len(own) and int(places[-1]) + 1 > SPARSE * len(own) + 1000:
+        findings.append(
+            Finding(
+                "error",
+                f"{called}: {len(own):,} rows on a grid of {int(places[-1]) + 1:,} steps of {step}. "
+                "Name data.step; rows counts rows alone.",
+            )
+        )
+        return None
+    return places
+
+
+def _grid(first: int, length: int, step: Step) -> np.ndarray:
+    steps = np.arange(length, dtype=np.int64)
+    return steps if step.kind == "rows" else np.asarray(step.later(np.int64(first), steps))
+
+
+def _static(name: str, column: str, rows: _Rows, members: np.ndarray, findings: list[Finding]) -> str:
+    texts = sorted({rows.columns[f"s:{column}"][member] for member in members})
+    if len(texts) > 1:
+        findings.append(
+            Finding(
+                "error",
+                f"series {name}: the static column {column} changes: {listed(texts)}. Name it under "
+                "data.past or data.known.",
+            )
+        )
+    return texts[0]

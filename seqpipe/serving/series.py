@@ -1,0 +1,104 @@
+"""What a forecaster takes: the past of a series by name, or a long table of several.
+
+Axes: T steps, H horizon, K known columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from seqpipe.config.series import SeriesTable
+from seqpipe.errors import DataError
+from seqpipe.series.clock import parse_step, parse_times
+from seqpipe.series.table import Series, read_series
+from seqpipe.serving.inputs import Input
+
+MOST_STEPS = 5000  # of a history that are sent; a model looks back less far
+
+
+class SeriesInput(Input):
+    """The past of one series: an array for each input, by name.
+
+    ahead: steps that are asked for, which known columns must reach.
+    """
+
+    column = "series"
+    example = "--input history.csv --output forecast.csv"
+
+    def __init__(self, names: Sequence[str] = (), directory: Path | None = None):
+        self.names = list(names)
+        file = directory / "pipeline.yaml" if directory is not None else None
+        tree = yaml.safe_load(file.read_text(encoding="utf-8")) if file is not None and file.is_file() else {}
+        wanted = {key: value for key, value in tree.get("data", {}).items() if key in SeriesTable.model_fields}
+        self.table = SeriesTable.model_validate(wanted)
+        self.ahead = int(tree.get("model", {}).get("horizon_steps", 1))
+
+    def from_word(self, word: str) -> Any:
+        raise DataError(f"{word!r:.60} is no series. Name a table with --input history.csv.")
+
+    def from_file(self, source: str, *, column: str | None = None, encoding: str = "utf-8") -> Iterator[Any]:
+        if source == "-":
+            raise DataError("A table of series is read from a file: --input history.csv.")
+        found = read_series(f"files:{source}", self.table, "test", step=parse_step(self.table.step))
+        for one in found.series:
+            yield self._row(one, found.step, source)
+
+    def _row(self, one: Series, step: Any, source: str) -> dict[str, np.ndarray]:
+        end, called = one.end, f"series {one.name}" if one.name else "the series"
+        back = slice(max(0, end - MOST_STEPS), end)
+        row: dict[str, Any] = {"values": one.values[back].astype(np.float32)}
+        if "time" in self.names:
+            row["time"] = np.int64(one.clock[max(0, end - 1)])
+        if "series" in self.names:
+            row["series"] = np.array(one.name.encode(), object)
+        if "known" in self.names:
+            known = one.known[back.start : end + self.ahead]
+            future = one.known[end : end + self.ahead]
+            lacking = np.argwhere(~np.isfinite(future))
+            if len(future) < self.ahead or len(lacking):
+                at = int(lacking[0, 0]) if len(lacking) else len(future)
+                name = self.table.known[int(lacking[0, 1])] if len(lacking) else self.table.known[0]
+                when = shown_time(int(step.later(np.int64(one.clock[max(0, end - 1)]), at + 1)), step.kind)
+                raise DataError(
+                    f"{source}: {called} has no {name} at {when}, {at + 1} steps behind its last "
+                    "value. Known columns need "
+                    f"a value for each of the {self.ahead} steps to come: add rows without a value."
+                )
+            row["known"] = known.astype(np.float32)
+        if "past" in self.names:
+            row["past"] = one.past[back].astype(np.float32)
+        if "static" in self.names:
+            row["static"] = np.array([text.encode() for text in one.static], object)
+        return row
+
+    def from_value(self, value: Any) -> Any:
+        if not isinstance(value, Mapping) or set(value) != set(self.names):
+            given = ", ".join(value) if isinstance(value, Mapping) else type(value).__name__
+            raise DataError(f"A row has a value for each of {', '.join(self.names)}, by name; this has {given}.")
+        row: dict[str, Any] = {}
+        for name, item in value.items():
+            if name in ("series", "static"):
+                texts = [item] if isinstance(item, (str, bytes)) else np.asarray(item, object).ravel().tolist()
+                encoded = [text.encode() if isinstance(text, str) else text for text in texts]
+                row[name] = np.array(encoded[0] if name == "series" else encoded, object)
+            elif name == "time":
+                row[name] = np.int64(parse_times([item])[0].clock[0] if isinstance(item, str) else item)
+            else:
+                row[name] = np.asarray(item, np.float32)
+        return row
+
+    def shown(self, row: Any) -> str:
+        return row["series"].item().decode("utf-8", "replace") if "series" in row else ""
+
+
+def shown_time(time: int, kind: str) -> str:
+    """A time as ISO date or as its number."""
+    if kind in ("seconds", "months"):
+        text = str(np.datetime_as_string(np.datetime64(time, "s")))
+        return text.removesuffix(":00").removesuffix("T00:00")
+    return str(time)

@@ -1,0 +1,62 @@
+"""How forecasts are shown: a line a step, with its time, median and quantiles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seqpipe.serving.answers import Answer, Presentation
+from seqpipe.serving.series import shown_time
+
+
+class ForecastPresentation(Presentation):
+    """Median and quantiles of the steps to come.
+
+    levels: of the quantiles. kind: of the times, see `seqpipe.series.clock`.
+    """
+
+    def __init__(self, levels: Sequence[float] = (), kind: str = "count"):
+        self.levels, self.kind = list(levels), kind
+
+    def for_model(self, facts: Callable[[], Mapping[str, Any]]) -> ForecastPresentation:
+        found = facts()
+        step = bytes(found["step"].item()).decode()
+        kind = "rows" if step == "rows" else "count" if step.isdigit() else "seconds"
+        return ForecastPresentation([round(float(level), 6) for level in found["levels"]], kind)
+
+    def short(self, answer: Answer) -> str:
+        return " ".join(f"{value:.6g}" for value in answer["median"])
+
+    def cells(self, answer: Answer) -> list[str]:
+        return [self.short(answer), ""]
+
+    def records(self, answer: Answer) -> list[dict[str, Any]]:
+        found = []
+        for step, median in enumerate(answer["median"]):
+            time = shown_time(answer["time"][step], self.kind) if "time" in answer else step + 1
+            record = {"time": time, "median": median}
+            for index, value in enumerate(answer["quantiles"][step]):
+                record[f"q{self.levels[index]:g}" if self.levels else f"quantile_{index + 1}"] = value
+            if "extrapolated" in answer:
+                record["extrapolated"] = answer["extrapolated"][step]
+            found.append(record)
+        return found
+
+    def plot(self, answers: Iterable[tuple[str, Any, Answer]], file: Path) -> None:
+        from matplotlib.figure import Figure
+
+        from seqpipe.tasks.forecasting.pictures import fan
+
+        shown = list(answers)[:12]
+        figure = Figure(figsize=(8, 2.6 * len(shown)), layout="constrained")
+        for axes, (name, row, answer) in zip(figure.subplots(len(shown), 1, squeeze=False)[:, 0], shown, strict=True):
+            quantiles = np.column_stack([answer["quantiles"], answer["median"]])
+            levels = [*self.levels, 0.5]
+            order = sorted({level: index for index, level in enumerate(levels)}.items())
+            past = row["values"][-max(3 * len(quantiles), 24) :]
+            fan(axes, past, quantiles[:, [index for _, index in order]], [level for level, _ in order], None)
+            axes.set_title(name)
+        figure.savefig(file, dpi=90)

@@ -1,0 +1,50 @@
+"""Pipeline files of forecasting."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from seqpipe.config.pipeline import Evaluation, Pipeline
+from seqpipe.config.section import Fraction, Section
+from seqpipe.config.series import Auto, Forecaster, SeriesData, SeriesFeatures
+from seqpipe.config.training import Training
+
+
+class ForecastingTraining(Training):
+    """How a forecaster is trained."""
+
+    loss: Literal["pinball", "mae", "mse", "huber"] = Field("pinball", description="Of the median; pinball beside it.")
+    monitor: Literal["loss", "mase"] = Field("loss", description="Dev figure the best epoch is chosen by.")
+    epochs: int = Field(12, ge=1)
+    batch_size: int = Field(128, ge=1, description="Windows a step.")
+    schedule: Literal["constant", "linear", "cosine"] = Field("cosine", description="Course down to zero at the end.")
+    patience: int | None = Field(4, ge=1, description="Stop after so many epochs without a better dev figure.")
+    windows_per_epoch: int = Field(30_000, ge=1, description="Windows an epoch, others in the next one.")
+
+
+class Conformal(Section):
+    """Intervals made to cover what they promise: one for each pair of quantiles q and 1 - q."""
+
+    anomaly_fraction: Fraction = Field(0.01, gt=0, lt=1, description="Share of past values that `score` flags.")
+    window_steps: int | Auto = Field("auto", description="Latest steps whose errors they are made from; auto: 60 days.")
+
+
+class ForecastingEvaluation(Evaluation):
+    """What the report on a forecaster holds."""
+
+    baseline: bool = Field(True, description="Also last value, seasonal naive, drift, mean season, climatology, ridge.")
+    statsmodels: bool = Field(False, description="Also Theta and ETS; needs pip install 'seqpipe[forecasting]'.")
+
+
+class ForecastingPipeline(Pipeline):
+    """Values of series in; their median and quantiles for the steps to come out."""
+
+    task: Literal["forecasting"] = "forecasting"
+    data: SeriesData
+    features: SeriesFeatures = SeriesFeatures()
+    model: Forecaster = Forecaster()
+    training: ForecastingTraining = ForecastingTraining()
+    conformal: Conformal = Conformal()
+    evaluation: ForecastingEvaluation = ForecastingEvaluation()

@@ -1,0 +1,116 @@
+"""The report on a forecaster in words: first who won, then by how much."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from seqpipe.evaluation.figures import percent
+from seqpipe.evaluation.tables import Table
+
+SIGNIFICANT = 0.05
+RIDGE = "ridge"
+PHRASES = {
+    "last value": "repeating the last value",
+    "seasonal naive": "repeating the last season",
+    "drift": "a straight line through the past",
+    RIDGE: "its own ridge, a line through past values",
+}
+
+
+def verdict(part: dict[str, Any]) -> str:
+    """Whether the model beats the best simple baseline, and its own ridge; claimed only where chance is unlikely."""
+    found = {row["name"]: row for row in part.get("baselines", [])}
+    if not found:
+        return "No baselines were asked for, so nothing is claimed."
+    ours = part["measures"]["mase"]["value"]
+    simple = min((row for name, row in found.items() if name != RIDGE), key=lambda row: row["mase"])
+    test = f"MASE {ours:.3f} against {simple['mase']:.3f}, Diebold-Mariano p = {simple['p_holm']:.2g} after Holm"
+    name = PHRASES.get(simple["name"], simple["name"])
+    match _compared(ours, simple):
+        case "better":
+            said = f"Better than {name}, the best simple baseline ({test})."
+        case "worse":
+            said = f"Worse than {name} ({test}): use that instead."
+        case _:
+            said = f"No better than {name} ({test}): nothing else is claimed."
+    if RIDGE not in found:
+        return said
+    test = f"MASE {found[RIDGE]['mase']:.3f}, p = {found[RIDGE]['p_holm']:.2g}"
+    result = {"better": "Better than", "worse": "Worse than", "equal": "No better than"}[_compared(ours, found[RIDGE])]
+    return f"{said} {result} {PHRASES[RIDGE]} ({test})."
+
+
+def _compared(ours: float, other: dict[str, Any]) -> str:
+    if other["p_holm"] > SIGNIFICANT or ours == other["mase"]:
+        return "equal"
+    return "better" if ours < other["mase"] else "worse"
+
+
+def judged(report: dict[str, Any]) -> dict[str, Any]:
+    """The split that a verdict is on."""
+    return report["splits"].get("test", report["splits"].get("dev", {}))
+
+
+def describe(report: dict[str, Any]) -> str:
+    """The report as sections of level three."""
+    lines = [f"### Verdict\n\n{verdict(judged(report))}\n"]
+    if judged(report).get("repeats_last"):
+        lines.append(
+            "Its first step follows the last value more closely than the value that comes: it repeats the past.\n"
+        )
+    seasons = ", ".join(map(str, report["seasons"])) or "none"
+    lines.append(
+        f"It looks back {report['look_back']:,} steps of {report['step']} and forecasts "
+        f"{report['horizon']:,}; seasons in "
+        f"steps: {seasons}. The network's share beside the ridge is {percent(report['share'], 0)}, "
+        "fitted on validation.\n"
+    )
+    for split, part in report["splits"].items():
+        lines.append(f"### {split}\n\n{_split(part)}")
+    return "\n".join(lines)
+
+
+def _split(part: dict[str, Any]) -> str:
+    rows = [["this model", *_figures(part, part["measures"]["mase"]["value"]), "", ""]]
+    rows += [
+        [row["name"], *_figures(row, row["mase"]), f"{row['dm']:+.2f}", f"{row['p_holm']:.2g}"]
+        for row in part["baselines"]
+    ]
+    header = ["forecast", "MASE", "MAE", "RMSE", "sMAPE, %", "MSE, std", "MAE, std", "DM", "p (Holm)"]
+    table = Table(header, rows, left=["forecast"]).markdown()
+    covered = [
+        [
+            percent(row["share"], 0),
+            *(
+                cell
+                for name in ("exported", "rolling")
+                for cell in (
+                    f"{percent(row[name]['value'], 1)} ({percent(row[name]['low'], 1)} to "
+                    f"{percent(row[name]['high'], 1)})",
+                    f"{row[name]['width']:.2f}",
+                )
+            ),
+        ]
+        for row in part["intervals"]
+    ]
+    intervals = Table(
+        ["interval", "covers, as exported", "width, std", "covers, rolling", "width, std"], covered
+    ).markdown()
+    undefined = (
+        f" MASE is undefined for {part['mase_undefined']:,} windows of constant series, which it leaves out."
+        if part["mase_undefined"]
+        else ""
+    )
+    return (
+        f"{part['windows']:,} windows of {part['series']:,} series; weighted quantile loss "
+        f"{part['weighted_quantile_loss']:.4f}.{undefined} DM above 0: this model is "
+        f"better.\n\n{table}\n\n{intervals}\n"
+    )
+
+
+def _figures(row: dict[str, Any], mase: float) -> list[str]:
+    return [
+        f"{mase:.3f}",
+        *(f"{row[name]:.4g}" for name in ("mae", "rmse", "smape")),
+        *(f"{row[name]:.3f}" for name in ("standardised_mse", "standardised_mae")),
+    ]

@@ -1,0 +1,85 @@
+"""Pictures of a forecaster's report: fans of the best, median and worst window, errors by step, ranks, coverage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seqpipe.series.conformal import pairs_of
+
+if TYPE_CHECKING:
+    from seqpipe.tasks.forecasting.report import Windows
+    from seqpipe.tasks.forecasting.task import Forecasting
+
+SHOWN = 3  # horizons of the past in a fan
+
+
+def draw(task: Forecasting, windows: Windows, quantiles: np.ndarray, report: dict[str, Any], directory: Path) -> None:
+    """Write fans.png, by_step.png, ranks.png and coverage.png."""
+    from matplotlib.figure import Figure
+
+    middle = task.levels.index(0.5)
+    _fans(task, windows, quantiles, directory / "fans.png")
+    figure = Figure(figsize=(7, 3), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(range(1, task.horizon + 1), report["by_step"])
+    axes.set(xlabel="steps ahead", ylabel="MASE", title="Error by step")
+    figure.savefig(directory / "by_step.png", dpi=90)
+
+    below = (windows.wanted[:, :, None] > quantiles).sum(axis=2)[np.isfinite(windows.wanted)]
+    figure = Figure(figsize=(7, 3), layout="constrained")
+    axes = figure.subplots()
+    edges = [0.0, *task.levels, 1.0]
+    shares = np.bincount(below, minlength=len(edges) - 1) / max(1, len(below))
+    axes.bar(edges[:-1], shares / np.diff(edges), np.diff(edges), align="edge", edgecolor="white")
+    axes.axhline(1.0, color="black", linewidth=1)
+    axes.set(xlabel="share of outcomes expected below", ylabel="density", title="Where outcomes fell (flat is right)")
+    figure.savefig(directory / "ranks.png", dpi=90)
+
+    figure = Figure(figsize=(7, 3), layout="constrained")
+    axes = figure.subplots()
+    blocks = np.array_split(np.arange(len(windows)), min(40, max(1, len(windows) // 5)))
+    for low, high, share in pairs_of(task.levels):
+        inside = (windows.wanted >= quantiles[:, :, low]) & (windows.wanted <= quantiles[:, :, high])
+        line = axes.plot([inside[block].mean() for block in blocks], label=f"{share:.0%}")
+        axes.axhline(share, color=line[0].get_color(), linestyle=":")
+    axes.set(xlabel="windows in the order of time", ylabel="share covered", title="Coverage over time", ylim=(0, 1.02))
+    if pairs_of(task.levels):
+        axes.legend()
+    figure.savefig(directory / "coverage.png", dpi=90)
+    del middle
+
+
+def _fans(task: Forecasting, windows: Windows, quantiles: np.ndarray, file: Path) -> None:
+    from matplotlib.figure import Figure
+
+    unit = np.array(task.facts.error)[windows.series]
+    errors = np.abs(windows.wanted - quantiles[:, :, task.levels.index(0.5)]).mean(axis=1) / unit
+    order = np.argsort(np.where(np.isfinite(errors), errors, np.inf))
+    count = max(1, int(np.isfinite(errors).sum()))
+    figure = Figure(figsize=(8, 8), layout="constrained")
+    steps = min(task.facts.look_back, SHOWN * max(task.horizon, 8))
+    for axes, (title, row) in zip(
+        figure.subplots(3, 1),
+        (("best", order[0]), ("median", order[count // 2]), ("worst", order[count - 1])),
+        strict=True,
+    ):
+        place = windows.places[row]
+        past = task.store.values[place - steps + 1 : place + 1]
+        fan(axes, past, quantiles[row], task.levels, windows.wanted[row])
+        name = task.facts.names[windows.series[row] - 1]
+        axes.set(title=f"{title} window{f' ({name})' if name else ''}")
+    figure.savefig(file, dpi=90)
+
+
+def fan(axes: Any, past: np.ndarray, quantiles: np.ndarray, levels: list[float], wanted: np.ndarray | None) -> None:
+    """The past, the median and intervals around it, and what came."""
+    ahead = np.arange(1, len(quantiles) + 1)
+    axes.plot(np.arange(1 - len(past), 1), past, color="black", linewidth=1)
+    for low, high, _ in pairs_of(levels):
+        axes.fill_between(ahead, quantiles[:, low], quantiles[:, high], color="C0", alpha=0.2, linewidth=0)
+    axes.plot(ahead, quantiles[:, levels.index(0.5)], color="C0")
+    if wanted is not None:
+        axes.plot(ahead, wanted, color="C1", linewidth=1)

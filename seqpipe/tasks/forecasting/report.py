@@ -1,0 +1,392 @@
+"""The report on a forecaster: what is fitted on validation, every split beside its baselines, and who won.
+
+Axes: N windows, H horizon, Q quantiles.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seqpipe.data.examples import Examples, content_key
+from seqpipe.evaluation.forecasts import (
+    block_interval,
+    diebold_mariano,
+    holm,
+    pinball,
+    repeats_last,
+    row_mean,
+    smape,
+)
+from seqpipe.evaluation.rows import RowFigures
+from seqpipe.series import baselines
+from seqpipe.series.clock import DAY_S, YEAR_S
+from seqpipe.series.conformal import pairs_of, rolling, static_widths
+from seqpipe.series.seasons import is_yearly
+
+if TYPE_CHECKING:
+    from seqpipe.tasks.forecasting.task import Forecasting
+
+SHARES = np.linspace(0, 1, 21)
+DAYS = 60  # of errors that widths are made from
+WINDOWS_OF_STATSMODELS = 200
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows of a split in the order of their origins, and what came behind them.
+
+    origins: int [N], ticks of time, the same for windows of different series at the same time.
+    """
+
+    examples: Examples
+    places: np.ndarray
+    series: np.ndarray
+    origins: np.ndarray
+    wanted: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+
+def windows_of(task: Forecasting, examples: Examples) -> Windows:
+    rows = np.arange(len(examples))
+    batch = examples.batch(rows)
+    places, series = batch["place"].astype(np.int64), batch["series"]
+    step = task.panel.step
+    local = places - task.store.offsets[series - 1]
+    origins = local if step.kind == "rows" else np.asarray(step.ticks(task.store.clock[places]))
+    order = np.lexsort((series, origins))
+    sorted_examples = Examples({name: np.asarray(column)[order] for name, column in batch.items()})
+    wanted = task.store.targets(places[order], task.horizon).astype(np.float64)
+    return Windows(sorted_examples, places[order], series[order], origins[order], wanted)
+
+
+def fit_experts(task: Forecasting, model: Any, examples: dict[str, Examples]) -> dict[str, Any]:
+    """Shares of the network beside the ridge, widths of intervals, and how errors of neighbouring steps hang together.
+
+    All from validation windows; the widths from the latest windows there are, test included, for use from now on.
+    """
+    dev = windows_of(task, examples["dev"])
+    network, ridge, level, scale = expert_forecasts(task, model, dev.examples)
+    wanted = _in_units(task, dev.wanted, level, scale)
+    weights = scale / np.array(task.facts.error)[dev.series]
+    middle = task.levels.index(0.5)
+    share = fit_shares(network[:, :, middle], ridge, wanted, weights, squared=task.config.training.loss == "mse")
+    share = share if task.config.model.linear else np.ones(task.horizon)
+    mixed = network + ((1 - share)[None, :] * (ridge - network[:, :, middle]))[:, :, None]
+    latest = dev.origins > dev.origins[-1] - window_steps(task) if len(dev) else np.zeros(0, bool)
+    widths = static_widths(mixed[latest], wanted[latest], task.levels)
+    return {"share": share.tolist(), "widths": widths.tolist(), "memory": _memory(mixed[:, :, middle], wanted)}
+
+
+def expert_forecasts(task: Forecasting, model: Any, examples: Examples) -> tuple[np.ndarray, ...]:
+    """Network [N, H, Q] and ridge [N, H] in units of the window; level and scale, [N] each."""
+    import keras
+
+    from seqpipe.training.loop import predict
+
+    network, ridge = model.get_layer("mix").input
+    _, level, scale = model.get_layer("answer").input
+    count, quantiles = task.horizon, len(task.levels)
+    flat = keras.layers.Concatenate()([keras.layers.Flatten()(network), ridge, level, scale])
+    found = predict(keras.Model(model.input, flat), task, examples).astype(np.float64)
+    first, second = count * quantiles, count * (quantiles + 1)
+    return found[:, :first].reshape(-1, count, quantiles), found[:, first:second], found[:, -2], found[:, -1]
+
+
+def _in_units(task: Forecasting, values: np.ndarray, level: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    from seqpipe.layers.series import transformed
+
+    changed = np.asarray(transformed(values, task.config.features.transform))
+    return (changed - level[:, None]) / np.maximum(scale, 1e-30)[:, None]
+
+
+def fit_shares(
+    network: np.ndarray, ridge: np.ndarray, wanted: np.ndarray, weights: np.ndarray, *, squared: bool
+) -> np.ndarray:
+    """The network's share of each step, [H], 0..1: of neighbouring steps together, so that few windows suffice."""
+    horizon = network.shape[1]
+    errors = np.zeros((len(SHARES), horizon))
+    for index, share in enumerate(SHARES):
+        away = np.abs(share * network + (1 - share) * ridge - wanted) * weights[:, None]
+        errors[index] = np.nanmean(away**2 if squared else away, axis=0) if len(away) else 0.0
+    reach = max(1, horizon // 8)
+    near = np.stack([errors[:, max(0, h - reach) : h + reach + 1].mean(axis=1) for h in range(horizon)], axis=1)
+    return SHARES[np.argmin(np.nan_to_num(near, nan=np.inf), axis=0)]
+
+
+def _memory(forecast: np.ndarray, wanted: np.ndarray) -> float:
+    """Correlation of the errors of neighbouring steps."""
+    errors = wanted - forecast
+    errors = errors / (np.nanstd(errors, axis=0) + 1e-12)
+    pairs = np.stack([errors[:, 1:].ravel(), errors[:, :-1].ravel()])
+    pairs = pairs[:, np.isfinite(pairs).all(axis=0)]
+    if pairs.shape[1] < 10 or (pairs.std(axis=1) == 0).any():
+        return 0.0
+    return float(np.clip(np.corrcoef(pairs)[0, 1], 0.0, 0.999))
+
+
+def window_steps(task: Forecasting) -> int:
+    """Steps whose errors widths are made from."""
+    asked = task.config.conformal.window_steps
+    if asked != "auto":
+        return asked
+    step = task.panel.step
+    days = DAYS * DAY_S // step.size if step.kind == "seconds" and step.size < DAY_S else 0
+    return max(days, 4 * task.horizon, 60)
+
+
+def evaluate(
+    task: Forecasting, model: Any, fitted: dict[str, Any], examples: dict[str, Examples], directory: Path
+) -> dict[str, Any]:
+    """Write the report and its pictures; see `seqpipe.tasks.protocol.Task.evaluate`."""
+    from seqpipe.tasks.forecasting.pictures import draw
+    from seqpipe.training.loop import predict
+
+    report: dict[str, Any] = {
+        "horizon": task.horizon,
+        "step": str(task.panel.step),
+        "look_back": task.facts.look_back,
+        "seasons": task.facts.seasons,
+        "share": float(np.mean(fitted["share"])),
+        "splits": {},
+    }
+    learned: tuple[Windows, np.ndarray] | None = None
+    for split, rows in examples.items():
+        windows = windows_of(task, rows)
+        if not len(windows):
+            continue
+        quantiles = predict(model, task, windows.examples).astype(np.float64)
+        rolled = _rolled(task, model, fitted, windows, learned)
+        part = judge(task, model, windows, quantiles, rolled)
+        (directory / split).mkdir(parents=True, exist_ok=True)
+        part["rows"].write(directory / split)
+        report["splits"][split] = part["report"]
+        draw(task, windows, quantiles if rolled is None else rolled, part["report"], directory / split)
+        learned = windows, quantiles
+    return report
+
+
+def _rolled(
+    task: Forecasting, model: Any, fitted: dict[str, Any], windows: Windows, before: tuple[Windows, np.ndarray] | None
+) -> np.ndarray:
+    """Quantiles whose widths follow the errors known at each origin, of this split and the one before."""
+    parts = [windows] if before is None else [before[0], windows]
+    columns: list[list[np.ndarray]] = [[], [], [], [], []]
+    for part in parts:
+        network, ridge, level, scale = expert_forecasts(task, model, part.examples)
+        share = np.array(fitted["share"])
+        middle = task.levels.index(0.5)
+        mixed = network + ((1 - share)[None, :] * (ridge - network[:, :, middle]))[:, :, None]
+        found = (mixed, _in_units(task, part.wanted, level, scale), part.origins, level, scale)
+        for column, value in zip(columns, found, strict=True):
+            column.append(value)
+    mixed, wanted, origins, level, scale = (np.concatenate(column) for column in columns)
+    series = np.concatenate([part.series for part in parts])
+    start = int(windows.origins[0])
+    made = np.zeros_like(mixed)
+    unique = np.unique(series)
+    own = len(series) / len(unique) >= 60  # windows enough for widths of each series
+    for number in unique if own else [None]:
+        chosen = np.flatnonzero(series == number) if number is not None else np.arange(len(series))
+        chosen = chosen[np.argsort(origins[chosen], kind="stable")]
+        made[chosen] = rolling(
+            mixed[chosen],
+            wanted[chosen],
+            origins[chosen],
+            task.levels,
+            window_steps=window_steps(task),
+            every=max(1, task.horizon // 4),
+            start=start,
+        )
+    from seqpipe.layers.series import restored
+
+    made = made[len(made) - len(windows) :] * scale[-len(windows) :, None, None] + level[-len(windows) :, None, None]
+    made = np.asarray(restored(made, task.config.features.transform))
+    lower = task.config.features.lower
+    return made if lower is None else np.maximum(made, lower)
+
+
+def judge(task: Forecasting, model: Any, windows: Windows, quantiles: np.ndarray, rolled: np.ndarray) -> dict[str, Any]:
+    """Figures of one split, beside the baselines."""
+    facts, middle = task.facts, task.levels.index(0.5)
+    median = quantiles[:, :, middle]
+    mase_unit = np.array(facts.mase)[windows.series - 1]
+    std = np.array(facts.std)[windows.series - 1]
+    errors = np.abs(windows.wanted - median)
+    mase = row_mean(errors) / mase_unit
+    step_of = max(1, int(np.median(np.diff(np.unique(windows.origins)))) if len(np.unique(windows.origins)) > 1 else 1)
+    overlap = -(-task.horizon // step_of)
+    options = {"block": overlap, "samples": task.config.evaluation.bootstrap_samples, "seed": task.config.seed}
+    counted = np.isfinite(mase)
+    if not counted.any():  # constant series alone: errors as they are
+        mase, counted = row_mean(errors), np.isfinite(row_mean(errors))
+    headline = {**block_interval(mase, windows.origins, **options), "n": int(counted.sum())}
+    key = content_key(facts.names, windows.places[counted], windows.series[counted], windows.wanted[counted])
+    report: dict[str, Any] = {
+        "measures": {"mase": headline},
+        "windows": len(windows),
+        "series": len(np.unique(windows.series)),
+        "mase_undefined": int((~np.isfinite(mase_unit)).sum()),
+        **figures(median, windows.wanted, std),
+        "weighted_quantile_loss": weighted_quantile_loss(quantiles, windows.wanted, task.levels),
+        "intervals": _intervals(task, windows, quantiles, rolled, options),
+        "by_step": [float(value) for value in np.nanmean(errors / mase_unit[:, None], axis=0)],
+        "by_series": _by_series(task, windows, mase),
+        "repeats_last": _shift(task, windows, median),
+    }
+    report |= _beside(task, model, windows, median, mase, mase_unit, overlap)
+    return {"report": report, "rows": RowFigures(key, {"mase": mase[counted]})}
+
+
+def figures(median: np.ndarray, wanted: np.ndarray, std: np.ndarray) -> dict[str, float]:
+    """MAE, RMSE and sMAPE; MSE and MAE in units of each series' spread in training."""
+    away = wanted - median
+    scaled = away / np.where(std > 0, std, np.nan)[:, None]
+    return {
+        "mae": float(np.nanmean(np.abs(away))),
+        "rmse": float(np.sqrt(np.nanmean(away**2))),
+        "smape": float(np.nanmean(smape(median, wanted))),
+        "standardised_mse": float(np.nanmean(scaled**2)) if np.isfinite(scaled).any() else 0.0,
+        "standardised_mae": float(np.nanmean(np.abs(scaled))) if np.isfinite(scaled).any() else 0.0,
+    }
+
+
+def weighted_quantile_loss(quantiles: np.ndarray, wanted: np.ndarray, levels: list[float]) -> float:
+    """Pinball losses over the sum of what came."""
+    total = np.nansum(np.abs(wanted))
+    return float(np.nansum(pinball(quantiles, wanted, levels)) / total) if total > 0 else 0.0
+
+
+def _intervals(
+    task: Forecasting, windows: Windows, quantiles: np.ndarray, rolled: np.ndarray, options: dict[str, int]
+) -> list[dict[str, Any]]:
+    """Coverage and width of each interval, as exported and with widths that follow the errors."""
+    found = []
+    std = np.array(task.facts.std)[windows.series - 1][:, None]
+    for low, high, share in pairs_of(task.levels):
+        row: dict[str, Any] = {"share": share}
+        for name, made in (("exported", quantiles), ("rolling", rolled)):
+            inside = (windows.wanted >= made[:, :, low]) & (windows.wanted <= made[:, :, high])
+            covered = row_mean(np.where(np.isfinite(windows.wanted), inside, np.nan))
+            widths = (made[:, :, high] - made[:, :, low]) / np.where(std > 0, std, np.nan)
+            row[name] = {**block_interval(covered, windows.origins, **options), "width": float(np.nanmean(widths))}
+        found.append(row)
+    return found
+
+
+def _by_series(task: Forecasting, windows: Windows, mase: np.ndarray) -> dict[str, float]:
+    found = {}
+    for number in np.unique(windows.series)[:200]:
+        own = mase[windows.series == number]
+        if np.isfinite(own).any():
+            found[task.facts.names[number - 1]] = float(np.nanmean(own))
+    return found
+
+
+def _shift(task: Forecasting, windows: Windows, median: np.ndarray) -> bool | None:
+    """Whether changes are forecast at all: by changes from two steps before, which repeating the last value misses."""
+    history = baselines.histories(task.store.values, windows.places, 2)
+    std = np.array(task.facts.std)[windows.series - 1]
+    std = np.where(std > 0, std, np.nan)
+    base = history[:, 0] / std
+    return repeats_last(median[:, 0] / std - base, windows.wanted[:, 0] / std - base, history[:, 1] / std - base)
+
+
+def baseline_forecasts(task: Forecasting, model: Any, windows: Windows) -> dict[str, np.ndarray]:
+    """float64 [N, H] by name."""
+    facts, horizon = task.facts, task.horizon
+    season = facts.seasons[0] if facts.seasons else 1
+    steps = max(facts.look_back, 10 * season if season > 1 else 0)
+    history = baselines.histories(task.store.values, windows.places, steps)
+    starts = task.store.offsets[windows.series - 1]
+    before = windows.places[:, None] + np.arange(1 - steps, 1) < starts[:, None]
+    history[before] = np.nan
+    found = {"last value": baselines.last_value(history, horizon)}
+    if season > 1:
+        found["seasonal naive"] = baselines.seasonal_naive(history, horizon, season)
+        found[f"mean of {baselines.MEAN_OF} seasons"] = baselines.mean_season(history, horizon, season)
+    found["drift"] = baselines.drift(history, horizon)
+    climatology = _climatology(task, windows)
+    if climatology is not None:
+        found["climatology + AR"] = climatology
+    if task.config.evaluation.statsmodels and len(windows) <= WINDOWS_OF_STATSMODELS:
+        found["Theta"] = baselines.statistical(history, horizon, season, "theta")
+        found["ETS"] = baselines.statistical(history, horizon, season, "ets")
+    if task.config.model.linear:
+        found["ridge"] = _ridge(task, model, windows)
+    return {name: np.nan_to_num(values) for name, values in found.items()}
+
+
+def _ridge(task: Forecasting, model: Any, windows: Windows) -> np.ndarray:
+    from seqpipe.layers.series import restored
+
+    _, ridge, level, scale = expert_forecasts(task, model, windows.examples)
+    return np.asarray(restored(ridge * scale[:, None] + level[:, None], task.config.features.transform))
+
+
+def _climatology(task: Forecasting, windows: Windows) -> np.ndarray | None:
+    """Where there is a year to learn, or a season of numbered or monthly steps."""
+    facts, step = task.facts, task.panel.step
+    yearly = is_yearly(step, max(cut.train for cut in task.panel.cuts))
+    if step.kind == "rows" or not (yearly or facts.seasons):
+        return None
+
+    def angles(clock: np.ndarray) -> np.ndarray:
+        turns = [harmonic * (clock / YEAR_S) for harmonic in (1, 2, 3) if yearly]
+        for season in facts.seasons:
+            turns += [
+                harmonic * np.asarray(step.ticks(clock)) / season for harmonic in range(1, min(6, season // 2) + 1)
+            ]
+        return np.stack(turns, axis=-1)
+
+    found = np.zeros((len(windows), task.horizon))
+    for number in np.unique(windows.series):
+        one, cut = task.panel.series[number - 1], task.panel.cuts[number - 1]
+        if np.isfinite(one.values[: cut.train]).sum() < 3 * (baselines.LAGS + task.horizon):
+            return None
+        fitted = baselines.Climatology(one.values[: cut.train], angles(one.clock[: cut.train]), task.horizon)
+        own = np.flatnonzero(windows.series == number)
+        places = windows.places[own]
+        now = task.store.clock[places]
+        past = np.asarray(step.later(now[:, None], np.arange(1 - baselines.LAGS, 1)[None, :]))
+        future = np.asarray(step.later(now[:, None], np.arange(1, task.horizon + 1)[None, :]))
+        history = baselines.histories(task.store.values, places, baselines.LAGS)
+        found[own] = fitted(history, angles(past), angles(future))
+    return found
+
+
+def _beside(
+    task: Forecasting,
+    model: Any,
+    windows: Windows,
+    median: np.ndarray,
+    mase: np.ndarray,
+    mase_unit: np.ndarray,
+    overlap: int,
+) -> dict[str, Any]:
+    """The baselines' figures, tests against each, and the verdict."""
+    if not task.config.evaluation.baseline:
+        return {"baselines": []}
+    unit = np.where(np.isfinite(mase_unit), mase_unit, 1.0 if not np.isfinite(mase_unit).any() else np.nan)
+    std = np.array(task.facts.std)[windows.series - 1]
+    found = []
+    for name, forecast in baseline_forecasts(task, model, windows).items():
+        losses = row_mean(np.abs(windows.wanted - forecast)) / unit
+        statistic, p = diebold_mariano(mase, losses, windows.origins, overlap)
+        found.append(
+            {
+                "name": name,
+                "mase": float(np.nanmean(losses)),
+                "dm": statistic,
+                "p": p,
+                **figures(forecast, windows.wanted, std),
+            }
+        )
+    for row, p in zip(found, holm([row["p"] for row in found]), strict=True):
+        row["p_holm"] = p
+    return {"baselines": found}

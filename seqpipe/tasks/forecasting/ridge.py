@@ -1,0 +1,68 @@
+"""The ridge inside a forecaster, fitted on what its own layers make of the windows.
+
+Axes: N windows, F inputs, H horizon.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seqpipe.data.examples import Examples
+from seqpipe.series.ridge import PENALTIES, RidgeSums
+
+if TYPE_CHECKING:
+    from seqpipe.tasks.forecasting.task import Forecasting
+
+BATCH = 2048
+
+
+def fit_ridge(task: Forecasting, train: Examples, dev: Examples) -> tuple[np.ndarray, dict[str, Any]]:
+    """The kernel [F, H] of the penalty that is best on dev, and how good each was.
+
+    Windows count in units of each series' seasonal naive error, so that no series drowns the others.
+    """
+    import keras
+
+    model = task.build()
+    answer = model.get_layer("answer")
+    _, level, scale = answer.input
+    design = keras.Model(model.inputs, {"design": model.get_layer("design").output, "level": level, "scale": scale})
+    sums: RidgeSums | None = None
+    for inputs, outputs, weights in _batches(task, design, train):
+        sums = sums or RidgeSums.empty(inputs.shape[1], outputs.shape[1])
+        whole = np.isfinite(outputs).all(axis=1) & np.isfinite(weights)
+        sums.add(inputs[whole], outputs[whole], weights[whole])
+    if sums is None or not sums.rows:
+        return np.zeros(model.get_layer("ridge").kernel.shape), {"rows": 0}
+    kernels = sums.solve()
+    squared = task.config.training.loss == "mse"
+    errors = np.zeros(len(kernels))
+    for inputs, outputs, weights in _batches(task, design, dev):
+        for index, kernel in enumerate(kernels):
+            away = (outputs - inputs @ kernel.astype(np.float32)) * weights[:, None]
+            errors[index] += np.nansum(away**2 if squared else np.abs(away))
+    best = int(np.argmin(errors))
+    return kernels[best], {"rows": sums.rows, "penalty": float(PENALTIES[best]), "errors": errors.tolist()}
+
+
+def _batches(task: Forecasting, design: Any, examples: Examples) -> Any:
+    """(inputs [N, F], targets [N, H] in the window's units, weights [N]) a batch."""
+    import tensorflow as tf
+
+    from seqpipe.layers.series import transformed
+
+    @tf.function(autograph=False)
+    def made(batch: dict[str, Any]) -> Any:
+        found = design(task.window(batch, task_inputs), training=False)
+        wanted = transformed(task.targets(batch), task.config.features.transform)
+        unit = tf.gather(task.tensors["error"], batch["series"])
+        scale = found["scale"][:, 0]
+        return found["design"], (wanted - found["level"]) / tf.maximum(found["scale"], 1e-30), scale / unit
+
+    task_inputs = [tensor.name for tensor in design.inputs]
+    for start in range(0, len(examples), BATCH):
+        rows = np.arange(start, min(start + BATCH, len(examples)))
+        batch = {name: tf.constant(value) for name, value in examples.batch(rows).items()}
+        yield tuple(part.numpy() for part in made(batch))

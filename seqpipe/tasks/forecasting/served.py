@@ -1,0 +1,111 @@
+"""An exported forecaster on later data: rolling origins over a table, answered as it is served."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seqpipe.data.examples import Examples
+from seqpipe.data.findings import Finding
+from seqpipe.errors import DataError, ModelError
+from seqpipe.export.artefact import KERAS_MODEL, PARITY
+from seqpipe.series.windows import EVALUATED, Cut, held_back_origins, stride
+from seqpipe.tasks.forecasting.data import Facts, Panel, read_panel
+
+if TYPE_CHECKING:
+    from seqpipe.serving.model import Model
+    from seqpipe.tasks.forecasting.task import Forecasting
+
+BATCH = 256
+
+
+def evaluate_served(task: Forecasting, model: Model, directory: Path) -> tuple[dict[str, Any], list[Finding]]:
+    """The report on every window of the source that has a look-back; series unheard of are answered as such."""
+    import keras
+
+    import seqpipe.layers  # noqa: F401  makes them known to Keras
+    from seqpipe.tasks.forecasting.pictures import draw
+    from seqpipe.tasks.forecasting.report import judge, windows_of
+
+    facts = json.loads((model.path / PARITY).read_text(encoding="utf-8"))["facts"].get("facts")
+    if facts is None:
+        raise ModelError(f"{model.path}/{PARITY} does not say what the training data fixed.")
+    panel, findings = read_panel(task.config.data, task.horizon)
+    known = Facts(**facts)
+    task.facts, chosen = known, [one for one in panel.series if one.name in known.names]
+    if not chosen:
+        raise DataError(f"None of the series is known to {model.path}. It knows {', '.join(known.names[:5])}.")
+    order = sorted(range(len(chosen)), key=lambda index: known.names.index(chosen[index].name))
+    series = [chosen[index] for index in order]
+    cuts = [Cut(min(known.look_back, one.end), min(known.look_back, one.end), one.end) for one in series]
+    task.panel = Panel(series, cuts, panel.step)
+    numbers = [known.names.index(one.name) + 1 for one in series]
+    origins = [held_back_origins(cut.dev, cut.end, horizon=task.horizon, every=1) for cut in cuts]
+    every = stride(sum(map(len, origins)), EVALUATED, known.seasons)
+    origins = [found[::-1][::every][::-1] for found in origins]
+    if not sum(map(len, origins)):
+        raise DataError(f"No series is longer than look-back and horizon, {known.look_back + task.horizon:,} steps.")
+    if numbers != list(range(1, len(numbers) + 1)):
+        kept = [number - 1 for number in numbers]
+        task.facts = known = _only(known, kept)
+    examples = task._windows(origins, None)
+    windows = windows_of(task, examples)
+    network = keras.saving.load_model(model.path / KERAS_MODEL)
+    quantiles = _asked(task, model, windows.examples)
+    part = judge(task, network, windows, quantiles, quantiles)
+    part["rows"].write(directory)
+    draw(task, windows, quantiles, part["report"], directory)
+    report = {
+        "horizon": task.horizon,
+        "step": str(panel.step),
+        "look_back": known.look_back,
+        "seasons": known.seasons,
+        "share": float(np.mean(network.get_layer("mix").share.numpy())),
+        "splits": {"test": part["report"]},
+    }
+    return report, findings
+
+
+def _only(facts: Facts, kept: list[int]) -> Facts:
+    """What is known of some of the series."""
+    from dataclasses import replace
+
+    lists = {name: [getattr(facts, name)[index] for index in kept] for name in ("names", "mase", "mean", "std")}
+    rows = {
+        name: [getattr(facts, name)[0], *(getattr(facts, name)[index + 1] for index in kept)]
+        for name in ("level", "scale", "error")
+    }
+    return replace(facts, **lists, **rows)
+
+
+def _asked(task: Forecasting, model: Model, examples: Examples) -> np.ndarray:
+    """Quantiles [N, H, Q] as the SavedModel answers."""
+    store, facts, found = task.store, task.facts, []
+    for start in range(0, len(examples), BATCH):
+        batch = examples.batch(np.arange(start, min(start + BATCH, len(examples))))
+        places = batch["place"][:, None].astype(np.int64)
+        back = places + np.arange(1 - facts.look_back, 1)
+        whole = places + np.arange(1 - facts.look_back, task.horizon + 1)
+        inputs: dict[str, Any] = {"values": store.values[back]}
+        taken = model.takes("serving_default")
+        if "time" in taken:
+            inputs["time"] = store.clock[places[:, 0]]
+        if "series" in taken:
+            inputs["series"] = np.array([facts.names[number - 1].encode() for number in batch["series"]], object)
+        if "known" in taken:
+            inputs["known"] = store.known[whole]
+        if "past" in taken:
+            inputs["past"] = store.past[back]
+        if "static" in taken:
+            static = [[text.encode() for text in task.panel.series[number - 1].static] for number in batch["series"]]
+            inputs["static"] = np.array(static, object)
+        import tensorflow as tf
+
+        answer = model.call("serving_default", {name: tf.constant(value) for name, value in inputs.items()})
+        columns = dict(zip(task.config.model.quantiles, np.moveaxis(answer["quantiles"], 2, 0), strict=True))
+        columns[0.5] = answer["median"]
+        found.append(np.stack([columns[level] for level in task.levels], axis=2))
+    return np.concatenate(found).astype(np.float64)

@@ -1,0 +1,268 @@
+"""Forecasting: past values of a series in; the median and quantiles of the steps to come out.
+
+Axes: B batch, L look-back, H horizon, Q quantiles, N windows.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seqpipe.data.examples import Examples, content_key
+from seqpipe.data.findings import Finding
+from seqpipe.evaluation.measures import Measure
+from seqpipe.models.forecaster import levels_of
+from seqpipe.series.windows import EVALUATED, Store, held_back_origins, stride, training_origins
+from seqpipe.serving.series import SeriesInput
+from seqpipe.tasks.forecasting.answers import ForecastPresentation
+from seqpipe.tasks.forecasting.config import ForecastingPipeline
+from seqpipe.tasks.forecasting.data import Facts, Panel, fit_facts, read_panel
+from seqpipe.tasks.protocol import Task
+
+if TYPE_CHECKING:
+    from seqpipe.export.artefact import Artefact
+    from seqpipe.serving.model import Model
+
+RIDGE = "ridge.npz"
+MASE = Measure("mase", "MASE", higher_is_better=False, decimals=3)
+
+
+class Forecasting(Task):
+    """Series, and what comes next."""
+
+    name = "forecasting"
+    measures = (MASE,)
+    input = SeriesInput()
+    answer = ForecastPresentation()
+
+    panel: Panel
+    facts: Facts
+
+    def __init__(self, config: ForecastingPipeline):
+        self.config = config
+        self.horizon = config.model.horizon_steps
+        self.levels = levels_of(config.model.quantiles)
+
+    def read(self) -> list[Finding]:
+        self.panel, findings = read_panel(self.config.data, self.horizon)
+        return findings
+
+    @property
+    def tested(self) -> bool:
+        return any(cut.end > cut.dev for cut in self.panel.cuts)
+
+    def data_key(self) -> str:
+        parts: list[Any] = []
+        for one, cut in zip(self.panel.series, self.panel.cuts, strict=True):
+            parts += [one.name, one.clock, one.values, one.known, one.past, list(one.static)]
+            parts.append(np.array([cut.train, cut.dev, cut.end]))
+        return content_key(*parts)
+
+    # Features: seasons, scales, and the ridge, all from the training part
+
+    def fit_features(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.facts = fit_facts(self.panel, self.config)
+        self.facts.save(directory)
+        self.ridge = None
+        if self.config.model.linear:
+            from seqpipe.tasks.forecasting.ridge import fit_ridge
+
+            self.ridge, about = fit_ridge(self, self.examples("train"), self.examples("dev"))
+            np.savez(directory / RIDGE, kernel=self.ridge.astype(np.float32), about=np.array(json.dumps(about)))
+        self.load_features(directory)
+
+    def load_features(self, directory: Path) -> None:
+        self.facts = Facts.load(directory)
+        self.ridge = None
+        if self.config.model.linear:
+            with np.load(directory / RIDGE) as saved:
+                self.ridge = saved["kernel"]
+
+    @cached_property
+    def store(self) -> Store:
+        return Store.of(self.panel.series, look_back=self.facts.look_back, horizon=self.horizon)
+
+    def examples(self, split: str) -> Examples:
+        """Windows by the place of their last value in `store`: place, series, how far a training window may move."""
+        if split == "train":
+            return self._training(self.panel_origins("train"))
+        origins = self.panel_origins(split)
+        total = sum(map(len, origins))
+        asked = self.config.data.every_steps
+        every = stride(total, EVALUATED, self.facts.seasons) if asked == "auto" else asked
+        return self._windows([found[::-1][::every][::-1] for found in origins], slack=None)
+
+    def panel_origins(self, split: str) -> list[np.ndarray]:
+        """Every origin of a split, of each series."""
+        if split == "train":
+            sizes = {"look_back": self.facts.look_back, "horizon": self.horizon}
+            return [training_origins(cut, **sizes) for cut in self.panel.cuts]
+        bounds = {"dev": lambda cut: (cut.train, cut.dev), "test": lambda cut: (cut.dev, cut.end)}[split]
+        found = [held_back_origins(*bounds(cut), horizon=self.horizon, every=1) for cut in self.panel.cuts]
+        return [origins[origins >= 0] for origins in found]
+
+    def _training(self, origins: list[np.ndarray]) -> Examples:
+        every = -(-sum(map(len, origins)) // self.config.training.windows_per_epoch)
+        kept = [found[:: max(1, every)] for found in origins]
+        slack = [
+            np.minimum(max(1, every) - 1, found[-1] - some) if len(found) else some
+            for found, some in zip(origins, kept, strict=True)
+        ]
+        return self._windows(kept, slack=slack)
+
+    def _windows(self, origins: list[np.ndarray], slack: list[np.ndarray] | None) -> Examples:
+        places = np.concatenate([found + offset for found, offset in zip(origins, self.store.offsets, strict=True)])
+        series = np.repeat(np.arange(1, len(origins) + 1), [len(found) for found in origins])
+        moved = np.zeros(len(places), np.int32) if slack is None else np.concatenate(slack)
+        return Examples(
+            {"place": places.astype(np.int32), "series": series.astype(np.int32), "slack": moved.astype(np.int32)}
+        )
+
+    def training_batch(self, examples: Examples, rows: np.ndarray, epoch: int) -> dict[str, Any]:
+        """Windows moved by a step or several, others in each epoch, so that in the end all have been seen."""
+        batch = examples.batch(rows)
+        drawn = np.random.default_rng([self.config.seed, epoch]).random(len(examples))[rows]
+        batch["place"] = batch["place"] + (drawn * (batch["slack"] + 1)).astype(np.int32)
+        return batch
+
+    # The model
+
+    def build(self) -> Any:
+        from seqpipe.models.forecaster import forecaster
+
+        model = forecaster(self.config.model, self.config.features, frame=self.facts.frame(), name=self.config.name)
+        scale = model.get_layer("scale")
+        scale.own_level.assign(np.array(self.facts.level, np.float32))
+        scale.own_scale.assign(np.array(self.facts.scale, np.float32))
+        for layer, columns in (("known_scale", self.facts.known), ("past_scale", self.facts.past)):
+            if columns:
+                mean, spread = np.array(columns, np.float32).T
+                model.get_layer(layer).mean.assign(mean)
+                model.get_layer(layer).spread.assign(spread)
+        if self.ridge is not None:
+            model.get_layer("ridge").kernel.assign(self.ridge)
+        return model
+
+    @cached_property
+    def tensors(self) -> dict[str, Any]:
+        """The store on the device."""
+        import tensorflow as tf
+
+        with tf.init_scope():
+            static = [
+                [0] * len(self.facts.static),
+                *(
+                    [known.index(value) + 1 for known, value in zip(self.facts.static, one.static, strict=True)]
+                    for one in self.panel.series
+                ),
+            ]
+            return {
+                "values": tf.constant(self.store.values),
+                "known": tf.constant(self.store.known),
+                "past": tf.constant(self.store.past),
+                "clock": tf.constant(self.store.clock),
+                "static": tf.constant(static, tf.int32),
+                "error": tf.constant(self.facts.error, tf.float32),
+                "mase": tf.constant([1.0, *self.facts.mase], tf.float32),
+            }
+
+    def window(self, batch: dict[str, Any], names: Any) -> dict[str, Any]:
+        """The inputs of the model, by name: of values, nothing behind the place."""
+        import tensorflow as tf
+
+        place, data = batch["place"], self.tensors
+        back = place[:, None] + tf.range(1 - self.facts.look_back, 1)
+        whole = place[:, None] + tf.range(1 - self.facts.look_back, self.horizon + 1)
+        made = {
+            "values": lambda: tf.gather(data["values"], back),
+            "series": lambda: batch["series"],
+            "time": lambda: tf.gather(data["clock"], place),
+            "known": lambda: tf.gather(data["known"], whole),
+            "past": lambda: tf.gather(data["past"], back),
+            "static": lambda: tf.gather(data["static"], batch["series"]),
+        }
+        return {name: made[name]() for name in names}
+
+    def forward(self, model: Any, batch: dict[str, Any], training: bool) -> Any:
+        """Quantiles [B, H, Q]."""
+        return model(self.window(batch, model.input), training=training)
+
+    def targets(self, batch: dict[str, Any]) -> Any:
+        import tensorflow as tf
+
+        return tf.gather(self.tensors["values"], batch["place"][:, None] + tf.range(1, self.horizon + 1))
+
+    def loss(self, batch: dict[str, Any], outputs: Any) -> Any:
+        import tensorflow as tf
+
+        from seqpipe.layers.series import transformed
+        from seqpipe.training.losses import quantile_loss
+
+        transform = self.config.features.transform
+        unit = tf.gather(self.tensors["error"], batch["series"])[:, None, None]
+        wanted = transformed(self.targets(batch), transform)[:, :, None]
+        errors = (wanted - transformed(outputs, transform)) / unit  # [B, H, Q], NaN where nothing is known
+        return quantile_loss(errors, self.levels, point=self.config.training.loss)
+
+    def metrics(self, batch: dict[str, Any], outputs: Any) -> dict[str, Any]:
+        import tensorflow as tf
+
+        errors = tf.abs(self.targets(batch) - outputs[:, :, self.levels.index(0.5)])
+        seen = tf.math.is_finite(errors)
+        mean = tf.reduce_sum(tf.where(seen, errors, 0.0), axis=1) / tf.maximum(
+            tf.reduce_sum(tf.cast(seen, tf.float32), axis=1), 1.0
+        )
+        scaled = mean / tf.gather(self.tensors["mase"], batch["series"])
+        return {"mase": tf.where(tf.math.is_finite(scaled), scaled, 0.0)}
+
+    # After training
+
+    def fit(self, model: Any, examples: dict[str, Examples]) -> dict[str, Any]:
+        from seqpipe.tasks.forecasting.report import fit_experts
+
+        return {**fit_experts(self, model, examples), "facts": asdict(self.facts)}
+
+    def finish(self, model: Any, fitted: dict[str, Any]) -> None:
+        mix = model.get_layer("mix")
+        mix.share.assign(np.array(fitted["share"], np.float32))
+        mix.widths.assign(np.array(fitted["widths"], np.float32))
+
+    def evaluate(self, model: Any, fitted: dict[str, Any], examples: dict[str, Examples], directory: Path) -> Any:
+        from seqpipe.tasks.forecasting.report import evaluate
+
+        return evaluate(self, model, fitted, examples, directory)
+
+    def evaluate_served(self, model: Model, source: str, directory: Path) -> tuple[dict[str, Any], list[Finding]]:
+        from seqpipe.tasks.forecasting.served import evaluate_served
+
+        return evaluate_served(self, model, directory)
+
+    def describe(self, report: dict[str, Any]) -> str:
+        from seqpipe.tasks.forecasting.describe import describe
+
+        return describe(report)
+
+    def claim(self, report: dict[str, Any]) -> str:
+        from seqpipe.tasks.forecasting.describe import judged, verdict
+
+        said = verdict(judged(report)).removesuffix(".")
+        return said[0].lower() + said[1:]
+
+    def limits(self) -> list[str]:
+        return [
+            f"It forecasts {self.horizon:,} steps of {self.facts.frame().step}; `longer` goes on from "
+            "its own answers, flagged.",
+            "It knows the past of a series and the covariates it is given, and nothing of what never "
+            "happened in training.",
+        ]
+
+    def artefact(self, model: Any, fitted: dict[str, Any], version: int) -> Artefact:
+        from seqpipe.tasks.forecasting.signatures import make_artefact
+
+        return make_artefact(self, model, fitted, version)

@@ -1,0 +1,84 @@
+"""Tables of series: what is read, what is sorted and filled, what is refused and how."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from seqpipe.config.series import SeriesTable
+from seqpipe.errors import DataError
+from seqpipe.series.table import read_series
+
+
+def read(tmp_path, text, name="series.csv", **options):
+    file = tmp_path / name
+    file.write_text(text)
+    return read_series(f"files:{file}", SeriesTable(**options))
+
+
+def test_table_of_two_series_with_a_gap(tmp_path):
+    found = read(
+        tmp_path, "series,time,value\na,2020-01-02,2\na,2020-01-01,1\na,2020-01-04,4\nb,2020-01-01,\nb,2020-01-02,7\n"
+    )
+    assert [one.name for one in found.series] == ["a", "b"]
+    np.testing.assert_array_equal(found.series[0].values, [1, 2, np.nan, 4])
+    np.testing.assert_array_equal(found.series[1].values, [np.nan, 7])
+    said = " ".join(finding.text for finding in found.findings)
+    assert "series a: rows do not stand in the order of time; they were sorted." in said
+    assert "step 1D" in said
+    assert "1 step of 4 (25.0 %) have no row and count as missing" in said
+
+
+def test_table_wide_with_covariates_is_a_series_a_column(tmp_path):
+    found = read(tmp_path, "time,a,b,k\n1,1,5,TRUE\n2,2,6,false\n", values=["a", "b"], known=["k"])
+    assert [(one.name, one.values.tolist()) for one in found.series] == [("a", [1, 2]), ("b", [5, 6])]
+    np.testing.assert_array_equal(found.series[1].known, [[1], [0]])
+
+
+def test_table_formats_say_the_same(tmp_path):
+    rows = [{"time": f"2020-01-0{day}", "value": float(day)} for day in range(1, 5)]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    from_json = read(tmp_path, lines, "series.jsonl").series[0]
+    tsv = "time\tvalue\n" + "".join(f"{row['time']}\t{row['value']}\n" for row in rows)
+    from_tsv = read(tmp_path, tsv, "series.tsv").series[0]
+    np.testing.assert_array_equal(from_json.values, from_tsv.values)
+    np.testing.assert_array_equal(from_json.clock, from_tsv.clock)
+    parquet, pyarrow = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow")
+    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "series.parquet")
+    packed = read_series(f"files:{tmp_path / 'series.parquet'}", SeriesTable()).series[0]
+    np.testing.assert_array_equal(packed.values, from_json.values)
+
+
+def test_table_rows_alone_count_where_asked(tmp_path):
+    found = read(tmp_path, "time,value\n2020-01-03,1\n2020-01-06,2\n2020-01-07,3\n", step="rows")
+    assert found.series[0].values.tolist() == [1, 2, 3]
+    assert str(found.step) == "rows"
+
+
+def test_table_decimal_comma(tmp_path):
+    found = read(tmp_path, "time\tvalue\n1\t1,5\n2\t2,5\n", "series.tsv", decimal=",")
+    assert found.series[0].values.tolist() == [1.5, 2.5]
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("time,value\n", {}, "train: no rows."),
+        ("time,value\n1,1\n1,2\n", {}, r"series.csv:3: the series has the time 1 twice, with other values"),
+        ('time,value\n1,"1,234.5"\n', {}, r'series.csv:2: value = "1,234.5" is no number. Numbers have no thousands'),
+        ("time,value\n1,inf\n2,3\n", {}, "series.csv:2: value is infinite, in 1 row"),
+        ("time,value\n2020-01-01,1\nsoon,2\n", {}, r'series.csv:3: the time "soon" is none. Allowed: ISO dates'),
+        (
+            "time,value\n2020-01-01 00:00,1\n2020-01-01 01:00,1\n2020-01-01 02:00,1\n2020-01-01 02:20,1\n",
+            {},
+            "series.csv:5: the series has a time off its grid of 1h",
+        ),
+        ("time,valeu\n1,1\n", {}, "Did you mean valeu?"),
+        ("series,time,value,s\na,1,1,x\na,2,1,y\n", {"static": ["s"]}, "series a: the static column s changes: x; y."),
+    ],
+)
+def test_table_refuses_by_row_and_rule(tmp_path, text, options, message):
+    with pytest.raises(DataError, match=message.replace("?", r"\?").replace("(", r"\(")):
+        read(tmp_path, text, **options)

@@ -1,0 +1,206 @@
+"""The forecaster's promises: no future read, units do not matter, gaps do not spread, a stream is like the whole."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from finished import finished
+
+from pipelines import SHOPS
+from seqpipe.config.file import ConfigError
+from seqpipe.errors import DataError
+from seqpipe.serving.model import load
+from seqpipe.tasks.forecasting.config import ForecastingPipeline
+from seqpipe.tasks.forecasting.describe import verdict
+from seqpipe.tasks.forecasting.task import Forecasting
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return finished("forecasting", tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def model(home):
+    return load(home / "saved_models" / "tiny" / "1")
+
+
+def row(steps=60, seed=1, series=b"nobody", **changes):
+    rng = np.random.default_rng(seed)
+    values = 5 + np.sin(np.arange(steps) / 24 * 2 * np.pi) + 0.1 * rng.normal(size=steps)
+    made = {
+        "values": values.astype(np.float32)[None],
+        "time": np.array([1_710_000_000 // 3600 * 3600], np.int64),
+        "series": np.array([series], object),
+        "known": np.zeros((1, steps + 12, 1), np.float32),
+        "past": np.ones((1, steps, 1), np.float32),
+        "static": np.array([[b"inland"]], object),
+    }
+    return made | changes
+
+
+def ask(model, given, signature="serving_default", **more):
+    return model.call(signature, {name: tf.constant(value) for name, value in (given | more).items()})
+
+
+def test_task_future_changes_nothing(tmp_path):
+    task = Forecasting(ForecastingPipeline.model_validate(SHOPS))
+    task.read()
+    task.fit_features(tmp_path / "one")
+    other = Forecasting(task.config)
+    other.read()
+    for one, cut in zip(other.panel.series, other.panel.cuts, strict=True):
+        one.values[cut.dev :] = -1e3
+        one.past[cut.dev :] = -1e3
+    other.fit_features(tmp_path / "other")
+    assert (tmp_path / "one" / "facts.json").read_bytes() == (tmp_path / "other" / "facts.json").read_bytes()
+    np.testing.assert_array_equal(task.ridge, other.ridge)
+    examples = task.examples("dev")
+    batch = {name: tf.constant(value) for name, value in examples.batch(np.arange(len(examples))).items()}
+    keras_model = task.build()
+    answers = [each.forward(keras_model, batch, False).numpy() for each in (task, other)]
+    np.testing.assert_array_equal(*answers)
+
+
+def test_task_answers_in_any_unit(model):
+    given = row()
+    plain = ask(model, given)
+    moved = ask(model, given | {"values": given["values"] * 8.0 + 64.0})
+    np.testing.assert_allclose(moved["quantiles"], plain["quantiles"] * 8.0 + 64.0, rtol=1e-4)
+
+
+def test_task_quantiles_are_sorted_and_series_unheard_of_are_told(model):
+    for seed in range(5):
+        answer = ask(model, row(seed=seed))
+        assert (np.diff(answer["quantiles"][0], axis=1) >= 0).all()
+        assert not answer["known_series"][0]
+    assert ask(model, row(series=b"market"))["known_series"][0]
+
+
+def test_task_missing_steps_before_a_history_are_no_history(model):
+    given = row(steps=20)
+    padded = {
+        name: np.concatenate([np.full((1, 9, *value.shape[2:]), np.nan, np.float32), value], axis=1)
+        for name, value in given.items()
+        if name in ("values", "known", "past")
+    }
+    np.testing.assert_array_equal(ask(model, given)["median"], ask(model, given | padded)["median"])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 0.0, 1e30, -1e30])
+@pytest.mark.parametrize("steps", [0, 1, 60])
+def test_task_answers_whatever_comes(model, value, steps):
+    given = row(steps=steps)
+    answer = ask(model, given | {"values": np.full((1, steps), value, np.float32)})
+    assert all(np.isfinite(part).all() for part in answer.values() if part.dtype.kind == "f")
+
+
+def test_task_stream_equals_the_whole_whatever_the_cuts(model):
+    whole = row(steps=70)
+    state = np.zeros((1, int(model.call("info", {})["state_size"])), np.float32)
+    seen, done = np.zeros(1, np.int64), 0
+    rng = np.random.default_rng(3)
+    while done < 70:
+        end = min(70, done + int(rng.integers(1, 20)))
+        part = whole | {
+            "values": whole["values"][:, done:end],
+            "known": whole["known"][:, done : end + 12],
+            "past": whole["past"][:, done:end],
+            "time": whole["time"] - 3600 * (70 - end),
+        }
+        answer = ask(model, part, "stream", observations=seen, state=state)
+        seen, state, done = answer["observations"], answer["state"], end
+    assert seen[0] == 70
+    np.testing.assert_allclose(answer["quantiles"], ask(model, whole)["quantiles"], atol=1e-5)
+
+
+def test_task_longer_begins_as_the_answer_and_flags_the_rest(model):
+    given = row()
+    reaching = np.concatenate([given["known"], np.zeros((1, 18, 1), np.float32)], axis=1)
+    longer = ask(model, given | {"known": reaching}, "longer", steps=np.int32(30))
+    np.testing.assert_allclose(longer["median"][:, :12], ask(model, given)["median"], rtol=1e-5)
+    assert longer["extrapolated"][0].tolist() == [False] * 12 + [True] * 18
+    assert np.diff(longer["time"][0]).tolist() == [3600] * 29
+    with pytest.raises(DataError, match="longer: steps must be 1 to 100,000"):
+        ask(model, given, "longer", steps=np.int32(0))
+    with pytest.raises(DataError, match="known must have a row for each value and each step to come"):
+        ask(model, given, "longer", steps=np.int32(30))
+
+
+def test_task_samples_follow_the_quantiles_and_the_seed(model):
+    given = row()
+    options = {"samples": np.int32(4000), "seed": np.array([1, 2], np.int32)}
+    paths = ask(model, given, "samples", **options)["samples"][0]
+    np.testing.assert_array_equal(paths, ask(model, given, "samples", **options)["samples"][0])
+    answer = ask(model, given)
+    below = (paths <= answer["median"][0]).mean(axis=0)
+    assert np.abs(below - 0.5).max() < 0.05
+    share = (paths <= answer["quantiles"][0][:, 3]).mean(axis=0)  # the 0.9 quantile
+    assert np.abs(share - 0.9).max() < 0.05
+
+
+def test_task_score_flags_a_spike_and_explain_sees_the_past(model):
+    given = row(steps=80, series=b"market")
+    given["values"][0, 70] += 1e3
+    scored = ask(model, given, "score")
+    assert scored["anomaly"][0, 70]
+    assert scored["rank"].shape == (1, 80)
+    explained = ask(model, given, "explain")
+    assert explained["weights"].shape == (1, 12, 80)
+    assert (explained["weights"][0, :, :32] == 0).all(), "48 steps are looked back on"
+    assert explained["known_weights"].shape == (1, 12, 1)
+
+
+def test_task_table_in_and_table_out(home, model, tmp_path, monkeypatch):
+    from typer.testing import CliRunner
+
+    from seqpipe.cli import app
+
+    monkeypatch.chdir(home)
+    lines = [f"market,2024-03-0{1 + h // 24}T{h % 24:02d}:00,{h % 24 + 0.5},0,1,inland" for h in range(72)]
+    future = [f"market,2024-03-04T{h:02d}:00,,1,,inland" for h in range(12)]
+    file = tmp_path / "history.csv"
+    file.write_text("\n".join(["series,time,value,offer,visitors,region", *lines, *future]) + "\n")
+    output, picture = tmp_path / "forecast.csv", tmp_path / "fan.png"
+    arguments = ["predict", "tiny", "--input", str(file), "--output", str(output), "--plot", str(picture)]
+    done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    header, *rows = output.read_text().splitlines()
+    assert header == "series,time,median,q0.025,q0.1,q0.5,q0.9,q0.975"
+    assert len(rows) == 12
+    assert rows[0].startswith("market,2024-03-04T00:00,")
+    assert picture.stat().st_size > 1000
+    file.write_text("\n".join(["series,time,value,offer,visitors,region", *lines, *future[:3]]) + "\n")
+    with pytest.raises(
+        DataError, match="series market has no offer at 2024-03-04T03:00, 4 steps behind its last value"
+    ):
+        list(model.input.from_file(str(file), column="value"))
+
+
+def test_task_card_claims_only_what_is_shown():
+    simple = {"name": "last value", "mase": 1.0, "p_holm": 0.83}
+    part = {"measures": {"mase": {"value": 0.99}}, "baselines": [simple]}
+    assert verdict(part).startswith("No better than repeating the last value (MASE 0.990 against 1.000")
+    simple["p_holm"] = 0.001
+    assert verdict(part).startswith("Better than repeating the last value, the best simple baseline")
+    part["measures"]["mase"]["value"] = 1.2
+    assert verdict(part).startswith("Worse than repeating the last value")
+    part["baselines"].append({"name": "ridge", "mase": 1.2, "p_holm": 1.0})
+    assert "No better than its own ridge" in verdict(part)
+
+
+def test_task_horizons_have_bounds():
+    from seqpipe.tasks import load_pipeline  # noqa: F401  the message is pydantic's own, through the loader
+
+    for horizon in (0, 100_000):
+        with pytest.raises((ConfigError, ValueError)):
+            ForecastingPipeline.model_validate(SHOPS | {"model": {"horizon_steps": horizon}})
+
+
+def test_task_card_and_pictures_are_there(home):
+    card = (home / "saved_models" / "tiny" / "1" / "card.md").read_text()
+    assert "### Verdict" in card
+    assert "| ridge |" in card
+    for name in ("fans.png", "by_step.png", "ranks.png", "coverage.png", "rows.npz"):
+        assert (home / "runs" / "tiny" / "report" / "test" / name).is_file()
