@@ -18,6 +18,7 @@ TASKS = {
     "speech_commands": "SpeechCommands",
     "text_classification": "TextClassification",
     "translation": "Translation",
+    "writing": "Writing",
 }
 
 
