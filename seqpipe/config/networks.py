@@ -229,7 +229,5 @@ class Writer(Section):
 
     embedding: WriterEmbedding = WriterEmbedding()
     recurrent: WriterRecurrent = WriterRecurrent()
-    dropout: Fraction = Field(
-        0.3, ge=0, lt=1, description="Share of channels dropped before the scores."
-    )
+    dropout: Fraction = Field(0.3, ge=0, lt=1, description="Share of channels dropped before the scores.")
     tied: bool = Field(False, description="Characters have one vector for reading and for scores.")

@@ -18,7 +18,8 @@ from seqpipe.text.probes import text_probes
 if TYPE_CHECKING:
     from seqpipe.tasks.writing.task import Writing
 
-PROMPTS = 4  # real ones
+PROMPTS = 4  # real ones, whose states `step` and `sample` are proved with
+SCORED = 1_000  # bytes of the longest probe of `score`
 WRITTEN = 60  # characters of a probe of `write`
 
 
@@ -27,10 +28,8 @@ def make_artefact(task: Writing, model: keras.Model, version: int) -> Artefact:
     module = WritingModel(
         model, task.characters, first=task.first, ends=not task.stream, sampling=sampling, version=version
     )
-    texts = task.texts("dev")
-    real = [texts[0][at : at + 40] for at in range(0, 4000, 1000)] if task.stream else [t[:8] for t in texts[:PROMPTS]]
     hostile = text_probes([])
-    prompts = [{"text": np.array(text.encode(), object)} for text in real if text] + hostile
+    prompts = [{"text": np.array(text.encode(), object)} for text in task.prompts if text] + hostile
     written = [{**row, "seed": np.array(7 + number, np.int64)} for number, row in enumerate(prompts)]
     settings = {
         "length": np.array(WRITTEN, np.int32),
@@ -62,7 +61,7 @@ def make_artefact(task: Writing, model: keras.Model, version: int) -> Artefact:
         probes={
             "serving_default": prompts[: PROMPTS + 2] + prompts[-2:],
             "write": written,
-            "score": prompts,
+            "score": [row for row in prompts if len(row["text"].item()) <= SCORED],
             "start": prompts,
             "step": steps,
             "sample": samples,
@@ -75,7 +74,7 @@ def make_artefact(task: Writing, model: keras.Model, version: int) -> Artefact:
             },
         },
         reference={"serving_default": by_default, "score": writer.score},
-        tolerance=1e-3,  # nats of ten thousand characters are summed in float32
+        tolerance=1e-3,  # nats of a whole text are summed in float32
     )
 
 
@@ -97,13 +96,15 @@ class NumpyWriter:
         shown = tf.strings.unicode_transcode([text], "UTF-8", "UTF-8", errors="replace").numpy()[0].decode()
         return np.concatenate([[self.first], self.characters.encode(shown)]).astype(np.int32)
 
+    def _read(self, ids: np.ndarray) -> list[tf.Tensor]:
+        return self.model([tf.constant(ids[None]), tf.constant([len(ids)]), *self.reader.zero_state(1)])
+
     def write(self, prompt: bytes, length: int, settings: Settings, seed: int) -> str:
         ids = self._ids(prompt)
         ids = np.concatenate([ids[:1], ids[1:][-READ:]])
         seen = np.zeros(self.characters.size, bool)
         seen[ids] = True
-        state = self.reader.zero_state(1)
-        logits, *state = self.model([ids[None], np.array([len(ids)], np.int32), *state])
+        logits, *state = self._read(ids)
         now = logits[:, -1]
         written = []
         for number in range(length):
@@ -119,7 +120,7 @@ class NumpyWriter:
         answers = []
         for row in rows:
             ids = self._ids(row["text"].item())
-            logits, *_ = self.model([ids[None], np.array([len(ids)], np.int32), *self.reader.zero_state(1)])
+            logits, *_ = self._read(ids)
             nats = tf.nn.sparse_softmax_cross_entropy_with_logits(ids[1:], logits[0, :-1]).numpy()
             answers.append({"nats": nats.sum(), "characters": np.array(len(ids) - 1, np.int32), "surprisal": nats})
         return answers

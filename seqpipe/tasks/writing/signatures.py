@@ -1,6 +1,7 @@
 """The graph that an exported writer answers with: raw strings in and out, core TensorFlow ops only.
 
-Axes: B batch (rows), T time (characters), V vocabulary, U units of a state, S stop strings, L their length.
+Axes: B batch (rows), T time (characters), V vocabulary, P parts of a state, U its units, S stop strings,
+L the characters of the longest.
 """
 
 from __future__ import annotations
@@ -72,32 +73,21 @@ class WritingModel(tf.Module):
         ]
         length = tf.TensorSpec([], tf.int32, name="length")
         stop = tf.TensorSpec([None], tf.string, name="stop")
-        self._state_names = [spec.name for spec in model.inputs if spec.name.startswith("state_")]
-        state = {
-            name: tf.TensorSpec([None, units], tf.float32, name=name)
-            for name, units in zip(self._state_names, reader.units, strict=True)
-        }
+        units = reader.units
+        state = tf.TensorSpec([None, len(units), units[0]], tf.float32, name="state")  # [B, P, U]
         seen = tf.TensorSpec([None, characters.size], tf.bool, name="seen")
         number = tf.TensorSpec([], tf.int32, name="number")
 
-        def signature(function: Any, *specs: tf.TensorSpec, **named: tf.TensorSpec) -> Any:
-            return tf.function(function, input_signature=[*specs, *named.values()], autograph=False)
-
-        def step(**inputs: tf.Tensor) -> Outputs:
-            return self._step(inputs.pop("tokens"), list(inputs.values()))
-
-        def sample(**inputs: tf.Tensor) -> Outputs:
-            wanted = Settings(*(inputs.pop(name) for name in Settings._fields))
-            number, seed, seen = (inputs.pop(name) for name in ("number", "seed", "seen"))
-            return self._sample(inputs.pop("tokens"), number, seed, seen, wanted, list(inputs.values()))
+        def signature(function: Any, *specs: tf.TensorSpec) -> Any:
+            return tf.function(function, input_signature=specs, autograph=False)
 
         self.functions = {
             "serving_default": signature(self._write_by_default, text),
             "write": signature(self._write, text, length, *settings, stop, seed),
             "score": signature(self._score, text),
             "start": signature(self._start, text),
-            "step": signature(step, tokens, **state),
-            "sample": signature(sample, tokens, number, seed, seen, *settings, **state),
+            "step": signature(self._step, tokens, state),
+            "sample": signature(self._sample, tokens, state, seen, number, seed, *settings),
             "info": signature(self._info),
         }
 
@@ -152,9 +142,7 @@ class WritingModel(tf.Module):
         t, top_p, penalty = settings.temperature, settings.top_p, settings.repetition_penalty
         _require((t >= 0) & (t <= HIGHEST), f"temperature must be 0 (the likeliest) to {HIGHEST:g}, not", t)
         _require(settings.top_k >= 0, "top_k must be 0 (all) or more, not", settings.top_k)
-        _require(
-            (settings.top_p > 0) & (settings.top_p <= 1), "top_p must be above 0 and at most 1, not", settings.top_p
-        )
+        _require((top_p > 0) & (top_p <= 1), "top_p must be above 0 and at most 1, not", top_p)
         _require((settings.min_p >= 0) & (settings.min_p <= 1), "min_p must be 0 to 1, not", settings.min_p)
         _require(
             (penalty >= 1) & (penalty <= HIGHEST), f"repetition_penalty must be 1 (none) to {HIGHEST:g}, not", penalty
@@ -280,26 +268,31 @@ class WritingModel(tf.Module):
             _, state = self._reader().read(ids, lengths - 1, self._reader().zero_state(tf.shape(ids)[0]))
         return {
             "tokens": tf.gather(ids, lengths - 1, batch_dims=1),
+            "state": tf.stack(state, axis=1),
             "seen": self._seen(ids, lengths),
-            **dict(zip(self._state_names, state, strict=True)),
         }
 
-    def _step(self, tokens: tf.Tensor, state: list[tf.Tensor]) -> Outputs:
+    def _step(self, tokens: tf.Tensor, state: tf.Tensor) -> Outputs:
         right = tf.reduce_all((tokens >= 0) & (tokens < self._size))
         _require(right, f"tokens must be 0 to {self._size - 1}, not", tokens)
-        logits, state = self._reader().step(tokens, state)
-        return {"logits": logits, **dict(zip(self._state_names, state, strict=True))}
+        logits, after = self._reader().step(tokens, tf.unstack(state, axis=1))
+        return {"logits": logits, "state": tf.stack(after, axis=1)}
 
     def _sample(
         self,
         tokens: tf.Tensor,
+        state: tf.Tensor,
+        seen: tf.Tensor,
         number: tf.Tensor,
         seed: tf.Tensor,
-        seen: tf.Tensor,
-        settings: Settings,
-        state: list[tf.Tensor],
+        temperature: tf.Tensor,
+        top_k: tf.Tensor,
+        top_p: tf.Tensor,
+        min_p: tf.Tensor,
+        repetition_penalty: tf.Tensor,
     ) -> Outputs:
         """Read a character and draw the next, the `number`th: called again and again it writes what `write` writes."""
+        settings = Settings(temperature, top_k, top_p, min_p, repetition_penalty)
         self._check(settings)
         answer = self._step(tokens, state)
         drawn = draw(answer.pop("logits") + self._bias, uniform(seed, number), settings, seen)

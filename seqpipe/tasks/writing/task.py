@@ -17,11 +17,12 @@ from seqpipe.data.splits import named_split
 from seqpipe.errors import DataError
 from seqpipe.serving.answers import TextPresentation
 from seqpipe.serving.inputs import TEXT
-from seqpipe.tasks.protocol import Batch, Fitted, Report, Task
+from seqpipe.tasks.protocol import Fitted, Report, Task
 from seqpipe.tasks.writing.config import WritingPipeline
 from seqpipe.tasks.writing.data import Splits, as_rows, as_stream, read_splits
 from seqpipe.tasks.writing.measures import NATS
-from seqpipe.text.characters import EDGE, Characters
+from seqpipe.text.characters import EDGE, FILE, Characters
+from seqpipe.training.objective import Batch
 
 if TYPE_CHECKING:
     import keras
@@ -39,6 +40,7 @@ class Writing(Task):
     measures = (NATS,)
     input = TEXT
     answer = TextPresentation()
+    kept_features = (FILE,)
 
     config: WritingPipeline
     splits: Splits
@@ -50,6 +52,7 @@ class Writing(Task):
         self.stream = config.data.layout == "stream"
         self.state: list[tf.Variable] = []
         self.surprisal: Any = None
+        self.published_prompts: list[str] | None = None
 
     def read(self) -> list[Finding]:
         self.splits = read_splits(self.config.data, self.config.features.normalise)
@@ -61,12 +64,27 @@ class Writing(Task):
     def texts(self, split: str) -> list[str]:
         return named_split(split, train=self.splits.train, dev=self.splits.dev, test=self.splits.test)
 
+    @property
+    def prompts(self) -> list[str]:
+        """What an export is proved with: beginnings of texts in dev, or what an exported model was proved with."""
+        if self.published_prompts is not None:
+            return self.published_prompts
+        dev = self.splits.dev
+        return [dev[0][at : at + 40] for at in range(0, 4000, 1000)] if self.stream else [text[:8] for text in dev[:4]]
+
     def fit_features(self, directory: Path) -> None:
         Characters.fit(self.splits.train, min_count=self.config.features.min_count).save(directory)
         self.load_features(directory)
 
     def load_features(self, directory: Path) -> None:
         self.characters = Characters.load(directory)
+
+    def load_published(self, directory: Path) -> None:
+        from seqpipe.export.artefact import FEATURES
+        from seqpipe.export.warmup import read_warmup
+
+        self.load_features(directory / FEATURES)
+        self.published_prompts = [row["text"].item().decode() for row in read_warmup(directory, "serving_default")]
 
     @property
     def first(self) -> int:
@@ -105,11 +123,11 @@ class Writing(Task):
 
         return character_model(self.config.model, vocabulary_size=self.characters.size, name="writer")
 
-    def plan(self, lengths: np.ndarray, *, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
+    def plan(self, examples: Examples, *, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
         """Of a stream: the next chunk of each of the streams that run side by side."""
         if not self.stream:
-            return plan_epoch(lengths, batch_size=batch_size, seed=seed, epoch=epoch)
-        steps = len(lengths) // batch_size
+            return plan_epoch(examples.lengths, batch_size=batch_size, seed=seed, epoch=epoch)
+        steps = len(examples) // batch_size
         return [np.arange(batch_size) * steps + step for step in range(steps)]
 
     def training_batch(self, examples: Examples, rows: np.ndarray, epoch: int) -> Batch:
