@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table as Grid
 
+from seqpipe import cli_writing
 from seqpipe.config.pipeline import Pipeline
 from seqpipe.errors import DataError, Interrupted, SeqpipeError, require_extra
 
@@ -62,7 +63,7 @@ def main() -> None:
         sys.exit(2)
 
 
-def _start() -> None:
+def start() -> None:
     """Import TensorFlow, which takes seconds; called once a command knows that its input is in order."""
     from seqpipe.startup import import_tensorflow
 
@@ -89,7 +90,7 @@ def _load_to_run(file: Path, overrides: list[str] | None) -> Pipeline:
 @contextmanager
 def _run(file: Path, overrides: list[str] | None, *, fresh: bool = False) -> Iterator[Run]:
     config = _load_to_run(file, overrides)
-    _start()
+    start()
     from seqpipe.runs.run import open_run
 
     with open_run(config, fresh=fresh, say=out.print, callbacks=_callbacks(config)) as run:
@@ -101,7 +102,7 @@ def _run_seeds(file: Path, overrides: list[str] | None, seeds: str, *, fresh: bo
 
     config = _load_to_run(file, overrides)
     wanted = parse_seeds(seeds, config.seed)
-    _start()
+    start()
     return run_seeds(config, wanted, publish=publish, fresh=fresh, out=out, callbacks=_callbacks)
 
 
@@ -138,7 +139,7 @@ def run(file: File, set: Set = None, seeds: Seeds = None, fresh: Fresh = False) 
 def check(file: File, set: Set = None) -> None:
     """Validate configuration and data, report receptive fields and padding; train nothing."""
     config = _load(file, set).config
-    _start()
+    start()
     from seqpipe.runs.check import check_pipeline
 
     check_pipeline(config, out)
@@ -195,7 +196,7 @@ def evaluate(
     from seqpipe.serving.find import find_model
 
     find_model(target)
-    _start()
+    start()
     from seqpipe.runs.evaluate import evaluate_artefact
 
     evaluate_artefact(target, data, overrides=set or [], directory=output, console=out)
@@ -226,7 +227,7 @@ def export(
         from seqpipe.runs.again import export_again, find
 
         place = find(target)
-        _start()
+        start()
         export_again(place, say=out.print)
         return
     from seqpipe.export.lite import require_interpreter
@@ -247,7 +248,7 @@ def export(
             f"export {target}: name a pipeline file. Runs and models are exported; they take --lite, models --again."
         )
     place, config = on_device.find(target, set or [])
-    _start()
+    start()
     on_device.add_lite(place, config, data_named=bool(set), say=out.print)
 
 
@@ -258,7 +259,7 @@ def tune(file: File, set: Set = None, fresh: Fresh = False) -> None:
 
     config = _load(file, set).config
     tuning.check_tune(config, file)
-    _start()
+    start()
     tuning.tune(config, file, fresh=fresh, out=out, callbacks=_callbacks)
 
 
@@ -332,7 +333,7 @@ def predict(
         plot=plot,
     )
     find_model(model)
-    _start()
+    start()
     predicting.predict(model, texts, input, column=column, encoding=encoding, wanted=wanted, out=out, err=err)
 
 
@@ -355,7 +356,7 @@ def listen(
 
     detector = listening.Detector(threshold, smoothing_ms, refractory_ms)
     find_model(model)
-    _start()
+    start()
     loaded = load(model)
     sources = [(str(file), listening.read_blocks(file)) for file in files or []]
     for name, blocks in sources or [("microphone", listening.microphone())]:
@@ -396,9 +397,13 @@ def serve(
     from seqpipe.serving.server.run import serve as serve_models
 
     served = directories(models or [])
-    _start()
+    start()
     settings = Settings(max_body_mb, timeout_s, token, tuple(allow_origin or ()), strict)
     serve_models(served, Options(host, port, grpc_port, certificate, key, max_queue_rows, settings), out.print)
+
+
+app.command()(cli_writing.write)
+app.command()(cli_writing.score)
 
 
 @app.command("list")
@@ -422,7 +427,7 @@ def info(model: ModelName) -> None:
     from seqpipe.serving.find import describe_signatures, find_model
 
     path = find_model(model)
-    _start()
+    start()
     out.print(f"{path}\n")
     for line in describe_signatures(path):
         out.print(line)

@@ -209,3 +209,25 @@ class Seq2Seq(Section):
     )
     max_ratio: float = Field(2.0, gt=0, description="A translation has at most max_ratio * source + max_extra pieces.")
     max_extra: int = Field(10, ge=1)
+
+
+class WriterEmbedding(Section):
+    units: int = Field(64, ge=1, description="Size of a character's vector.")
+    dropout: Fraction = Field(0.0, ge=0, lt=1, description="Share of its channels dropped, the same at every step.")
+
+
+class WriterRecurrent(Section):
+    cell: Literal["lstm", "gru"] = "lstm"
+    units: int = Field(512, ge=1, description="Size of the state.")
+    layers: int = Field(1, ge=1, le=8)
+    dropout: Fraction = Field(0.0, ge=0, lt=1, description="Share of channels dropped between layers, at every step.")
+    weight_dropout: Fraction = Field(0.0, ge=0, lt=1, description="Share of the recurrent weights dropped.")
+
+
+class Writer(Section):
+    """Embedding -> recurrent layers that carry their state -> scores of the next character."""
+
+    embedding: WriterEmbedding = WriterEmbedding()
+    recurrent: WriterRecurrent = WriterRecurrent()
+    dropout: Fraction = Field(0.3, ge=0, lt=1, description="Share of channels dropped before the scores.")
+    tied: bool = Field(False, description="Characters have one vector for reading and for scores.")

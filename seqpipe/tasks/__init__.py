@@ -19,6 +19,7 @@ TASKS = {
     "speech_commands": "SpeechCommands",
     "text_classification": "TextClassification",
     "translation": "Translation",
+    "writing": "Writing",
 }
 
 

@@ -85,6 +85,9 @@ class Trainer:
                 tf.Variable(v.value, trainable=False, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
                 for v in (self.model.trainable_variables if config.average_decay else [])
             ]
+            self.carried = objective.carried(self.model)
+        if self.carried and self.strategy.num_replicas_in_sync > 1:
+            raise RunError("A state that is carried from batch to batch needs one device: unset TF_CONFIG, hide GPUs.")
         signature = {
             name: tf.TensorSpec([None] * array.ndim, array.dtype, name) for name, array in self._batch([0]).items()
         }
@@ -323,7 +326,7 @@ class Trainer:
                 variable.assign(value)
 
     def _variables(self) -> list[Any]:
-        return [*self.model.variables, *self.optimizer.variables, *self.averages]
+        return [*self.model.variables, *self.optimizer.variables, *self.averages, *self.carried]
 
     def save(self, history: io.BufferedIOBase) -> None:
         """Save the position."""

@@ -38,6 +38,10 @@ class Objective:
         """The batches of an epoch as row numbers: equally many in every epoch, a pure function of its arguments."""
         return plan_epoch(examples.lengths, batch_size=batch_size, seed=seed, epoch=epoch)
 
+    def carried(self, model: keras.Model) -> list[tf.Variable]:
+        """What `forward` hands from a batch of training to the next; saved with the position of a run."""
+        return []
+
     def training_batch(self, examples: Examples, rows: np.ndarray, epoch: int) -> Batch:
         """A batch of training: names, types and ranks of `examples.batch`, and a pure function of its arguments."""
         return examples.batch(rows)

@@ -1,0 +1,116 @@
+"""Drawing the next character: the same for the same seed, whatever other rows there are, today and after export.
+
+One uniform number a row and step comes from an integer hash of (the row's seed, step); the character is looked up by
+inverse CDF among the characters in order of their probability. In this order: what is forbidden; repetition penalty;
+top-k; min-p; temperature; top-p. Only core TensorFlow ops, and the same in numpy (`draw_numpy`).
+
+Axes: B batch (rows), V vocabulary.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+NEVER = -1e9  # the score of what is forbidden
+MASK = 0xFFFFFFFF
+GOLDEN = 0x9E3779B9
+MULTIPLIERS = (0x7FEB352D, 0x31848BAB)  # below 2^31, so that no product overflows int64
+
+
+class Settings(NamedTuple):
+    """How characters are drawn; scalars.
+
+    temperature: scores are divided by it; 0 takes the likeliest.
+    top_k: only so many likeliest; 0 is all.
+    top_p: only the likeliest that make up this share together; 1 is all.
+    min_p: only those at least this share as likely as the likeliest; 0 is all.
+    repetition_penalty: scores of what stands in the text are divided by it where positive, else multiplied; 1 is none.
+    """
+
+    temperature: Any
+    top_k: Any
+    top_p: Any
+    min_p: Any
+    repetition_penalty: Any
+
+
+def uniform(seed: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+    """float32 [B] in 0 <= u < 1, from seeds int64 [B] and a step.
+
+    Source of the mixing: Wellons 2018, Prospecting for Hash Functions.
+    """
+    low, high = tf.bitwise.bitwise_and(seed, MASK), tf.bitwise.bitwise_and(tf.bitwise.right_shift(seed, 32), MASK)
+    of_seed = _mixed(tf.bitwise.bitwise_xor(low, _mixed(tf.bitwise.bitwise_and(high + GOLDEN, MASK))))
+    place = tf.bitwise.bitwise_and((tf.cast(step, tf.int64) + 1) * GOLDEN, MASK)
+    drawn = _mixed(tf.bitwise.bitwise_and(of_seed + place, MASK))
+    return tf.cast(tf.bitwise.right_shift(drawn, 8), tf.float32) / 2.0**24
+
+
+def _mixed(x: tf.Tensor) -> tf.Tensor:
+    for shift, multiplier in zip((16, 15), MULTIPLIERS, strict=True):
+        x = tf.bitwise.bitwise_xor(x, tf.bitwise.right_shift(x, shift))
+        x = tf.bitwise.bitwise_and(x * multiplier, MASK)
+    return tf.bitwise.bitwise_xor(x, tf.bitwise.right_shift(x, 14))
+
+
+def draw(logits: tf.Tensor, uniforms: tf.Tensor, settings: Settings, seen: tf.Tensor) -> tf.Tensor:
+    """int32 [B], an id a row.
+
+    Args:
+        logits: float32 [B, V], NEVER where forbidden.
+        uniforms: float32 [B].
+        seen: bool [B, V], ids in the text so far.
+    """
+    penalty = settings.repetition_penalty
+    penalised = tf.where(logits > 0, logits / penalty, tf.maximum(logits * penalty, NEVER))
+    scores, order = tf.math.top_k(tf.where(seen, penalised, logits), tf.shape(logits)[1])  # equal ones by id
+    places = tf.range(tf.shape(logits)[1])
+    allowed = (scores > NEVER / 2) & ((settings.top_k <= 0) | (places < settings.top_k))
+    allowed &= tf.exp(scores - scores[:, :1]) >= settings.min_p
+    warm = tf.maximum(settings.temperature, 1e-6)
+    weights = tf.where(allowed, tf.exp((scores - scores[:, :1]) / warm), 0.0)
+    weights /= tf.reduce_sum(weights, axis=1, keepdims=True)
+    before = tf.cumsum(weights, axis=1, exclusive=True)
+    weights = tf.where((before < settings.top_p) & (weights > 0), weights, 0.0)
+    summed = tf.cumsum(weights, axis=1)
+    wanted = uniforms[:, tf.newaxis] * summed[:, -1:]
+    last = tf.reduce_sum(tf.cast(weights > 0, tf.int32), axis=1) - 1
+    place = tf.minimum(tf.reduce_sum(tf.cast(summed <= wanted, tf.int32), axis=1), last)
+    place = tf.where(settings.temperature <= 0, 0, place)
+    return tf.gather(order, place, batch_dims=1)
+
+
+def uniform_numpy(seed: int, step: int) -> np.float32:
+    """As `uniform`, for one row."""
+
+    def mixed(x: int) -> int:
+        for shift, multiplier in zip((16, 15), MULTIPLIERS, strict=True):
+            x = ((x ^ (x >> shift)) * multiplier) & MASK
+        return x ^ (x >> 14)
+
+    of_seed = mixed((seed & MASK) ^ mixed((((seed >> 32) & MASK) + GOLDEN) & MASK))
+    return np.float32((mixed((of_seed + (((step + 1) * GOLDEN) & MASK)) & MASK) >> 8) / 2.0**24)
+
+
+def draw_numpy(logits: np.ndarray, drawn: float, settings: Settings, seen: np.ndarray) -> int:
+    """As `draw`, for one row: logits float32 [V], seen bool [V]."""
+    penalty = settings.repetition_penalty
+    penalised = np.where(logits > 0, logits / penalty, np.maximum(logits * penalty, NEVER))
+    scores = np.where(seen, penalised, logits)
+    order = np.argsort(-scores, kind="stable")
+    scores = scores[order]
+    if settings.temperature <= 0:
+        return int(order[0])
+    allowed = scores > NEVER / 2
+    if settings.top_k > 0:
+        allowed[settings.top_k :] = False
+    allowed &= np.exp(scores - scores[0]) >= settings.min_p
+    weights = np.where(allowed, np.exp((scores - scores[0]) / settings.temperature), 0)
+    weights = weights / weights.sum()
+    weights[np.concatenate([[0], np.cumsum(weights)[:-1]]) >= settings.top_p] = 0
+    summed = np.cumsum(weights)
+    place = int((summed <= drawn * summed[-1]).sum())
+    return int(order[min(place, int((weights > 0).sum()) - 1)])

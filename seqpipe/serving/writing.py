@@ -1,0 +1,217 @@
+"""What `seqpipe write` and `seqpipe score` do with a model that writes."""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.text import Text
+
+from seqpipe.errors import DataError, ModelError
+from seqpipe.serving.model import Model
+from seqpipe.storage import write_text
+
+SCORED = 8_000  # characters of a file that are scored at once
+BEFORE = 500  # of them, characters that are read again, so that a piece does not begin with nothing
+SURPRISING = (2.0, 5.0, 8.0)  # bits from which a character is marked, in three steps
+STYLES = ("", "yellow", "bold yellow", "bold white on red")
+COLOURS = ("", "#fff3c4", "#ffd479", "#ff8f70")
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """How to write; what is None is as the model's pipeline has it."""
+
+    length: int | None = None
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+
+
+def require(model: Model, signature: str) -> None:
+    """
+    Raises:
+        ModelError: the model does not write.
+    """
+    if signature not in model.signatures:
+        raise ModelError(
+            f"{model.path} does not write: it has no signature {signature}. It has: {', '.join(model.signatures)}."
+        )
+
+
+def settings(model: Model, wishes: Wishes) -> dict[str, Any]:
+    """Tensors by the names that `write` has for them."""
+    import tensorflow as tf
+
+    known = model.call("info", {})
+    specs = model.takes("write")
+    chosen = {name: known[name] if wish is None else wish for name, wish in asdict(wishes).items()}
+    try:
+        return {name: tf.constant(value, specs[name].dtype) for name, value in chosen.items()}
+    except (TypeError, ValueError, OverflowError):
+        raise DataError(f"write takes numbers, not {chosen}.") from None
+
+
+def written(
+    model: Model, prompt: str, wishes: Wishes, *, stop: Sequence[str] = (), seeds: Sequence[int]
+) -> list[dict[str, Any]]:
+    """A text for each seed: text, nats, finished, unknown, seed."""
+    import tensorflow as tf
+
+    require(model, "write")
+    outputs = model.call(
+        "write",
+        {
+            **settings(model, wishes),
+            "text": tf.constant([prompt.encode("utf-8", "replace")] * len(seeds)),
+            "stop": tf.constant([text.encode("utf-8", "replace") for text in stop], tf.string),
+            "seed": tf.constant(list(seeds), tf.int64),
+        },
+    )
+    return [
+        {
+            "text": outputs["text"][row].decode(),
+            "nats": float(outputs["nats"][row]),
+            "finished": outputs["finished"][row].decode(),
+            "unknown": outputs["unknown"][row].decode(),
+            "seed": seed,
+        }
+        for row, seed in enumerate(seeds)
+    ]
+
+
+def streamed(model: Model, prompt: str, wishes: Wishes, *, stop: Sequence[str] = (), seed: int) -> Iterator[str]:
+    """The same text as `written`, in parts as they come; what may be the beginning of a stop string is held back."""
+    import tensorflow as tf
+
+    require(model, "sample")
+    if not all(stop):
+        raise DataError("stop strings must have 1 character or more; one is empty.")
+    options = settings(model, wishes)
+    length = int(options.pop("length"))
+    state = model.call("start", {"text": tf.constant([prompt.encode("utf-8", "replace")])})
+    held = ""
+    for number in range(length):
+        inputs = {**state, "number": tf.constant(number), "seed": tf.constant([seed], tf.int64), **options}
+        state = model.call("sample", inputs)
+        character = state.pop("text")[0].decode()
+        if not character:
+            break
+        held += character
+        found = [text for text in stop if held.endswith(text)]
+        if found:
+            held = held[: -max(map(len, found))]
+            break
+        kept = max((size for text in stop for size in range(1, len(text)) if held.endswith(text[:size])), default=0)
+        ready = len(held) - kept
+        if ready:
+            yield held[:ready]
+            held = held[ready:]
+    if held:
+        yield held
+
+
+def print_written(model: Model, prompt: str, wishes: Wishes, out: Console, err: Console, **how: Any) -> None:
+    """Texts below each other, or JSON lines.
+
+    Args:
+        how: stop, seeds, stream, as_json.
+    """
+    stop, seeds = how["stop"], how["seeds"]
+    if how["stream"]:
+        for seed in seeds:
+            sys.stdout.write(prompt)
+            for part in streamed(model, prompt, wishes, stop=stop, seed=seed):
+                sys.stdout.write(part)
+                sys.stdout.flush()
+            sys.stdout.write("\n")
+    else:
+        answers = written(model, prompt, wishes, stop=stop, seeds=seeds)
+        for number, answer in enumerate(answers):
+            if how["as_json"]:
+                print(json.dumps({"prompt": prompt, **answer}, ensure_ascii=False))
+            else:
+                out.print(("\n" if number else "") + prompt + answer["text"])
+        unknown = answers[0]["unknown"]
+        if unknown:
+            names = " ".join(dict.fromkeys(unknown))
+            err.print(f"warning: {len(unknown)} characters of the prompt are unknown to this model: {names}")
+    err.print(f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]} to {seeds[-1]}")
+
+
+def scored(model: Model, text: str) -> tuple[str, np.ndarray]:
+    """A text as it was read, and the bits of each of its characters, float64 [N]."""
+    import tensorflow as tf
+
+    require(model, "score")
+    shown, bits = [], []
+    for start in range(0, len(text), SCORED):
+        before = text[max(0, start - BEFORE) : start]
+        part = (before + text[start : start + SCORED]).encode("utf-8", "replace")
+        outputs = model.call("score", {"text": tf.constant([part])})
+        shown += [piece.decode() for piece in outputs["pieces"][0][len(before) :]]
+        bits.append(outputs["surprisal"][0][len(before) :] / math.log(2))
+    return "".join(shown), np.concatenate(bits).astype(np.float64) if bits else np.zeros(0)
+
+
+def print_score(model: Model, text: str, out: Console, *, page: Path | None) -> None:
+    """Bits a character of each line, with surprising characters marked; or a page."""
+    shown, bits = scored(model, text)
+    if not shown:
+        raise DataError("there is no text to score: the file is empty.")
+    whole = (
+        f"{bits.mean():.3f} bits a character, {bits.sum() / len(shown.encode()):.3f} a byte; {len(shown):,} characters"
+    )
+    lines, start = [], 0
+    for line in shown.split("\n"):
+        lines.append((line, bits[start : start + len(line) + 1]))
+        start += len(line) + 1
+    if page is not None:
+        write_text(page, _page(lines, whole))
+        out.print(f"Written: {page}")
+    else:
+        for line, of_line in lines:
+            if len(of_line):
+                shown_line = Text(f"{of_line.mean():6.2f}  ")
+                for character, surprise in zip(line, of_line, strict=False):
+                    shown_line.append(character, STYLES[_mark(surprise)])
+                out.print(shown_line)
+    out.print(whole)
+
+
+def _mark(bits: float) -> int:
+    return sum(bits >= least for least in SURPRISING)
+
+
+def _page(lines: Sequence[tuple[str, np.ndarray]], whole: str) -> str:
+    rows = []
+    for line, bits in lines:
+        if len(bits):
+            marked = "".join(
+                f'<span style="background:{COLOURS[_mark(b)]}" title="{b:.1f} bits">{html.escape(c)}</span>'
+                if _mark(b)
+                else html.escape(c)
+                for c, b in zip(line, bits, strict=False)
+            )
+            rows.append(f"<tr><td>{bits.mean():.2f}</td><td>{marked}</td></tr>")
+    body = "\n".join(rows)
+    return f"""<!doctype html>
+<html><head><meta charset="utf-8"><title>Surprising places</title>
+<style>body {{ font: 16px serif; margin: 2em }} td {{ padding: 0 .6em; white-space: pre-wrap }}
+td:first-child {{ text-align: right; color: #777; font: 12px monospace }}</style></head>
+<body><h1>Surprising places</h1>
+<p>{whole}. Marked from {SURPRISING[0]:g}, {SURPRISING[1]:g} and {SURPRISING[2]:g} bits.</p>
+<table>
+{body}
+</table></body></html>
+"""

@@ -1,0 +1,75 @@
+"""Pipeline files of writing."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from seqpipe.config.data import Encoding, Source
+from seqpipe.config.networks import Writer
+from seqpipe.config.pipeline import Evaluation, Pipeline
+from seqpipe.config.section import Fraction, Section
+from seqpipe.config.training import Training
+
+
+class WritingData(Section):
+    """Plain text, .gz and .xz too."""
+
+    train: Source | list[Source] = Field(description="files:PATH or builtin:NAME, or a list of them.")
+    dev: Source | list[Source] | None = Field(None, description="Text to choose by; without it a part of train.")
+    test: Source | list[Source] | None = Field(None, description="Text to report on at the end, never to choose by.")
+    layout: Literal["stream", "lines"] = Field("stream", description="One long text, or a text on each line.")
+    dev_fraction: Fraction = Field(
+        0.1, gt=0, lt=1, description="Without dev: its share of train, the end of a stream or whole texts."
+    )
+    encoding: Encoding = Field("utf-8", description="Encoding of files.")
+
+
+class WritingFeatures(Section):
+    min_count: int = Field(1, ge=1, description="A character that stands less often in train is unknown.")
+    normalise: Literal["none", "NFC", "NFKC"] = Field("none", description="Unicode form of training and prompts.")
+
+
+class WritingTraining(Training):
+    """How a writer is trained; batch_size is the number of streams read side by side."""
+
+    batch_size: int = Field(32, ge=1, description="Streams side by side, or texts a step.")
+    chunk_characters: int = Field(64, ge=2, description="Of a stream: characters a step, through which gradients go.")
+    epochs: int = Field(10, ge=1)
+    monitor: Literal["loss"] = "loss"
+
+
+class Sampling(Section):
+    """How `serving_default` writes, and what `seqpipe write` does unasked."""
+
+    length: int = Field(400, ge=1, le=100_000, description="Most characters.")
+    temperature: float = Field(0.8, ge=0, le=10)
+    top_k: int = Field(0, ge=0, description="Draw among so many likeliest; 0 is all.")
+    top_p: Fraction = Field(0.95, gt=0, le=1)
+    min_p: Fraction = Field(0.0, ge=0, le=1)
+    repetition_penalty: float = Field(1.0, ge=1, le=10)
+
+
+class WritingEvaluation(Evaluation):
+    window: int = Field(256, ge=2, description="Characters of a cold window, whose reading begins with nothing before.")
+    samples: int = Field(6, ge=1, description="Texts written for the report, from seeds 1, 2, 3 ...")
+    block: int = Field(1000, ge=1, description="Of a stream: characters that are resampled together.")
+
+
+class WritingPipeline(Pipeline):
+    """A beginning in; what follows it out."""
+
+    task: Literal["writing"] = "writing"
+    data: WritingData
+    features: WritingFeatures = WritingFeatures()
+    model: Writer = Writer()
+    training: WritingTraining = WritingTraining()
+    sampling: Sampling = Sampling()
+    evaluation: WritingEvaluation = WritingEvaluation()
+
+    @model_validator(mode="after")
+    def _whole_batches(self) -> WritingPipeline:
+        if self.training.xla == "always":
+            raise ValueError("training.xla = always is not for writing. Allowed: auto, never.")
+        return self

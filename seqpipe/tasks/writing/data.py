@@ -1,0 +1,160 @@
+"""Text to learn writing from: one long stream, or a text on each line.
+
+Axes: N characters of a split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from seqpipe.data.files import BadRow, find_files, open_unpacked
+from seqpipe.data.findings import Finding, listed, raise_errors
+from seqpipe.data.sources import Role, read_rows
+from seqpipe.errors import DataError
+from seqpipe.tasks.writing.config import WritingData
+from seqpipe.text.characters import EDGE, Characters, normalised
+
+BETWEEN = "\n\n"  # generated texts in a stream
+FEWEST = 100  # characters of a split
+SMALL = 100_000  # characters of train, below which a finding says so
+OVERLAP = 200  # characters of dev that must not stand in train
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Texts of each split; of a stream one text each."""
+
+    train: list[str]
+    dev: list[str]
+    test: list[str] | None
+    findings: list[Finding]
+
+
+def read_splits(data: WritingData, normalise: str) -> Splits:
+    """
+    Raises:
+        DataError: with every error at once.
+    """
+    findings: list[Finding] = []
+    train = _read(data, data.train, "train", normalise)
+    if data.dev is not None:
+        dev = _read(data, data.dev, "dev", normalise)
+    else:
+        train, dev = _cut(train, data)
+    test = _read(data, data.test, "test", normalise) if data.test is not None else None
+    for role, texts in (("train", train), ("dev", dev), ("test", test)):
+        if texts is not None:
+            findings += _check(role, texts)
+    raise_errors(findings)
+    train, more = _apart(train, {"dev": dev, "test": test or []}, data.layout)
+    findings += more
+    raise_errors(findings)
+    return Splits(train, dev, test, findings)
+
+
+def _read(data: WritingData, sources: str | Sequence[str], role: Role, normalise: str) -> list[str]:
+    sources = [sources] if isinstance(sources, str) else sources
+    texts = [text for source in sources for text in _texts(data, source, role)]
+    texts = [normalised(text, normalise) for text in texts]  # type: ignore[arg-type]
+    if data.layout == "lines":
+        return texts
+    return ["".join(texts)] if all(source.startswith("files:") for source in sources) else [BETWEEN.join(texts)]
+
+
+def _texts(data: WritingData, source: str, role: Role) -> Iterator[str]:
+    scheme, _, rest = source.partition(":")
+    if scheme != "files":
+        for row in read_rows(source, columns={"text": "text"}, role=role):
+            if isinstance(row, BadRow):
+                raise DataError(f"{row.place}: {row.reason}")
+            yield row.values["text"]
+        return
+    for path in find_files(rest):
+        with open_unpacked(path) as file:
+            raw = file.read()
+        try:
+            text = raw.decode(data.encoding)
+        except UnicodeDecodeError as error:
+            line = raw[: error.start].count(b"\n") + 1
+            raise DataError(
+                f"{path}, line {line}: byte {error.start} (0x{raw[error.start]:02x}) is not {data.encoding}. A text is "
+                "plain characters; data.encoding names another encoding."
+            ) from None
+        text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+        if data.layout == "stream":
+            yield text
+        else:
+            yield from (line for line in text.split("\n") if line)
+
+
+def _cut(train: list[str], data: WritingData) -> tuple[list[str], list[str]]:
+    """Dev from the end of a stream; of texts every so many, all copies of a text on one side."""
+    if data.layout == "stream":
+        cut = round(len(train[0]) * (1 - data.dev_fraction)) if train else 0
+        return [train[0][:cut]], [train[0][cut:]]
+    every = max(2, round(1 / data.dev_fraction))
+    distinct = {text: number for number, text in enumerate(dict.fromkeys(train))}
+    dev = [text for text, number in distinct.items() if number % every == 0]
+    return [text for text in train if distinct[text] % every], dev
+
+
+def _check(role: str, texts: list[str]) -> list[Finding]:
+    characters = sum(map(len, texts))
+    if characters < FEWEST:
+        return [
+            Finding("error", f"{role}: {characters:,} characters. A split needs at least {FEWEST:,} to say anything.")
+        ]
+    found = []
+    nul = sum(text.count("\0") for text in texts)
+    if nul:
+        found.append(
+            Finding("error", f"{role}: {nul:,} NUL characters: this is no text. Allowed: files of plain characters.")
+        )
+    if len(set("".join(texts[:1000]))) < 2:
+        found.append(Finding("error", f"{role}: one character, again and again. There is nothing to learn."))
+    if role == "train" and characters < SMALL:
+        found.append(
+            Finding("warning", f"train: {characters:,} characters are few; below {SMALL:,} expect little but copies.")
+        )
+    return found
+
+
+def _apart(train: list[str], held: dict[str, list[str]], layout: str) -> tuple[list[str], list[Finding]]:
+    """Train without the texts of dev and test; a stream that holds them is an error."""
+    findings = []
+    if layout == "lines":
+        known = {text for texts in held.values() for text in texts}
+        kept = [text for text in train if text not in known]
+        if len(kept) < len(train):
+            copies = listed([text[:40] for text in train if text in known])
+            gone = f"{len(train) - len(kept):,} texts of train stand in dev or test too and are left out: {copies}"
+            findings.append(Finding("warning", gone))
+        return kept, findings
+    for role, texts in held.items():
+        text = "".join(texts)
+        spans = [text[i : i + OVERLAP] for i in range(0, len(text) - OVERLAP + 1, OVERLAP)]
+        copied = [span for span in spans if span in train[0]]
+        if copied:
+            start = copied[0][:40].replace("\n", " ")
+            findings.append(
+                Finding(
+                    "error",
+                    f"{role}: {len(copied):,} of {len(spans):,} spans of {OVERLAP} characters stand in train, the "
+                    f'first begins "{start}". A figure on what was learned by heart says nothing.',
+                )
+            )
+    return train, findings
+
+
+def as_stream(characters: Characters, texts: Sequence[str]) -> np.ndarray:
+    """int32 [N], the ids of a stream."""
+    return characters.encode("".join(texts))
+
+
+def as_rows(characters: Characters, texts: Sequence[str]) -> list[np.ndarray]:
+    """Ids of each text, with EDGE before and after it."""
+    edge = np.array([EDGE], np.int32)
+    return [np.concatenate([edge, characters.encode(text), edge]) for text in texts]

@@ -1,0 +1,20 @@
+"""What a writer is judged by."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from seqpipe.evaluation.measures import Measure
+from seqpipe.evaluation.rows import RowFigures
+
+
+class NatsACharacter(Measure):
+    """Summed over rows, each of which has `nats` and `characters`."""
+
+    is_mean = False
+
+    def of(self, rows: RowFigures, times: np.ndarray) -> float:
+        return float(times @ rows.columns["nats"] / (times @ rows.columns["characters"]))
+
+
+NATS = NatsACharacter("nats", "nats a character", higher_is_better=False, decimals=4)

@@ -1,0 +1,126 @@
+"""What an exported writer is proved with, and what it must answer: the same loop, step by step in Python."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from seqpipe.export.artefact import Artefact, Row
+from seqpipe.models.character_model import Reader
+from seqpipe.models.sampling import NEVER, Settings, draw_numpy, uniform_numpy
+from seqpipe.tasks.writing.signatures import READ, WritingModel
+from seqpipe.text.characters import EDGE, UNKNOWN, Characters
+from seqpipe.text.probes import text_probes
+
+if TYPE_CHECKING:
+    from seqpipe.tasks.writing.task import Writing
+
+PROMPTS = 4  # real ones, whose states `step` and `sample` are proved with
+SCORED = 1_000  # bytes of the longest probe of `score`
+WRITTEN = 60  # characters of a probe of `write`
+
+
+def make_artefact(task: Writing, model: keras.Model, version: int) -> Artefact:
+    sampling = task.config.sampling
+    module = WritingModel(
+        model, task.characters, first=task.first, ends=not task.stream, sampling=sampling, version=version
+    )
+    hostile = text_probes([])
+    prompts = [{"text": np.array(text.encode(), object)} for text in task.prompts if text] + hostile
+    written = [{**row, "seed": np.array(7 + number, np.int64)} for number, row in enumerate(prompts)]
+    settings = {
+        "length": np.array(WRITTEN, np.int32),
+        "temperature": np.array(1.0, np.float32),
+        "top_k": np.array(0, np.int32),
+        "top_p": np.array(0.95, np.float32),
+        "min_p": np.array(0.0, np.float32),
+        "repetition_penalty": np.array(1.1, np.float32),
+        "stop": np.array([b"\n\n"], object),
+    }
+    started = [
+        {name: value[0].numpy() for name, value in module.functions["start"](tf.constant([row["text"].item()])).items()}
+        for row in prompts[:PROMPTS]
+    ]
+    steps = [{name: value for name, value in row.items() if name != "seen"} for row in started]
+    samples = [{**row, "seed": np.array(number, np.int64)} for number, row in enumerate(started)]
+    writer = NumpyWriter(model, task.characters, first=task.first, ends=not task.stream)
+    default = Settings(
+        sampling.temperature, sampling.top_k, sampling.top_p, sampling.min_p, sampling.repetition_penalty
+    )
+
+    def by_default(rows: list[Row]) -> list[Row]:
+        return [_text(writer.write(row["text"].item(), sampling.length, default, 1)) for row in rows]
+
+    return Artefact(
+        module=module,
+        model=model,
+        signatures=module.functions,
+        probes={
+            "serving_default": prompts[: PROMPTS + 2] + prompts[-2:],
+            "write": written,
+            "score": [row for row in prompts if len(row["text"].item()) <= SCORED],
+            "start": prompts,
+            "step": steps,
+            "sample": samples,
+        },
+        shared={
+            "write": settings,
+            "sample": {
+                "number": np.array(0, np.int32),
+                **{name: value for name, value in settings.items() if name not in ("length", "stop")},
+            },
+        },
+        reference={"serving_default": by_default, "score": writer.score},
+        tolerance=1e-3,  # nats of a whole text are summed in float32
+    )
+
+
+def _text(text: str) -> Row:
+    return {"text": np.array(text.encode(), object)}
+
+
+class NumpyWriter:
+    """Writes with the Keras model, a row and a character at a time; draws in numpy."""
+
+    def __init__(self, model: keras.Model, characters: Characters, *, first: int, ends: bool):
+        self.model, self.characters, self.first = model, characters, first
+        self.reader = Reader(model)
+        self.step = tf.function(self.reader.step, autograph=False)
+        self.bias = np.zeros(characters.size, np.float32)
+        self.bias[[UNKNOWN] if ends else [UNKNOWN, EDGE]] = NEVER
+
+    def _ids(self, text: bytes) -> np.ndarray:
+        shown = tf.strings.unicode_transcode([text], "UTF-8", "UTF-8", errors="replace").numpy()[0].decode()
+        return np.concatenate([[self.first], self.characters.encode(shown)]).astype(np.int32)
+
+    def _read(self, ids: np.ndarray) -> list[tf.Tensor]:
+        return self.model([tf.constant(ids[None]), tf.constant([len(ids)]), *self.reader.zero_state(1)])
+
+    def write(self, prompt: bytes, length: int, settings: Settings, seed: int) -> str:
+        ids = self._ids(prompt)
+        ids = np.concatenate([ids[:1], ids[1:][-READ:]])
+        seen = np.zeros(self.characters.size, bool)
+        seen[ids] = True
+        logits, *state = self._read(ids)
+        now = logits[:, -1]
+        written = []
+        for number in range(length):
+            drawn = draw_numpy(now.numpy()[0] + self.bias, uniform_numpy(seed, number), settings, seen)
+            if drawn == EDGE:
+                break
+            written.append(drawn)
+            seen[drawn] = True
+            now, state = self.step(tf.constant([drawn]), state)
+        return self.characters.decode(np.array(written, int))
+
+    def score(self, rows: list[Row]) -> list[Row]:
+        answers = []
+        for row in rows:
+            ids = self._ids(row["text"].item())
+            logits, *_ = self._read(ids)
+            nats = tf.nn.sparse_softmax_cross_entropy_with_logits(ids[1:], logits[0, :-1]).numpy()
+            answers.append({"nats": nats.sum(), "characters": np.array(len(ids) - 1, np.int32), "surprisal": nats})
+        return answers

@@ -1,0 +1,274 @@
+"""The report on a writer: nats a character beside n-grams, what it copied, and texts from fixed seeds.
+
+Axes: N characters of a split, R rows: texts, or blocks of a stream.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from seqpipe.data.examples import content_key
+from seqpipe.evaluation.figures import interval, number, percent
+from seqpipe.evaluation.paired import with_interval
+from seqpipe.evaluation.rows import RowFigures
+from seqpipe.evaluation.tables import Table
+from seqpipe.storage import write_json, write_text
+from seqpipe.tasks.writing.measures import NATS
+from seqpipe.tasks.writing.signatures import WritingModel, seeds
+from seqpipe.tasks.writing.surprisal import Surprisal, windows
+from seqpipe.text.characters import UNKNOWN
+from seqpipe.text.copying import SPAN, Source, distinct_fraction
+from seqpipe.text.kneser_ney import KneserNey, choose_order, unigram_nats
+
+if TYPE_CHECKING:
+    from seqpipe.data.examples import Examples
+    from seqpipe.tasks.writing.task import Writing
+
+TEMPERATURES = (0.5, 0.8, 1.0)
+TUNED_FRACTION = 0.2  # of a split, from its beginning, that the weight of the mixture is chosen on
+Report = dict[str, Any]
+
+
+def evaluate(task: Writing, model: keras.Model, examples: dict[str, Examples], directory: Path) -> Report:
+    """The report on each split, with `samples.txt`, the figures of rows and a picture in the directory."""
+    module = WritingModel(
+        model,
+        task.characters,
+        first=task.first,
+        ends=not task.stream,
+        sampling=task.config.sampling,
+        version=0,
+    )
+    surprisal = Surprisal(model)
+    ngrams = _fit_ngrams(task) if task.config.evaluation.baseline else None
+    splits = {
+        split: _of_split(task, surprisal, ngrams, split, directory / split if split != "dev" else directory)
+        for split in examples
+    }
+    written = _written(task, module)
+    write_text(directory / "samples.txt", _samples_text(written))
+    report = {"splits": splits, "written": written, "copies": _copies(task, written)}
+    write_json(directory / "writing.json", report)
+    return report
+
+
+def _fit_ngrams(task: Writing) -> tuple[int, KneserNey]:
+    size = task.characters.size
+    order = choose_order(task.train_ids, vocabulary_size=size)
+    return order, KneserNey.fit(task.train_ids, order=order, vocabulary_size=size)
+
+
+def _of_split(
+    task: Writing, surprisal: Surprisal, ngrams: tuple[int, KneserNey] | None, split: str, directory: Path
+) -> Report:
+    directory.mkdir(parents=True, exist_ok=True)
+    wanted = task.config.evaluation
+    nats, ids, bounds = _nats(task, surprisal, split)
+    texts = task.texts(split)
+    figures: Report = {
+        "characters": len(ids),
+        "unknown": int((ids == UNKNOWN).sum()),
+        "bits_per_byte": float(nats.sum() / np.log(2) / sum(len(text.encode()) for text in texts)),
+        "perplexity": float(np.exp(nats.mean())),
+    }
+    if task.stream:
+        cold = surprisal.rows(windows(task.ids(split), wanted.window))
+        figures["cold"] = float(np.concatenate(cold).mean())
+        by_place = [row for row in cold if len(row) == wanted.window]
+        if by_place:
+            _loss_by_place(np.mean(by_place, axis=0), directory / "loss_by_place.png")
+    rows = _rows(nats, bounds, content_key(texts))
+    rows.write(directory)
+    measured = with_interval(NATS, [rows], samples=wanted.bootstrap_samples, seed=1)
+    figures["measures"] = {NATS.name: {**measured, "n": len(rows)}}
+    if ngrams is not None:
+        figures["baselines"] = _baselines(task, ngrams, nats, ids, bounds, rows)
+    return figures
+
+
+def _nats(task: Writing, surprisal: Surprisal, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Surprisal and ids of a split, and where its rows begin: blocks of a stream, or texts with their end."""
+    if task.stream:
+        ids = task.ids(split)
+        block = task.config.evaluation.block
+        return surprisal.carried(ids, task.first), ids, np.arange(0, len(ids), block)
+    from seqpipe.tasks.writing.data import as_rows
+
+    rows = as_rows(task.characters, task.texts(split))
+    nats = surprisal.rows(rows)
+    starts = np.cumsum([0, *(len(row) for row in nats)])[:-1]
+    return np.concatenate(nats), np.concatenate([row[1:] for row in rows]), starts
+
+
+def _rows(nats: np.ndarray, bounds: np.ndarray, key: str) -> RowFigures:
+    sizes = np.diff(np.append(bounds, len(nats)))
+    columns = {"nats": np.add.reduceat(nats.astype(np.float64), bounds), "characters": sizes.astype(np.float64)}
+    return RowFigures(key, columns)
+
+
+def _baselines(
+    task: Writing,
+    ngrams: tuple[int, KneserNey],
+    nats: np.ndarray,
+    ids: np.ndarray,
+    bounds: np.ndarray,
+    rows: RowFigures,
+) -> Report:
+    order, model = ngrams
+    # What stands before dev is not known to the n-grams either: they begin as the network does.
+    by_ngrams = model.nats(np.concatenate([[task.first], ids]))[1:]
+    other = _rows(by_ngrams, bounds, rows.rows_key)
+    difference = with_interval(NATS, [other], [rows], samples=task.config.evaluation.bootstrap_samples, seed=1)
+    unigram = unigram_nats(task.train_ids, ids, vocabulary_size=task.characters.size)
+    return {
+        "order": order,
+        "kneser_ney": float(by_ngrams.mean()),
+        "unigram": float(unigram.mean()),
+        "kneser_ney_less_network": difference,
+        "mixture": _mixture(nats, by_ngrams),
+    }
+
+
+def _mixture(nats: np.ndarray, by_ngrams: np.ndarray) -> Report:
+    """Of both, the weight chosen on the first part and the figures on the rest."""
+    cut = int(len(nats) * TUNED_FRACTION)
+    p, q = np.exp(-nats.astype(np.float64)), np.exp(-by_ngrams)
+    weights = np.linspace(0, 1, 21)
+    weight = min(weights, key=lambda w: -np.log((1 - w) * p[:cut] + w * q[:cut]).mean())
+    mixed = -np.log((1 - weight) * p[cut:] + weight * q[cut:])
+    return {
+        "weight": float(weight),
+        "mixture": float(mixed.mean()),
+        "network": float(nats[cut:].mean()),
+        "kneser_ney": float(by_ngrams[cut:].mean()),
+    }
+
+
+def _written(task: Writing, module: WritingModel) -> list[Report]:
+    """Texts from nothing, of seeds 1, 2, 3 ... at each temperature; none is left out."""
+    count = task.config.evaluation.samples
+    length = task.config.sampling.length
+    found = []
+    for temperature in TEMPERATURES:
+        answer = module.functions["write"](
+            tf.constant([""] * count),
+            tf.constant(length),
+            tf.constant(temperature),
+            tf.constant(0),
+            tf.constant(1.0),
+            tf.constant(0.0),
+            tf.constant(1.0),
+            tf.zeros([0], tf.string),
+            tf.constant(seeds(1, count)),
+        )
+        found += [
+            {"temperature": temperature, "seed": seed, "text": text.decode()}
+            for seed, text in enumerate(answer["text"].numpy(), start=1)
+        ]
+    return found
+
+
+def _copies(task: Writing, written: list[Report]) -> list[Report]:
+    """Of texts at each temperature, and of as many and as long ones cut from dev."""
+    source = Source("\n".join(task.texts("train")))
+    by_name = {
+        f"temperature {temperature:g}": [row["text"] for row in written if row["temperature"] == temperature]
+        for temperature in TEMPERATURES
+    }
+    length, count = task.config.sampling.length, task.config.evaluation.samples
+    dev = task.texts("dev")
+    by_name["dev itself"] = (
+        [dev[0][int(at) :][:length] for at in np.linspace(0, max(0, len(dev[0]) - length), count)]
+        if task.stream
+        else dev[:count]
+    )
+    rows = []
+    for name, texts in by_name.items():
+        copies = [source.longest_copy(text) for text in texts]
+        longest = max(copies, key=len, default="")
+        rows.append(
+            {
+                "name": name,
+                "longest_copy": len(longest),
+                "copy": longest,
+                "copied_fraction": float(np.mean([source.copied_fraction(text) for text in texts])),
+                "known_words_fraction": source.known_words_fraction("\n".join(texts)),
+                "distinct_2": distinct_fraction(texts, 2),
+                "distinct_4": distinct_fraction(texts, 4),
+            }
+        )
+    return rows
+
+
+def _loss_by_place(nats: np.ndarray, file: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 3.5), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(np.arange(1, len(nats) + 1), nats, linewidth=1)
+    axes.set(xscale="log", xlabel="characters read since the window began", ylabel="nats a character")
+    figure.savefig(file, dpi=110)
+
+
+def _samples_text(written: list[Report]) -> str:
+    parts = [f"== temperature {row['temperature']:g}, seed {row['seed']}\n\n{row['text']}\n" for row in written]
+    return "\n".join(parts)
+
+
+def describe(report: Report) -> str:
+    """Sections of a card."""
+    sections = [_split_section(split, figures) for split, figures in report["splits"].items()]
+    rows = [
+        [
+            row["name"],
+            str(row["longest_copy"]),
+            percent(row["copied_fraction"], 1),
+            percent(row["known_words_fraction"], 1),
+            number(row["distinct_2"]),
+            number(row["distinct_4"]),
+        ]
+        for row in report["copies"]
+    ]
+    header = ["", "longest copy", f"spans of {SPAN} copied", "words of train", "distinct 2", "distinct 4"]
+    middle = next(row for row in report["written"] if row["temperature"] == TEMPERATURES[1])
+    quoted = "\n".join(f"    {line}" for line in middle["text"][:600].split("\n"))
+    return "\n\n".join(
+        [
+            *sections,
+            "### What it copies\n\nLongest span, in characters, that stands in the training text word for word, beside "
+            "that of held-back text cut as long.\n\n" + Table(header, rows, left=[""]).markdown(),
+            f"### A text\n\nFrom nothing, temperature {middle['temperature']:g}, seed {middle['seed']}; "
+            f"fixed beforehand, not picked.\n\n{quoted}",
+        ]
+    )
+
+
+def _split_section(split: str, figures: Report) -> str:
+    measured = figures["measures"][NATS.name]
+    shown = interval(measured, decimals=4)
+    rows = [["network, state carried through", shown]]
+    if "cold" in figures:
+        rows.append(["network, cold windows", number(figures["cold"], decimals=4)])
+    lines = []
+    if "baselines" in figures:
+        other = figures["baselines"]
+        rows.append([f"Kneser-Ney of {other['order']} characters", number(other["kneser_ney"], decimals=4)])
+        rows.append(["single characters", number(other["unigram"], decimals=4)])
+        gap, mixture = other["kneser_ney_less_network"], other["mixture"]
+        verdict = "The network is better" if gap["low"] > 0 else "The network is not shown to be better"
+        lines.append(
+            f"{verdict} than the n-grams: {interval(gap, decimals=4, signed=True)} nats. Mixed, with "
+            f"{mixture['weight']:.2f} for the n-grams, they reach {mixture['mixture']:.4f} on the last four fifths, "
+            f"where the network alone has {mixture['network']:.4f}."
+        )
+    about = (
+        f"{figures['characters']:,} characters, {figures['unknown']:,} of them unknown; perplexity "
+        f"{figures['perplexity']:.2f}, {figures['bits_per_byte']:.3f} bits a byte."
+    )
+    table = Table(["", "nats a character"], rows, left=[""]).markdown()
+    return "\n\n".join([f"### On {split}", about, table, *lines])

@@ -1,0 +1,309 @@
+"""The graph that an exported writer answers with: raw strings in and out, core TensorFlow ops only.
+
+Axes: B batch (rows), T time (characters), V vocabulary, P parts of a state, U its units, S stop strings,
+L the characters of the longest.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from seqpipe.config.pipeline import SEED_LIMIT
+from seqpipe.layers.recurrent import traced_for
+from seqpipe.models.character_model import Reader
+from seqpipe.models.sampling import NEVER, Settings, draw, uniform
+from seqpipe.tasks.writing.config import Sampling
+from seqpipe.text.characters import EDGE, UNKNOWN, Characters, GraphCharacters
+
+LONGEST = 100_000  # characters that are written at once
+LONGEST_STOP = 100
+LONGEST_SCORED = 10_000
+READ = 2_000  # characters of a prompt that are read: its last ones
+HIGHEST = 10.0  # temperature and repetition penalty
+FINISHED = ("length", "stop", "end")
+Outputs = dict[str, tf.Tensor]
+
+
+class WritingModel(tf.Module):
+    """Signatures over a character model: serving_default, write, score, start, step, sample, info.
+
+    Args:
+        model: of `character_model`.
+        first: the id read before a text.
+        ends: whether texts end by themselves.
+        sampling: what serving_default writes with.
+        version: of the artefact.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        characters: Characters,
+        *,
+        first: int,
+        ends: bool,
+        sampling: Sampling,
+        version: int,
+    ):
+        super().__init__()
+        self.characters = GraphCharacters(characters)
+        self.weights = [variable.value for variable in model.weights]
+        reader = Reader(model)
+        # Behind a plain function: a Keras model as an attribute would be saved whole, with functions of its own.
+        self._reader = lambda: reader
+        self._first, self._version, self._size = first, version, characters.size
+        self._known = list(characters.known)
+        self._defaults = sampling
+        bias = np.zeros(characters.size, np.float32)
+        bias[[UNKNOWN] if ends else [UNKNOWN, EDGE]] = NEVER
+        self._bias = tf.constant(bias)
+        text = tf.TensorSpec([None], tf.string, name="text")
+        tokens = tf.TensorSpec([None], tf.int32, name="tokens")
+        seed = tf.TensorSpec([None], tf.int64, name="seed")
+        settings = [
+            tf.TensorSpec([], tf.float32, name="temperature"),
+            tf.TensorSpec([], tf.int32, name="top_k"),
+            tf.TensorSpec([], tf.float32, name="top_p"),
+            tf.TensorSpec([], tf.float32, name="min_p"),
+            tf.TensorSpec([], tf.float32, name="repetition_penalty"),
+        ]
+        length = tf.TensorSpec([], tf.int32, name="length")
+        stop = tf.TensorSpec([None], tf.string, name="stop")
+        units = reader.units
+        state = tf.TensorSpec([None, len(units), units[0]], tf.float32, name="state")  # [B, P, U]
+        seen = tf.TensorSpec([None, characters.size], tf.bool, name="seen")
+        number = tf.TensorSpec([], tf.int32, name="number")
+
+        def signature(function: Any, *specs: tf.TensorSpec) -> Any:
+            return tf.function(function, input_signature=specs, autograph=False)
+
+        self.functions = {
+            "serving_default": signature(self._write_by_default, text),
+            "write": signature(self._write, text, length, *settings, stop, seed),
+            "score": signature(self._score, text),
+            "start": signature(self._start, text),
+            "step": signature(self._step, tokens, state),
+            "sample": signature(self._sample, tokens, state, seen, number, seed, *settings),
+            "info": signature(self._info),
+        }
+
+    def _info(self) -> Outputs:
+        defaults = {name: tf.constant(value) for name, value in self._defaults.model_dump().items()}
+        return {
+            "version": tf.constant(self._version, tf.int32),
+            "streaming": tf.constant(False),
+            "units": tf.constant("characters"),
+            "vocabulary": tf.constant(self._known),
+            **defaults,
+        }
+
+    def _write_by_default(self, text: tf.Tensor) -> Outputs:
+        wanted = self._defaults
+        settings = Settings(wanted.temperature, wanted.top_k, wanted.top_p, wanted.min_p, wanted.repetition_penalty)
+        seed = tf.ones_like(tf.strings.length(text), tf.int64)
+        no_stop = tf.zeros([0], tf.string)
+        answer = self._write(text, tf.constant(wanted.length), *map(tf.constant, settings), no_stop, seed)
+        return {"text": answer["text"]}
+
+    def _write(
+        self,
+        text: tf.Tensor,
+        length: tf.Tensor,
+        temperature: tf.Tensor,
+        top_k: tf.Tensor,
+        top_p: tf.Tensor,
+        min_p: tf.Tensor,
+        repetition_penalty: tf.Tensor,
+        stop: tf.Tensor,
+        seed: tf.Tensor,
+    ) -> Outputs:
+        settings = Settings(temperature, top_k, top_p, min_p, repetition_penalty)
+        self._check(settings)
+        _require((length >= 1) & (length <= LONGEST), f"length must be 1 to {LONGEST:,} characters, not", length)
+        of_rows = tf.shape(seed)[0] == tf.shape(text)[0]
+        _require(of_rows, "seed must be as many numbers as there are texts, not", tf.shape(seed)[0])
+        endings = self._stops(stop)
+        state, logits, seen, unknown = self._read(text)
+        ids, lengths, nats, reason = self._loop(state, logits, seen, length, settings, endings, seed)
+        strings = self.characters.decode(ids)
+        inside = tf.sequence_mask(lengths, tf.shape(ids)[1])
+        return {
+            "text": tf.strings.reduce_join(tf.where(inside, strings, ""), axis=1),
+            "nats": nats,
+            "finished": tf.gather(tf.constant(FINISHED), reason),
+            "unknown": unknown,
+        }
+
+    def _check(self, settings: Settings) -> None:
+        t, top_p, penalty = settings.temperature, settings.top_p, settings.repetition_penalty
+        _require((t >= 0) & (t <= HIGHEST), f"temperature must be 0 (the likeliest) to {HIGHEST:g}, not", t)
+        _require(settings.top_k >= 0, "top_k must be 0 (all) or more, not", settings.top_k)
+        _require((top_p > 0) & (top_p <= 1), "top_p must be above 0 and at most 1, not", top_p)
+        _require((settings.min_p >= 0) & (settings.min_p <= 1), "min_p must be 0 to 1, not", settings.min_p)
+        _require(
+            (penalty >= 1) & (penalty <= HIGHEST), f"repetition_penalty must be 1 (none) to {HIGHEST:g}, not", penalty
+        )
+
+    def _stops(self, stop: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Stop strings turned around, int32 [S, L], and their lengths."""
+        found = self.characters.encode(stop)
+        right = tf.reduce_all((found.lengths >= 1) & (found.lengths <= LONGEST_STOP))
+        _require(right, f"stop strings must have 1 to {LONGEST_STOP} characters, not", found.lengths)
+        ids = tf.pad(found.ids, [[0, 0], [0, tf.maximum(0, 1 - tf.shape(found.ids)[1])]])
+        return tf.reverse_sequence(ids, found.lengths, seq_axis=1), found.lengths
+
+    def _read(self, text: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor, tf.Tensor]:
+        """State after prompts, logits of the next character, ids seen, characters not known."""
+        ids, lengths, unknown = self._prompt(text)
+        rows = tf.shape(ids)[0]
+        with traced_for("serving"):
+            hidden, state = self._reader().read(ids, lengths, self._reader().zero_state(rows))
+        last = tf.gather(hidden, lengths - 1, batch_dims=1)
+        return state, self._reader().scores(last), self._seen(ids, lengths), unknown
+
+    def _prompt(self, text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """The last READ characters of prompts behind the first id: ids [B, T], lengths [B], at least 1."""
+        found = self.characters.encode(text)
+        kept = tf.minimum(found.lengths, READ)
+        places = (found.lengths - kept)[:, tf.newaxis] + tf.range(tf.reduce_max(tf.concat([kept, [0]], 0)))
+        inside = tf.sequence_mask(kept, tf.shape(places)[1])
+        padded = tf.pad(found.ids, [[0, 0], [0, 1]])
+        ids = tf.where(inside, tf.gather(padded, tf.where(inside, places, 0), batch_dims=1), EDGE)
+        first = tf.fill([tf.shape(ids)[0], 1], self._first)
+        return tf.concat([first, ids], 1), kept + 1, found.unknown
+
+    def _seen(self, ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
+        inside = tf.sequence_mask(lengths, tf.shape(ids)[1])
+        places = tf.stack([tf.broadcast_to(tf.range(tf.shape(ids)[0])[:, tf.newaxis], tf.shape(ids)), ids], -1)
+        counts = tf.scatter_nd(
+            tf.boolean_mask(places, inside),
+            tf.ones([tf.reduce_sum(lengths)], tf.int32),
+            tf.stack([tf.shape(ids)[0], self._size]),
+        )
+        return counts > 0
+
+    def _loop(
+        self,
+        state: list[tf.Tensor],
+        logits: tf.Tensor,
+        seen: tf.Tensor,
+        length: tf.Tensor,
+        settings: Settings,
+        endings: tuple[tf.Tensor, tf.Tensor],
+        seed: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Ids int32 [B, T], lengths, nats and how each row finished; ends when all rows have."""
+        rows = tf.shape(seed)[0]
+        stops, stop_lengths = endings
+        beyond = tf.range(tf.shape(stops)[1])[tf.newaxis] >= stop_lengths[:, tf.newaxis]  # [S, L]
+        none = tf.zeros([rows], tf.int32)
+
+        def go_on(number: tf.Tensor, active: tf.Tensor, *_: Any) -> tf.Tensor:
+            return (number < length) & tf.reduce_any(active)
+
+        def body(number, active, logits, seen, recent, ids, lengths, nats, reason, state):  # type: ignore[no-untyped-def]
+            drawn = draw(logits + self._bias, uniform(seed, number), settings, seen)
+            surprise = tf.nn.sparse_softmax_cross_entropy_with_logits(drawn, logits + self._bias)
+            nats += tf.where(active, surprise, 0.0)
+            ended = active & (drawn == EDGE)
+            drawn = tf.where(active, drawn, EDGE)
+            lengths += tf.cast(active & ~ended, tf.int32)
+            recent = tf.concat([drawn[:, tf.newaxis], recent[:, :-1]], 1)
+            found = tf.reduce_all((recent[:, tf.newaxis] == stops) | beyond, axis=2)  # [B, S]
+            cut = tf.reduce_max(tf.pad(tf.where(found, stop_lengths, 0), [[0, 0], [1, 0]]), axis=1)
+            stopped = active & ~ended & (cut > 0)
+            lengths -= tf.where(stopped, cut, 0)
+            reason = tf.where(ended, 2, tf.where(stopped, 1, reason))
+            seen |= tf.one_hot(drawn, self._size, on_value=True, off_value=False)
+            logits, state = self._reader().step(drawn, state)
+            ids = ids.write(number, drawn)
+            return number + 1, active & ~ended & ~stopped, logits, seen, recent, ids, lengths, nats, reason, state
+
+        start = (
+            tf.constant(0),
+            tf.ones([rows], tf.bool),
+            logits,
+            seen,
+            tf.fill([rows, tf.shape(stops)[1]], -1),
+            tf.TensorArray(tf.int32, size=0, dynamic_size=True, element_shape=[None]),
+            none,
+            tf.zeros([rows]),
+            none,
+            state,
+        )
+        _, _, _, _, _, ids, lengths, nats, reason, _ = tf.while_loop(go_on, body, start)
+        return tf.transpose(ids.stack()), lengths, nats, reason
+
+    def _score(self, text: tf.Tensor) -> Outputs:
+        found = self.characters.encode(text)
+        right = tf.reduce_all(found.lengths <= LONGEST_SCORED)
+        _require(right, f"a text to score must have at most {LONGEST_SCORED:,} characters, not", found.lengths)
+        rows = tf.shape(found.ids)[0]
+        read = tf.concat([tf.fill([rows, 1], self._first), found.ids], 1)
+        with traced_for("serving"):
+            hidden, _ = self._reader().read(read, found.lengths, self._reader().zero_state(rows))
+        logits = self._reader().scores(hidden[:, :-1])
+        inside = tf.sequence_mask(found.lengths, tf.shape(found.ids)[1])
+        surprisal = tf.where(inside, tf.nn.sparse_softmax_cross_entropy_with_logits(found.ids, logits), 0.0)
+        pieces = tf.strings.unicode_split(text, "UTF-8", errors="replace").to_tensor("")
+        nats = tf.reduce_sum(surprisal, axis=1)
+        size = tf.cast(tf.reduce_sum(tf.strings.length(pieces), axis=1), tf.float32)
+        return {
+            "nats": nats,
+            "characters": found.lengths,
+            "bits_per_byte": tf.math.divide_no_nan(nats / np.float32(np.log(2.0)), size),
+            "surprisal": surprisal,
+            "pieces": pieces,
+            "unknown": found.unknown,
+        }
+
+    def _start(self, text: tf.Tensor) -> Outputs:
+        """The state before the last character of a prompt, and that character, which `step` reads first."""
+        ids, lengths, _ = self._prompt(text)
+        with traced_for("serving"):
+            _, state = self._reader().read(ids, lengths - 1, self._reader().zero_state(tf.shape(ids)[0]))
+        return {
+            "tokens": tf.gather(ids, lengths - 1, batch_dims=1),
+            "state": tf.stack(state, axis=1),
+            "seen": self._seen(ids, lengths),
+        }
+
+    def _step(self, tokens: tf.Tensor, state: tf.Tensor) -> Outputs:
+        right = tf.reduce_all((tokens >= 0) & (tokens < self._size))
+        _require(right, f"tokens must be 0 to {self._size - 1}, not", tokens)
+        logits, after = self._reader().step(tokens, tf.unstack(state, axis=1))
+        return {"logits": logits, "state": tf.stack(after, axis=1)}
+
+    def _sample(
+        self,
+        tokens: tf.Tensor,
+        state: tf.Tensor,
+        seen: tf.Tensor,
+        number: tf.Tensor,
+        seed: tf.Tensor,
+        temperature: tf.Tensor,
+        top_k: tf.Tensor,
+        top_p: tf.Tensor,
+        min_p: tf.Tensor,
+        repetition_penalty: tf.Tensor,
+    ) -> Outputs:
+        """Read a character and draw the next, the `number`th: called again and again it writes what `write` writes."""
+        settings = Settings(temperature, top_k, top_p, min_p, repetition_penalty)
+        self._check(settings)
+        answer = self._step(tokens, state)
+        drawn = draw(answer.pop("logits") + self._bias, uniform(seed, number), settings, seen)
+        seen |= tf.one_hot(drawn, self._size, on_value=True, off_value=False)
+        return {"tokens": drawn, "text": self.characters.decode(drawn), "seen": seen, **answer}
+
+
+def _require(right: tf.Tensor, rule: str, value: tf.Tensor) -> None:
+    tf.debugging.Assert(right, [rule, value], summarize=8)
+
+
+def seeds(first: int, count: int) -> np.ndarray:
+    """int64 [count]: one after the other."""
+    return (np.arange(count, dtype=np.int64) + first) % SEED_LIMIT

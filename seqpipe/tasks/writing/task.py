@@ -1,0 +1,228 @@
+"""Writing: a beginning in, what follows it out; and how likely a text is.
+
+Axes: B batch (rows or streams), T time (characters), V vocabulary, N characters of a split.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seqpipe.data.batches import plan_epoch
+from seqpipe.data.examples import Examples, Ragged, content_key
+from seqpipe.data.findings import Finding
+from seqpipe.data.splits import named_split
+from seqpipe.errors import DataError
+from seqpipe.serving.answers import TextPresentation
+from seqpipe.serving.inputs import TEXT
+from seqpipe.tasks.protocol import Fitted, Report, Task
+from seqpipe.tasks.writing.config import WritingPipeline
+from seqpipe.tasks.writing.data import Splits, as_rows, as_stream, read_splits
+from seqpipe.tasks.writing.measures import NATS
+from seqpipe.text.characters import EDGE, FILE, Characters
+from seqpipe.training.objective import Batch
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+    from seqpipe.export.artefact import Artefact
+
+DEV_STREAMS = 16  # parts of dev that are read side by side after each epoch
+
+
+class Writing(Task):
+    """Texts that go on."""
+
+    name = "writing"
+    measures = (NATS,)
+    input = TEXT
+    answer = TextPresentation()
+    kept_features = (FILE,)
+
+    config: WritingPipeline
+    splits: Splits
+    characters: Characters
+    train_ids: np.ndarray  # int32 [N], what a baseline is fitted on
+
+    def __init__(self, config: WritingPipeline):
+        self.config = config
+        self.stream = config.data.layout == "stream"
+        self.state: list[tf.Variable] = []
+        self.surprisal: Any = None
+        self.published_prompts: list[str] | None = None
+
+    def read(self) -> list[Finding]:
+        self.splits = read_splits(self.config.data, self.config.features.normalise)
+        return self.splits.findings
+
+    def data_key(self) -> str:
+        return content_key(self.splits.train, self.splits.dev, self.splits.test or [])
+
+    def texts(self, split: str) -> list[str]:
+        return named_split(split, train=self.splits.train, dev=self.splits.dev, test=self.splits.test)
+
+    @property
+    def prompts(self) -> list[str]:
+        """What an export is proved with: beginnings of texts in dev, or what an exported model was proved with."""
+        if self.published_prompts is not None:
+            return self.published_prompts
+        dev = self.splits.dev
+        return [dev[0][at : at + 40] for at in range(0, 4000, 1000)] if self.stream else [text[:8] for text in dev[:4]]
+
+    def fit_features(self, directory: Path) -> None:
+        Characters.fit(self.splits.train, min_count=self.config.features.min_count).save(directory)
+        self.load_features(directory)
+
+    def load_features(self, directory: Path) -> None:
+        self.characters = Characters.load(directory)
+
+    def load_published(self, directory: Path) -> None:
+        from seqpipe.export.artefact import FEATURES
+        from seqpipe.export.warmup import read_warmup
+
+        self.load_features(directory / FEATURES)
+        self.published_prompts = [row["text"].item().decode() for row in read_warmup(directory, "serving_default")]
+
+    @property
+    def first(self) -> int:
+        """The id before a text: its edge, or in a stream the break of a line, after which anything may begin."""
+        newline = int(self.characters.encode("\n")[0])
+        return newline if self.stream and newline >= 2 else EDGE
+
+    def ids(self, split: str) -> np.ndarray:
+        """int32 [N], a split as one sequence; texts have an edge between them."""
+        if self.stream:
+            return as_stream(self.characters, self.texts(split))
+        rows = as_rows(self.characters, self.texts(split))
+        return np.concatenate([rows[0], *(row[1:] for row in rows[1:])])
+
+    def examples(self, split: str) -> Examples:
+        """Of a stream: its chunks for training, cold windows else. Of texts: a row each, edges included."""
+        from seqpipe.tasks.writing.surprisal import windows
+
+        if not self.stream:
+            return Examples({"ids": Ragged.from_rows(as_rows(self.characters, self.texts(split)))})
+        ids = as_stream(self.characters, self.texts(split))
+        if split != "train":
+            return Examples({"ids": Ragged.from_rows(windows(ids, self.config.evaluation.window))})
+        size, streams = self.config.training.chunk_characters, self.config.training.batch_size
+        if len(ids) < size * streams:
+            raise DataError(
+                f"train: {len(ids):,} characters do not fill training.batch_size = {streams} streams of "
+                f"training.chunk_characters = {size}. At least {size * streams:,} are needed; lower one of them."
+            )
+        return Examples({"ids": Ragged(ids, np.arange(len(ids) // size + 1, dtype=np.int64) * size)})
+
+    # Training
+
+    def build(self) -> keras.Model:
+        from seqpipe.models.character_model import character_model
+
+        return character_model(self.config.model, vocabulary_size=self.characters.size, name="writer")
+
+    def plan(self, examples: Examples, *, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
+        """Of a stream: the next chunk of each of the streams that run side by side."""
+        if not self.stream:
+            return plan_epoch(examples.lengths, batch_size=batch_size, seed=seed, epoch=epoch)
+        steps = len(examples) // batch_size
+        return [np.arange(batch_size) * steps + step for step in range(steps)]
+
+    def training_batch(self, examples: Examples, rows: np.ndarray, epoch: int) -> Batch:
+        """Of a stream: chunks, and whether they are the first of an epoch; each epoch begins elsewhere in the text."""
+        if not self.stream:
+            return examples.batch(rows)
+        column = examples.columns["ids"]
+        size, streams = self.config.training.chunk_characters, self.config.training.batch_size
+        steps = len(column) // streams
+        values = column.values
+        offset = int(np.random.default_rng([self.config.seed, epoch]).integers(len(values)))
+        places = (offset + rows[:, None] * size + np.arange(size + 1)) % len(values)
+        return {
+            "ids": np.asarray(values[places]),
+            "ids_lengths": np.full(len(rows), size + 1, np.int32),
+            "goes_on": (rows % steps > 0).astype(np.float32),
+        }
+
+    def carried(self, model: keras.Model) -> list[tf.Variable]:
+        import tensorflow as tf
+
+        from seqpipe.models.character_model import Reader
+
+        if self.stream:
+            rows = self.config.training.batch_size
+            self.state = [tf.Variable(tf.zeros([rows, units]), trainable=False) for units in Reader(model).units]
+        return self.state
+
+    def forward(self, model: keras.Model, batch: Batch, training: bool) -> tf.Tensor:
+        """Logits float32 [B, T - 1, V] of each id but the first."""
+        import tensorflow as tf
+
+        ids, lengths = batch["ids"][:, :-1], batch["ids_lengths"] - 1
+        if training and self.state:
+            goes_on = batch["goes_on"][:, tf.newaxis]
+            state = [variable * goes_on for variable in self.state]
+        else:
+            units = [spec.shape[1] for spec in model.inputs if spec.name.startswith("state_")]
+            state = [tf.zeros([tf.shape(ids)[0], size]) for size in units]
+        logits, *after = model([ids, lengths, *state], training=training)
+        if training and self.state:
+            for variable, value in zip(self.state, after, strict=True):
+                variable.assign(tf.cast(value, tf.float32))
+        return logits
+
+    def loss(self, batch: Batch, outputs: Any) -> tf.Tensor:
+        """Nats a character, the mean of each row."""
+        import tensorflow as tf
+
+        lengths = batch["ids_lengths"] - 1
+        nats = tf.nn.sparse_softmax_cross_entropy_with_logits(batch["ids"][:, 1:], outputs)
+        inside = tf.sequence_mask(lengths, tf.shape(nats)[1], nats.dtype)
+        return tf.reduce_sum(nats * inside, axis=1) / tf.cast(tf.maximum(lengths, 1), tf.float32)
+
+    def metrics(self, batch: Batch, outputs: Any) -> dict[str, tf.Tensor]:
+        return {"cold": self.loss(batch, outputs)} if self.stream else {}
+
+    def dev_figures(self, model: keras.Model) -> dict[str, float]:
+        """Of a stream: nats a character with the state carried through dev."""
+        if not self.stream:
+            return {}
+        from seqpipe.tasks.writing.surprisal import Surprisal
+
+        if self.surprisal is None or self.surprisal.model is not model:
+            self.surprisal = Surprisal(model)
+        ids = self.ids("dev")
+        streams = max(1, min(DEV_STREAMS, len(ids) // 1000))
+        return {"loss": float(self.surprisal.carried(ids, self.first, streams=streams).mean())}
+
+    # After training
+
+    def fit_baseline(self, train: Examples) -> None:
+        self.train_ids = self.ids("train")
+
+    def evaluate(self, model: keras.Model, fitted: Fitted, examples: dict[str, Examples], directory: Path) -> Report:
+        from seqpipe.tasks.writing.report import evaluate
+
+        return evaluate(self, model, examples, directory)
+
+    def describe(self, report: Report) -> str:
+        from seqpipe.tasks.writing.report import describe
+
+        return describe(report)
+
+    def limits(self) -> list[str]:
+        from seqpipe.tasks.writing.signatures import READ
+
+        return [
+            f"Of a prompt the last {READ:,} characters are read; characters that are not among the "
+            f"{len(self.characters.known):,} of its training text are read as one unknown character and never written.",
+            "It writes what sounds like its training text. It knows nothing and may repeat what it read; "
+            "the longest spans it copied are in this card.",
+        ]
+
+    def artefact(self, model: keras.Model, fitted: Fitted, version: int) -> Artefact:
+        from seqpipe.tasks.writing.proof import make_artefact
+
+        return make_artefact(self, model, version)
