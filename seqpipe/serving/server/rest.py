@@ -127,7 +127,8 @@ def application(server: Server) -> Starlette:
             WebSocketRoute("/v1/models/{name}:stream", Streams(server).serve),
             Route("/", lambda request: _page(), methods=["GET"]),
         ]
-    routes.append(Route("/v1/{path:path}", guard(_v1), methods=["GET", "POST", "OPTIONS", "PUT", "DELETE", "PATCH"]))
+    methods = ["GET", "POST", "OPTIONS", "PUT", "DELETE", "PATCH"]
+    routes += [Route(f"/{head}/{{path:path}}", guard(_v1), methods=methods) for head in ("v1", "V1")]  # in any case
     app = Starlette(routes=routes)
     if not server.settings.strict:
         app.mount("/page", StaticFiles(directory=PAGE))

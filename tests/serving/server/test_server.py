@@ -109,6 +109,7 @@ def test_server_answers_rows_and_columns(client):
     status, answer = ask(client, {"inputs": {"text": ["abc", "a"]}})
     assert (status, answer["outputs"]["label"]) == (200, ["3", "1"])
     assert ask(client, {"instances": ["abc"]}, "/v1/models/lengths/versions/1:predict")[0] == 200
+    assert ask(client, {"instances": ["abc"]}, "/V1/Models/lengths/Versions/1:PREDICT")[0] == 200
     status, answer = ask(client, {"signature_name": "explain", "inputs": ["ab"]})
     assert answer == {"outputs": [["a", "b"]]}
     packed = gzip.compress(json.dumps({"instances": ["abc"]}).encode())
