@@ -87,7 +87,7 @@ def expert_forecasts(task: Forecasting, model: Any, examples: Examples) -> tuple
     """Network [N, H, Q] and ridge [N, H] in units of the window; level and scale, [N] each."""
     import keras
 
-    from seqpipe.training.loop import predict
+    from seqpipe.training.predict import predict
 
     network, ridge = model.get_layer("mix").input
     _, level, scale = model.get_layer("answer").input
@@ -145,7 +145,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Write the report and its pictures; see `seqpipe.tasks.protocol.Task.evaluate`."""
     from seqpipe.tasks.forecasting.pictures import draw
-    from seqpipe.training.loop import predict
+    from seqpipe.training.predict import predict
 
     report: dict[str, Any] = {
         "horizon": task.horizon,
