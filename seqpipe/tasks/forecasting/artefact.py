@@ -47,11 +47,11 @@ def make_artefact(task: Forecasting, model: keras.Model, fitted: dict[str, Any],
             "samples": small,
             "score": small,
             "explain": small,
-            "stream": [{**row, "observations": np.int64(0), "state": state} for row in small],
+            "stream": [{**row, "observations": np.array(0, np.int64), "state": state} for row in small],
         },
         shared={
-            "longer": {"steps": later},
-            "samples": {"samples": np.int32(5), "seed": np.array([1, 2], np.int32)},
+            "longer": {"steps": np.array(later, np.int32)},
+            "samples": {"samples": np.array(5, np.int32), "seed": np.array([1, 2], np.int32)},
         },
         reference={"serving_default": lambda rows: [_reference(task, model, row) for row in rows]},
         tolerance=TOLERANCE,
@@ -97,7 +97,7 @@ def _probe(task: Forecasting, place: int, number: int, steps: int, more: int = 0
     back = slice(place - steps + 1, place + 1)
     row: Row = {"values": np.concatenate([np.full(more, np.nan, np.float32), store.values[back]])}
     if facts.step[0] != "rows":
-        row["time"] = np.int64(store.clock[place])
+        row["time"] = np.array(store.clock[place], np.int64)
     if facts.names != [""]:
         row["series"] = np.array(facts.names[number - 1].encode(), object)
 

@@ -374,19 +374,19 @@ def _beside(
         return {"baselines": []}
     unit = np.where(np.isfinite(mase_unit), mase_unit, 1.0 if not np.isfinite(mase_unit).any() else np.nan)
     std = np.array(task.facts.std)[windows.series - 1]
-    found = []
+    found, chances = [], []
     for name, forecast in baseline_forecasts(task, model, windows).items():
         losses = row_mean(np.abs(windows.wanted - forecast)) / unit
         statistic, p = diebold_mariano(mase, losses, windows.origins, overlap)
+        chances.append(p)
         found.append(
             {
                 "name": name,
                 "mase": float(np.nanmean(losses)),
                 "dm": statistic,
-                "p": p,
                 **figures(forecast, windows.wanted, std),
             }
         )
-    for row, p in zip(found, holm([row["p"] for row in found]), strict=True):
+    for row, p in zip(found, holm(chances), strict=True):
         row["p_holm"] = p
     return {"baselines": found}

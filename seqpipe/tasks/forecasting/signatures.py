@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from scipy.stats import norm
 
-from seqpipe.layers.recurrent import traced_for
+from seqpipe.layers.recurrent_form import traced_for
 from seqpipe.tasks.forecasting.data import Facts
 
 MOST_STEPS = 100_000
