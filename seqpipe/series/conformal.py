@@ -44,8 +44,8 @@ def width(scores: np.ndarray, share: float) -> np.ndarray:
         near = scores[:, max(0, step - reach) : step + reach + 1]
         near = near[np.isfinite(near)]
         if len(near):
-            level = min(1.0, np.ceil((len(near) + 1) * share) / len(near))
-            widths[step] = np.quantile(near, level, method="higher")
+            place = min(len(near), int(np.ceil((len(near) + 1) * share))) - 1
+            widths[step] = np.partition(near, place)[place]
     return widths
 
 

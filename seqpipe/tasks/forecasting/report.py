@@ -87,7 +87,7 @@ def expert_forecasts(task: Forecasting, model: Any, examples: Examples) -> tuple
     """Network [N, H, Q] and ridge [N, H] in units of the window; level and scale, [N] each."""
     import keras
 
-    from seqpipe.training.loop import predict
+    from seqpipe.training.predict import predict
 
     network, ridge = model.get_layer("mix").input
     _, level, scale = model.get_layer("answer").input
@@ -145,7 +145,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Write the report and its pictures; see `seqpipe.tasks.protocol.Task.evaluate`."""
     from seqpipe.tasks.forecasting.pictures import draw
-    from seqpipe.training.loop import predict
+    from seqpipe.training.predict import predict
 
     report: dict[str, Any] = {
         "horizon": task.horizon,
@@ -374,19 +374,19 @@ def _beside(
         return {"baselines": []}
     unit = np.where(np.isfinite(mase_unit), mase_unit, 1.0 if not np.isfinite(mase_unit).any() else np.nan)
     std = np.array(task.facts.std)[windows.series - 1]
-    found = []
+    found, chances = [], []
     for name, forecast in baseline_forecasts(task, model, windows).items():
         losses = row_mean(np.abs(windows.wanted - forecast)) / unit
         statistic, p = diebold_mariano(mase, losses, windows.origins, overlap)
+        chances.append(p)
         found.append(
             {
                 "name": name,
                 "mase": float(np.nanmean(losses)),
                 "dm": statistic,
-                "p": p,
                 **figures(forecast, windows.wanted, std),
             }
         )
-    for row, p in zip(found, holm([row["p"] for row in found]), strict=True):
+    for row, p in zip(found, holm(chances), strict=True):
         row["p_holm"] = p
     return {"baselines": found}

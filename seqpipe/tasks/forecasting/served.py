@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import tensorflow as tf
 
 from seqpipe.data.examples import Examples
 from seqpipe.data.findings import Finding
@@ -71,14 +73,23 @@ def evaluate_served(task: Forecasting, model: Model, directory: Path) -> tuple[d
 
 def _only(facts: Facts, kept: list[int]) -> Facts:
     """What is known of some of the series."""
-    from dataclasses import replace
 
-    lists = {name: [getattr(facts, name)[index] for index in kept] for name in ("names", "mase", "mean", "std")}
-    rows = {
-        name: [getattr(facts, name)[0], *(getattr(facts, name)[index + 1] for index in kept)]
-        for name in ("level", "scale", "error")
-    }
-    return replace(facts, **lists, **rows)
+    def some(values: list[Any]) -> list[Any]:
+        return [values[index] for index in kept]
+
+    def rows(values: list[float]) -> list[float]:  # behind that of an unknown series
+        return [values[0], *some(values[1:])]
+
+    return replace(
+        facts,
+        names=some(facts.names),
+        mase=some(facts.mase),
+        mean=some(facts.mean),
+        std=some(facts.std),
+        level=rows(facts.level),
+        scale=rows(facts.scale),
+        error=rows(facts.error),
+    )
 
 
 def _asked(task: Forecasting, model: Model, examples: Examples) -> np.ndarray:
@@ -102,8 +113,6 @@ def _asked(task: Forecasting, model: Model, examples: Examples) -> np.ndarray:
         if "static" in taken:
             static = [[text.encode() for text in task.panel.series[number - 1].static] for number in batch["series"]]
             inputs["static"] = np.array(static, object)
-        import tensorflow as tf
-
         answer = model.call("serving_default", {name: tf.constant(value) for name, value in inputs.items()})
         columns = dict(zip(task.config.model.quantiles, np.moveaxis(answer["quantiles"], 2, 0), strict=True))
         columns[0.5] = answer["median"]

@@ -263,6 +263,6 @@ class Forecasting(Task):
         ]
 
     def artefact(self, model: Any, fitted: dict[str, Any], version: int) -> Artefact:
-        from seqpipe.tasks.forecasting.signatures import make_artefact
+        from seqpipe.tasks.forecasting.artefact import make_artefact
 
         return make_artefact(self, model, fitted, version)
