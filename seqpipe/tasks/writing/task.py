@@ -107,14 +107,16 @@ class Writing(Task):
             return Examples({"ids": Ragged.from_rows(as_rows(self.characters, self.texts(split)))})
         ids = as_stream(self.characters, self.texts(split))
         if split != "train":
-            return Examples({"ids": Ragged.from_rows(windows(ids, self.config.evaluation.window))})
+            rows = Ragged.from_rows(windows(ids, self.config.evaluation.window))
+            return Examples({"ids": rows, "goes_on": np.zeros(len(rows), np.float32)})
         size, streams = self.config.training.chunk_characters, self.config.training.batch_size
         if len(ids) < size * streams:
             raise DataError(
                 f"train: {len(ids):,} characters do not fill training.batch_size = {streams} streams of "
                 f"training.chunk_characters = {size}. At least {size * streams:,} are needed; lower one of them."
             )
-        return Examples({"ids": Ragged(ids, np.arange(len(ids) // size + 1, dtype=np.int64) * size)})
+        chunks = Ragged(ids, np.arange(len(ids) // size + 1, dtype=np.int64) * size)
+        return Examples({"ids": chunks, "goes_on": np.ones(len(chunks), np.float32)})
 
     # Training
 
