@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from seqpipe.config.pipeline import SEED_LIMIT
-from seqpipe.layers.recurrent import traced_for
+from seqpipe.layers.recurrent_form import traced_for
 from seqpipe.models.character_model import Reader
 from seqpipe.models.sampling import NEVER, Settings, draw, uniform
 from seqpipe.tasks.writing.config import Sampling
