@@ -14,9 +14,15 @@ import fresh
 import pytest
 import yaml
 
-from pipelines import PHRASES, SHOPS, TINY, TONES
+from pipelines import PHRASES, SHOPS, TINY, TONES, VERSES
 
-PIPELINES = {"text_classification": TINY, "speech_commands": TONES, "translation": PHRASES, "forecasting": SHOPS}
+PIPELINES = {
+    "text_classification": TINY,
+    "speech_commands": TONES,
+    "translation": PHRASES,
+    "forecasting": SHOPS,
+    "writing": VERSES,
+}
 
 
 def finished(task: str, factory: pytest.TempPathFactory) -> Path:

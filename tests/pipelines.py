@@ -81,6 +81,23 @@ SHOPS = {
     "evaluation": {"bootstrap_samples": 100},
 }
 
+VERSES = {
+    "task": "writing",
+    "name": "tiny",
+    "data": {"train": "builtin:verses?rows=300", "dev": "builtin:verses?rows=30"},
+    "model": {"embedding": {"units": 16}, "recurrent": {"units": 32}, "dropout": 0.0},
+    "training": {
+        "epochs": 2,
+        "batch_size": 16,
+        "chunk_characters": 40,
+        "learning_rate": 0.01,
+        "save_every_steps": 4,
+        "average_decay": 0.9,
+    },
+    "sampling": {"length": 60},
+    "evaluation": {"bootstrap_samples": 100, "window": 64, "samples": 2, "block": 200},
+}
+
 
 def write_tiny(directory: Path, **changes: object) -> Path:
     """Write the tiny pipeline, with dotted keys changed (`training__epochs=1`), as DIRECTORY/tiny.yaml."""

@@ -31,8 +31,10 @@ ROWS = {
         "past": np.ones((30, 1)),
         "static": ["inland"],
     },
+    "writing": "The fox",
 }
 OUTPUTS = {
+    "writing": {"text"},
     "translation": {"text", "score", "truncated"},
     "forecasting": {"median", "quantiles", "time", "known_series"},
 }

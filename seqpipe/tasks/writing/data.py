@@ -6,13 +6,14 @@ Axes: N characters of a split.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from seqpipe.data.files import BadRow, find_files, open_unpacked
+from seqpipe.data.files import find_files, open_unpacked
 from seqpipe.data.findings import Finding, listed, raise_errors
+from seqpipe.data.lines import BadRow
 from seqpipe.data.sources import Role, read_rows
+from seqpipe.data.splits import Splits
 from seqpipe.errors import DataError
 from seqpipe.tasks.writing.config import WritingData
 from seqpipe.text.characters import EDGE, Characters, normalised
@@ -23,17 +24,10 @@ SMALL = 100_000  # characters of train, below which a finding says so
 OVERLAP = 200  # characters of dev that must not stand in train
 
 
-@dataclass(frozen=True)
-class Splits:
-    """Texts of each split; of a stream one text each."""
-
-    train: list[str]
-    dev: list[str]
-    test: list[str] | None
-    findings: list[Finding]
+Texts = Splits[list[str]]  # of a stream one text each
 
 
-def read_splits(data: WritingData, normalise: str) -> Splits:
+def read_splits(data: WritingData, normalise: str) -> Texts:
     """
     Raises:
         DataError: with every error at once.
@@ -52,7 +46,7 @@ def read_splits(data: WritingData, normalise: str) -> Splits:
     train, more = _apart(train, {"dev": dev, "test": test or []}, data.layout)
     findings += more
     raise_errors(findings)
-    return Splits(train, dev, test, findings)
+    return Texts(train, dev, test, findings)
 
 
 def _read(data: WritingData, sources: str | Sequence[str], role: Role, normalise: str) -> list[str]:

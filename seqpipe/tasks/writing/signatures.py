@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from seqpipe.config.pipeline import SEED_LIMIT
-from seqpipe.layers.recurrent import traced_for
+from seqpipe.layers.recurrent_form import traced_for
 from seqpipe.models.character_model import Reader
 from seqpipe.models.sampling import NEVER, Settings, draw, uniform
 from seqpipe.tasks.writing.config import Sampling
@@ -203,7 +203,8 @@ class WritingModel(tf.Module):
         none = tf.zeros([rows], tf.int32)
 
         def go_on(number: tf.Tensor, active: tf.Tensor, *_: Any) -> tf.Tensor:
-            return (number < length) & tf.reduce_any(active)
+            # At least once, so that a forbidden length meets its assertion and nothing else.
+            return (number < tf.maximum(length, 1)) & tf.reduce_any(active)
 
         def body(number, active, logits, seen, recent, ids, lengths, nats, reason, state):  # type: ignore[no-untyped-def]
             drawn = draw(logits + self._bias, uniform(seed, number), settings, seen)

@@ -13,13 +13,12 @@ import numpy as np
 from seqpipe.data.batches import plan_epoch
 from seqpipe.data.examples import Examples, Ragged, content_key
 from seqpipe.data.findings import Finding
-from seqpipe.data.splits import named_split
 from seqpipe.errors import DataError
 from seqpipe.serving.answers import TextPresentation
 from seqpipe.serving.inputs import TEXT
 from seqpipe.tasks.protocol import Fitted, Report, Task
 from seqpipe.tasks.writing.config import WritingPipeline
-from seqpipe.tasks.writing.data import Splits, as_rows, as_stream, read_splits
+from seqpipe.tasks.writing.data import Texts, as_rows, as_stream, read_splits
 from seqpipe.tasks.writing.measures import NATS
 from seqpipe.text.characters import EDGE, FILE, Characters
 from seqpipe.training.objective import Batch
@@ -43,7 +42,7 @@ class Writing(Task):
     kept_features = (FILE,)
 
     config: WritingPipeline
-    splits: Splits
+    splits: Texts
     characters: Characters
     train_ids: np.ndarray  # int32 [N], what a baseline is fitted on
 
@@ -62,7 +61,7 @@ class Writing(Task):
         return content_key(self.splits.train, self.splits.dev, self.splits.test or [])
 
     def texts(self, split: str) -> list[str]:
-        return named_split(split, train=self.splits.train, dev=self.splits.dev, test=self.splits.test)
+        return self.splits.get(split)
 
     @property
     def prompts(self) -> list[str]:
@@ -107,14 +106,16 @@ class Writing(Task):
             return Examples({"ids": Ragged.from_rows(as_rows(self.characters, self.texts(split)))})
         ids = as_stream(self.characters, self.texts(split))
         if split != "train":
-            return Examples({"ids": Ragged.from_rows(windows(ids, self.config.evaluation.window))})
+            rows = Ragged.from_rows(windows(ids, self.config.evaluation.window))
+            return Examples({"ids": rows, "goes_on": np.zeros(len(rows), np.float32)})
         size, streams = self.config.training.chunk_characters, self.config.training.batch_size
         if len(ids) < size * streams:
             raise DataError(
                 f"train: {len(ids):,} characters do not fill training.batch_size = {streams} streams of "
                 f"training.chunk_characters = {size}. At least {size * streams:,} are needed; lower one of them."
             )
-        return Examples({"ids": Ragged(ids, np.arange(len(ids) // size + 1, dtype=np.int64) * size)})
+        chunks = Ragged(ids, np.arange(len(ids) // size + 1, dtype=np.int64) * size)
+        return Examples({"ids": chunks, "goes_on": np.ones(len(chunks), np.float32)})
 
     # Training
 
