@@ -45,8 +45,11 @@ bench: setup
 schema: setup ## after a change of the schema: the schema for editors and the reference of all keys; a test fails while they are out of date
 	$(BIN)/python tools/reference.py
 
+mutants: setup ## operators changed one at a time: which changes no test notices; hours (fewer: MUTANTS="seqpipe/sound --most 20")
+	nice $(BIN)/python tools/mutants.py $(MUTANTS)
+
 clean: ## what is made again: .venv and caches; runs stay
-	rm -rf .venv .ruff_cache .mypy_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-mutants .ruff_cache .mypy_cache .pytest_cache .hypothesis .import_linter_cache
 
 clean-runs: ## every run in runs/
 	rm -rf runs

@@ -140,3 +140,11 @@ def ask_without_seqpipe(directory: Path, requests: list[dict[str, Any]]) -> dict
         result = json.loads(answered.read_text(encoding="utf-8"))
     answers = [{name: unpack(value) for name, value in answer.items()} for answer in result["answers"]]
     return {**result, "answers": answers}
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file is an image of some size with ink on white."""
+    from matplotlib.image import imread
+
+    image = imread(path)
+    return image.shape[0] >= 200 and image.shape[1] >= 600 and image[..., :3].max() == 1 and image[..., :3].std() > 0.02

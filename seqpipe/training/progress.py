@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
@@ -69,15 +70,35 @@ class TrainingProgress(keras.callbacks.Callback):
         return f"{self.rows / seconds:,.0f} sequences/s  {self.steps / seconds:,.0f} tokens/s"
 
 
+class TensorBoard(keras.callbacks.Callback):
+    """Figures of each epoch as TensorBoard reads them; Keras' own callback wants a model that is compiled."""
+
+    def __init__(self, directory: Path):
+        super().__init__()
+        self.directory = directory
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self.writer = tf.summary.create_file_writer(str(self.directory))
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        with self.writer.as_default(step=epoch):
+            for name, value in (logs or {}).items():
+                tf.summary.scalar(name, value)
+        self.writer.flush()
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        self.writer.close()
+
+
 def tensorboard(directory: Path) -> keras.callbacks.Callback:
-    """Keras' TensorBoard callback.
+    """Figures of each epoch, written into a directory for TensorBoard.
 
     Raises:
         RunError: TensorBoard is not installed.
     """
     if importlib.util.find_spec("tensorboard") is None:
         raise RunError("training.tensorboard needs TensorBoard: pip install 'seqpipe[tensorboard]'.")
-    return keras.callbacks.TensorBoard(str(directory), write_graph=False, update_freq="epoch")
+    return TensorBoard(directory)
 
 
 def _duration(seconds: float) -> str:

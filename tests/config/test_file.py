@@ -45,6 +45,7 @@ def test_config_load_fills_defaults_and_remembers_origins(tmp_path):
     assert loaded.config.model.convolution[0].filters == 16
     assert loaded.config.model.recurrent.units == Recurrent().units
     assert pipeline_file.origin_of(loaded, "model.recurrent.cell") == f"{file}:7"
+    assert pipeline_file.origin_of(loaded, "model.convolution.0") == f"{file}:9"
     assert pipeline_file.origin_of(loaded, "training.epochs") == "--set training.epochs=3"
     assert pipeline_file.origin_of(loaded, "model.recurrent.units") == "default"
 
@@ -202,9 +203,11 @@ def test_config_directory_instead_of_file(tmp_path):
 
 def test_config_schema_names_every_key_and_no_other():
     known = json_schema()
-    section = known["$defs"]["Recurrent"]
-    assert set(section["properties"]) == set(Recurrent.model_fields)
-    assert section["additionalProperties"] is False
+    sections = [part for part in known["$defs"].values() if part.get("type") == "object"]
+    assert all(part["additionalProperties"] is False for part in sections)
+    recurrent = known["$defs"]["Recurrent"]["properties"]
+    assert {"cell", "units", "layers", "bidirectional", "recurrent_dropout"} < set(recurrent)
+    assert recurrent["cell"]["enum"] == ["lstm", "gru", "simple"]
     assert set(schemas()) == {part["properties"]["task"]["const"] for name, part in _pipelines(known)}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import fresh
 import keras
@@ -18,6 +19,7 @@ from seqpipe.export import fresh_process as proof
 from seqpipe.export.artefact import Artefact, next_version
 from seqpipe.export.graph import used_ops
 from seqpipe.export.publish import publish
+from seqpipe.export.warmup import FILE, read_warmup, write_warmup
 
 
 def text_spec():
@@ -161,6 +163,29 @@ def test_export_warmup_requests_are_what_tensorflow_serving_reads(place):
     loaded = tf.saved_model.load(str(path)).signatures["serving_default"]
     for request in requests:
         loaded(text=tf.constant(tf.make_ndarray(request.inputs["text"])))
+
+
+@pytest.mark.parametrize(
+    ("texts", "rows"),
+    [
+        ([b"a" * n for n in range(1, 12)], [1, 8]),
+        ([b"ab"], [1, 1]),
+        ([b"x" * 10_000] * 8, [1, 3]),  # exactly as many bytes as may lie beside a model
+        ([b"x" * 10_001] * 8, [1, 2]),
+        ([b"x" * 40_000] * 2, [1, 1]),
+    ],
+    ids=["many", "one", "as large as may be", "larger", "one too large"],
+)
+def test_export_warmup_has_one_row_and_eight_as_far_as_they_are_small(tmp_path, texts, rows):
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    probes = {"serving_default": [{"text": np.array(text, object)} for text in texts]}
+    write_warmup(SimpleNamespace(probes=probes, shared={}), tmp_path)
+    records = tf.data.TFRecordDataset(str(tmp_path / FILE)).as_numpy_iterator()
+    requests = [prediction_log_pb2.PredictionLog.FromString(record).predict_log.request for record in records]
+    found = [tf.make_ndarray(request.inputs["text"]).tolist() for request in requests]
+    assert found == [texts[:count] for count in rows]
+    assert [row["text"].item() for row in read_warmup(tmp_path, "serving_default")] == texts[: max(rows)]
 
 
 FAULTS = {

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from seqpipe.layers import GRU, LSTM, AttentionDecoder, SimpleRNN, TiedEmbedding
+from seqpipe.layers import GRU, LSTM, AttentionDecoder, BahdanauAttention, LuongAttention, SimpleRNN, TiedEmbedding
 
 KINDS = [
     {},
@@ -84,6 +84,11 @@ def test_decoder_trains_and_is_saved(kind, tmp_path):
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(model(list(data))[0].numpy(), again(list(data))[0].numpy())
+
+
+@pytest.mark.parametrize(("name", "kind"), [("luong", LuongAttention), ("bahdanau", BahdanauAttention)])
+def test_decoder_scores_the_memory_in_the_way_it_is_told(name, kind):
+    assert isinstance(AttentionDecoder(4, 4, attention=name).scores, kind)
 
 
 def test_decoder_refuses_what_it_does_not_know():

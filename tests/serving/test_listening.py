@@ -4,6 +4,7 @@ import json
 import sys
 import types
 
+import fresh
 import numpy as np
 import pytest
 import soundfile
@@ -24,6 +25,7 @@ from seqpipe.serving.listening import (
     listen,
     microphone,
     read_blocks,
+    stream,
 )
 from seqpipe.sound.tones import tones
 from seqpipe.tasks import load_pipeline
@@ -134,6 +136,23 @@ def test_listening_hears_a_word_at_the_very_end():
     assert (heard.label, heard.end_s) == ("yes", pytest.approx(1.0))
 
 
+@pytest.mark.parametrize("blocks", [[639, 1, 640, 1], [1, 1, 2000, 640, 5], [1280], [3]])
+def test_listening_gives_a_model_whole_pieces_and_what_is_left_in_the_end(blocks):
+    whole = np.arange(sum(blocks), dtype=np.float32)
+    given = []
+
+    def signature(waveform, age):
+        given.append(waveform.numpy()[0])
+        return {"probabilities": age + 1, "age": age + 1}
+
+    specs = {"age": tf.TensorSpec([None, 1], tf.float32)}
+    answers = list(stream(signature, specs, np.split(whole, np.cumsum(blocks)[:-1])))
+    assert [len(piece) for piece in given[:-1]] == [640] * (len(given) - 1)
+    assert 0 < len(given[-1]) <= 640
+    np.testing.assert_array_equal(np.concatenate(given), whole)
+    assert [answer.tolist() for answer in answers] == [[count] for count in range(1, len(given) + 1)]
+
+
 class Microphone:
     """Of a fake sounddevice: three blocks, then it is unplugged."""
 
@@ -199,13 +218,13 @@ def spoken():
 
 def test_listening_stream_in_any_pieces_answers_as_the_whole(streaming, spoken):
     rng = np.random.default_rng(3)
-    stream = streaming.loaded.signatures["stream"]
-    specs = stream.structured_input_signature[1]
+    signature = streaming.loaded.signatures["stream"]
+    specs = signature.structured_input_signature[1]
     for size in (3, 40_000):
         wave = np.concatenate(spoken)[:size]
         state = {name: tf.zeros([1, *spec.shape[1:]], spec.dtype) for name, spec in specs.items() if name != "waveform"}
         for piece in np.split(wave, np.sort(rng.integers(0, size, 17))):
-            answer = stream(waveform=tf.constant(piece[None]), **state)
+            answer = signature(waveform=tf.constant(piece[None]), **state)
             state = {name: answer[name] for name in state}
         whole = streaming.run([wave])
         np.testing.assert_allclose(answer["probabilities"].numpy(), whole["probabilities"], atol=1e-4)
@@ -219,6 +238,10 @@ def test_listening_finds_commands_in_a_recording(streaming, spoken, tmp_path):
     assert {each.label for each in heard} == {"di"}
     assert len({int(each.start_s // 2) for each in heard}) >= 3, heard
     assert all(0 <= each.start_s < each.end_s <= 8 for each in heard)
+    options = ("--model", str(streaming.path), "--threshold", "0.5", "--smoothing-ms", "80", "--format", "jsonl")
+    done = fresh.run("seqpipe", "listen", "a.wav", *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [as_line(each, "a.wav", "jsonl") for each in heard]
 
 
 @pytest.mark.slow

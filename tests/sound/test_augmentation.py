@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from seqpipe.config.sound import Augmentation
-from seqpipe.sound.augmentation import Augmenter, Kind
+from seqpipe.sound.augmentation import Augmenter, Kind, _stretch
 
 OFF = {
     "shift_ms": 0,
@@ -114,6 +114,37 @@ def test_augmentation_silence_is_noise_and_made_words_are_made_anew():
         rows = np.flatnonzero(kind == KINDS)
         assert (np.abs(first[rows] - second[rows]).max(axis=(1, 2)) > 1).any()
         assert (first[rows].max(axis=(1, 2)) > -59).any()
+
+
+@pytest.mark.parametrize(
+    ("way", "first", "second"),
+    [
+        (0.44, range(21, 25), range(25, 29)),  # the beginning of one word, cut at 0.4, and the end of the other
+        (0.69, range(25, 33), range(17, 25)),  # an end before a beginning, no more than 8 frames of each
+        (0.84, range(20, 30), range(0)),  # reversed
+        (0.92, range(20, 30), range(20, 30)),  # both at once
+    ],
+)
+def test_augmentation_made_words_are_spliced_in_the_middle(way, first, second):
+    made = augmenter()
+    rows = (np.array([row]) for row in (0, 1, 6))
+    (word,) = made._made_words(*rows, np.array([way]), np.array([0.4]))
+    for band, frames in ((0, first), (4, second), (9, range(0))):  # bands of one clip alone
+        assert np.flatnonzero(word[:, band] > 0.1).tolist() == list(frames)
+
+
+def test_augmentation_made_words_of_three_clips_and_never_of_one_label_spliced():
+    made = augmenter()
+    (word,) = made._made_words(*(np.array([row]) for row in (0, 1, 6)), np.array([0.93]), np.array([0.4]))
+    assert np.flatnonzero(word[:, 9] > 0.1).tolist() == list(range(20, 30))
+    (same,) = made._made_words(*(np.array([row]) for row in (0, 4, 6)), np.array([0.1]), np.array([0.4]))
+    (ended,) = made._made_words(*(np.array([row]) for row in (0, 4, 6)), np.array([0.55]), np.array([0.4]))
+    np.testing.assert_array_equal(same, ended)  # which of two words of one label is no word either
+
+
+def test_augmentation_masks_begin_and_end_where_they_should():
+    mask = _stretch(10, np.array([0.0, 1.0, 0.5, 0.25]), np.array([3.0, 3.0, 4.0, 0.9]))
+    assert [np.flatnonzero(row).tolist() for row in mask] == [[0, 1, 2], [7, 8, 9], [3, 4, 5, 6], []]
 
 
 def test_augmentation_ratios_must_be_ordered():

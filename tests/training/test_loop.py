@@ -64,11 +64,12 @@ def build():
 
 
 def trainer(directory, *, train=None, objective=None, **settings):
-    config = Training.model_validate({"epochs": 2, "batch_size": 16, **settings})
+    config = Training.model_validate({"epochs": 2, "batch_size": 16, "monitor": "accuracy", **settings})
     return Trainer(
         build,
         objective=objective or Twice(),
         config=config,
+        higher_is_better=config.monitor != "loss",
         train=examples(100, 1) if train is None else train,
         dev=examples(40, 2),
         seed=3,
@@ -138,12 +139,24 @@ class Figured(Twice):
 
 def test_training_chooses_by_an_objectives_own_figure(tmp_path):
     objective = Figured()
-    run = trainer(tmp_path, epochs=2, xla="never", objective=objective)
-    run.config = run.config.model_copy(update={"monitor": "own"})
+    run = trainer(tmp_path, epochs=2, xla="never", objective=objective, monitor="own")
     run.run()
     assert objective.models == [run.model, run.model]
     assert [row["dev_own"] for row in read_history(tmp_path) if "step" not in row] == [9.0, 8.0]
     assert (run.position.best, run.position.best_epoch) == (9.0, 0)
+
+
+def test_training_keeps_the_lowest_of_a_figure_that_is_better_when_it_is_lower(tmp_path):
+    run = trainer(tmp_path, epochs=2, xla="never", objective=Figured(), monitor="own")
+    run.higher_is_better = False
+    run.run()
+    assert (run.position.best, run.position.best_epoch) == (8.0, 1)
+
+
+def test_training_names_the_figures_there_are_when_the_monitored_one_is_not_among_them(tmp_path):
+    run = trainer(tmp_path, epochs=1, xla="never", monitor="acuracy")
+    with pytest.raises(RunError, match=r"training\.monitor = \"?acuracy\"? is not a dev figure .* accuracy"):
+        run.run()
 
 
 def test_training_stops_when_patience_ends(tmp_path):

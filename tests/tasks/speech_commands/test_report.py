@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from testing import is_picture
 
 from seqpipe.serving.listening import PIECE_MS
 from seqpipe.tasks.speech_commands import attention_picture as pictures
@@ -42,7 +43,7 @@ def test_trade_off_without_other_words(tmp_path):
     found = trade_off(by_level, LABELS, commands=[("yes", np.ones(16_000, np.float32))], others=[], noise=[])
     assert found["rows"][0]["noise_per_hour"] is None
     assert "–" in to_markdown(found)
-    assert picture(found, tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
+    assert is_picture(picture(found, tmp_path / "a.png"))
 
 
 def test_spectrogram_baseline_learns_where_the_energy_is():
@@ -71,7 +72,7 @@ def test_attention_picture_has_seconds_bands_and_titles(tmp_path, monkeypatch):
     centres_hz = np.geomspace(100, 7000, 16)
     rows = [("Right", []), ("Wrong", clips)]
     path = attention_picture(rows, tmp_path / "a.png", hop_ms=10.0, centres_hz=centres_hz)
-    assert path.read_bytes()[:4] == b"\x89PNG"
+    assert is_picture(path)
     drawn = []
     monkeypatch.setattr(pictures, "save", lambda figure, path: drawn.append(figure))
     attention_picture(rows, tmp_path / "a.png", hop_ms=10.0, centres_hz=centres_hz)
