@@ -8,6 +8,9 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Sequence
 from random import Random
+from typing import TypeVar
+
+T = TypeVar("T")
 
 RHYMES = (
     ("day", "way", "bay", "hay", "grey"),
@@ -51,7 +54,7 @@ def _couplet(random: Random, rhyme: Sequence[str]) -> str:
     return f"{who} {does} {where} {one},\n{_pick(random, THEN)} {_pick(random, SAYS)} {other}."
 
 
-def _pick(random: Random, choices: Sequence[str]) -> str:
+def _pick(random: Random, choices: Sequence[T]) -> T:
     """By random() alone, which stays the same between versions of Python."""
     return choices[int(random.random() * len(choices))]
 

@@ -42,7 +42,6 @@ def write(
         limits: what the model is not for, one sentence each.
     """
     write_text(directory / PIPELINE, pipeline_file.to_yaml(config))
-    said = config.description or "No description was given in the pipeline file."
     streams = "stream" in parity["signatures"]
     facts = {
         "name": config.name,
@@ -62,7 +61,7 @@ def write(
 
 # {config.name}, version {version}
 
-{said}
+{config.description or "No description was given in the pipeline file."}
 
 {headline[0].upper()}{headline[1:]}.
 

@@ -214,7 +214,10 @@ def difference(expected: Row, actual: Row) -> float:
         other = actual[key]
         if value.ndim != other.ndim or any(a > b for a, b in zip(value.shape, other.shape, strict=True)):
             return float("inf")
-        inside = (*(slice(size) for size in value.shape), ...)  # a single string stays in an array, with its NULs
+        inside: tuple[Any, ...] = (
+            *(slice(size) for size in value.shape),
+            ...,
+        )  # a single string stays in an array, with its NULs
         beyond = np.ones(other.shape, bool)
         beyond[inside] = False
         if value.dtype.kind == "f":

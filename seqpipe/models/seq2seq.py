@@ -6,6 +6,7 @@ Axes: B batch, W hypotheses of a row, S source pieces, T target pieces, V target
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
@@ -36,11 +37,11 @@ def seq2seq(config: Seq2Seq, *, source_vocabulary: int, target_vocabulary: int, 
     target_lengths = keras.Input((), dtype="int32", name="target_lengths")
     units = config.embedding.units
     if config.tied == "none":
-        embed_target = keras.layers.Embedding(target_vocabulary, units, name="target_embedding")
+        embed_target: Any = keras.layers.Embedding(target_vocabulary, units, name="target_embedding")
         score: Any = keras.layers.Dense(target_vocabulary, name="scores")
     else:
         embed_target = layers.TiedEmbedding(target_vocabulary, units, name="target_embedding")
-        score = lambda x: embed_target(x, score=True)
+        score = partial(embed_target, score=True)
     embed_source = (
         embed_target
         if config.tied == "all"

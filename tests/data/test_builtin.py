@@ -71,7 +71,8 @@ def test_builtin_places_are_rows_of_the_split():
     [
         (
             "builtin:review",
-            'builtin:review: "review" is not a builtin data set. Allowed: reviews, phrases, verses. Did you mean reviews?',
+            'builtin:review: "review" is not a builtin data set. '
+            "Allowed: reviews, phrases, verses. Did you mean reviews?",
         ),
         (
             "builtin:reviews?split=tets",

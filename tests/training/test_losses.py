@@ -36,10 +36,13 @@ def test_losses_equal_keras_with_one_hot_labels(batch, smoothing, compiled):
         lambda x: tf.reduce_sum(weights * softmax_cross_entropy(labels, x, label_smoothing=smoothing)),
         jit_compile=compiled,
     )
-    expected = lambda x: tf.reduce_sum(
-        weights
-        * keras.losses.categorical_crossentropy(tf.one_hot(labels, V), x, from_logits=True, label_smoothing=smoothing)
-    )
+
+    def expected(x):
+        keras_loss = keras.losses.categorical_crossentropy
+        return tf.reduce_sum(
+            weights * keras_loss(tf.one_hot(labels, V), x, from_logits=True, label_smoothing=smoothing)
+        )
+
     for ours, theirs in zip(loss_and_gradient(loss, logits), loss_and_gradient(expected, logits), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
 

@@ -108,7 +108,7 @@ class NumpyWriter:
         now = logits[:, -1]
         written = []
         for number in range(length):
-            drawn = draw_numpy(now.numpy()[0] + self.bias, uniform_numpy(seed, number), settings, seen)
+            drawn = draw_numpy(now.numpy()[0] + self.bias, float(uniform_numpy(seed, number)), settings, seen)
             if drawn == EDGE:
                 break
             written.append(drawn)

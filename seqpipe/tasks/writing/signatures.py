@@ -103,10 +103,11 @@ class WritingModel(tf.Module):
 
     def _write_by_default(self, text: tf.Tensor) -> Outputs:
         wanted = self._defaults
-        settings = Settings(wanted.temperature, wanted.top_k, wanted.top_p, wanted.min_p, wanted.repetition_penalty)
+        numbers = Settings(wanted.temperature, wanted.top_k, wanted.top_p, wanted.min_p, wanted.repetition_penalty)
         seed = tf.ones_like(tf.strings.length(text), tf.int64)
         no_stop = tf.zeros([0], tf.string)
-        answer = self._write(text, tf.constant(wanted.length), *map(tf.constant, settings), no_stop, seed)
+        settings = {name: tf.constant(value) for name, value in numbers._asdict().items()}
+        answer = self._write(text, tf.constant(wanted.length), **settings, stop=no_stop, seed=seed)
         return {"text": answer["text"]}
 
     def _write(
@@ -206,7 +207,7 @@ class WritingModel(tf.Module):
             # At least once, so that a forbidden length meets its assertion and nothing else.
             return (number < tf.maximum(length, 1)) & tf.reduce_any(active)
 
-        def body(number, active, logits, seen, recent, ids, lengths, nats, reason, state):  # type: ignore[no-untyped-def]
+        def body(number, active, logits, seen, recent, ids, lengths, nats, reason, state):
             drawn = draw(logits + self._bias, uniform(seed, number), settings, seen)
             surprise = tf.nn.sparse_softmax_cross_entropy_with_logits(drawn, logits + self._bias)
             nats += tf.where(active, surprise, 0.0)

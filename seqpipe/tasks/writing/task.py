@@ -138,6 +138,8 @@ class Writing(Task):
         column = examples.columns["ids"]
         size, streams = self.config.training.chunk_characters, self.config.training.batch_size
         steps = len(column) // streams
+        if not isinstance(column, Ragged):
+            raise TypeError("The ids of a stream are ragged.")
         values = column.values
         offset = int(np.random.default_rng([self.config.seed, epoch]).integers(len(values)))
         places = (offset + rows[:, None] * size + np.arange(size + 1)) % len(values)

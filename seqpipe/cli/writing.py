@@ -8,9 +8,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from seqpipe.cli.console import ModelName, err, out, start
 from seqpipe.errors import DataError
-
-ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="A model directory, or a name in saved_models/.")]
 
 
 def write(
@@ -33,7 +32,6 @@ def write(
         raise DataError("--stream and --format jsonl exclude each other: a JSON line is written when it is whole.")
     import random
 
-    from seqpipe.cli import err, out, start
     from seqpipe.serving import writing
     from seqpipe.serving.find import find_model
     from seqpipe.serving.model import load
@@ -56,7 +54,6 @@ def score(
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page instead of printing.")] = None,
 ) -> None:
     """How surprised a model that writes is by a text: bits a character of each line, surprising places marked."""
-    from seqpipe.cli import out, start
     from seqpipe.data.files import find_files
     from seqpipe.serving import writing
     from seqpipe.serving.find import find_model

@@ -1,0 +1,164 @@
+"""The commands of models, released or one's own: parse, call, print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from seqpipe.cli.console import ModelName, err, out, start
+from seqpipe.errors import DataError, require_extra
+
+
+def predict(
+    model: ModelName,
+    texts: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[TEXT|FILE]...", help="Texts, or recordings for a model that hears; - is stdin."),
+    ] = None,
+    input: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Text, CSV, TSV, JSON or JSON lines; - is standard input.")
+    ] = None,
+    column: Annotated[str | None, typer.Option(help="Column or JSON key that holds the row; else `text`.")] = None,
+    encoding: Annotated[str, typer.Option(help="Encoding of --input, such as latin-1 or gb18030.")] = "utf-8",
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Write what was wrong with a row in place of its answer, and go on.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write here instead of printing (.csv, .jsonl or .txt).")
+    ] = None,
+    format: Annotated[
+        Literal["auto", "table", "jsonl", "csv", "lines"],
+        typer.Option(help="auto: by --output's ending, else a table; lines: nothing but the answer."),
+    ] = "auto",
+    explain: Annotated[bool, typer.Option("--explain", help="Show what each piece weighs in the answer.")] = False,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the explained texts as one page instead of printing.")
+    ] = None,
+    beam_width: Annotated[
+        int | None, typer.Option(help="Of a model with a beam: search with so many hypotheses; jsonl has them all.")
+    ] = None,
+    length_penalty: Annotated[
+        float | None, typer.Option(help="With --beam-width: 0 to 10, the higher the longer; else 1.")
+    ] = None,
+    horizon: Annotated[
+        int | None,
+        typer.Option(min=1, max=100_000, help="Of a model that forecasts: so many steps, also beyond its own."),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Of a model that forecasts: also draw the fan of each series.")
+    ] = None,
+) -> None:
+    """Answer texts, or a file of any length in constant memory; answers keep the order of the input."""
+    if texts == ["-"]:
+        texts, input = None, "-"
+    if bool(texts) == bool(input):
+        raise DataError("predict takes texts or --input FILE, one of them.")
+    from seqpipe.runs import predict as predicting
+    from seqpipe.serving.find import find_model
+
+    wanted = predicting.Wanted(
+        format=predicting.output_format(format, output, html=html, explain=explain),
+        output=output,
+        html=html,
+        explain=explain,
+        options=predicting.beam_options(beam_width, length_penalty, explain=explain),
+        keep_going=keep_going,
+        horizon=horizon,
+        plot=plot,
+    )
+    find_model(model)
+    start()
+    predicting.predict(model, texts, input, column=column, encoding=encoding, wanted=wanted, out=out, err=err)
+
+
+def listen(
+    files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...", help="Recordings of any length.")] = None,
+    model: Annotated[str, typer.Option(metavar="MODEL", help="A model that streams.")] = "commands_streaming",
+    microphone: Annotated[bool, typer.Option("--microphone", help="Listen to the microphone instead.")] = False,
+    format: Annotated[Literal["text", "jsonl"], typer.Option(help="Lines to read, or JSON lines.")] = "text",
+    threshold: Annotated[float, typer.Option(help="Smoothed probability from which a command is heard.")] = 0.8,
+    smoothing_ms: Annotated[float, typer.Option(help="Probabilities are averaged over so long.")] = 200.0,
+    refractory_ms: Annotated[float, typer.Option(help="No command begins so soon after another.")] = 500.0,
+) -> None:
+    """Hear commands in recordings of any length, in constant memory, or in what the microphone hears."""
+    if bool(files) == microphone:
+        raise DataError("listen takes recordings or --microphone, one of them.")
+    from seqpipe.serving import listening
+    from seqpipe.serving.find import find_model
+    from seqpipe.serving.model import load
+
+    detector = listening.Detector(threshold, smoothing_ms, refractory_ms)
+    find_model(model)
+    start()
+    loaded = load(model)
+    sources = [(str(file), listening.read_blocks(file)) for file in files or []]
+    for name, blocks in sources or [("microphone", listening.microphone())]:
+        if format == "text" and len(sources) > 1:
+            out.print(name)
+        for heard in listening.listen(loaded, blocks, detector):
+            out.print(listening.as_line(heard, name, format))
+
+
+def serve(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[DIRECTORY|NAME]...", help="Models, or directories of models; else all at hand."),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 is any of this machine.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Of REST, the page and WebSockets; 0 is any free one.")] = 8501,
+    grpc_port: Annotated[int, typer.Option(help="Of gRPC; 0 is any free one.")] = 8500,
+    token: Annotated[str | None, typer.Option(help="That clients must name: Authorization: Bearer TOKEN.")] = None,
+    certificate: Annotated[Path | None, typer.Option(metavar="FILE", help="For TLS, with --key (PEM).")] = None,
+    key: Annotated[Path | None, typer.Option(metavar="FILE", help="For TLS, with --certificate (PEM).")] = None,
+    allow_origin: Annotated[
+        list[str] | None, typer.Option(metavar="ORIGIN", help="That a browser may ask from; * for any; repeatable.")
+    ] = None,
+    max_queue_rows: Annotated[int, typer.Option(min=1, help="Rows that may wait; more are refused with 429.")] = 1024,
+    max_body_mb: Annotated[
+        float, typer.Option(min=0.001, help="Of a request; larger ones are refused with 413.")
+    ] = 16.0,
+    timeout_s: Annotated[float, typer.Option(min=0.01, help="Until a request is answered with 504.")] = 30.0,
+    strict: Annotated[bool, typer.Option("--strict", help="Nothing that TensorFlow Serving does not do.")] = False,
+) -> None:
+    """Serve models with TensorFlow Serving's own REST and gRPC interfaces, and a page to try them."""
+    require_extra("serve", "starlette", "uvicorn", "websockets", "prometheus_client", "grpc_health")
+    if (certificate is None) != (key is None):
+        raise DataError("--certificate and --key belong together: name both.")
+    from seqpipe.serving.server.rest import Settings
+    from seqpipe.serving.server.run import Options, directories
+    from seqpipe.serving.server.run import serve as serve_models
+
+    served = directories(models or [])
+    start()
+    settings = Settings(max_body_mb, timeout_s, token, tuple(allow_origin or ()), strict)
+    serve_models(served, Options(host, port, grpc_port, certificate, key, max_queue_rows, settings), out.print)
+
+
+def list_() -> None:
+    """Released and local models."""
+    from seqpipe.serving.find import list_models, model_directories, read_card
+
+    for path in list_models():
+        facts = read_card(path)
+        out.print(f"{path.parent.name}  version {path.name}  {facts.get('task', 'no card')}  {path}")
+        if facts:
+            out.print(f"    {facts['figure']}; {facts['size_mb']} MB; {facts['date']}")
+    if not list_models():
+        places = ", ".join(str(path) for path in model_directories()) or "saved_models (there is no such directory)"
+        out.print(f"No models in {places}.")
+
+
+def info(model: ModelName) -> None:
+    """A model's card, its signatures with shapes, where it came from, and its proof."""
+    from seqpipe.serving.find import describe_signatures, find_model
+
+    path = find_model(model)
+    start()
+    out.print(f"{path}\n")
+    for line in describe_signatures(path):
+        out.print(line)
+    card = path / "card.md"
+    out.print()
+    out.print(card.read_text(encoding="utf-8") if card.is_file() else "It has no card.md.")
