@@ -42,7 +42,6 @@ def write(
         limits: what the model is not for, one sentence each.
     """
     write_text(directory / PIPELINE, pipeline_file.to_yaml(config))
-    streams = "stream" in parity["signatures"]
     facts = {
         "name": config.name,
         "version": version,
@@ -52,7 +51,7 @@ def write(
         "size_mb": _size_mb(directory),
         "parameters": parameters,
         "seed": config.seed,
-        "streaming": streams,
+        "streaming": "stream" in parity["signatures"],
         **_made_with(parity),
     }
     text = f"""---
@@ -78,7 +77,7 @@ def write(
 
 ## Limits
 
-{_lines([*limits, STREAMS if streams else STREAMS_NOT])}
+{_lines([*limits, STREAMS if facts["streaming"] else STREAMS_NOT])}
 """
     write_text(directory / CARD, text)
 
