@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -30,14 +31,11 @@ def write(
     """Write what follows a beginning. What is not named is as the model's pipeline has it."""
     if stream and format == "jsonl":
         raise DataError("--stream and --format jsonl exclude each other: a JSON line is written when it is whole.")
-    import random
-
     from seqpipe.serving import writing
     from seqpipe.serving.find import find_model
     from seqpipe.serving.model import load
 
-    if prompt == "-":
-        prompt = sys.stdin.read()
+    prompt = sys.stdin.read() if prompt == "-" else prompt
     first = random.SystemRandom().randrange(1_000_000) if seed is None else seed
     wishes = writing.Wishes(length, temperature, top_k, top_p, min_p, repetition_penalty)
     find_model(model)

@@ -79,7 +79,8 @@ def draw(logits: tf.Tensor, uniforms: tf.Tensor, settings: Settings, seen: tf.Te
     wanted = uniforms[:, tf.newaxis] * summed[:, -1:]
     last = tf.reduce_sum(tf.cast(weights > 0, tf.int32), axis=1) - 1
     place = tf.minimum(tf.reduce_sum(tf.cast(summed <= wanted, tf.int32), axis=1), last)
-    place = tf.where(settings.temperature <= 0, 0, place)
+    # Where settings leave nothing, the place is none at all: whoever forbids them says so, not this lookup.
+    place = tf.where(settings.temperature <= 0, 0, tf.maximum(place, 0))
     return tf.gather(order, place, batch_dims=1)
 
 
