@@ -199,7 +199,7 @@ def _look_into(root: Path) -> _Found:
                 elif path.is_dir():
                     found.leave_out("folder inside a word's folder", name)
                 else:
-                    found.add(folder.name, path.name, str(path), lambda path=path: _decode_file(path))
+                    found.add(folder.name, path.name, str(path), partial(_decode_file, path))
         elif folder.is_symlink() and not folder.exists():
             found.leave_out("link that leads nowhere", folder.name)
         elif folder.suffix.lower() in ENDINGS:
