@@ -15,9 +15,11 @@ from pathlib import Path
 
 import fresh
 import pytest
+import typer
 from finished import finished
 
 from pipelines import write_tiny
+from seqpipe.cli import app
 
 
 @pytest.fixture(scope="module")
@@ -68,11 +70,15 @@ def test_cli_is_also_python_m_seqpipe(tmp_path):
 
 
 def test_cli_every_command_has_help():
-    listing = fresh.run("seqpipe", "--help", cwd=".").stdout
-    steps = ("run", "check", "show", "schema", "train", "evaluate", "export")
-    for command in (*steps, "tune", "compare", "predict", "list", "info"):
-        assert f"  {command} " in listing
-        assert fresh.run("seqpipe", command, "--help", cwd=".").returncode == 0
+    listing = fresh.run("seqpipe", "--help", cwd=".", NO_COLOR="1", COLUMNS="160").stdout
+    commands = typer.main.get_command(app).commands
+    assert {"run", "train", "evaluate", "export", "predict", "listen", "serve", "tune", "compare"} < set(commands)
+    for name, command in commands.items():
+        assert f" {name} " in listing
+        assert len(command.help) > 20
+        assert all(option.help for option in command.params if option.name != "help"), name
+        shown = fresh.run("seqpipe", name, "--help", cwd=".", NO_COLOR="1", COLUMNS="160").stdout
+        assert command.help.split(".")[0] in " ".join(shown.split())
 
 
 def test_cli_show_names_every_default_and_origin(home):

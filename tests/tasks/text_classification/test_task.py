@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import yaml
 from finished import quick_proof
 
 from pipelines import write_tiny
@@ -11,6 +12,7 @@ from seqpipe.errors import ModelError, ProofError
 from seqpipe.runs.run import open_run
 from seqpipe.tasks import load_pipeline, make_task
 from seqpipe.tasks.text_classification.signatures import spread
+from seqpipe.training.weights import rounded
 
 BUILDERS = '''
 import keras
@@ -54,7 +56,27 @@ def test_text_classification_with_a_builder_of_the_users_own(here):
     path = run_pipeline(write_tiny(here, model={"builder": "own_builders:honest"}, training__epochs=1))
     signatures = tf.saved_model.load(str(path)).signatures
     assert sorted(signatures) == ["labels", "scores", "serving_default"]  # no weights, so no explain
-    assert keras.saving.load_model(path / "model.keras").count_params() > 0
+    kept = keras.saving.load_model(path / "model.keras").get_weights()
+    with np.load("runs/tiny/best.npz") as best:
+        for number, weights in enumerate(kept):
+            np.testing.assert_array_equal(weights, best[f"w{number}"])
+        assert len(best.files) == len(kept) > 0
+
+
+def test_text_classification_with_weights_of_fewer_bits(here):
+    path = run_pipeline(write_tiny(here, export__weight_bits=8, training__epochs=1))
+    kept = keras.saving.load_model(path / "model.keras").get_weights()
+    with np.load("runs/tiny/best.npz") as best:
+        exact = [best[f"w{number}"] for number in range(len(best.files))]
+    for few, all_bits in zip(kept, exact, strict=True):
+        np.testing.assert_array_equal(few, rounded(all_bits, 8))
+    assert any((few != all_bits).any() for few, all_bits in zip(kept, exact, strict=True))
+    assert yaml.safe_load((path / "pipeline.yaml").read_text())["export"]["weight_bits"] == 8
+    served = tf.train.load_checkpoint(str(path / "variables" / "variables"))
+    names = [name for name, shape in served.get_variable_to_shape_map().items() if len(shape) > 1]
+    assert names
+    for value in map(served.get_tensor, names):
+        np.testing.assert_array_equal(value, rounded(value, 8))
 
 
 @pytest.mark.slow
