@@ -42,8 +42,8 @@ format: setup
 bench: setup
 	@for script in benchmarks/recurrent.py benchmarks/tokenizer.py benchmarks/sentiment.py; do echo "$$script"; $(BIN)/python $$script || exit 1; done
 
-schema: setup ## after a change of the schema: the schema for editors; a test fails while it is out of date
-	$(BIN)/seqpipe schema > docs/pipeline.schema.json
+schema: setup ## after a change of the schema: the schema for editors and the reference of all keys; a test fails while they are out of date
+	$(BIN)/python tools/reference.py
 
 mutants: setup ## operators changed one at a time: which changes no test notices; hours (fewer: MUTANTS="seqpipe/sound --most 20")
 	nice $(BIN)/python tools/mutants.py $(MUTANTS)
