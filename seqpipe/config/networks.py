@@ -12,7 +12,7 @@ from seqpipe.config.section import Fraction, Section
 
 class Embedding(Section):
     units: int = Field(64, ge=1, description="Size of a piece's vector.")
-    dropout: Fraction = Field(0.1, ge=0, lt=1)
+    dropout: Fraction = Field(0.1, ge=0, lt=1, description="Dropout on the vectors.")
     locked_dropout: Fraction = Field(0.0, ge=0, lt=1, description="Share of a row's channels dropped at every step.")
     adversarial: float = Field(
         0.0, ge=0, description="Norm of adversarial noise over that of a row's embeddings; doubles a step's time."
@@ -22,14 +22,16 @@ class Embedding(Section):
 class StepwiseConvolution(Section):
     """One convolution block with an output for each step: pad, convolve, normalise, activate, drop, add."""
 
-    filters: int = Field(ge=1)
+    filters: int = Field(ge=1, description="Channels that come out.")
     kernel_size: int = Field(3, ge=1, description="Steps a filter sees.")
     dilation: int = Field(1, ge=1, description="Distance between the steps a filter sees.")
     padding: Literal["same", "causal"] = Field("same", description="causal: a step sees no later step.")
-    normalisation: Literal["none", "layer", "batch"] = "none"
-    activation: Literal["relu", "gelu", "silu", "tanh", "linear"] = "relu"
+    normalisation: Literal["none", "layer", "batch"] = Field("none", description="After the convolution.")
+    activation: Literal["relu", "gelu", "silu", "tanh", "linear"] = Field(
+        "relu", description="After the normalisation."
+    )
     residual: bool = Field(False, description="Add the block's input to its output before pooling.")
-    dropout: Fraction = Field(0.0, ge=0, lt=1)
+    dropout: Fraction = Field(0.0, ge=0, lt=1, description="Dropout after the activation.")
 
 
 class Convolution(StepwiseConvolution):
@@ -37,16 +39,16 @@ class Convolution(StepwiseConvolution):
 
     stride: int = Field(1, ge=1, description="Output step i stands at input step i * stride.")
     pool: int = Field(1, ge=1, description="Steps pooled into one after the activation; 1 pools nothing.")
-    pool_kind: Literal["max", "average"] = "max"
+    pool_kind: Literal["max", "average"] = Field("max", description="What pooled steps become.")
 
 
 class RecurrentLayers(Section):
     """Recurrent layers, one above the other."""
 
-    cell: Literal["lstm", "gru", "simple"] = "gru"
+    cell: Literal["lstm", "gru", "simple"] = Field("gru", description="simple: a plain recurrence without gates.")
     units: int = Field(64, ge=1, description="Size of the state, in each direction.")
-    layers: int = Field(1, ge=1)
-    bidirectional: bool = True
+    layers: int = Field(1, ge=1, description="One above the other.")
+    bidirectional: bool = Field(True, description="One from each end, side by side.")
     dropout: Fraction = Field(0.0, ge=0, lt=1, description="Dropout on the input of each layer.")
     recurrent_dropout: Fraction = Field(0.0, ge=0, lt=1, description="Dropout on the state, one mask a sequence.")
     weight_dropout: Fraction = Field(
@@ -100,7 +102,9 @@ class Classifier(Section):
     embedding: PieceEmbedding = PieceEmbedding()
     convolution: list[Convolution] = Field([Convolution(filters=64)], description="Blocks, one after another.")
     recurrent: Recurrent | None = Recurrent()
-    pooling: Literal["attention", "attention_max", "mean", "max"] = "attention"
+    pooling: Literal["attention", "attention_max", "mean", "max"] = Field(
+        "attention", description="How a row of steps becomes one vector."
+    )
     dropout: Fraction = Field(0.3, ge=0, lt=1, description="Dropout before the last layer.")
     ngrams: Ngrams | None = Field(None, description="Add a linear expert on n-grams to the network's scores.")
 
@@ -116,11 +120,11 @@ class Classifier(Section):
 class SpectrogramConvolution(Section):
     """One convolution over time and mel bands, with batch normalisation and ReLU."""
 
-    filters: int = Field(ge=1)
-    kernel_frames: int = Field(3, ge=1)
-    kernel_bands: int = Field(3, ge=1)
-    stride_frames: int = Field(1, ge=1)
-    stride_bands: int = Field(2, ge=1)
+    filters: int = Field(ge=1, description="Channels that come out.")
+    kernel_frames: int = Field(3, ge=1, description="Frames a filter sees.")
+    kernel_bands: int = Field(3, ge=1, description="Bands a filter sees.")
+    stride_frames: int = Field(1, ge=1, description="Frames from one output to the next.")
+    stride_bands: int = Field(2, ge=1, description="Bands from one output to the next.")
 
     @model_validator(mode="after")
     def _sees_every_frame(self) -> SpectrogramConvolution:
@@ -152,7 +156,9 @@ class RecogniserModel(Section):
     )
     projection: int = Field(80, ge=1, description="Channels after the convolutions.")
     recurrent: RecogniserRecurrent = RecogniserRecurrent()
-    pooling: Literal["attention", "mean", "max"] = "attention"
+    pooling: Literal["attention", "mean", "max"] = Field(
+        "attention", description="How a row of steps becomes one vector."
+    )
     dropout: Fraction = Field(0.3, ge=0, lt=1, description="Dropout before the last layer.")
 
     @model_validator(mode="after")
@@ -167,17 +173,19 @@ class RecogniserModel(Section):
 
 
 class PieceVectors(Section):
+    """Vectors of pieces, on both sides."""
+
     units: int = Field(256, ge=1, description="Size of a piece's vector.")
-    dropout: Fraction = Field(0.1, ge=0, lt=1)
+    dropout: Fraction = Field(0.1, ge=0, lt=1, description="Dropout on the vectors.")
 
 
 class Encoder(Section):
     """Convolutions, then recurrent layers in both directions."""
 
     convolution: list[StepwiseConvolution] = Field([], description="Blocks before the recurrence.")
-    cell: Literal["lstm", "gru"] = "gru"
+    cell: Literal["lstm", "gru"] = Field("gru", description="Of each layer.")
     units: int = Field(128, ge=1, description="Size of the state in each direction.")
-    layers: int = Field(1, ge=1)
+    layers: int = Field(1, ge=1, description="One above the other.")
     dropout: Fraction = Field(0.2, ge=0, lt=1, description="Dropout on the input of each layer, one mask a row.")
     recurrent_dropout: Fraction = Field(0.0, ge=0, lt=1, description="Dropout on the state, one mask a row.")
     weight_dropout: Fraction = Field(0.0, ge=0, lt=1, description="Share of the recurrent weights dropped.")
@@ -186,10 +194,12 @@ class Encoder(Section):
 class Decoder(Section):
     """Recurrent layers with attention above the first."""
 
-    cell: Literal["lstm", "gru"] = "gru"
-    units: int = Field(256, ge=1)
-    layers: int = Field(1, ge=1)
-    attention: Literal["luong", "bahdanau"] = "luong"
+    cell: Literal["lstm", "gru"] = Field("gru", description="Of each layer.")
+    units: int = Field(256, ge=1, description="Size of the state.")
+    layers: int = Field(1, ge=1, description="One above the other.")
+    attention: Literal["luong", "bahdanau"] = Field(
+        "luong", description="luong: a product of state and source; bahdanau: a small network of both."
+    )
     input_feeding: bool = Field(False, description="Feed each step the output of the one before; slower to train.")
     dropout: Fraction = Field(0.2, ge=0, lt=1, description="Dropout on the input of each layer, one mask a row.")
     recurrent_dropout: Fraction = Field(0.0, ge=0, lt=1, description="Dropout on the state, one mask a row.")
@@ -208,18 +218,22 @@ class Seq2Seq(Section):
         "all", description="Which share one matrix: source, target and scores; target and scores; none."
     )
     max_ratio: float = Field(2.0, gt=0, description="A translation has at most max_ratio * source + max_extra pieces.")
-    max_extra: int = Field(10, ge=1)
+    max_extra: int = Field(10, ge=1, description="See max_ratio.")
 
 
 class WriterEmbedding(Section):
+    """Vectors of characters."""
+
     units: int = Field(64, ge=1, description="Size of a character's vector.")
     dropout: Fraction = Field(0.0, ge=0, lt=1, description="Share of its channels dropped, the same at every step.")
 
 
 class WriterRecurrent(Section):
-    cell: Literal["lstm", "gru"] = "lstm"
+    """Recurrent layers that carry their state from chunk to chunk."""
+
+    cell: Literal["lstm", "gru"] = Field("lstm", description="Of each layer.")
     units: int = Field(512, ge=1, description="Size of the state.")
-    layers: int = Field(1, ge=1, le=8)
+    layers: int = Field(1, ge=1, le=8, description="One above the other.")
     dropout: Fraction = Field(0.0, ge=0, lt=1, description="Share of channels dropped between layers, at every step.")
     weight_dropout: Fraction = Field(0.0, ge=0, lt=1, description="Share of the recurrent weights dropped.")
 

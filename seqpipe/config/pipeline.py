@@ -14,15 +14,19 @@ SEARCHED = ("features", "model", "training")  # sections whose keys `seqpipe tun
 
 
 class Evaluation(Section):
+    """What every report holds."""
+
     baseline: bool = Field(True, description="Also measure something simple, which the model has to beat.")
     bootstrap_samples: int = Field(2000, ge=100, description="Resamples behind the interval of a difference.")
 
 
 class Export(Section):
+    """Where and how a model is published."""
+
     directory: str = Field("saved_models", description="The artefact is published as DIRECTORY/NAME/VERSION.")
     version: int | None = Field(None, ge=1, description="Without it the next free number.")
     weight_bits: int | None = Field(
-        None, ge=8, le=24, description="Significant bits that trained weights keep, of 24; model.keras shrinks by them."
+        None, ge=8, le=24, description="Significant bits that weights keep, of 24; packed, a model is smaller for it."
     )
 
 
@@ -69,10 +73,10 @@ class Tune(Section):
 class Pipeline(Section):
     """What every pipeline file has; a task's own adds data, features and model."""
 
-    task: str
+    task: str = Field(description="What the pipeline learns.")
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Names the run directory and the artefact.")
-    description: str = ""
-    seed: int = Field(1, ge=0, lt=SEED_LIMIT)
+    description: str = Field("", description="Stands in the card.")
+    seed: int = Field(1, ge=0, lt=SEED_LIMIT, description="Of weights, order of rows and everything drawn.")
     run_directory: str = Field("runs", description="The run lives in RUN_DIRECTORY/NAME.")
     training: Training = Training()
     evaluation: Evaluation = Evaluation()

@@ -98,7 +98,7 @@ class SeriesFeatures(Section):
 class SeriesRecurrent(Section):
     """The recurrent layer over segments."""
 
-    cell: Literal["lstm", "gru"] = "gru"
+    cell: Literal["lstm", "gru"] = Field("gru", description="Of the layer.")
     units: int = Field(128, ge=1, description="Size of the state.")
     dropout: Fraction = Field(0.1, ge=0, lt=1, description="Dropout before the last layer.")
 
@@ -107,7 +107,9 @@ class Forecaster(Section):
     """Segments of the past -> recurrence -> a query for each segment of the future -> quantiles; beside it, a ridge."""
 
     horizon_steps: int = Field(24, ge=1, le=2000, description="Steps that are forecast.")
-    quantiles: list[Fraction] = Field([0.025, 0.1, 0.5, 0.9, 0.975], min_length=1)
+    quantiles: list[Fraction] = Field(
+        [0.025, 0.1, 0.5, 0.9, 0.975], min_length=1, description="That are forecast, each above 0 and below 1."
+    )
     normalisation: Literal["last", "mean", "revin", "none"] = Field(
         "last", description="What a window is measured from: its last value, its mean, or its mean and learned units."
     )

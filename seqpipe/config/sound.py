@@ -31,8 +31,8 @@ class AudioFeatures(Section):
     window_ms: float = Field(25.0, gt=0, le=32, description="Length of the Hann window.")
     hop_ms: float = Field(10.0, gt=0, le=32, description="Distance between two frames.")
     bands: int = Field(40, ge=8, le=128, description="Mel bands (Slaney's scale).")
-    lowest_hz: float = Field(20.0, ge=0, lt=8000)
-    highest_hz: float = Field(7600.0, gt=0, le=8000)
+    lowest_hz: float = Field(20.0, ge=0, lt=8000, description="Where the lowest band begins.")
+    highest_hz: float = Field(7600.0, gt=0, le=8000, description="Where the highest band ends.")
     floor_db: float = Field(-60.0, ge=-100, le=0, description="Whatever is quieter counts as this.")
     clip_ms: float = Field(1000.0, ge=100, le=10_000, description="What the model sees at once.")
 
@@ -58,7 +58,7 @@ class Augmentation(Section):
     reverberation_fraction: Fraction = Field(0.3, ge=0, le=1, description="Share of clips that a room is put around.")
     longest_reverberation_ms: float = Field(600.0, gt=0, description="Longest time in which an echo falls by 60 dB.")
     time_masks: int = Field(2, ge=0, description="SpecAugment: stretches of time masked.")
-    longest_time_mask_ms: float = Field(150.0, gt=0)
+    longest_time_mask_ms: float = Field(150.0, gt=0, description="The longest of them.")
     band_masks: int = Field(2, ge=0, description="SpecAugment: stretches of mel bands masked.")
     widest_band_mask: int = Field(6, ge=1, description="Mel bands in the widest of them.")
 

@@ -11,10 +11,12 @@ from seqpipe.config.section import Fraction, Section
 
 
 class Training(Section):
-    epochs: int = Field(10, ge=1)
+    """The loop that all tasks share."""
+
+    epochs: int = Field(10, ge=1, description="Passes over the training rows, at most; see patience.")
     batch_size: int = Field(64, ge=1, description="Rows a step, over all workers.")
-    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    learning_rate: float = Field(1e-3, gt=0)
+    optimizer: Literal["adam", "adamw", "sgd"] = Field("adam", description="How a gradient changes the weights.")
+    learning_rate: float = Field(1e-3, gt=0, description="Its highest, once warmed up.")
     weight_decay: float = Field(0.0, ge=0, description="Decoupled decay; adamw only.")
     schedule: Literal["constant", "linear", "cosine"] = Field("constant", description="Course down to zero at the end.")
     warmup_steps: int = Field(0, ge=0, description="Steps of linear growth before the schedule.")
@@ -27,7 +29,7 @@ class Training(Section):
     )
     patience: int | None = Field(None, ge=1, description="Stop after so many epochs without a better dev figure.")
     monitor: str = Field("loss", description="Dev figure the best epoch is chosen by.")
-    precision: Literal["float32", "mixed_bfloat16"] = "float32"
+    precision: Literal["float32", "mixed_bfloat16"] = Field("float32", description="Of the arithmetic in training.")
     xla: Literal["auto", "always", "never"] = Field(
         "auto", description="XLA for the recurrent loops; auto: in long runs, where it is faster on the first batches."
     )
@@ -65,12 +67,12 @@ class Pretraining(Section):
     skip_held_back: bool = Field(
         False, description="Leave out texts that also stand in dev or test, instead of refusing the source."
     )
-    epochs: int = Field(5, ge=1)
+    epochs: int = Field(5, ge=1, description="Passes over the text.")
     batch_size: int = Field(32, ge=1, description="Chunks a step.")
     chunk_pieces: int = Field(256, ge=16, description="Texts are cut into chunks of so many pieces.")
     window: int = Field(4, ge=1, description="Pieces that a step of the encoder guesses.")
     sampled_pieces: int = Field(1024, ge=1, description="Pieces that a guess is scored against in training.")
-    learning_rate: float = Field(2e-3, gt=0)
-    warmup_steps: int = Field(200, ge=0)
+    learning_rate: float = Field(2e-3, gt=0, description="Its highest, once warmed up.")
+    warmup_steps: int = Field(200, ge=0, description="Steps of linear growth of the learning rate.")
     dropout: Fraction = Field(0.1, ge=0, lt=1, description="Dropout on embeddings.")
     save_every_steps: int = Field(1000, ge=1, description="The position is saved so often, and after each epoch.")

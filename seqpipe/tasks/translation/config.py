@@ -54,6 +54,8 @@ class TranslationTraining(SmoothedTraining):
 
 
 class TranslationEvaluation(Evaluation):
+    """What the report on a translator holds."""
+
     baseline: bool = Field(True, description="Also measure two baselines: copying, and the nearest training sentence.")
     bootstrap_samples: int = Field(1000, ge=100, description="Resamples behind each interval.")
     tokenize: Literal["13a", "zh", "ja-mecab", "ko-mecab", "char", "intl", "none"] = Field(

@@ -27,6 +27,8 @@ class WritingData(Section):
 
 
 class WritingFeatures(Section):
+    """Which characters there are."""
+
     min_count: int = Field(1, ge=1, description="A character that stands less often in train is unknown.")
     normalise: Literal["none", "NFC", "NFKC"] = Field("none", description="Unicode form of training and prompts.")
 
@@ -36,22 +38,28 @@ class WritingTraining(Training):
 
     batch_size: int = Field(32, ge=1, description="Streams side by side, or texts a step.")
     chunk_characters: int = Field(64, ge=2, description="Of a stream: characters a step, through which gradients go.")
-    epochs: int = Field(10, ge=1)
-    monitor: Literal["loss"] = "loss"
+    epochs: int = Field(10, ge=1, description="Passes over the text, at most; see patience.")
+    monitor: Literal["loss"] = Field("loss", description="Dev figure the best epoch is chosen by.")
 
 
 class Sampling(Section):
     """How `serving_default` writes, and what `seqpipe write` does unasked."""
 
     length: int = Field(400, ge=1, le=100_000, description="Most characters.")
-    temperature: float = Field(0.8, ge=0, le=10)
+    temperature: float = Field(
+        0.8, ge=0, le=10, description="Below 1 the likely is likelier still; 0 always takes the likeliest."
+    )
     top_k: int = Field(0, ge=0, description="Draw among so many likeliest; 0 is all.")
-    top_p: Fraction = Field(0.95, gt=0, le=1)
-    min_p: Fraction = Field(0.0, ge=0, le=1)
-    repetition_penalty: float = Field(1.0, ge=1, le=10)
+    top_p: Fraction = Field(0.95, gt=0, le=1, description="Draw among the likeliest that have this share; 1 is all.")
+    min_p: Fraction = Field(
+        0.0, ge=0, le=1, description="Draw none that is less likely than this share of the likeliest; 0 is all."
+    )
+    repetition_penalty: float = Field(1.0, ge=1, le=10, description="Against what stands there; 1 is none.")
 
 
 class WritingEvaluation(Evaluation):
+    """What the report on a writer holds."""
+
     window: int = Field(256, ge=2, description="Characters of a cold window, whose reading begins with nothing before.")
     samples: int = Field(6, ge=1, description="Texts written for the report, from seeds 1, 2, 3 ...")
     block: int = Field(1000, ge=1, description="Of a stream: characters that are resampled together.")
