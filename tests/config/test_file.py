@@ -77,7 +77,7 @@ def test_config_reports_all_mistakes_at_once(tmp_path):
         (GOOD.replace("text_classification", "text_clasification"), "Did you mean text_classification?"),
         (
             GOOD.replace("task: text_classification\n", ""),
-            "mine.yaml: the key task is missing. Allowed: speech_commands, text_class",
+            "mine.yaml: the key task is missing. Allowed: forecasting, speech_commands, text_class",
         ),
         (
             GOOD.replace("builtin:reviews", "file:train.csv"),
@@ -217,7 +217,9 @@ def _pipelines(known):
 
 
 def test_config_schema_of_an_unknown_task():
-    with pytest.raises(ConfigError, match=r'"sentiment" is not a task\. Allowed: speech_commands, text_classification'):
+    with pytest.raises(
+        ConfigError, match=r'"sentiment" is not a task\. Allowed: forecasting, speech_commands, text_classification'
+    ):
         json_schema("sentiment")
 
 
