@@ -150,3 +150,20 @@ def test_augmentation_masks_begin_and_end_where_they_should():
 def test_augmentation_ratios_must_be_ordered():
     with pytest.raises(ValueError, match="lowest_snr_db = 9 is above highest_snr_db = 3"):
         Augmentation(lowest_snr_db=9, highest_snr_db=3)
+
+
+def test_augmentation_speed_stretches_about_the_middle():
+    loud = augmenter(speed=0.3).batch(CLIPS, 0).max(axis=2) > -10
+    places = [np.flatnonzero(row) for row in loud]
+    assert len({len(row) for row in places}) > 2
+    assert all(abs(row.mean() - 24.5) <= 0.5 for row in places)  # where the burst was
+
+
+def test_augmentation_made_words_are_of_clips_equally_loud():
+    made = augmenter()
+    made.power = made.power.copy()
+    made.power[1] *= 0.3
+    made.power[6] *= 100
+    rows = (np.array([row]) for row in (0, 1, 6))
+    (word,) = made._made_words(*rows, np.array([0.95]), np.array([0.4]))
+    np.testing.assert_allclose(word[25, [0, 4, 9]], 1.0, rtol=1e-3)  # bands of one clip alone
