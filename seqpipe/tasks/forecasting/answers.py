@@ -23,7 +23,7 @@ class ForecastPresentation(Presentation):
 
     def for_model(self, facts: Callable[[], Mapping[str, Any]]) -> ForecastPresentation:
         found = facts()
-        step = bytes(found["step"].item()).decode()
+        step = bytes(np.asarray(found["step"]).item()).decode()
         kind = "rows" if step == "rows" else "count" if step.isdigit() else "seconds"
         return ForecastPresentation([round(float(level), 6) for level in found["levels"]], kind)
 

@@ -106,7 +106,9 @@ class Forecasts(tf.Module):
         allowed = f"longer: steps must be 1 to {MOST_STEPS:,}."
         tf.debugging.Assert((steps >= 1) & (steps <= MOST_STEPS), [allowed])
         self._check_lengths(given, steps)
-        blocks = (steps + self._horizon - 1) // self._horizon
+        blocks = tf.maximum(
+            (steps + self._horizon - 1) // self._horizon, 1
+        )  # a forbidden number meets its assertion and nothing else
         window = self._window(given, blocks * self._horizon)
         answers = tf.TensorArray(tf.float32, size=blocks, element_shape=[None, self._horizon, len(self._levels)])
 
