@@ -63,7 +63,7 @@ class SeriesInput(Input):
             if len(future) < self.ahead or len(lacking):
                 at = int(lacking[0, 0]) if len(lacking) else len(future)
                 name = self.table.known[int(lacking[0, 1])] if len(lacking) else self.table.known[0]
-                when = shown_time(int(step.later(np.int64(one.clock[max(0, end - 1)]), at + 1)), step.kind)
+                when = shown_time(int(step.later(np.int64(one.clock[max(0, end - 1)]), at + 1)), str(step))
                 raise DataError(
                     f"{source}: {called} has no {name} at {when}, {at + 1} steps behind its last "
                     "value. Known columns need "
@@ -96,9 +96,18 @@ class SeriesInput(Input):
         return row["series"].item().decode("utf-8", "replace") if "series" in row else ""
 
 
-def shown_time(time: int, kind: str) -> str:
-    """A time as ISO date or as its number."""
-    if kind in ("seconds", "months"):
-        text = str(np.datetime_as_string(np.datetime64(time, "s")))
-        return text.removesuffix(":00").removesuffix("T00:00")
-    return str(time)
+def shown_time(time: int, step: str) -> str:
+    """A time in ISO 8601, or its number where steps are counted.
+
+    Times of one series look alike: of steps within a day each has hour and minute, midnight too.
+
+    Args:
+        step: as `str(Step)` says it: 15min, 1h, 1D, 1MS, a number, rows.
+    """
+    if step == "rows" or step.isdigit():
+        return str(time)
+    text = str(np.datetime64(time, "s"))
+    if step.endswith("s"):
+        return text
+    text = text.removesuffix(":00")
+    return text.removesuffix("T00:00") if step.endswith(("D", "W", "MS")) else text

@@ -15,17 +15,16 @@ from seqpipe.serving.series import shown_time
 class ForecastPresentation(Presentation):
     """Median and quantiles of the steps to come.
 
-    levels: of the quantiles. kind: of the times, see `seqpipe.series.clock`.
+    levels: of the quantiles. step: from one time to the next, as `str(Step)` says it.
     """
 
-    def __init__(self, levels: Sequence[float] = (), kind: str = "count"):
-        self.levels, self.kind = list(levels), kind
+    def __init__(self, levels: Sequence[float] = (), step: str = "rows"):
+        self.levels, self.step = list(levels), step
 
     def for_model(self, facts: Callable[[], Mapping[str, Any]]) -> ForecastPresentation:
         found = facts()
         step = bytes(np.asarray(found["step"]).item()).decode()
-        kind = "rows" if step == "rows" else "count" if step.isdigit() else "seconds"
-        return ForecastPresentation([round(float(level), 6) for level in found["levels"]], kind)
+        return ForecastPresentation([round(float(level), 6) for level in found["levels"]], step)
 
     def short(self, answer: Answer) -> str:
         return " ".join(f"{value:.6g}" for value in answer["median"])
@@ -36,7 +35,7 @@ class ForecastPresentation(Presentation):
     def records(self, answer: Answer) -> list[dict[str, Any]]:
         found = []
         for step, median in enumerate(answer["median"]):
-            time = shown_time(answer["time"][step], self.kind) if "time" in answer else step + 1
+            time = shown_time(answer["time"][step], self.step) if "time" in answer else step + 1
             record = {"time": time, "median": median}
             for index, value in enumerate(answer["quantiles"][step]):
                 record[f"q{self.levels[index]:g}" if self.levels else f"quantile_{index + 1}"] = value

@@ -169,7 +169,7 @@ def test_task_table_in_and_table_out(home, model, tmp_path, monkeypatch):
     header, *rows = output.read_text().splitlines()
     assert header == "series,time,median,q0.025,q0.1,q0.5,q0.9,q0.975"
     assert len(rows) == 12
-    assert rows[0].startswith("market,2024-03-04,")
+    assert rows[0].startswith("market,2024-03-04T00:00,")
     assert picture.stat().st_size > 1000
     file.write_text("\n".join(["series,time,value,offer,visitors,region", *lines, *future[:3]]) + "\n")
     with pytest.raises(
