@@ -44,40 +44,32 @@ def baselines(train: Pairs) -> dict[str, Answer]:
 
 
 def evaluate_translation(
-    pairs: Pairs,
-    answers: Mapping[str, list[str]],
-    *,
-    tokenize: str,
-    beam_width: int,
-    length_penalty: float,
-    samples: int,
-    seed: int,
+    pairs: Pairs, answers: Mapping[str, list[str]], wanted: TranslationEvaluation, *, seed: int
 ) -> dict[str, Any]:
     """The report on one split.
 
     Args:
         answers: of each system, the model's greedy and beam search first.
-        tokenize: sacreBLEU's tokenisation.
-        beam_width, length_penalty: what the beam search was made with.
-        samples: resamples behind each interval.
+        wanted: what the beam search was made with, how BLEU tokenises, and the resamples behind each interval.
     """
     from sacrebleu.metrics import CHRF
 
-    metrics = metric(tokenize), CHRF()
+    metrics = metric(wanted.tokenize), CHRF()
     systems = {}
     for name, texts in answers.items():
         chrf = metrics[1].corpus_score(texts, [pairs.targets]).score
-        rows = bleu_rows(texts, pairs.targets, tokenize)
-        systems[name] = {"bleu": with_interval(CORPUS_BLEU, [rows], samples=samples, seed=seed), "chrf": chrf}
+        rows = bleu_rows(texts, pairs.targets, wanted.tokenize)
+        interval = with_interval(CORPUS_BLEU, [rows], samples=wanted.bootstrap_samples, seed=seed)
+        systems[name] = {"bleu": interval, "chrf": chrf}
     metrics[0].corpus_score(pairs.targets, [pairs.targets])  # a signature names the references it has seen
     return {
         "rows": len(pairs),
-        "beam_width": beam_width,
-        "length_penalty": length_penalty,
+        "beam_width": wanted.beam_width,
+        "length_penalty": wanted.length_penalty,
         "systems": systems,
         "measures": {CORPUS_BLEU.name: {**systems["beam"]["bleu"], "n": len(pairs)}},
         "signatures": {"bleu": str(metrics[0].get_signature()), "chrf": str(metrics[1].get_signature())},
-        "by_length": _by_length(pairs, answers["beam"], tokenize),
+        "by_length": _by_length(pairs, answers["beam"], wanted.tokenize),
     }
 
 
@@ -88,15 +80,7 @@ def evaluate_served(model: Model, pairs: Pairs, wanted: TranslationEvaluation, d
         "greedy": [answer["text"] for answer in model(pairs.sources)],
         "beam": [answer["texts"][0] for answer in model(pairs.sources, signature="beam", options=options)],
     }
-    report = evaluate_translation(
-        pairs,
-        answers,
-        tokenize=wanted.tokenize,
-        beam_width=wanted.beam_width,
-        length_penalty=wanted.length_penalty,
-        samples=wanted.bootstrap_samples,
-        seed=1,
-    )
+    report = evaluate_translation(pairs, answers, wanted, seed=1)
 
     def align(source: str) -> tuple[list[str], list[str], np.ndarray]:
         (answer,) = model([source], signature="explain")

@@ -214,15 +214,7 @@ class Translation(Task):
             pairs = self.splits.get(split)
             answers = {"greedy": self.translate(greedy, pairs.sources), "beam": self.translate(beam, pairs.sources)}
             answers |= {name: answer(pairs.sources) for name, answer in baselines.items()}
-            report["splits"][split] = evaluation.evaluate_translation(
-                pairs,
-                answers,
-                tokenize=wanted.tokenize,
-                beam_width=wanted.beam_width,
-                length_penalty=wanted.length_penalty,
-                samples=wanted.bootstrap_samples,
-                seed=self.config.seed,
-            )
+            report["splits"][split] = evaluation.evaluate_translation(pairs, answers, wanted, seed=self.config.seed)
             evaluation.write_report(
                 report["splits"][split],
                 pairs,
