@@ -279,7 +279,7 @@ def _about(servable: Servable) -> dict[str, Any]:
         "name": servable.name,
         "version": servable.version,
         "facts": {key: servable.facts[key] for key in ("task", "figure", "date", "streaming") if key in servable.facts},
-        "labels": list(servable.labels()),
+        "labels": servable.labels,
         "signatures": {
             name: {"inputs": list(signature.inputs), "outputs": list(signature.outputs)}
             for name, signature in servable.signatures.items()

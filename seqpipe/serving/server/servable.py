@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +43,8 @@ def _spec(tensor: Any) -> Spec:
 class Servable:
     """A loaded version.
 
-    facts: at the head of its card. definitions: the signatures as TensorFlow has them.
+    facts: at the head of its card. definitions: the signatures as TensorFlow has them. labels: class names, of a model
+    that has them.
     """
 
     def __init__(self, name: str, path: Path):
@@ -62,6 +62,8 @@ class Servable:
             name: self._callable(signature) for name, signature in self.signatures.items() if signature.outputs
         }
         self.in_flight = 0
+        names = self.run("labels", {})["labels"].tolist() if "labels" in self.signatures else []
+        self.labels = [name.decode() for name in names]
 
     def _callable(self, signature: Signature) -> Any:
         return self._session.make_callable(
@@ -107,9 +109,3 @@ class Servable:
 
     def close(self) -> None:
         self._session.close()
-
-    def labels(self) -> Sequence[str]:
-        """Class names, of a model that has them."""
-        if "labels" not in self.signatures:
-            return []
-        return [name.decode() for name in self.run("labels", {})["labels"].tolist()]

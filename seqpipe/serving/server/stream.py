@@ -63,7 +63,7 @@ class Streams:
             for name, spec in specs.items()
             if name != "waveform"
         }
-        labels, size = list(servable.labels()), RATE_HZ * PIECE_MS // 1000
+        labels, size = servable.labels, RATE_HZ * PIECE_MS // 1000
         hearing = Hearing(Detector(), labels)
         left, kind, seconds = np.zeros(0, np.float32), "float32", 0.0
         while True:
