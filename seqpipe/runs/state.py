@@ -13,7 +13,8 @@ from seqpipe.errors import RunError
 # Sections that a step depends on; a change of one of them contradicts a step that has begun.
 DEPENDS_ON = {
     "train": ("task", "seed", "data", "features", "model", "training"),
-    "evaluate": ("evaluation",),
+    "fit": ("conformal",),
+    "evaluate": ("evaluation", "sampling"),
     "export": ("description", "export"),
 }
 # Keys that may change in the middle of a run, since they change nothing that is computed.
@@ -36,12 +37,12 @@ def read_state(directory: Path, config: Pipeline) -> dict[str, Any]:
             f"The configuration contradicts the run in {directory}:\n" + "\n".join(lines) + "\n"
             "Use --fresh to start over, or give the new run another name: --set name=..."
         )
-    redo = {key.partition(".")[0] for key in changed}
-    if redo & set(DEPENDS_ON["evaluate"]):
-        state["steps"].pop("evaluate", None)
-        state["steps"].pop("export", None)
-    if redo & set(DEPENDS_ON["export"]):
-        state["steps"].pop("export", None)
+    sections = {key.partition(".")[0] for key in changed}
+    steps = list(DEPENDS_ON)
+    for step in steps:
+        if sections & set(DEPENDS_ON[step]):
+            for later in steps[steps.index(step) :]:
+                state["steps"].pop(later, None)
     return {**state, "config": wanted}
 
 

@@ -82,7 +82,7 @@ def _kind_of(path: Path, column: str | None, encoding: str) -> Kind:
         if (column or COLUMN) in next(csv.reader([first], delimiter=separator), []) and separator in first:
             return kind
     if column is not None and first.strip() != column:
-        raise DataError(f"{path}: its first line names no {not_allowed(column, 'column', [first[:60]])}")
+        raise DataError(f"{path}: {not_allowed(column, 'column', [first[:60]])}")
     return "csv" if first.strip() == (column or COLUMN) else "lines"
 
 

@@ -269,7 +269,7 @@ def test_translation_sources_of_any_ending_are_lines(tmp_path):
 
     with gzip.open(tmp_path / "captions.en.gz", "wt") as file:
         file.write('A dog.\n\nA cat, a "bird".\n')
-    assert list(read_texts(str(tmp_path / "captions.en.gz"), column="text")) == ["A dog.", "", 'A cat, a "bird".']
+    assert list(read_texts(str(tmp_path / "captions.en.gz"), column=None)) == ["A dog.", "", 'A cat, a "bird".']
 
 
 def test_translation_explained_piece_by_piece(model):
