@@ -1,6 +1,6 @@
 """Changes operators of the package one at a time and says which changes the mirrored test file does not notice.
 
-    python tools/mutants.py                                     # every module with a test file of its own; hours
+    python tools/mutants.py                                     # modules of ROOMS with a test file of its own; hours
     python tools/mutants.py seqpipe/sound --most 20             # so many drawn changes a module; minutes
 
 Cosmic Ray (https://cosmic-ray.readthedocs.io) makes the changes, in a copy of the checkout, from an environment of its

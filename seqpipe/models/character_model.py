@@ -1,6 +1,6 @@
 """A language model of characters that carries its state: what it has read stays in the state, not in a window.
 
-Axes: B batch, T time (characters), E embedding units, U state units, V vocabulary, K conditions.
+Axes: B batch, T time (characters), E embedding units, U state units, V vocabulary.
 """
 
 from __future__ import annotations
@@ -18,17 +18,12 @@ from seqpipe.layers.recurrent import GRU, LSTM
 STATES = {"lstm": 2, "gru": 1}  # tensors of a layer's state
 
 
-def character_model(
-    config: Writer, *, vocabulary_size: int, conditions: Sequence[int] = (), name: str | None = None
-) -> keras.Model:
+def character_model(config: Writer, *, vocabulary_size: int, name: str | None = None) -> keras.Model:
     """Embedding -> recurrent layers -> scores of the next character.
 
-    Args:
-        conditions: for each thing that is known of the character to come, how many values it has, 0 for unknown; or -1
-            for a character.
     Returns:
-        A model of [ids int32 [B, T], lengths int32 [B], state [B, U] each, and with conditions int32 [B, T, K]]; it
-        gives [logits float32 [B, T, V], state [B, U] each]. A row's state stops at its length.
+        A model of [ids int32 [B, T], lengths int32 [B], state [B, U] each]; it gives [logits float32 [B, T, V], state
+        [B, U] each]. A row's state stops at its length.
     """
     units, recurrent = config.embedding.units, config.recurrent
     ids = keras.Input((None,), dtype="int32", name="ids")
@@ -39,22 +34,8 @@ def character_model(
         for layer in range(recurrent.layers)
         for part in range(each)
     ]
-    inputs = [ids, lengths, *state]
     embedding = (TiedEmbedding if config.tied else keras.layers.Embedding)(vocabulary_size, units, name="embedding")
     x = embedding(ids)  # [B, T, E]
-    if conditions:
-        known = keras.Input((None, len(conditions)), dtype="int32", name="conditions")
-        inputs.append(known)
-        parts = [x]
-        for number, values in enumerate(conditions):
-            if values < 0:
-                vectors = keras.layers.Dense(units, use_bias=False, name=f"condition_{number}")(
-                    embedding(known[..., number])
-                )
-            else:
-                vectors = keras.layers.Embedding(values, units, name=f"condition_{number}")(known[..., number])
-            parts.append(vectors)
-        x = keras.layers.Add(name="conditioned")(parts)
     x = keras.layers.SpatialDropout1D(config.embedding.dropout, name="embedding_dropout")(x)
     cell = {"lstm": LSTM, "gru": GRU}[recurrent.cell]
     after = []
@@ -76,7 +57,7 @@ def character_model(
     else:
         logits = keras.layers.Dense(vocabulary_size, name="scores")(x)
     logits = keras.layers.Activation("linear", dtype="float32", name="logits")(logits)
-    return keras.Model(inputs, [logits, *after], name=name)
+    return keras.Model([ids, lengths, *state], [logits, *after], name=name)
 
 
 class Reader:
@@ -90,40 +71,24 @@ class Reader:
         self.each = len(self.units) // len(self.recurrent)
         self.head = [layers[name] for name in ("project", "scores") if name in layers]
         self.tied = "project" in layers
-        self.conditions = [layers[name] for name in sorted(layers) if name.startswith("condition_")]
         self._states = keras.Model(model.inputs, [layers["hidden"].output, *model.outputs[1:]])
 
     def zero_state(self, rows: Tensor) -> list[tf.Tensor]:
         return [tf.zeros([rows, units]) for units in self.units]
 
-    def read(
-        self, ids: Tensor, lengths: Tensor, state: Sequence[Tensor], conditions: Tensor | None = None
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def read(self, ids: Tensor, lengths: Tensor, state: Sequence[Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """float32 [B, T, U] from which the next character is guessed, zero beyond a length; the state in the end."""
-        known = [] if not self.conditions else [self._known(conditions, tf.shape(ids))]
-        hidden, *after = self._states([ids, lengths, *state, *known], training=False)
+        hidden, *after = self._states([ids, lengths, *state], training=False)
         return hidden, after
-
-    def _known(self, conditions: Tensor | None, shape: Tensor) -> tf.Tensor:
-        if conditions is not None:
-            return conditions
-        return tf.zeros(tf.concat([shape, [len(self.conditions)]], 0), tf.int32)
 
     def scores(self, hidden: Tensor) -> tf.Tensor:
         """float32 [..., V], of hidden [..., U]."""
         x = self.head[0](hidden)
         return self.embedding(x, score=True) if self.tied else x
 
-    def step(
-        self, ids: Tensor, state: Sequence[Tensor], conditions: Tensor | None = None
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def step(self, ids: Tensor, state: Sequence[Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Read one character a row, int32 [B]; logits float32 [B, V] of the next, and the state."""
         x = self.embedding(ids)
-        if self.conditions:
-            known = self._known(conditions, tf.shape(ids))
-            for number, layer in enumerate(self.conditions):
-                values = known[:, number]
-                x += layer(self.embedding(values) if isinstance(layer, keras.layers.Dense) else values)
         after: list[tf.Tensor] = []
         for number, layer in enumerate(self.recurrent):
             parts = layer.step(x, state[number * self.each : (number + 1) * self.each])

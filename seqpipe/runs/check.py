@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from seqpipe.config.pipeline import Pipeline
-from seqpipe.data.batches import padding_fraction, plan_epoch
+from seqpipe.data.batches import padding_fraction
 from seqpipe.errors import DataError
 from seqpipe.tasks import make_task
 
@@ -29,10 +29,11 @@ def check_pipeline(config: Pipeline, out: Console) -> None:
         out.print(f"  {finding.severity}: {finding.text}")
     with tempfile.TemporaryDirectory(prefix="seqpipe-check-") as place:
         task.fit_features(Path(place) / "features")
-        lengths = task.examples("train").lengths
+        examples = task.examples("train")
         model = task.build()
+    lengths = examples.lengths
     low, median, high = (int(value) for value in np.percentile(lengths, [5, 50, 95]))
-    plan = plan_epoch(lengths, batch_size=config.training.batch_size, seed=config.seed, epoch=0)
+    plan = task.plan(examples, batch_size=config.training.batch_size, seed=config.seed, epoch=0)
     out.print(
         f"\nTraining inputs\n  {len(lengths):,} rows, {len(plan):,} batches an epoch; steps a row: median {median:,}, "
         f"90 % within {low:,} to {high:,}, longest {lengths.max():,}\n"

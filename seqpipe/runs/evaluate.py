@@ -10,6 +10,7 @@ from rich.console import Console
 
 from seqpipe.config import file as pipeline_file
 from seqpipe.errors import ModelError
+from seqpipe.runs.outcome import RUNS
 from seqpipe.serving.model import load
 from seqpipe.storage import write_text
 from seqpipe.tasks import make_task, schemas
@@ -35,7 +36,7 @@ def evaluate_artefact(
     held_back = yaml.safe_load(file.read_text(encoding="utf-8"))["data"].keys() & {"dev", "test"}
     changes = {"train": source, **dict.fromkeys(held_back)}
     task = make_task(pipeline_file.load_again(file, changes, overrides, schemas()))
-    directory = directory or Path("runs") / f"{loaded.name}-{loaded.path.name}-evaluation"
+    directory = directory or RUNS / f"{loaded.name}-{loaded.path.name}-evaluation"
     directory.mkdir(parents=True, exist_ok=True)
     report, findings = task.evaluate_served(loaded, source, directory)
     lines = [f"{finding.severity}: {finding.text}" for finding in findings]

@@ -9,11 +9,12 @@ from seqpipe.config import file as pipeline_file
 from seqpipe.config.pipeline import DeviceExport, Pipeline
 from seqpipe.errors import ConfigError, DataError, ModelError, not_allowed
 from seqpipe.export import lite
+from seqpipe.export.artefact import CARD, KERAS_MODEL, PIPELINE
 from seqpipe.runs.outcome import RUNS
 from seqpipe.serving.find import find_model
 from seqpipe.tasks import load_pipeline, make_task, schemas
 
-NEEDED = ("model.keras", "pipeline.yaml", "card.md")
+NEEDED = (KERAS_MODEL, PIPELINE, CARD)
 
 
 def check_task(config: Pipeline) -> None:

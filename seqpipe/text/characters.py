@@ -10,6 +10,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -60,7 +61,7 @@ class Characters:
     def encode(self, text: str) -> np.ndarray:
         """int32 [T]."""
         points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4").astype(np.int64)
-        codes, ids = self.table()
+        codes, ids = self.table
         place = np.minimum(np.searchsorted(codes, points), len(codes) - 1)
         return np.where(codes[place] == points, ids[place], UNKNOWN).astype(np.int32)
 
@@ -68,6 +69,7 @@ class Characters:
         """The text of ids; the edge and the unknown character are none."""
         return "".join(self.known[i - FIRST] for i in ids if i >= FIRST)
 
+    @cached_property
     def table(self) -> tuple[np.ndarray, np.ndarray]:
         """Code points in order, and the ids of their characters."""
         codes = np.array([ord(c) for c in self.known], np.int64)
@@ -100,7 +102,7 @@ class GraphCharacters(tf.Module):
 
     def __init__(self, characters: Characters):
         super().__init__()
-        codes, ids = characters.table()
+        codes, ids = characters.table
         self._codes, self._ids = tf.constant(codes, tf.int32), tf.constant(ids, tf.int32)
         self._strings = tf.constant([b"", b""] + [c.encode("utf-8") for c in characters.known])
 

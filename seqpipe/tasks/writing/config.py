@@ -30,7 +30,9 @@ class WritingFeatures(Section):
     """Which characters there are."""
 
     min_count: int = Field(1, ge=1, description="A character that stands less often in train is unknown.")
-    normalise: Literal["none", "NFC", "NFKC"] = Field("none", description="Unicode form of training and prompts.")
+    normalise: Literal["none", "NFC", "NFKC"] = Field(
+        "none", description="Unicode form of the data; prompts are read as they come."
+    )
 
 
 class WritingTraining(Training):

@@ -6,7 +6,7 @@ Axes: N characters of a split, R rows: texts, or blocks of a stream.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -17,9 +17,11 @@ from seqpipe.evaluation.figures import interval, number, percent
 from seqpipe.evaluation.paired import with_interval
 from seqpipe.evaluation.rows import RowFigures
 from seqpipe.evaluation.tables import Table
-from seqpipe.storage import write_json, write_text
+from seqpipe.storage import write_text
+from seqpipe.tasks.protocol import Report
+from seqpipe.tasks.writing.data import as_rows
 from seqpipe.tasks.writing.measures import NATS
-from seqpipe.tasks.writing.signatures import WritingModel, seeds
+from seqpipe.tasks.writing.signatures import WritingModel
 from seqpipe.tasks.writing.surprisal import Surprisal, windows
 from seqpipe.text.characters import UNKNOWN
 from seqpipe.text.copying import SPAN, Source, distinct_fraction
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 
 TEMPERATURES = (0.5, 0.8, 1.0)
 TUNED_FRACTION = 0.2  # of a split, from its beginning, that the weight of the mixture is chosen on
-Report = dict[str, Any]
 
 
 def evaluate(task: Writing, model: keras.Model, examples: dict[str, Examples], directory: Path) -> Report:
@@ -46,15 +47,10 @@ def evaluate(task: Writing, model: keras.Model, examples: dict[str, Examples], d
     )
     surprisal = Surprisal(model)
     ngrams = _fit_ngrams(task) if task.config.evaluation.baseline else None
-    splits = {
-        split: _of_split(task, surprisal, ngrams, split, directory / split if split != "dev" else directory)
-        for split in examples
-    }
+    splits = {split: _of_split(task, surprisal, ngrams, split, directory / split) for split in examples}
     written = _written(task, module)
     write_text(directory / "samples.txt", _samples_text(written))
-    report = {"splits": splits, "written": written, "copies": _copies(task, written)}
-    write_json(directory / "writing.json", report)
-    return report
+    return {"splits": splits, "written": written, "copies": _copies(task, written)}
 
 
 def _fit_ngrams(task: Writing) -> tuple[int, KneserNey]:
@@ -97,8 +93,6 @@ def _nats(task: Writing, surprisal: Surprisal, split: str) -> tuple[np.ndarray, 
         ids = task.ids(split)
         block = task.config.evaluation.block
         return surprisal.carried(ids, task.first), ids, np.arange(0, len(ids), block)
-    from seqpipe.tasks.writing.data import as_rows
-
     rows = as_rows(task.characters, task.texts(split))
     nats = surprisal.rows(rows)
     starts = np.cumsum([0, *(len(row) for row in nats)])[:-1]
@@ -164,7 +158,7 @@ def _written(task: Writing, module: WritingModel) -> list[Report]:
             tf.constant(0.0),
             tf.constant(1.0),
             tf.zeros([0], tf.string),
-            tf.constant(seeds(1, count)),
+            tf.range(1, count + 1, dtype=tf.int64),
         )
         found += [
             {"temperature": temperature, "seed": seed, "text": text.decode()}
@@ -185,7 +179,7 @@ def _copies(task: Writing, written: list[Report]) -> list[Report]:
     by_name["dev itself"] = (
         [dev[0][int(at) :][:length] for at in np.linspace(0, max(0, len(dev[0]) - length), count)]
         if task.stream
-        else dev[:count]
+        else [text[:length] for text in dev[:count]]
     )
     rows = []
     for name, texts in by_name.items():

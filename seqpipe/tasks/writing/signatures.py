@@ -12,7 +12,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from seqpipe.config.pipeline import SEED_LIMIT
 from seqpipe.layers.recurrent_form import traced_for
 from seqpipe.models.character_model import Reader
 from seqpipe.models.sampling import NEVER, Settings, draw, uniform
@@ -304,8 +303,3 @@ class WritingModel(tf.Module):
 
 def _require(right: tf.Tensor, rule: str, value: tf.Tensor) -> None:
     tf.debugging.Assert(right, [rule, value], summarize=8)
-
-
-def seeds(first: int, count: int) -> np.ndarray:
-    """int64 [count]: one after the other."""
-    return (np.arange(count, dtype=np.int64) + first) % SEED_LIMIT

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seqpipe.data.batches import plan_epoch
 from seqpipe.data.examples import Examples, Ragged, content_key
 from seqpipe.data.findings import Finding
 from seqpipe.errors import DataError
@@ -83,7 +82,9 @@ class Writing(Task):
         from seqpipe.export.warmup import read_warmup
 
         self.load_features(directory / FEATURES)
-        self.published_prompts = [row["text"].item().decode() for row in read_warmup(directory, "serving_default")]
+        self.published_prompts = [
+            row["text"].item().decode(errors="replace") for row in read_warmup(directory, "serving_default")
+        ]
 
     @property
     def first(self) -> int:
@@ -127,7 +128,7 @@ class Writing(Task):
     def plan(self, examples: Examples, *, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
         """Of a stream: the next chunk of each of the streams that run side by side."""
         if not self.stream:
-            return plan_epoch(examples.lengths, batch_size=batch_size, seed=seed, epoch=epoch)
+            return super().plan(examples, batch_size=batch_size, seed=seed, epoch=epoch)
         steps = len(examples) // batch_size
         return [np.arange(batch_size) * steps + step for step in range(steps)]
 
