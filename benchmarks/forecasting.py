@@ -27,7 +27,7 @@ def etth1(data: Path, place: Path, horizon: int) -> dict[str, Any]:
     with gzip.open(data / "ett" / "ETTh1.csv.gz", "rt") as file:
         rows = file.read().split("\n")[: 1 + 14_400]
     (place / "ETTh1.csv").write_text("\n".join(rows) + "\n")
-    windows = 2880 // horizon if 2880 % horizon == 0 else None
+    windows = 2880 // horizon
     return {
         "data": {
             "train": f"files:{place / 'ETTh1.csv'}",

@@ -111,7 +111,7 @@ class Forecaster(Section):
         [0.025, 0.1, 0.5, 0.9, 0.975], min_length=1, description="That are forecast, each above 0 and below 1."
     )
     normalisation: Literal["last", "mean", "revin", "none"] = Field(
-        "last", description="What a window is measured from: its last value, its mean, or its mean and learned units."
+        "last", description="What a window is measured from: its last value, its mean (revin too), or nothing."
     )
     segment_steps: int | Auto = Field("auto", description="Steps read at once.")
     convolution: list[Convolution] = Field([], description="Blocks over single steps, before segments are cut.")

@@ -89,7 +89,8 @@ class WindowScale(_Fixed):
 
     Args:
         series: number of known series; number 0 is any other.
-        normalisation: last, mean, revin (mean, with learned units), or none (each series' own level and scale).
+        normalisation: last, mean, revin (as mean: nothing is learned), or none (each series' own level and
+            scale).
         transform: of values, before all else.
     Call arguments:
         values: float32 [B, L], NaN where missing.

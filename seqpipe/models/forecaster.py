@@ -17,8 +17,6 @@ from seqpipe.config.series import Forecaster, SeriesFeatures
 from seqpipe.layers import series as series_layers
 from seqpipe.series.clock import Step
 
-WAVES = 6  # harmonics of a season that the ridge sees
-
 
 @dataclass(frozen=True)
 class Frame:

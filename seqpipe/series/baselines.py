@@ -5,8 +5,6 @@ Axes: N windows, T steps of history, H horizon.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 MEAN_OF = 7  # seasons that are averaged
@@ -119,8 +117,3 @@ def statistical(history: np.ndarray, horizon: int, season: int, kind: str) -> np
             except (ValueError, IndexError, np.linalg.LinAlgError):
                 continue
     return found
-
-
-def names(seasons: Sequence[int]) -> list[str]:
-    """The baselines of every report."""
-    return ["last value", *(["seasonal naive", f"mean of {MEAN_OF} seasons"] if seasons else []), "drift"]

@@ -42,11 +42,6 @@ class Step:
                     return f"{self.size // seconds}{unit}"
         return {"months": f"{self.size}MS", "count": f"{self.size}", "rows": "rows"}[self.kind]
 
-    @property
-    def per_day(self) -> int:
-        """Steps in a day, where a whole number of several."""
-        return DAY_S // self.size if self.kind == "seconds" and DAY_S % self.size == 0 and self.size < DAY_S else 0
-
     def ticks(self, clock: Any) -> Any:
         """Clock readings (seconds, numbers) as whole steps since the clock's zero."""
         return (months_of(clock) if self.kind == "months" else clock) // self.size
@@ -225,8 +220,8 @@ def infer_step(clocks: list[np.ndarray], kind: Literal["seconds", "count"]) -> S
 
     Args:
         clocks: sorted int64 [N] of each series, each reading once.
-    Raises:
-        DataError: no series has two values.
+    Returns:
+        A day, or 1 of a count, where no series has two values.
     """
     gaps = np.concatenate([np.diff(clock) for clock in clocks]) if clocks else np.zeros(0, np.int64)
     if not len(gaps):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-LEAST = 20  # scores that a width is made from; with fewer the steps of the horizon share theirs
+LEAST = 400  # scores that a width is made from; with fewer the steps of the horizon share theirs
 
 
 def pairs_of(levels: Sequence[float]) -> list[tuple[int, int, float]]:
@@ -36,8 +36,8 @@ def width(scores: np.ndarray, share: float) -> np.ndarray:
     seen = np.isfinite(scores)
     if not seen.any():
         return np.zeros(horizon)
-    reach = 0
-    while reach < horizon and seen.sum() * min(1.0, (2 * reach + 1) / horizon) < 20 * LEAST:
+    reach, count = 0, int(seen.sum())
+    while reach < horizon and count * min(1.0, (2 * reach + 1) / horizon) < LEAST:
         reach += 1
     widths = np.zeros(horizon)
     for step in range(horizon):

@@ -14,7 +14,7 @@ PENALTIES = np.logspace(-7, 1, 17)  # shares of the mean variance of an input
 
 @dataclass
 class RidgeSums:
-    """What a ridge needs to know of its rows; float64."""
+    """What a ridge needs to know of its rows: sums in float64, of products in the type of the rows."""
 
     squares: np.ndarray
     products: np.ndarray
@@ -25,16 +25,16 @@ class RidgeSums:
         return cls(np.zeros((inputs, inputs)), np.zeros((inputs, outputs)))
 
     def add(self, inputs: np.ndarray, outputs: np.ndarray, weights: np.ndarray) -> None:
-        """Rows [N, F] and [N, H], each weighing so much; a NaN in the outputs counts as 0, so leave such rows out."""
+        """Rows [N, F] and [N, H], each weighing so much; rows with a NaN are to be left out."""
         scaled = inputs * weights[:, None]  # float32: the product is what costs
         self.squares += scaled.T @ scaled
         self.products += scaled.T @ (outputs * weights[:, None])
         self.rows += len(inputs)
 
-    def solve(self, penalties: np.ndarray = PENALTIES) -> list[np.ndarray]:
-        """float64 [F, H] for each penalty."""
+    def solve(self) -> list[np.ndarray]:
+        """float64 [F, H] for each of PENALTIES."""
         values, vectors = np.linalg.eigh(self.squares)
         values = np.maximum(values, 0.0)
         rotated = vectors.T @ self.products
         mean = max(float(values.mean()), 1e-12)
-        return [vectors @ (rotated / (values + penalty * mean)[:, None]) for penalty in penalties]
+        return [vectors @ (rotated / (values + penalty * mean)[:, None]) for penalty in PENALTIES]

@@ -27,7 +27,7 @@ def candidates(step: Step) -> list[int]:
 
 
 def find_seasons(values: Sequence[np.ndarray], step: Step) -> list[int]:
-    """The candidates that the values of most series show, the clearest first, at most two.
+    """The candidates that the values of most series show, the shortest first, at most two.
 
     Args:
         values: float [T] of each series, NaN where missing; of the training part alone.
@@ -37,7 +37,7 @@ def find_seasons(values: Sequence[np.ndarray], step: Step) -> list[int]:
         shown = [score for series in _some(values) if (score := _resemblance(series, season)) is not None]
         if shown and np.median(shown) > RESEMBLANCE:
             found[season] = float(np.median(shown))
-    best = sorted(found, key=lambda season: season)
+    best = sorted(found)
     if step.kind == "count":  # a multiple of a season resembles too
         peaks = [
             s for s in best if not any(s % other == 0 and found[s] < found[other] + 0.05 for other in best if other < s)

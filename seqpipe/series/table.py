@@ -18,7 +18,7 @@ from seqpipe.data.findings import BadRows, Finding, counted, listed, raise_error
 from seqpipe.data.sources import BadRow, Role, read_rows
 from seqpipe.errors import DataError, nearest
 from seqpipe.series.builtin import builtin_rows
-from seqpipe.series.clock import Step, Times, infer_step, local_offsets, parse_step, parse_times, to_utc
+from seqpipe.series.clock import Step, Times, infer_step, local_offsets, months_of, parse_step, parse_times, to_utc
 
 MISSING = frozenset(("", "na", "nan", "n/a", "null", "none", "?"))
 TRUTH = {"true": "1", "false": "0", "yes": "1", "no": "0"}
@@ -325,7 +325,7 @@ def _grids(
 
     known, past = spread([f"k:{c}" for c in wanted.known]), spread([f"p:{c}" for c in wanted.past])
     static = tuple(_static(name, column, rows, members, findings) for column in wanted.static)
-    if length > len(members) and name in ("", *list(rows.columns.get("series", []))[:1]):
+    if length > len(members) and name in ("", *rows.columns.get("series", [])[:1]):
         gaps = length - len(members)
         findings.append(
             Finding(
@@ -346,12 +346,7 @@ def _places(
     """The place of each row on the grid."""
     if step.kind == "rows":
         return np.arange(len(own))
-    if step.kind == "months":
-        from seqpipe.series.clock import months_of
-
-        distance = months_of(own) - months_of(own[:1])
-    else:
-        distance = own - own[:1]
+    distance = months_of(own) - months_of(own[:1]) if step.kind == "months" else own - own[:1]
     places, rest = distance // step.size, distance % step.size
     off = np.flatnonzero(rest)
     called = f"series {name}" if name else "the series"

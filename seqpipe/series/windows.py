@@ -56,9 +56,9 @@ def training_origins(cut: Cut, *, look_back: int, horizon: int) -> np.ndarray:
     return np.arange(first, last + 1)
 
 
-def held_back_origins(start: int, end: int, *, horizon: int, every: int) -> np.ndarray:
-    """Places whose horizon lies in [start, end), the last one always."""
-    return np.arange(end - horizon - 1, start - 2, -every)[::-1]
+def held_back_origins(start: int, end: int, *, horizon: int) -> np.ndarray:
+    """Places whose horizon lies in [start, end)."""
+    return np.arange(start - 1, end - horizon)
 
 
 def stride(total: int, most: int, seasons: Sequence[int]) -> int:

@@ -1,4 +1,4 @@
-"""Splits by time: whole horizons, nothing shared, a gap between."""
+"""Splits by time: whole horizons, nothing shared."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def test_windows_of_splits_share_no_target(end, horizon, look_back, wanted):
     assert 0 <= cut.train <= cut.dev <= cut.end == end
     targets = {
         "train": training_origins(cut, look_back=look_back, horizon=horizon),
-        "dev": held_back_origins(cut.train, cut.dev, horizon=horizon, every=1),
-        "test": held_back_origins(cut.dev, cut.end, horizon=horizon, every=1),
+        "dev": held_back_origins(cut.train, cut.dev, horizon=horizon),
+        "test": held_back_origins(cut.dev, cut.end, horizon=horizon),
     }
     bounds = {"train": (0, cut.train), "dev": (cut.train, cut.dev), "test": (cut.dev, cut.end)}
     for split, origins in targets.items():

@@ -14,7 +14,6 @@ import numpy as np
 
 from seqpipe.config.series import SeriesData
 from seqpipe.data.findings import Finding, counted, listed, raise_errors
-from seqpipe.errors import DataError
 from seqpipe.models.forecaster import Frame
 from seqpipe.series.clock import Step
 from seqpipe.series.seasons import find_seasons, is_yearly
@@ -119,7 +118,7 @@ def _joined(train: Series, later: Series, end: int, step: Step, findings: list[F
 
 def _looked_at(panel: Panel, data: SeriesData, horizon: int) -> list[Finding]:
     """What is strange about the series themselves."""
-    findings = [Finding("info", _sizes(panel, horizon))]
+    findings = [Finding("info", _sizes(panel))]
     constant = [one.name for one, values in zip(panel.series, panel.training, strict=True) if _is_constant(values)]
     if constant:
         findings.append(
@@ -159,13 +158,13 @@ def _looked_at(panel: Panel, data: SeriesData, horizon: int) -> list[Finding]:
     return findings
 
 
-def _sizes(panel: Panel, horizon: int) -> str:
+def _sizes(panel: Panel) -> str:
     lengths = np.array([len(one) for one in panel.series])
     held = [sum(cut.dev - cut.train for cut in panel.cuts), sum(cut.end - cut.dev for cut in panel.cuts)]
     missing = np.mean(np.concatenate([~np.isfinite(one.values[: one.end]) for one in panel.series]))
     return (
         f"{f'{len(lengths):,} series'} of {lengths.min():,} to {lengths.max():,} steps, {missing:.1%} missing; "
-        f"held back: {held[0]:,} steps for validation, {held[1]:,} for testing; a gap of {horizon} before each."
+        f"held back: {held[0]:,} steps for validation, {held[1]:,} for testing."
     )
 
 
@@ -287,7 +286,7 @@ def fit_facts(panel: Panel, config: ForecastingPipeline) -> Facts:
         _look_back(lengths, horizon, seasons) if features.look_back_steps == "auto" else features.look_back_steps
     )
     asked = config.model.segment_steps
-    segment = _segment(look_back, horizon, seasons) if asked == "auto" else min(asked, look_back)
+    segment = _segment(look_back) if asked == "auto" else min(asked, look_back)
     season = seasons[0] if seasons else 1
     level = [_or(np.nanmedian, values, 0.0) for values in changed]
     scale = [_or(lambda v: np.nanmean(np.abs(v - np.nanmean(v))), values, 0.0) for values in changed]
@@ -336,8 +335,8 @@ def _look_back(lengths: list[int], horizon: int, seasons: list[int]) -> int:
     return max(2, room // longest * longest if room >= longest else room)
 
 
-def _segment(look_back: int, horizon: int, seasons: list[int]) -> int:
-    """Steps read at once: near an eighth of the look-back, a part or a multiple of the season where one fits."""
+def _segment(look_back: int) -> int:
+    """Steps read at once: the largest divisor of the look-back up to a quarter of it and 48, or that bound itself."""
     most = max(1, min(48, look_back // 4))
     fitting = [size for size in range(1, most + 1) if look_back % size == 0]
     return max(fitting) if max(fitting) * 2 > most else most
@@ -363,16 +362,3 @@ def _spreads(columns: list[np.ndarray]) -> list[tuple[float, float]]:
         spread = float(seen.std()) if len(seen) else 0.0
         found.append((float(seen.mean()) if len(seen) else 0.0, spread if spread > 0 else 1.0))
     return found
-
-
-def check_future(panel: Panel, data: SeriesData) -> None:
-    """Known columns have a value at every step that is used.
-
-    Raises:
-        DataError: one lacks; it is named by series and column.
-    """
-    for one in panel.series:
-        for index, column in enumerate(data.known):
-            lacking = np.flatnonzero(~np.isfinite(one.known[: one.end, index]))
-            if len(lacking) == one.end:
-                raise DataError(f"series {one.name}: the known column {column} is empty.")

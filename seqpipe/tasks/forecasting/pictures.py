@@ -20,7 +20,6 @@ def draw(task: Forecasting, windows: Windows, quantiles: np.ndarray, report: dic
     """Write fans.png, by_step.png, ranks.png and coverage.png."""
     from matplotlib.figure import Figure
 
-    middle = task.levels.index(0.5)
     _fans(task, windows, quantiles, directory / "fans.png")
     figure = Figure(figsize=(7, 3), layout="constrained")
     axes = figure.subplots()
@@ -49,7 +48,6 @@ def draw(task: Forecasting, windows: Windows, quantiles: np.ndarray, report: dic
     if pairs_of(task.levels):
         axes.legend()
     figure.savefig(directory / "coverage.png", dpi=90)
-    del middle
 
 
 def _fans(task: Forecasting, windows: Windows, quantiles: np.ndarray, file: Path) -> None:

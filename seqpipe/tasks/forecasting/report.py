@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 SHARES = np.linspace(0, 1, 21)
 DAYS = 60  # of errors that widths are made from
 WINDOWS_OF_STATSMODELS = 200
+Experts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # of expert_forecasts
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,7 @@ def windows_of(task: Forecasting, examples: Examples) -> Windows:
     batch = examples.batch(rows)
     places, series = batch["place"].astype(np.int64), batch["series"]
     step = task.panel.step
-    local = places - task.store.offsets[series - 1]
-    origins = local if step.kind == "rows" else np.asarray(step.ticks(task.store.clock[places]))
+    origins = np.asarray(step.ticks(task.store.clock[places]))
     order = np.lexsort((series, origins))
     sorted_examples = Examples({name: np.asarray(column)[order] for name, column in batch.items()})
     wanted = task.store.targets(places[order], task.horizon).astype(np.float64)
@@ -68,7 +68,7 @@ def windows_of(task: Forecasting, examples: Examples) -> Windows:
 def fit_experts(task: Forecasting, model: Any, examples: dict[str, Examples]) -> dict[str, Any]:
     """Shares of the network beside the ridge, widths of intervals, and how errors of neighbouring steps hang together.
 
-    All from validation windows; the widths from the latest windows there are, test included, for use from now on.
+    All from validation windows; the widths from the latest of them.
     """
     dev = windows_of(task, examples["dev"])
     network, ridge, level, scale = expert_forecasts(task, model, dev.examples)
@@ -77,13 +77,13 @@ def fit_experts(task: Forecasting, model: Any, examples: dict[str, Examples]) ->
     middle = task.levels.index(0.5)
     share = fit_shares(network[:, :, middle], ridge, wanted, weights, squared=task.config.training.loss == "mse")
     share = share if task.config.model.linear else np.ones(task.horizon)
-    mixed = network + ((1 - share)[None, :] * (ridge - network[:, :, middle]))[:, :, None]
+    mixed = _mixed(network, ridge, share, middle)
     latest = dev.origins > dev.origins[-1] - window_steps(task) if len(dev) else np.zeros(0, bool)
     widths = static_widths(mixed[latest], wanted[latest], task.levels)
     return {"share": share.tolist(), "widths": widths.tolist(), "memory": _memory(mixed[:, :, middle], wanted)}
 
 
-def expert_forecasts(task: Forecasting, model: Any, examples: Examples) -> tuple[np.ndarray, ...]:
+def expert_forecasts(task: Forecasting, model: Any, examples: Examples) -> Experts:
     """Network [N, H, Q] and ridge [N, H] in units of the window; level and scale, [N] each."""
     import keras
 
@@ -96,6 +96,11 @@ def expert_forecasts(task: Forecasting, model: Any, examples: Examples) -> tuple
     found = predict(keras.Model(model.input, flat), task, examples).astype(np.float64)
     first, second = count * quantiles, count * (quantiles + 1)
     return found[:, :first].reshape(-1, count, quantiles), found[:, first:second], found[:, -2], found[:, -1]
+
+
+def _mixed(network: np.ndarray, ridge: np.ndarray, share: np.ndarray, middle: int) -> np.ndarray:
+    """The network's quantiles, moved by the ridge's share of each step, [N, H, Q]."""
+    return network + ((1 - share)[None, :] * (ridge - network[:, :, middle]))[:, :, None]
 
 
 def _in_units(task: Forecasting, values: np.ndarray, level: np.ndarray, scale: np.ndarray) -> np.ndarray:
@@ -155,38 +160,33 @@ def evaluate(
         "share": float(np.mean(fitted["share"])),
         "splits": {},
     }
-    learned: tuple[Windows, np.ndarray] | None = None
+    learned: list[tuple[Windows, Experts]] = []  # of this split and the one before
     for split, rows in examples.items():
         windows = windows_of(task, rows)
         if not len(windows):
             continue
         quantiles = predict(model, task, windows.examples).astype(np.float64)
-        rolled = _rolled(task, model, fitted, windows, learned)
-        part = judge(task, model, windows, quantiles, rolled)
+        learned = [*learned[-1:], (windows, expert_forecasts(task, model, windows.examples))]
+        rolled = _rolled(task, fitted, learned)
+        part = judge(task, learned[-1][1], windows, quantiles, rolled)
         (directory / split).mkdir(parents=True, exist_ok=True)
         part["rows"].write(directory / split)
         report["splits"][split] = part["report"]
-        draw(task, windows, quantiles if rolled is None else rolled, part["report"], directory / split)
-        learned = windows, quantiles
+        draw(task, windows, rolled, part["report"], directory / split)
     return report
 
 
-def _rolled(
-    task: Forecasting, model: Any, fitted: dict[str, Any], windows: Windows, before: tuple[Windows, np.ndarray] | None
-) -> np.ndarray:
-    """Quantiles whose widths follow the errors known at each origin, of this split and the one before."""
-    parts = [windows] if before is None else [before[0], windows]
+def _rolled(task: Forecasting, fitted: dict[str, Any], learned: list[tuple[Windows, Experts]]) -> np.ndarray:
+    """Quantiles of the last windows; their widths follow the errors known at each origin, of all windows."""
+    windows = learned[-1][0]
     columns: list[list[np.ndarray]] = [[], [], [], [], []]
-    for part in parts:
-        network, ridge, level, scale = expert_forecasts(task, model, part.examples)
-        share = np.array(fitted["share"])
-        middle = task.levels.index(0.5)
-        mixed = network + ((1 - share)[None, :] * (ridge - network[:, :, middle]))[:, :, None]
+    for part, (network, ridge, level, scale) in learned:
+        mixed = _mixed(network, ridge, np.array(fitted["share"]), task.levels.index(0.5))
         found = (mixed, _in_units(task, part.wanted, level, scale), part.origins, level, scale)
         for column, value in zip(columns, found, strict=True):
             column.append(value)
     mixed, wanted, origins, level, scale = (np.concatenate(column) for column in columns)
-    series = np.concatenate([part.series for part in parts])
+    series = np.concatenate([part.series for part, _ in learned])
     start = int(windows.origins[0])
     made = np.zeros_like(mixed)
     unique = np.unique(series)
@@ -211,7 +211,9 @@ def _rolled(
     return made if lower is None else np.maximum(made, lower)
 
 
-def judge(task: Forecasting, model: Any, windows: Windows, quantiles: np.ndarray, rolled: np.ndarray) -> dict[str, Any]:
+def judge(
+    task: Forecasting, experts: Experts, windows: Windows, quantiles: np.ndarray, rolled: np.ndarray
+) -> dict[str, Any]:
     """Figures of one split, beside the baselines."""
     facts, middle = task.facts, task.levels.index(0.5)
     median = quantiles[:, :, middle]
@@ -239,7 +241,7 @@ def judge(task: Forecasting, model: Any, windows: Windows, quantiles: np.ndarray
         "by_series": _by_series(task, windows, mase),
         "repeats_last": _shift(task, windows, median),
     }
-    report |= _beside(task, model, windows, median, mase, mase_unit, overlap)
+    report |= _beside(task, experts, windows, mase, mase_unit, overlap)
     return {"report": report, "rows": RowFigures(key, {"mase": mase[counted]})}
 
 
@@ -297,8 +299,10 @@ def _shift(task: Forecasting, windows: Windows, median: np.ndarray) -> bool | No
     return repeats_last(median[:, 0] / std - base, windows.wanted[:, 0] / std - base, history[:, 1] / std - base)
 
 
-def baseline_forecasts(task: Forecasting, model: Any, windows: Windows) -> dict[str, np.ndarray]:
+def baseline_forecasts(task: Forecasting, experts: Experts, windows: Windows) -> dict[str, np.ndarray]:
     """float64 [N, H] by name."""
+    from seqpipe.layers.series import restored
+
     facts, horizon = task.facts, task.horizon
     season = facts.seasons[0] if facts.seasons else 1
     steps = max(facts.look_back, 10 * season if season > 1 else 0)
@@ -318,15 +322,9 @@ def baseline_forecasts(task: Forecasting, model: Any, windows: Windows) -> dict[
         found["Theta"] = baselines.statistical(history, horizon, season, "theta")
         found["ETS"] = baselines.statistical(history, horizon, season, "ets")
     if task.config.model.linear:
-        found["ridge"] = _ridge(task, model, windows)
+        _, ridge, level, scale = experts
+        found["ridge"] = np.asarray(restored(ridge * scale[:, None] + level[:, None], task.config.features.transform))
     return {name: np.nan_to_num(values) for name, values in found.items()}
-
-
-def _ridge(task: Forecasting, model: Any, windows: Windows) -> np.ndarray:
-    from seqpipe.layers.series import restored
-
-    _, ridge, level, scale = expert_forecasts(task, model, windows.examples)
-    return np.asarray(restored(ridge * scale[:, None] + level[:, None], task.config.features.transform))
 
 
 def _climatology(task: Forecasting, windows: Windows) -> np.ndarray | None:
@@ -362,9 +360,8 @@ def _climatology(task: Forecasting, windows: Windows) -> np.ndarray | None:
 
 def _beside(
     task: Forecasting,
-    model: Any,
+    experts: Experts,
     windows: Windows,
-    median: np.ndarray,
     mase: np.ndarray,
     mase_unit: np.ndarray,
     overlap: int,
@@ -375,7 +372,7 @@ def _beside(
     unit = np.where(np.isfinite(mase_unit), mase_unit, 1.0 if not np.isfinite(mase_unit).any() else np.nan)
     std = np.array(task.facts.std)[windows.series - 1]
     found, chances = [], []
-    for name, forecast in baseline_forecasts(task, model, windows).items():
+    for name, forecast in baseline_forecasts(task, experts, windows).items():
         losses = row_mean(np.abs(windows.wanted - forecast)) / unit
         statistic, p = diebold_mariano(mase, losses, windows.origins, overlap)
         chances.append(p)

@@ -25,12 +25,12 @@ BATCH = 256
 
 
 def evaluate_served(task: Forecasting, model: Model, directory: Path) -> tuple[dict[str, Any], list[Finding]]:
-    """The report on every window of the source that has a look-back; series unheard of are answered as such."""
+    """The report on windows of the source that have a look-back, of the series that the model knows."""
     import keras
 
     import seqpipe.layers  # noqa: F401  makes them known to Keras
     from seqpipe.tasks.forecasting.pictures import draw
-    from seqpipe.tasks.forecasting.report import judge, windows_of
+    from seqpipe.tasks.forecasting.report import expert_forecasts, judge, windows_of
 
     facts = json.loads((model.path / PARITY).read_text(encoding="utf-8"))["facts"].get("facts")
     if facts is None:
@@ -45,7 +45,7 @@ def evaluate_served(task: Forecasting, model: Model, directory: Path) -> tuple[d
     cuts = [Cut(min(known.look_back, one.end), min(known.look_back, one.end), one.end) for one in series]
     task.panel = Panel(series, cuts, panel.step)
     numbers = [known.names.index(one.name) + 1 for one in series]
-    origins = [held_back_origins(cut.dev, cut.end, horizon=task.horizon, every=1) for cut in cuts]
+    origins = [held_back_origins(cut.dev, cut.end, horizon=task.horizon) for cut in cuts]
     every = stride(sum(map(len, origins)), EVALUATED, known.seasons)
     origins = [found[::-1][::every][::-1] for found in origins]
     if not sum(map(len, origins)):
@@ -57,7 +57,7 @@ def evaluate_served(task: Forecasting, model: Model, directory: Path) -> tuple[d
     windows = windows_of(task, examples)
     network = keras.saving.load_model(model.path / KERAS_MODEL)
     quantiles = _asked(task, model, windows.examples)
-    part = judge(task, network, windows, quantiles, quantiles)
+    part = judge(task, expert_forecasts(task, network, windows.examples), windows, quantiles, quantiles)
     part["rows"].write(directory)
     draw(task, windows, quantiles, part["report"], directory)
     report = {

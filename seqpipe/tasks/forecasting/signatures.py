@@ -160,7 +160,6 @@ class Forecasts(tf.Module):
         window = self._window(given, horizon, look_back=self._frame.look_back + blocks * horizon)
         starts = tf.range(blocks) * horizon  # of the window that ends before a block
         size = self._frame.look_back
-        places = starts[:, None] + tf.range(size)[None, :]  # [blocks, L]
         inputs = {
             name: tf.repeat(value, blocks, axis=0) for name, value in window.items() if name in ("series", "static")
         }
@@ -179,7 +178,6 @@ class Forecasts(tf.Module):
         if "time" in window:
             back = tf.cast((tf.range(blocks) - blocks) * horizon, tf.int64)
             inputs["time"] = tf.reshape(self._frame.step.later(window["time"][:, None], back[None, :]), [-1])
-        del places
         found = self._quantiles(inputs)
         found = tf.reshape(found, [rows, blocks * horizon, len(self._levels)])[:, blocks * horizon - steps :]
         seen = tf.math.is_finite(values)
@@ -345,7 +343,7 @@ def at_normal(quantiles: tf.Tensor, normal: tf.Tensor, levels: np.ndarray) -> tf
         slope = (quantiles[..., number + 1] - quantiles[..., number]) / (levels[number + 1] - levels[number])
         low = levels[number] if number else -6.0
         high = levels[number + 1] if number < len(levels) - 2 else 6.0
-        total += slope * (tf.clip_by_value(normal, low, high) - (levels[number] if number else levels[0]))
+        total += slope * (tf.clip_by_value(normal, low, high) - levels[number])
     return total
 
 

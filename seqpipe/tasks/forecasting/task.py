@@ -104,7 +104,7 @@ class Forecasting(Task):
             sizes = {"look_back": self.facts.look_back, "horizon": self.horizon}
             return [training_origins(cut, **sizes) for cut in self.panel.cuts]
         bounds = {"dev": lambda cut: (cut.train, cut.dev), "test": lambda cut: (cut.dev, cut.end)}[split]
-        found = [held_back_origins(*bounds(cut), horizon=self.horizon, every=1) for cut in self.panel.cuts]
+        found = [held_back_origins(*bounds(cut), horizon=self.horizon) for cut in self.panel.cuts]
         return [origins[origins >= 0] for origins in found]
 
     def _training(self, origins: list[np.ndarray]) -> Examples:
@@ -158,7 +158,10 @@ class Forecasting(Task):
             static = [
                 [0] * len(self.facts.static),
                 *(
-                    [known.index(value) + 1 for known, value in zip(self.facts.static, one.static, strict=True)]
+                    [
+                        known.index(value) + 1 if value in known else 0
+                        for known, value in zip(self.facts.static, one.static, strict=True)
+                    ]
                     for one in self.panel.series
                 ),
             ]
