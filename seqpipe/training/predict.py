@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -14,15 +16,7 @@ from seqpipe.training.objective import Batch, Objective
 
 def predict(model: keras.Model, objective: Objective, examples: Examples, *, batch_size: int = 256) -> np.ndarray:
     """The model's outputs for all rows, in row order: float32 [N, ...] for outputs [B, ...]."""
-    signature = {
-        name: tf.TensorSpec([None] * array.ndim, array.dtype, name)
-        for name, array in examples.batch(np.array([0])).items()
-    }
-
-    @tf.function(input_signature=[signature], autograph=False)
-    def forward(batch: Batch) -> tf.Tensor:
-        return objective.forward(model, batch, False)
-
+    forward = traced(lambda batch: objective.forward(model, batch, False))
     outputs: np.ndarray | None = None
     for rows in plan_in_order_of_length(examples.lengths, batch_size=batch_size):
         part = forward(examples.batch(rows)).numpy()
@@ -32,3 +26,16 @@ def predict(model: keras.Model, objective: Objective, examples: Examples, *, bat
     if outputs is None:
         raise DataError("There are no rows to predict.")
     return outputs
+
+
+def traced(function: Callable[[Batch], tf.Tensor]) -> Callable[[Batch], tf.Tensor]:
+    """The function as one graph, made at the first call, for batches of the same names and types and of any size."""
+    made: list[Callable[[Batch], tf.Tensor]] = []
+
+    def call(batch: Batch) -> tf.Tensor:
+        if not made:
+            specs = {name: tf.TensorSpec([None] * np.ndim(x), x.dtype, name) for name, x in batch.items()}
+            made.append(tf.function(function, input_signature=[specs], autograph=False))
+        return made[0](batch)
+
+    return call

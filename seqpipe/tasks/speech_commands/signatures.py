@@ -160,9 +160,12 @@ def ranked(probabilities: tf.Tensor) -> tf.Tensor:
 
 
 def best_window(
-    model: keras.Model, mel: LogMel, waveform: np.ndarray, temperature: float, classes: list[str]
+    model: Callable, mel: LogMel, waveform: np.ndarray, temperature: float, classes: list[str]
 ) -> dict[str, np.ndarray]:
-    """What `serving_default` has to answer to a waveform float32 [S], window by window by the Keras model alone."""
+    """What `serving_default` has to answer to a waveform float32 [S], window by window by the Keras model alone.
+
+    model: logits [B, C] of [spectrograms float32 [B, T, M], frames int32 [B]].
+    """
     size, hop = mel.clip_samples, WINDOW_HOP_FRAMES * mel.hop_samples
     missing = max(0, size - len(waveform))
     waveform = np.pad(waveform, (missing // 2, missing - missing // 2))
@@ -170,7 +173,7 @@ def best_window(
     starts = range(0, max(1, len(waveform) - size + hop), hop)
     padded = np.pad(waveform, (0, starts[-1] + size - len(waveform)))
     spectrograms = mel(tf.constant(np.stack([padded[start : start + size] for start in starts])))
-    logits = np.asarray(model([spectrograms, tf.fill([len(starts)], mel.clip_frames)], training=False))
+    logits = np.asarray(model([spectrograms, tf.fill([len(starts)], mel.clip_frames)]))
     for start, row in zip(starts, logits, strict=True):
         answer = expected_answer(row, temperature, classes)
         probabilities = answer["probabilities"]

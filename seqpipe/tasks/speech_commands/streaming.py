@@ -193,13 +193,13 @@ def called(
 
 
 def whole_clip(
-    model: keras.Model, mel: LogMel, waveform: np.ndarray, temperature: float, classes: list[str]
+    model: Callable, mel: LogMel, waveform: np.ndarray, temperature: float, classes: list[str]
 ) -> dict[str, np.ndarray]:
-    """What the Keras model answers to a whole waveform float32 [S]."""
+    """What the Keras model answers to a whole waveform float32 [S]; the model as in `best_window`."""
     spectrogram = mel(tf.constant(waveform[None]))
     frames = spectrogram.shape[1]
     spectrogram = tf.pad(spectrogram, [[0, 0], [0, max(0, 1 - frames)], [0, 0]])
-    logits = np.asarray(model([spectrogram, tf.constant([frames])], training=False))[0]
+    logits = np.asarray(model([spectrogram, tf.constant([frames])]))[0]
     return expected_answer(logits, temperature, classes)
 
 

@@ -287,16 +287,21 @@ class SpeechCommands(Task):
         from seqpipe.export.label_answer import expected_scores
         from seqpipe.tasks.speech_commands.signatures import CommandRecogniser, best_window
         from seqpipe.tasks.speech_commands.streaming import StreamingRecogniser, prove_stream, whole_clip
+        from seqpipe.training.predict import traced
 
         streaming = self.config.model.streaming
         make, answer = (StreamingRecogniser, whole_clip) if streaming else (CommandRecogniser, best_window)
         temperature = fitted["temperature"]
         module = make(model, self.mel, classes=self.classes, temperature=temperature, version=version)
         waveforms = probes(self.probed, self.mel.clip_samples)
+        forward = traced(lambda batch: self.forward(model, batch, False))
+
+        def logits(inputs: list[Any]) -> Any:
+            return forward(dict(zip(("spectrogram", "spectrogram_lengths"), inputs, strict=True)))
 
         def answers(waveforms: list[np.ndarray]) -> list[Row]:
             """What the Keras model answers, clip by clip, without the exported graph."""
-            return [answer(model, self.mel, wave, temperature, self.classes) for wave in waveforms]
+            return [answer(logits, self.mel, wave, temperature, self.classes) for wave in waveforms]
 
         def answer_file(file: bytes) -> Row:
             try:

@@ -259,6 +259,7 @@ class TextClassification(Task):
         from seqpipe.export.label_answer import expected_scores
         from seqpipe.tasks.text_classification.signatures import TextClassifier
         from seqpipe.text.tokenizer import TextTokenizer
+        from seqpipe.training.predict import traced
 
         wanted = self.config.features
         module = TextClassifier(
@@ -271,9 +272,10 @@ class TextClassification(Task):
             version=version,
         )
         rows = text_probes(self.probed)
+        logits = traced(lambda batch: self.forward(model, batch, False))
 
         def answers(rows: list[Row]) -> list[Row]:
-            return self._reference(model, fitted["temperature"], rows)
+            return self._reference(logits, fitted["temperature"], rows)
 
         return Artefact(
             module=module,
@@ -286,13 +288,13 @@ class TextClassification(Task):
             },
         )
 
-    def _reference(self, model: Any, temperature: float, rows: list[Row]) -> list[Row]:
+    def _reference(self, logits: Callable, temperature: float, rows: list[Row]) -> list[Row]:
         """What the Keras model answers, each row alone, through the sentencepiece library."""
         from seqpipe.export.label_answer import expected_answer
 
         answers = []
         for row in rows:
             ids, lengths = self.encode([row["text"].item()]).padded(np.array([0]))
-            logits = np.asarray(self.forward(model, {"ids": ids, "ids_lengths": lengths}, False))
-            answers.append(expected_answer(logits[0], temperature, self.classes))
+            found = np.asarray(logits({"ids": ids, "ids_lengths": lengths}))
+            answers.append(expected_answer(found[0], temperature, self.classes))
         return answers
