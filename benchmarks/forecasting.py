@@ -94,7 +94,7 @@ def stocks(data: Path, place: Path) -> dict[str, Any]:
     return {
         "data": {**table, "step": "rows"},
         "features": {"transform": "log", "look_back_steps": 60, "seasons_steps": []},
-        "model": {"horizon_steps": 5, "recurrent": {"units": 32}},
+        "model": {"horizon_steps": 5, "normalisation": "changes", "recurrent": {"units": 32}},
         "training": {"epochs": 6},
     }
 

@@ -78,7 +78,9 @@ class SeriesFeatures(Section):
     seasons_steps: list[int] | Auto = Field("auto", description="Lengths of seasons, the first for MASE; auto: found.")
     calendar: bool = Field(True, description="Hour, weekday and day of the year, as far as the step allows.")
     transform: Literal["none", "log1p", "log"] = Field("none", description="Of values, undone in the answer.")
-    lower: float | None = Field(None, description="No answer lies below it.")
+    lower: float | Auto | None = Field(
+        "auto", description="No answer lies below it; auto: 0 where no training value is negative, null: no bound."
+    )
 
     @field_validator("look_back_steps")
     @classmethod
@@ -110,8 +112,11 @@ class Forecaster(Section):
     quantiles: list[Fraction] = Field(
         [0.025, 0.1, 0.5, 0.9, 0.975], min_length=1, description="That are forecast, each above 0 and below 1."
     )
-    normalisation: Literal["last", "mean", "revin", "none"] = Field(
-        "last", description="What a window is measured from: its last value, its mean (revin too), or nothing."
+    normalisation: Literal["last", "changes", "mean", "revin", "none"] = Field(
+        "last",
+        description="What a window is measured from and in: its last value and its spread; its last value and its mean "
+        "change (changes: for what walks at random); its mean and its spread, with learned units (revin) or without; "
+        "nothing.",
     )
     segment_steps: int | Auto = Field("auto", description="Steps read at once.")
     convolution: list[Convolution] = Field([], description="Blocks over single steps, before segments are cut.")

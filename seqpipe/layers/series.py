@@ -1,4 +1,4 @@
-"""Layers of a forecaster: scale, calendar, season, segments, experts. A missing value is NaN.
+"""Layers of a forecaster: calendar, season, segments, experts. A missing value is NaN.
 
 A window holds the last L steps; what lies before a series is missing, so a short history and a padded one are the same.
 
@@ -14,53 +14,12 @@ import tensorflow as tf
 
 from seqpipe.layers.lengths import Tensor
 from seqpipe.layers.recurrent import GRU, LSTM
+from seqpipe.layers.series_scale import Fixed
 from seqpipe.series.clock import YEAR_S, Step
-
-HUGE = 1e30  # a value beyond is taken for this one, so that no sum overflows
-LEAST_SCALE = 0.02  # of the series' own scale: below it a window counts as still, and its intervals keep some width
-
-
-def transformed(values: Tensor, transform: str) -> Tensor:
-    """log1p is symmetric, so that negative values have an answer too; the log of what is not positive is missing."""
-    match transform:
-        case "none":
-            return values
-        case "log1p":
-            return tf.sign(values) * tf.math.log1p(tf.abs(values))
-        case "log":
-            return tf.math.log(tf.where(values > 0, values, float("nan")))
-    raise ValueError(f'transform = "{transform}" is not one of none, log1p, log.')
-
-
-def restored(values: Tensor, transform: str) -> Tensor:
-    """The inverse of `transformed`, finite for every finite value."""
-    match transform:
-        case "none":
-            return values
-        case "log1p":
-            return tf.sign(values) * tf.math.expm1(tf.minimum(tf.abs(values), 80.0))
-        case "log":
-            return tf.exp(tf.clip_by_value(values, -80.0, 80.0))
-    raise ValueError(f'transform = "{transform}" is not one of none, log1p, log.')
-
-
-class _Fixed(keras.layers.Layer):
-    """A layer whose arguments are its configuration: a subclass names them."""
-
-    arguments: tuple[str, ...] = ()
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), **{name: getattr(self, name) for name in self.arguments}}
-
-    def fixed(self, name: str, shape: tuple[int, ...], value: float = 0.0) -> Any:
-        """A weight that is fitted otherwise than by gradients."""
-        return self.add_weight(
-            name=name, shape=shape, initializer=keras.initializers.Constant(value), trainable=False, dtype="float32"
-        )
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")
-class HiddenValues(_Fixed):
+class HiddenValues(Fixed):
     """In training, some values of a window are missing, so that the model learns to do without.
 
     Call with values float [B, L]; returns them with NaN in places.
@@ -84,79 +43,7 @@ class HiddenValues(_Fixed):
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")
-class WindowScale(_Fixed):
-    """A window in its own units: what it is measured from, and how much it varies around its mean.
-
-    Args:
-        series: number of known series; number 0 is any other.
-        normalisation: last, mean, revin (as mean: nothing is learned), or none (each series' own level and
-            scale).
-        transform: of values, before all else.
-    Call arguments:
-        values: float32 [B, L], NaN where missing.
-        series: int32 [B].
-    Returns:
-        x float [B, L], 0 where missing; seen float [B, L], 0 or 1; level and scale float [B, 1]; last int32 [B], the
-        place of the last value (the last place where there is none). A window without values has its series' own level.
-    """
-
-    arguments = ("series", "normalisation", "transform")
-
-    def __init__(self, series: int, *, normalisation: str = "last", transform: str = "none", **base: Any):
-        super().__init__(**base)
-        self.series, self.normalisation, self.transform = series, normalisation, transform
-
-    def build(self, values_shape: Any = None, series_shape: Any = None) -> None:
-        self.own_level = self.fixed("own_level", (self.series + 1,))
-        self.own_scale = self.fixed("own_scale", (self.series + 1,))
-        self.built = True
-
-    def call(self, values: Tensor, series: Tensor) -> tuple[Tensor, ...]:
-        values = transformed(tf.clip_by_value(values, -HUGE, HUGE), self.transform)
-        is_seen = tf.math.is_finite(values)
-        seen = tf.cast(is_seen, tf.float32)
-        count = tf.reduce_sum(seen, axis=1, keepdims=True)  # [B, 1]
-        none = count == 0
-        own_level = tf.gather(tf.convert_to_tensor(self.own_level), series)[:, None]
-        own_scale = tf.gather(tf.convert_to_tensor(self.own_scale), series)[:, None]
-        steps = tf.range(tf.shape(values)[1])[None, :]
-        place = tf.reduce_max(tf.where(is_seen, steps, -1), axis=1)  # [B]
-        last_place = tf.where(place < 0, tf.shape(values)[1] - 1, place)
-        last = tf.gather(values, last_place, batch_dims=1)[:, None]
-        last = tf.where(none, own_level, last)
-        x = tf.where(is_seen, values - last, 0.0)  # from the last value on
-        count = tf.maximum(count, 1.0)
-        mean = tf.reduce_sum(x / count, axis=1, keepdims=True)
-        away = tf.where(is_seen, tf.abs(x - mean), 0.0)
-        scale = tf.reduce_sum(away / count, axis=1, keepdims=True)
-        known = tf.cast(series > 0, tf.float32)[:, None]
-        scale = tf.maximum(scale, LEAST_SCALE * known * own_scale)
-        scale = tf.where(none, own_scale, scale)
-        match self.normalisation:
-            case "last":
-                level = last
-            case "mean" | "revin":
-                level, x = last + mean, tf.where(is_seen, x - mean, 0.0)
-            case "none":
-                given = (known > 0) & (own_scale > 0)
-                level, scale = tf.where(given, own_level, last), tf.where(given, own_scale, scale)
-                x = tf.where(is_seen, values - level, 0.0)
-            case other:
-                raise ValueError(f'normalisation = "{other}" is not one of last, mean, revin, none.')
-        return x / tf.maximum(scale, 1e-30), seen, level, scale, last_place
-
-    def compute_output_spec(self, values: Any, series: Any) -> tuple[Any, ...]:
-        rows = values.shape[0]
-        made = keras.KerasTensor
-        return (
-            *(made(values.shape, dtype="float32") for _ in range(2)),
-            *(made((rows, 1), dtype="float32") for _ in range(2)),
-            made((rows,), dtype="int32"),
-        )
-
-
-@keras.saving.register_keras_serializable(package="seqpipe")
-class Calendar(_Fixed):
+class Calendar(Fixed):
     """What day and hour the steps of a window are, from the time of its last value.
 
     Args:
@@ -216,7 +103,7 @@ def circle(share: Tensor, *, harmonics: int) -> list[Tensor]:
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")
-class SeasonProfile(_Fixed):
+class SeasonProfile(Fixed):
     """A learned season for each series: a number for each phase of each season; other series have none.
 
     Call with series int32 [B], phases int32 [B, T, seasons], last int32 [B]; returns float [B, T], counted from the
@@ -248,7 +135,7 @@ class SeasonProfile(_Fixed):
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")
-class Covariates(_Fixed):
+class Covariates(Fixed):
     """Covariates in units of their spread in the training data; a missing one is the mean.
 
     Call with float [B, T, K]; returns the same shape.
@@ -264,7 +151,7 @@ class Covariates(_Fixed):
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")
-class SegmentRecurrence(_Fixed):
+class SegmentRecurrence(Fixed):
     """A recurrence over the segments of the past; each segment of the future is one more step from its last state.
 
     All steps into the future start at the same state, so they are computed at once (SegRNN, Lin et al. 2023).
@@ -296,7 +183,7 @@ class SegmentRecurrence(_Fixed):
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")
-class FilledBySeason(_Fixed):
+class FilledBySeason(Fixed):
     """Missing values of a window from a season before, else 0: a line through the past wants a number everywhere.
 
     Call with x and seen float [B, L]; returns float [B, L].
@@ -323,7 +210,7 @@ class FilledBySeason(_Fixed):
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")
-class MixedExperts(_Fixed):
+class MixedExperts(Fixed):
     """The network's quantiles moved towards the ridge's forecast, and widened until intervals cover what they promise.
 
     Call with network float [B, H, Q], sorted, and ridge float [B, H]; returns float [B, H, Q], sorted. `share` [H] is
@@ -352,19 +239,3 @@ class MixedExperts(_Fixed):
 
     def compute_output_spec(self, network: Any, ridge: Any) -> Any:
         return keras.KerasTensor(network.shape, dtype="float32")
-
-
-@keras.saving.register_keras_serializable(package="seqpipe")
-class Restored(_Fixed):
-    """Quantiles in the units of the series. Call with x float [B, H, Q], level and scale [B, 1]."""
-
-    arguments = ("transform", "lower")
-
-    def __init__(self, transform: str = "none", lower: float | None = None, **base: Any):
-        super().__init__(**base)
-        self.transform, self.lower = transform, lower
-
-    def call(self, x: Tensor, level: Tensor, scale: Tensor) -> Tensor:
-        values = tf.clip_by_value(x, -1e6, 1e6) * scale[:, :, None] + level[:, :, None]
-        values = restored(tf.clip_by_value(values, -3e38, 3e38), self.transform)
-        return values if self.lower is None else tf.maximum(values, self.lower)

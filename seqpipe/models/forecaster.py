@@ -15,6 +15,7 @@ from keras import ops
 from seqpipe import layers
 from seqpipe.config.series import Forecaster, SeriesFeatures
 from seqpipe.layers import series as series_layers
+from seqpipe.layers import series_scale
 from seqpipe.series.clock import Step
 
 
@@ -24,6 +25,7 @@ class Frame:
 
     look_back: L. segment: steps read at once. seasons: lengths in steps. yearly: days of the year are told.
     series: known series. known, past: columns. static: values of each static column that are known.
+    lower: no answer lies below it.
     """
 
     step: Step
@@ -35,6 +37,7 @@ class Frame:
     known: int = 0
     past: int = 0
     static: tuple[int, ...] = field(default=())
+    lower: float | None = None
 
 
 def levels_of(quantiles: Sequence[float]) -> list[float]:
@@ -60,8 +63,11 @@ def forecaster(config: Forecaster, features: SeriesFeatures, *, frame: Frame, na
     series = keras.Input((), dtype="int32", name="series")
     inputs = {"values": values, "series": series}
     hidden = series_layers.HiddenValues(config.mask_fraction, name="hidden")(values) if config.mask_fraction else values
-    scale = series_layers.WindowScale(
-        frame.series, normalisation=config.normalisation, transform=features.transform, name="scale"
+    scale = series_scale.WindowScale(
+        frame.series,
+        normalisation="mean" if config.normalisation == "revin" else config.normalisation,
+        transform=features.transform,
+        name="scale",
     )
     x, seen, level, unit, last = scale(hidden, series)
     calendar = phases = None
@@ -93,7 +99,7 @@ def forecaster(config: Forecaster, features: SeriesFeatures, *, frame: Frame, na
     mixed = series_layers.MixedExperts(levels.index(0.5), name="mix")(
         network, network[:, :, levels.index(0.5)] if ridge is None else ridge
     )
-    answer = series_layers.Restored(features.transform, features.lower, name="answer")(mixed, level, unit)
+    answer = series_scale.Restored(features.transform, frame.lower, name="answer")(mixed, level, unit)
     return keras.Model(inputs, answer, name=name)
 
 
@@ -116,11 +122,14 @@ def _network(config: Forecaster, frame: Frame, parts: _Parts, quantiles: int) ->
     """float32 [B, H, Q], sorted."""
     horizon, steps, units = config.horizon_steps, frame.look_back, config.recurrent.units
     x, season = parts.x, None
+    own = series_scale.SeriesUnits(frame.series, name="own_units") if config.normalisation == "revin" else None
     if config.profile and parts.phases is not None and frame.seasons:
         season = series_layers.SeasonProfile(frame.series, list(frame.seasons), name="profile")(
             parts.series, parts.phases, parts.last
         )
         x = (x - season[:, :steps]) * parts.seen
+    if own is not None:
+        x = own(x, parts.series) * parts.seen
     channels = [x[:, :, None], parts.seen[:, :, None]]
     channels += [] if parts.known is None else [parts.known[:, :steps]]
     channels += [] if parts.past is None else [parts.past]
@@ -143,6 +152,7 @@ def _network(config: Forecaster, frame: Frame, parts: _Parts, quantiles: int) ->
     heads = keras.layers.Dense(ahead * quantiles, dtype="float32", name="heads")(answers)
     heads = ops.reshape(heads, (-1, queries.shape[1] * ahead, quantiles))[:, :horizon]  # [B, H, Q]
     heads = ops.sort(heads, axis=2)
+    heads = heads if own is None else own(heads, parts.series, undo=True)
     return heads if season is None else heads + season[:, steps:, None]
 
 

@@ -233,7 +233,7 @@ class Facts:
     names: of series, the first is number 1 of the model. static: the known values of each static column.
     level, scale: of each series, transformed, for windows without a value. error: of the seasonal naive forecast in
     training, transformed, that losses are counted in. mase: the same untransformed; NaN where it is 0. mean, std: of
-    training values. known, past: mean and spread of each column.
+    training values. known, past: mean and spread of each column. lower: no answer lies below it.
     """
 
     step: tuple[str, int]
@@ -251,6 +251,7 @@ class Facts:
     std: list[float]
     known: list[tuple[float, float]]
     past: list[tuple[float, float]]
+    lower: float | None = None
 
     def frame(self) -> Frame:
         kind, size = self.step
@@ -264,6 +265,7 @@ class Facts:
             len(self.known),
             len(self.past),
             tuple(len(values) for values in self.static),
+            self.lower,
         )
 
     def save(self, directory: Path) -> None:
@@ -314,7 +316,13 @@ def fit_facts(panel: Panel, config: ForecastingPipeline) -> Facts:
         std=[_or(np.nanstd, values, 0.0) for values in training],
         known=_spreads([one.known[: cut.train] for one, cut in zip(panel.series, panel.cuts, strict=True)]),
         past=_spreads([one.past[: cut.train] for one, cut in zip(panel.series, panel.cuts, strict=True)]),
+        lower=_lower(training) if features.lower == "auto" else features.lower,
     )
+
+
+def _lower(training: list[np.ndarray]) -> float | None:
+    """0 where no value is negative: what is counted or weighed never is."""
+    return None if any((values < 0).any() for values in training) else 0.0
 
 
 def naive_error(values: np.ndarray, season: int) -> float:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 SHARES = np.linspace(0, 1, 21)
 DAYS = 60  # of errors that widths are made from
+TRADING_DAYS = 250  # a year's: where order alone counts, no season changes the errors, and more of them tell more
 WINDOWS_OF_STATSMODELS = 200
 Experts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # of expert_forecasts
 
@@ -104,7 +105,7 @@ def _mixed(network: np.ndarray, ridge: np.ndarray, share: np.ndarray, middle: in
 
 
 def _in_units(task: Forecasting, values: np.ndarray, level: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    from seqpipe.layers.series import transformed
+    from seqpipe.layers.series_scale import transformed
 
     changed = np.asarray(transformed(values, task.config.features.transform))
     return (changed - level[:, None]) / np.maximum(scale, 1e-30)[:, None]
@@ -141,8 +142,8 @@ def window_steps(task: Forecasting) -> int:
     if asked != "auto":
         return asked
     step = task.panel.step
-    days = DAYS * DAY_S // step.size if step.kind == "seconds" and step.size < DAY_S else 0
-    return max(days, 4 * task.horizon, 60)
+    days = DAYS * DAY_S // step.size if step.kind == "seconds" and step.size < DAY_S else DAYS
+    return max(TRADING_DAYS if step.kind == "rows" else days, 4 * task.horizon)
 
 
 def evaluate(
@@ -203,11 +204,11 @@ def _rolled(task: Forecasting, fitted: dict[str, Any], learned: list[tuple[Windo
             every=max(1, task.horizon // 4),
             start=start,
         )
-    from seqpipe.layers.series import restored
+    from seqpipe.layers.series_scale import restored
 
     made = made[len(made) - len(windows) :] * scale[-len(windows) :, None, None] + level[-len(windows) :, None, None]
     made = np.asarray(restored(made, task.config.features.transform))
-    lower = task.config.features.lower
+    lower = task.facts.lower
     return made if lower is None else np.maximum(made, lower)
 
 
@@ -301,7 +302,7 @@ def _shift(task: Forecasting, windows: Windows, median: np.ndarray) -> bool | No
 
 def baseline_forecasts(task: Forecasting, experts: Experts, windows: Windows) -> dict[str, np.ndarray]:
     """float64 [N, H] by name."""
-    from seqpipe.layers.series import restored
+    from seqpipe.layers.series_scale import restored
 
     facts, horizon = task.facts, task.horizon
     season = facts.seasons[0] if facts.seasons else 1

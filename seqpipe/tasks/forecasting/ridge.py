@@ -51,7 +51,7 @@ def _batches(task: Forecasting, design: Any, examples: Examples) -> Any:
     """(inputs [N, F], targets [N, H] in the window's units, weights [N]) a batch."""
     import tensorflow as tf
 
-    from seqpipe.layers.series import transformed
+    from seqpipe.layers.series_scale import transformed
 
     @tf.function(autograph=False)
     def made(batch: dict[str, Any]) -> Any:

@@ -204,7 +204,7 @@ class Forecasting(Task):
     def loss(self, batch: dict[str, Any], outputs: Any) -> Any:
         import tensorflow as tf
 
-        from seqpipe.layers.series import transformed
+        from seqpipe.layers.series_scale import transformed
         from seqpipe.training.losses import quantile_loss
 
         transform = self.config.features.transform

@@ -1,0 +1,44 @@
+"""A window in its own units, and back."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from seqpipe.layers.series_scale import Restored, SeriesUnits, WindowScale
+
+NAN = float("nan")
+VALUES = np.array([[NAN, 1.0, 3.0, NAN, 2.0, 6.0], [5.0, 5.0, 4.0, 8.0, 7.0, NAN]], np.float32)
+SERIES = np.array([1, 2], np.int32)
+
+
+@pytest.mark.parametrize("normalisation", ["last", "changes", "mean"])
+def test_scale_follows_any_unit_and_level(normalisation):
+    layer = WindowScale(2, normalisation=normalisation)
+    x, seen, *_ = layer(VALUES, SERIES)
+    moved, seen_too, level, scale, _ = layer(VALUES * 40 - 300, SERIES)
+    np.testing.assert_allclose(x, moved, atol=1e-5)
+    np.testing.assert_array_equal(seen, seen_too)
+    back = Restored()(moved[:, :, None], level, scale)[:, :, 0]
+    there = np.isfinite(VALUES)
+    np.testing.assert_allclose(back.numpy()[there], (VALUES * 40 - 300)[there], rtol=1e-5)
+
+
+def test_scale_by_changes_counts_pairs_that_are_seen():
+    _, _, level, scale, _ = WindowScale(2, normalisation="changes")(VALUES, SERIES)
+    np.testing.assert_allclose(level[:, 0], [6.0, 7.0])
+    np.testing.assert_allclose(scale[:, 0], [(2 + 4) / 2, (0 + 1 + 4 + 1) / 4])
+
+
+def test_units_are_undone_and_leave_unknown_series_alone():
+    layer = SeriesUnits(2)
+    x = tf.constant(np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32))
+    series = np.array([0, 1, 2], np.int32)
+    layer(x, series)
+    layer.log_factor.assign([0.7, 0.5, -1.0])
+    layer.shift.assign([3.0, 1.0, 2.0])
+    changed = layer(x, series)
+    np.testing.assert_array_equal(changed[0], x[0])
+    np.testing.assert_allclose(changed[1], x[1] * np.exp(0.5) + 1, rtol=1e-6)
+    np.testing.assert_allclose(layer(changed, series, undo=True), x, atol=1e-6)
+    assert keras.saving.get_registered_object("seqpipe>SeriesUnits") is SeriesUnits
