@@ -19,7 +19,10 @@ from seqpipe.tasks.forecasting.config import ForecastingPipeline
 
 ETT = ["HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT"]
 NAIVE2 = {"weekly": (9.161, 2.777), "hourly": (18.383, 2.395)}  # sMAPE and MASE of M4's Naive2, whose OWA is 1
-M4_SEASON = {"weekly": [1], "hourly": [24, 168]}
+M4 = {  # features, horizon
+    "weekly": ({"seasons_steps": [1]}, 13),
+    "hourly": ({"seasons_steps": [24, 168], "look_back_steps": 168}, 48),
+}
 
 
 def etth1(data: Path, place: Path, horizon: int) -> dict[str, Any]:
@@ -81,11 +84,12 @@ def m4(data: Path, place: Path, kind: str) -> dict[str, Any]:
         "validation_windows": 1,
         "every_steps": 13,
     }
+    features, horizon = M4[kind]
     return {
         "data": table,
-        "features": {"seasons_steps": M4_SEASON[kind]},
-        "model": {"horizon_steps": {"weekly": 13, "hourly": 48}[kind]},
-        "training": {"loss": "mae", "epochs": 12, "learning_rate": 0.002},
+        "features": features | {"transform": "log1p"},
+        "model": {"horizon_steps": horizon},
+        "training": {"loss": "mae", "epochs": 12, "learning_rate": 0.003},
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,7 @@ def _save_and_prove(artefact: Artefact, staging: Path, run_directory: Path | Non
     graph.forbid_foreign(ops)
     write_warmup(artefact, staging)
     figures = prove(artefact, staging, run_directory=run_directory)
-    artefact.model.save(staging / KERAS_MODEL)
+    _save_packed(artefact.model, staging / KERAS_MODEL)
     return {
         "format": FORMAT,
         "tolerance": artefact.tolerance,
@@ -82,3 +83,13 @@ def _save_and_prove(artefact: Artefact, staging: Path, run_directory: Path | Non
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
     }
+
+
+def _save_packed(model: keras.Model, file: Path) -> None:
+    """The Keras model, its archive packed: Keras stores the members as they are, and rounded weights take half."""
+    stored = file.with_suffix(".stored.keras")
+    model.save(stored)
+    with zipfile.ZipFile(stored) as source, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name in source.namelist():
+            packed.writestr(name, source.read(name))
+    stored.unlink()
