@@ -9,8 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from seqpipe.export.artefact import Artefact, Row
-from seqpipe.models.character_model import Reader
+from seqpipe.models.character_model import Reader, untold
 from seqpipe.models.sampling import NEVER, Settings, draw_numpy, uniform_numpy
+from seqpipe.tasks.writing import compose_proof
 from seqpipe.tasks.writing.signatures import READ, WritingModel
 from seqpipe.text.characters import EDGE, UNKNOWN, Characters
 from seqpipe.text.probes import text_probes
@@ -26,7 +27,13 @@ WRITTEN = 60  # characters of a probe of `write`
 def make_artefact(task: Writing, model: keras.Model, version: int) -> Artefact:
     sampling = task.config.sampling
     module = WritingModel(
-        model, task.characters, first=task.first, ends=not task.stream, sampling=sampling, version=version
+        model,
+        task.characters,
+        first=task.first,
+        ends=not task.stream,
+        sampling=sampling,
+        version=version,
+        form=task.form,
     )
     hostile = text_probes([])
     prompts = [{"text": np.array(text.encode(), object)} for text in task.prompts if text] + hostile
@@ -54,7 +61,7 @@ def make_artefact(task: Writing, model: keras.Model, version: int) -> Artefact:
     def by_default(rows: list[Row]) -> list[Row]:
         return [_text(writer.write(row["text"].item(), sampling.length, default, 1)) for row in rows]
 
-    return Artefact(
+    made = Artefact(
         module=module,
         model=model,
         signatures=module.functions,
@@ -76,6 +83,12 @@ def make_artefact(task: Writing, model: keras.Model, version: int) -> Artefact:
         reference={"serving_default": by_default, "score": writer.score},
         tolerance=1e-3,  # nats of a whole text are summed in float32
     )
+    if task.form is not None:
+        made.probes["compose"] = compose_proof.probes(task.form)
+        made.shared["compose"] = compose_proof.shared(task.form)
+        composer = compose_proof.NumpyComposer(model, task.characters, task.form, first=task.first)
+        made.reference["compose"] = composer.answers
+    return made
 
 
 def _text(text: str) -> Row:
@@ -97,7 +110,8 @@ class NumpyWriter:
         return np.concatenate([[self.first], self.characters.encode(shown)]).astype(np.int32)
 
     def _read(self, ids: np.ndarray) -> list[tf.Tensor]:
-        return self.model([tf.constant(ids[None]), tf.constant([len(ids)]), *self.reader.zero_state(1)])
+        read = tf.constant(ids[None])
+        return self.model([read, tf.constant([len(ids)]), *self.reader.zero_state(1), *untold(self.model, read)])
 
     def write(self, prompt: bytes, length: int, settings: Settings, seed: int) -> str:
         ids = self._ids(prompt)

@@ -44,6 +44,7 @@ def evaluate(task: Writing, model: keras.Model, examples: dict[str, Examples], d
         ends=not task.stream,
         sampling=task.config.sampling,
         version=0,
+        form=task.form,
     )
     surprisal = Surprisal(model)
     ngrams = _fit_ngrams(task) if task.config.evaluation.baseline else None

@@ -15,8 +15,11 @@ import tensorflow as tf
 from seqpipe.layers.recurrent_form import traced_for
 from seqpipe.models.character_model import Reader
 from seqpipe.models.sampling import NEVER, Settings, draw, uniform
+from seqpipe.tasks.writing import compose
+from seqpipe.tasks.writing.compose import Composer
 from seqpipe.tasks.writing.config import Sampling
 from seqpipe.text.characters import EDGE, UNKNOWN, Characters, GraphCharacters
+from seqpipe.text.forms import Form
 
 LONGEST = 100_000  # characters that are written at once
 LONGEST_STOP = 100
@@ -28,7 +31,7 @@ Outputs = dict[str, tf.Tensor]
 
 
 class WritingModel(tf.Module):
-    """Signatures over a character model: serving_default, write, score, start, step, sample, info.
+    """Signatures over a character model: serving_default, write, score, start, step, sample, info, and compose.
 
     Args:
         model: of `character_model`.
@@ -36,6 +39,7 @@ class WritingModel(tf.Module):
         ends: whether texts end by themselves.
         sampling: what serving_default writes with.
         version: of the artefact.
+        form: of texts; with it there is the signature `compose`.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class WritingModel(tf.Module):
         ends: bool,
         sampling: Sampling,
         version: int,
+        form: Form | None = None,
     ):
         super().__init__()
         self.characters = GraphCharacters(characters)
@@ -56,7 +61,7 @@ class WritingModel(tf.Module):
         self._reader = lambda: reader
         self._first, self._version, self._size = first, version, characters.size
         self._known = list(characters.known)
-        self._defaults = sampling
+        self._defaults, self._form = sampling, form
         bias = np.zeros(characters.size, np.float32)
         bias[[UNKNOWN] if ends else [UNKNOWN, EDGE]] = NEVER
         self._bias = tf.constant(bias)
@@ -89,6 +94,9 @@ class WritingModel(tf.Module):
             "sample": signature(self._sample, tokens, state, seen, number, seed, *settings),
             "info": signature(self._info),
         }
+        if form is not None:
+            composer = Composer(reader, characters, form, first=first)
+            self.functions["compose"] = signature(composer.compose, *compose.specs())
 
     def _info(self) -> Outputs:
         defaults = {name: tf.constant(value) for name, value in self._defaults.model_dump().items()}
@@ -98,6 +106,7 @@ class WritingModel(tf.Module):
             "units": tf.constant("characters"),
             "vocabulary": tf.constant(self._known),
             **defaults,
+            **(compose.facts(self._form) if self._form is not None else {}),
         }
 
     def _write_by_default(self, text: tf.Tensor) -> Outputs:
