@@ -37,8 +37,9 @@ def character_model(
         told: with it the network is told, beside each character, of the one to come: its place in a form, the rhyme
             that is wanted, and the character that opens the next line.
     Returns:
-        A model of [ids int32 [B, T], lengths int32 [B], state [B, U] each, and, where it is told, place, rhyme and
-        opening int32 [B, T]]; it gives [logits float32 [B, T, V], state [B, U] each]. A row's state stops at its length.
+        A model of [ids int32 [B, T], lengths int32 [B], state [B, U] each] and, where it is told, place, rhyme and
+        opening, int32 [B, T] each; it gives [logits float32 [B, T, V], state [B, U] each]. A row's state stops at its
+        length.
     """
     units, recurrent = config.embedding.units, config.recurrent
     ids = keras.Input((None,), dtype="int32", name="ids")

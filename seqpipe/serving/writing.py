@@ -9,15 +9,17 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
 from rich.text import Text
 
 from seqpipe.errors import DataError, ModelError
-from seqpipe.serving.model import Model
 from seqpipe.storage import write_text
+
+if TYPE_CHECKING:
+    from seqpipe.serving.model import Model
 
 SCORED = 8_000  # characters of a file that are scored at once
 BEFORE = 500  # of them, characters that are read again, so that a piece does not begin with nothing

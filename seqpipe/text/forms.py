@@ -1,4 +1,4 @@
-"""The form of a poem: how many lines, how long, what closes them, which of them rhyme; and what a network is told of it.
+"""The form of a poem: how many lines, how long, what closes them, which rhyme; and what a network is told of it.
 
 Axes: T characters of a text and its end, G rhyme groups, V vocabulary.
 """

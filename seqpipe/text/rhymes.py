@@ -36,7 +36,7 @@ def learn_groups(closings: Iterable[Sequence[str]], *, fewest: int = FEWEST, lin
     order = sorted(linked, key=lambda character: (-degree[character], character))
     label = {character: character for character in linked}
     for _ in range(ROUNDS):
-        if not any([_relabel(character, label, linked, degree) for character in order]):
+        if not sum(_relabel(character, label, linked, degree) for character in order):
             break
     groups: dict[str, list[str]] = defaultdict(list)
     for character in order:

@@ -39,7 +39,7 @@ def shared(form: Form) -> Row:
 
 
 class NumpyComposer:
-    """Composes with the Keras model what `shared` asks for, and looks at each text with another rule than the masks'."""
+    """Composes with the Keras model what `shared` asks for, and looks at each text by a rule that is not the masks'."""
 
     def __init__(self, model: keras.Model, characters: Characters, form: Form, *, first: int):
         self.characters, self.form, self.first = characters, form, first

@@ -19,6 +19,7 @@ from seqpipe.evaluation.rows import RowFigures
 from seqpipe.evaluation.tables import Table
 from seqpipe.storage import write_text
 from seqpipe.tasks.protocol import Report
+from seqpipe.tasks.writing import form_report
 from seqpipe.tasks.writing.data import as_rows
 from seqpipe.tasks.writing.measures import NATS
 from seqpipe.tasks.writing.signatures import WritingModel
@@ -44,14 +45,19 @@ def evaluate(task: Writing, model: keras.Model, examples: dict[str, Examples], d
         ends=not task.stream,
         sampling=task.config.sampling,
         version=0,
-        form=task.form,
     )
     surprisal = Surprisal(model)
     ngrams = _fit_ngrams(task) if task.config.evaluation.baseline else None
     splits = {split: _of_split(task, surprisal, ngrams, split, directory / split) for split in examples}
     written = _written(task, module)
-    write_text(directory / "samples.txt", _samples_text(written))
-    return {"splits": splits, "written": written, "copies": _copies(task, written)}
+    report = {"splits": splits, "written": written, "copies": _copies(task, written)}
+    composed: list[str] = []
+    if task.form is not None:
+        freely = _write(module, task.config.sampling.length, form_report.TEMPERATURE, task.config.evaluation.poems)
+        report["form"] = form_report.evaluate(task, task.form, model, freely)
+        composed = report["form"].pop("composed")[: task.config.evaluation.samples]
+    write_text(directory / "samples.txt", _samples_text(written, composed))
+    return report
 
 
 def _fit_ngrams(task: Writing) -> tuple[int, KneserNey]:
@@ -150,22 +156,25 @@ def _written(task: Writing, module: WritingModel) -> list[Report]:
     length = task.config.sampling.length
     found = []
     for temperature in TEMPERATURES:
-        answer = module.functions["write"](
-            tf.constant([""] * count),
-            tf.constant(length),
-            tf.constant(temperature),
-            tf.constant(0),
-            tf.constant(1.0),
-            tf.constant(0.0),
-            tf.constant(1.0),
-            tf.zeros([0], tf.string),
-            tf.range(1, count + 1, dtype=tf.int64),
-        )
-        found += [
-            {"temperature": temperature, "seed": seed, "text": text.decode()}
-            for seed, text in enumerate(answer["text"].numpy(), start=1)
-        ]
+        texts = _write(module, length, temperature, count)
+        found += [{"temperature": temperature, "seed": seed, "text": text} for seed, text in enumerate(texts, start=1)]
     return found
+
+
+def _write(module: WritingModel, length: int, temperature: float, count: int) -> list[str]:
+    """Texts from nothing, of seeds 1, 2, 3 ..."""
+    answer = module.functions["write"](
+        tf.constant([""] * count),
+        tf.constant(length),
+        tf.constant(temperature),
+        tf.constant(0),
+        tf.constant(1.0),
+        tf.constant(0.0),
+        tf.constant(1.0),
+        tf.zeros([0], tf.string),
+        tf.range(1, count + 1, dtype=tf.int64),
+    )
+    return [text.decode() for text in answer["text"].numpy()]
 
 
 def _copies(task: Writing, written: list[Report]) -> list[Report]:
@@ -210,8 +219,9 @@ def _loss_by_place(nats: np.ndarray, file: Path) -> None:
     figure.savefig(file, dpi=110)
 
 
-def _samples_text(written: list[Report]) -> str:
+def _samples_text(written: list[Report], composed: list[str]) -> str:
     parts = [f"== temperature {row['temperature']:g}, seed {row['seed']}\n\n{row['text']}\n" for row in written]
+    parts += [f"== composed, seed {seed}\n\n{text}\n" for seed, text in enumerate(composed, start=1)]
     return "\n".join(parts)
 
 
@@ -232,6 +242,8 @@ def describe(report: Report) -> str:
     header = ["", "longest copy", f"spans of {SPAN} copied", "words of train", "distinct 2", "distinct 4"]
     middle = next(row for row in report["written"] if row["temperature"] == TEMPERATURES[1])
     quoted = "\n".join(f"    {line}" for line in middle["text"][:600].split("\n"))
+    if "form" in report:
+        sections.append(form_report.describe(report["form"]))
     return "\n\n".join(
         [
             *sections,

@@ -179,7 +179,7 @@ class Writing(Task):
         }
 
     def _tells(self, texts: int, epoch: int) -> np.ndarray:
-        """bool [N, 3], whether place, rhyme and opening of each text are told in an epoch: all hidden, or each apart."""
+        """bool [N, 3], whether place, rhyme and opening of each text are told; all are hidden, or each apart."""
         drawn = np.random.default_rng([self.config.seed, epoch]).random((texts, 4), np.float32)
         hidden = self.config.form.hidden_fraction if self.config.form is not None else 1.0
         return (drawn[:, :1] >= hidden) & (drawn[:, 1:] >= HIDDEN_PART)
