@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
-from pipelines import PHRASES, TINY, TONES
+from pipelines import PHRASES, TINY, TONES, VERSES
 from seqpipe.config.training import Training
 from seqpipe.tasks import make_task, schemas
 
@@ -29,6 +29,7 @@ BASES: dict[str, dict[str, Any]] = {
         "data": {**PHRASES["data"], "train": "builtin:phrases?split=train&rows=400"},
         "model": {**PHRASES["model"], "encoder": {"units": 16, "convolution": [{"filters": 8}]}},
     },
+    "writing": {**VERSES, "model": {**VERSES["model"], "recurrent": {"units": 32, "layers": 2}}},
 }
 # Values of keys for which the next one of its type would be forbidden, or no other at all.
 VALUES: dict[str, Any] = {
@@ -36,6 +37,7 @@ VALUES: dict[str, Any] = {
     "features.highest_hz": 7000.0,
     "features.hop_ms": 12.0,
     "features.joint": False,
+    "features.min_count": 40,
     "features.vocabulary_size": 420,
     "features.window_ms": 20.0,
     "model.convolution.0.residual": True,

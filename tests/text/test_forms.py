@@ -47,7 +47,6 @@ def test_form_learns_its_groups_and_how_often_they_rhyme():
     assert {frozenset(group) for group in form.groups} == set(map(frozenset, RHYMES))
     assert sum(form.weights) == 400
     assert set(form.content) == set("".join(texts)) - set(WANTED["marks"])
-    assert form.content[0] in "stuvwxyzSTUVWXYZ", "the frequent first"
 
 
 def test_form_survives_saving(tmp_path):

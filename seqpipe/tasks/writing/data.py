@@ -49,6 +49,18 @@ def read_splits(data: WritingData, normalise: str) -> Texts:
     return Texts(train, dev, test, findings)
 
 
+def read_texts(data: WritingData, source: str, normalise: str) -> tuple[list[str], list[Finding]]:
+    """The texts of a source apart from any training, and what was found in them.
+
+    Raises:
+        DataError: it cannot be read, or is no text.
+    """
+    texts = _read(data, source, "test", normalise)
+    findings = _check("test", texts)
+    raise_errors(findings)
+    return texts, findings
+
+
 def _read(data: WritingData, sources: str | Sequence[str], role: Role, normalise: str) -> list[str]:
     sources = [sources] if isinstance(sources, str) else sources
     texts = [text for source in sources for text in _texts(data, source, role)]

@@ -160,8 +160,9 @@ def describe(report: Report) -> str:
         said += f" Rhyme by {report['judge']}; of the texts whose characters they have (judged)."
     lines = [f"### Forms\n\n{said}", Table(header, rows, left=[""]).markdown()]
     if (left := report["left_by_rhyme"]) is not None:
+        told, untold = (percent(left[name], 1) for name in ("told", "not_told"))
         lines.append(
-            f"Of {left['texts']:,} held-back texts, the rhyme of the last rhyming line has {percent(left['told'], 1)} "
-            f"of the probability (median) where the network is told of it, {percent(left['not_told'], 1)} where it is not."
+            f"In {left['texts']:,} held-back texts, the rhyme of the last rhyming line has {told} of the probability "
+            f"(median) where the network is told of it, {untold} where it is not."
         )
     return "\n\n".join(lines)

@@ -21,7 +21,7 @@ from seqpipe.storage import write_text
 from seqpipe.tasks.protocol import Report
 from seqpipe.tasks.writing import form_report
 from seqpipe.tasks.writing.data import as_rows
-from seqpipe.tasks.writing.measures import NATS
+from seqpipe.tasks.writing.measures import NATS, rows_of
 from seqpipe.tasks.writing.signatures import WritingModel
 from seqpipe.tasks.writing.surprisal import Surprisal, windows
 from seqpipe.text.characters import UNKNOWN
@@ -85,7 +85,7 @@ def _of_split(
         by_place = [row for row in cold if len(row) == wanted.window]
         if by_place:
             _loss_by_place(np.mean(by_place, axis=0), directory / "loss_by_place.png")
-    rows = _rows(nats, bounds, content_key(texts))
+    rows = rows_of(nats, bounds, content_key(texts))
     rows.write(directory)
     measured = with_interval(NATS, [rows], samples=wanted.bootstrap_samples, seed=1)
     figures["measures"] = {NATS.name: {**measured, "n": len(rows)}}
@@ -106,12 +106,6 @@ def _nats(task: Writing, surprisal: Surprisal, split: str) -> tuple[np.ndarray, 
     return np.concatenate(nats), np.concatenate([row[1:] for row in rows]), starts
 
 
-def _rows(nats: np.ndarray, bounds: np.ndarray, key: str) -> RowFigures:
-    sizes = np.diff(np.append(bounds, len(nats)))
-    columns = {"nats": np.add.reduceat(nats.astype(np.float64), bounds), "characters": sizes.astype(np.float64)}
-    return RowFigures(key, columns)
-
-
 def _baselines(
     task: Writing,
     ngrams: tuple[int, KneserNey],
@@ -123,7 +117,7 @@ def _baselines(
     order, model = ngrams
     # What stands before dev is not known to the n-grams either: they begin as the network does.
     by_ngrams = model.nats(np.concatenate([[task.first], ids]))[1:]
-    other = _rows(by_ngrams, bounds, rows.rows_key)
+    other = rows_of(by_ngrams, bounds, rows.rows_key)
     difference = with_interval(NATS, [other], [rows], samples=task.config.evaluation.bootstrap_samples, seed=1)
     unigram = unigram_nats(task.train_ids, ids, vocabulary_size=task.characters.size)
     return {
@@ -226,8 +220,23 @@ def _samples_text(written: list[Report], composed: list[str]) -> str:
 
 
 def describe(report: Report) -> str:
-    """Sections of a card."""
+    """Sections of a card; of an exported model's report, what it has."""
     sections = [_split_section(split, figures) for split, figures in report["splits"].items()]
+    if "form" in report:
+        sections.append(form_report.describe(report["form"]))
+    if "copies" in report:
+        sections.append(_copies_section(report["copies"]))
+    if "written" in report:
+        middle = next(row for row in report["written"] if row["temperature"] == TEMPERATURES[1])
+        quoted = "\n".join(f"    {line}" for line in middle["text"][:600].split("\n"))
+        sections.append(
+            f"### A text\n\nFrom nothing, temperature {middle['temperature']:g}, seed {middle['seed']}; "
+            f"fixed beforehand, not picked.\n\n{quoted}"
+        )
+    return "\n\n".join(sections)
+
+
+def _copies_section(copies: list[Report]) -> str:
     rows = [
         [
             row["name"],
@@ -237,21 +246,12 @@ def describe(report: Report) -> str:
             number(row["distinct_2"]),
             number(row["distinct_4"]),
         ]
-        for row in report["copies"]
+        for row in copies
     ]
     header = ["", "longest copy", f"spans of {SPAN} copied", "words of train", "distinct 2", "distinct 4"]
-    middle = next(row for row in report["written"] if row["temperature"] == TEMPERATURES[1])
-    quoted = "\n".join(f"    {line}" for line in middle["text"][:600].split("\n"))
-    if "form" in report:
-        sections.append(form_report.describe(report["form"]))
-    return "\n\n".join(
-        [
-            *sections,
-            "### What it copies\n\nLongest span, in characters, that stands in the training text word for word, beside "
-            "that of held-back text cut as long.\n\n" + Table(header, rows, left=[""]).markdown(),
-            f"### A text\n\nFrom nothing, temperature {middle['temperature']:g}, seed {middle['seed']}; "
-            f"fixed beforehand, not picked.\n\n{quoted}",
-        ]
+    return (
+        "### What it copies\n\nLongest span, in characters, that stands in the training text word for word, beside "
+        "that of held-back text cut as long.\n\n" + Table(header, rows, left=[""]).markdown()
     )
 
 

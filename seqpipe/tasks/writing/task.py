@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from seqpipe.export.artefact import Artefact
+    from seqpipe.serving.model import Model
 
 DEV_STREAMS = 16  # parts of dev that are read side by side after each epoch
 HIDDEN_PART = 0.25  # of texts that the network is told of, those of which it is not told place, rhyme or opening
@@ -245,6 +246,11 @@ class Writing(Task):
         from seqpipe.tasks.writing.report import evaluate
 
         return evaluate(self, model, examples, directory)
+
+    def evaluate_served(self, model: Model, source: str, directory: Path) -> tuple[Report, list[Finding]]:
+        from seqpipe.tasks.writing.served import evaluate_served
+
+        return evaluate_served(self, model, source, directory)
 
     def describe(self, report: Report) -> str:
         from seqpipe.tasks.writing.report import describe
