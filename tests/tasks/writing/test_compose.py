@@ -175,6 +175,13 @@ def test_training_tells_parts_of_some_texts_and_nothing_of_dev(task):
     np.testing.assert_array_equal(some["told"], batch["told"][[7, 3], : some["told"].shape[1]])
 
 
+def test_model_of_a_form_is_told_by_vectors_of_the_wanted_size(task):
+    shapes = {weight.path.split("/")[-2]: tuple(weight.shape) for weight in task.build().weights}
+    assert shapes["told_place"] == (task.form.places, 4)
+    assert shapes["told_rhyme"] == (task.form.rhymes, 4)
+    assert shapes["told_opening"] == (8, 4)
+
+
 def test_form_report_counts_by_a_rule_of_its_own(task):
     report = form_report.evaluate(task, task.form, task.build(), ["abc", poems(1, seed=4)[0]])
     by_name = {row["name"]: row for row in report["rows"]}

@@ -233,6 +233,15 @@ def test_writing_data_refuses_what_is_no_text(tmp_path, content, rule):
     assert rule in str(caught.value)
 
 
+def test_writing_data_is_normalised_where_asked(tmp_path):
+    (tmp_path / "a.txt").write_text(
+        "cafe\u0301 and more of it, " * 20 + "and quite another end of the text" * 3, "utf-8"
+    )
+    data = WritingData(train=f"files:{tmp_path}/a.txt")
+    assert "e\u0301" in read_splits(data, "none").train[0]
+    assert "caf\u00e9" in read_splits(data, "NFC").train[0]
+
+
 def test_writing_data_names_bytes_that_are_no_text(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"one\ntwo \xff three" * 100)
     with pytest.raises(DataError) as caught:
