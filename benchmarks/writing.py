@@ -24,7 +24,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-import seqpipe.layers  # makes them known to Keras
+import seqpipe.layers  # noqa: F401  makes them known to Keras
 from seqpipe.config.networks import Writer
 from seqpipe.errors import ModelError
 from seqpipe.models.character_model import character_model
