@@ -19,7 +19,7 @@ from seqpipe.evaluation.rows import RowFigures
 from seqpipe.evaluation.tables import Table
 from seqpipe.storage import write_text
 from seqpipe.tasks.protocol import Report
-from seqpipe.tasks.writing import form_report
+from seqpipe.tasks.writing import form_report, pictures
 from seqpipe.tasks.writing.data import as_rows
 from seqpipe.tasks.writing.measures import NATS, rows_of
 from seqpipe.tasks.writing.signatures import WritingModel
@@ -37,7 +37,7 @@ TUNED_FRACTION = 0.2  # of a split, from its beginning, that the weight of the m
 
 
 def evaluate(task: Writing, model: keras.Model, examples: dict[str, Examples], directory: Path) -> Report:
-    """The report on each split, with `samples.txt`, the figures of rows and a picture in the directory."""
+    """The report on each split, with `samples.txt`, the figures of rows and pictures in the directory."""
     module = WritingModel(
         model,
         task.characters,
@@ -84,7 +84,8 @@ def _of_split(
         figures["cold"] = float(np.concatenate(cold).mean())
         by_place = [row for row in cold if len(row) == wanted.window]
         if by_place:
-            _loss_by_place(np.mean(by_place, axis=0), directory / "loss_by_place.png")
+            pictures.loss_by_place(np.mean(by_place, axis=0), directory / "loss_by_place.png")
+    pictures.passage(texts[0], nats[: len(texts[0])], directory / "surprisal.png")
     rows = rows_of(nats, bounds, content_key(texts))
     rows.write(directory)
     measured = with_interval(NATS, [rows], samples=wanted.bootstrap_samples, seed=1)
@@ -201,16 +202,6 @@ def _copies(task: Writing, written: list[Report]) -> list[Report]:
             }
         )
     return rows
-
-
-def _loss_by_place(nats: np.ndarray, file: Path) -> None:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 3.5), layout="constrained")
-    axes = figure.subplots()
-    axes.plot(np.arange(1, len(nats) + 1), nats, linewidth=1)
-    axes.set(xscale="log", xlabel="characters read since the window began", ylabel="nats a character")
-    figure.savefig(file, dpi=110)
 
 
 def _samples_text(written: list[Report], composed: list[str]) -> str:

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from testing import is_picture
 
 from pipelines import VERSES
 from seqpipe.config.networks import Writer
@@ -15,6 +16,7 @@ from seqpipe.errors import DataError
 from seqpipe.models.character_model import Reader, character_model
 from seqpipe.models.sampling import Settings
 from seqpipe.tasks import make_task, schemas
+from seqpipe.tasks.writing import pictures
 from seqpipe.tasks.writing.config import Sampling, WritingData
 from seqpipe.tasks.writing.data import read_splits
 from seqpipe.tasks.writing.proof import NumpyWriter
@@ -233,9 +235,18 @@ def test_writing_data_refuses_what_is_no_text(tmp_path, content, rule):
     assert rule in str(caught.value)
 
 
+def test_writing_pictures_show_every_character_they_can(tmp_path):
+    nats = np.random.default_rng(0).exponential(2, 300)
+    pictures.passage("The $fox$\n春江, it went on and on. " * 9, nats[:250], tmp_path / "passage.png")
+    pictures.passage("春", nats[:1], tmp_path / "short.png")
+    pictures.loss_by_place(nats, tmp_path / "by_place.png")
+    assert is_picture(tmp_path / "passage.png")
+    assert is_picture(tmp_path / "by_place.png")
+
+
 def test_writing_data_is_normalised_where_asked(tmp_path):
     (tmp_path / "a.txt").write_text(
-        "cafe\u0301 and more of it, " * 20 + "and quite another end of the text" * 3, "utf-8"
+        "cafe\u0301 and more of it, " * 20 + "and quite another end of the text" * 5, "utf-8"
     )
     data = WritingData(train=f"files:{tmp_path}/a.txt")
     assert "e\u0301" in read_splits(data, "none").train[0]
