@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SCORED = 8_000  # characters of a file that are scored at once
 BEFORE = 500  # of them, characters that are read again, so that a piece does not begin with nothing
+ENDED = 0  # the token after which a text has ended
 SURPRISING = (2.0, 5.0, 8.0)  # bits from which a character is marked, in three steps
 STYLES = ("", "yellow", "bold yellow", "bold white on red")
 COLOURS = ("", "#fff3c4", "#ffd479", "#ff8f70")
@@ -107,7 +108,7 @@ def streamed(model: Model, prompt: str, wishes: Wishes, *, stop: Sequence[str] =
         inputs = {**state, "number": tf.constant(number), "seed": tf.constant([seed], tf.int64), **options}
         state = model.call("sample", inputs)
         character = state.pop("text")[0].decode()
-        if not character:
+        if state["tokens"][0] == ENDED:
             break
         held += character
         found = [text for text in stop if held.endswith(text)]

@@ -27,8 +27,11 @@ class WritingData(Section):
 
 
 class WritingFeatures(Section):
-    """Which characters there are."""
+    """What a text is read and written in."""
 
+    units: Literal["characters", "bytes"] = Field(
+        "characters", description="characters, or the bytes of their UTF-8: then none is unknown."
+    )
     min_count: int = Field(1, ge=1, description="A character that stands less often in train is unknown.")
     normalise: Literal["none", "NFC", "NFKC"] = Field(
         "none", description="Unicode form of the data; prompts are read as they come."
@@ -120,4 +123,6 @@ class WritingPipeline(Pipeline):
             raise ValueError("training.xla = always is not for writing. Allowed: auto, never.")
         if self.form is not None and self.data.layout != "lines":
             raise ValueError("form needs data.layout = lines: a text on each line.")
+        if self.form is not None and self.features.units != "characters":
+            raise ValueError("form needs features.units = characters: it counts them.")
         return self

@@ -16,6 +16,7 @@ from seqpipe.data.sources import Role, read_rows
 from seqpipe.data.splits import Splits
 from seqpipe.errors import DataError
 from seqpipe.tasks.writing.config import WritingData
+from seqpipe.text.bytes import Bytes
 from seqpipe.text.characters import EDGE, Characters, normalised
 
 BETWEEN = "\n\n"  # generated texts in a stream
@@ -155,12 +156,12 @@ def _apart(train: list[str], held: dict[str, list[str]], layout: str) -> tuple[l
     return train, findings
 
 
-def as_stream(characters: Characters, texts: Sequence[str]) -> np.ndarray:
+def as_stream(characters: Characters | Bytes, texts: Sequence[str]) -> np.ndarray:
     """int32 [N], the ids of a stream."""
     return characters.encode("".join(texts))
 
 
-def as_rows(characters: Characters, texts: Sequence[str]) -> list[np.ndarray]:
+def as_rows(characters: Characters | Bytes, texts: Sequence[str]) -> list[np.ndarray]:
     """Ids of each text, with EDGE before and after it."""
     edge = np.array([EDGE], np.int32)
     return [np.concatenate([edge, characters.encode(text), edge]) for text in texts]

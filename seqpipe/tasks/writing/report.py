@@ -74,14 +74,14 @@ def _of_split(
     nats, ids, bounds = _nats(task, surprisal, split)
     texts = task.texts(split)
     figures: Report = {
-        "characters": len(ids),
+        "characters": len(nats),
         "unknown": int((ids == UNKNOWN).sum()),
         "bits_per_byte": float(nats.sum() / np.log(2) / sum(len(text.encode()) for text in texts)),
         "perplexity": float(np.exp(nats.mean())),
     }
     if task.stream:
         cold = surprisal.rows(windows(task.ids(split), wanted.window))
-        figures["cold"] = float(np.concatenate(cold).mean())
+        figures["cold"] = float(np.concatenate(cold).sum() / len(nats))
         by_place = [row for row in cold if len(row) == wanted.window]
         if by_place:
             pictures.loss_by_place(np.mean(by_place, axis=0), directory / "loss_by_place.png")
@@ -96,15 +96,25 @@ def _of_split(
 
 
 def _nats(task: Writing, surprisal: Surprisal, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Surprisal and ids of a split, and where its rows begin: blocks of a stream, or texts with their end."""
+    """Surprisal of each character, ids of a split, and the characters that its rows begin with.
+
+    Rows are blocks of a stream, or texts with their end.
+    """
     if task.stream:
         ids = task.ids(split)
-        block = task.config.evaluation.block
-        return surprisal.carried(ids, task.first), ids, np.arange(0, len(ids), block)
-    rows = as_rows(task.characters, task.texts(split))
-    nats = surprisal.rows(rows)
-    starts = np.cumsum([0, *(len(row) for row in nats)])[:-1]
-    return np.concatenate(nats), np.concatenate([row[1:] for row in rows]), starts
+        nats, bounds = surprisal.carried(ids, task.first), np.arange(0, len(ids), task.config.evaluation.block)
+    else:
+        rows = as_rows(task.characters, task.texts(split))
+        each = surprisal.rows(rows)
+        nats, ids = np.concatenate(each), np.concatenate([row[1:] for row in rows])
+        bounds = np.cumsum([0, *(len(row) for row in each)])[:-1]
+    begun = np.cumsum(task.characters.starts(ids)) - 1
+    return _by_character(task, nats, ids), ids, np.unique(begun[bounds])
+
+
+def _by_character(task: Writing, nats: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Of each id to of each character."""
+    return np.add.reduceat(nats, np.flatnonzero(task.characters.starts(ids)))
 
 
 def _baselines(
@@ -117,14 +127,14 @@ def _baselines(
 ) -> Report:
     order, model = ngrams
     # What stands before dev is not known to the n-grams either: they begin as the network does.
-    by_ngrams = model.nats(np.concatenate([[task.first], ids]))[1:]
+    by_ngrams = _by_character(task, model.nats(np.concatenate([[task.first], ids]))[1:], ids)
     other = rows_of(by_ngrams, bounds, rows.rows_key)
     difference = with_interval(NATS, [other], [rows], samples=task.config.evaluation.bootstrap_samples, seed=1)
     unigram = unigram_nats(task.train_ids, ids, vocabulary_size=task.characters.size)
     return {
         "order": order,
         "kneser_ney": float(by_ngrams.mean()),
-        "unigram": float(unigram.mean()),
+        "unigram": float(unigram.sum() / len(by_ngrams)),
         "kneser_ney_less_network": difference,
         "mixture": _mixture(nats, by_ngrams),
     }

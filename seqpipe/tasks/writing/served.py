@@ -37,12 +37,13 @@ def evaluate_served(task: Writing, model: Model, source: str, directory: Path) -
         nats = np.concatenate(each)
         bounds = np.cumsum([0, *map(len, each)])[:-1]
     known = {character.decode() for character in model.call("info", {})["vocabulary"]}
+    strange = sum(character not in known for text in texts for character in text)
     rows = rows_of(nats, bounds, content_key(texts))
     rows.write(directory)
     measured = with_interval(NATS, [rows], samples=task.config.evaluation.bootstrap_samples, seed=1)
     figures = {
         "characters": len(nats),
-        "unknown": sum(character not in known for text in texts for character in text),
+        "unknown": strange if task.config.features.units == "characters" else 0,
         "bits_per_byte": float(nats.sum() / math.log(2) / sum(len(text.encode()) for text in texts)),
         "perplexity": float(np.exp(nats.mean())),
         "measures": {NATS.name: {**measured, "n": len(rows)}},

@@ -19,6 +19,7 @@ from seqpipe.tasks.protocol import Fitted, Report, Task
 from seqpipe.tasks.writing.config import WritingPipeline
 from seqpipe.tasks.writing.data import Texts, as_rows, as_stream, read_splits
 from seqpipe.tasks.writing.measures import NATS
+from seqpipe.text.bytes import Bytes
 from seqpipe.text.characters import EDGE, FILE, Characters
 from seqpipe.text.forms import FILE as FORM_FILE
 from seqpipe.text.forms import Form
@@ -47,7 +48,7 @@ class Writing(Task):
 
     config: WritingPipeline
     splits: Texts
-    characters: Characters
+    characters: Characters | Bytes
     form: Form | None
     train_ids: np.ndarray  # int32 [N], what a baseline is fitted on
 
@@ -77,6 +78,9 @@ class Writing(Task):
         return [dev[0][at : at + 40] for at in range(0, 4000, 1000)] if self.stream else [text[:8] for text in dev[:4]]
 
     def fit_features(self, directory: Path) -> None:
+        if self.config.features.units == "bytes":
+            Bytes().save(directory)
+            return self.load_features(directory)
         characters = Characters.fit(self.splits.train, min_count=self.config.features.min_count)
         characters.save(directory)
         if self.config.form is not None:
@@ -84,9 +88,11 @@ class Writing(Task):
             groups = None if self.config.form.rhyme == "learned" else read_groups(Path(self.config.form.rhyme))
             Form.fit(self.splits.train, characters, groups=groups, **wanted).save(directory)
         self.load_features(directory)
+        return None
 
     def load_features(self, directory: Path) -> None:
-        self.characters = Characters.load(directory)
+        in_bytes = self.config.features.units == "bytes"
+        self.characters = Bytes() if in_bytes else Characters.load(directory)
         self.form = Form.load(directory) if self.config.form is not None else None
 
     def load_published(self, directory: Path) -> None:
@@ -260,9 +266,14 @@ class Writing(Task):
     def limits(self) -> list[str]:
         from seqpipe.tasks.writing.signatures import READ
 
+        known = (
+            f"; characters that are not among the {len(self.characters.known):,} of its training text are read as one "
+            "unknown character and never written"
+            if self.config.features.units == "characters"
+            else ""
+        )
         return [
-            f"Of a prompt the last {READ:,} characters are read; characters that are not among the "
-            f"{len(self.characters.known):,} of its training text are read as one unknown character and never written.",
+            f"Of a prompt the last {READ:,} {self.config.features.units} are read{known}.",
             "It writes what sounds like its training text. It knows nothing and may repeat what it read; "
             "the longest spans it copied are in this card.",
         ]
