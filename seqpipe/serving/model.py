@@ -144,11 +144,11 @@ class Model:
         """
         seeds = [seed] if isinstance(seed, int) else list(seed)
         acrostics = [acrostic] if isinstance(acrostic, str) else list(acrostic)
-        rows = max(len(seeds), len(acrostics))
+        rows = max(len(seeds), len(acrostics), 1)
         if {len(seeds), len(acrostics)} - {1, rows}:
             raise DataError(f"{len(acrostics)} acrostics and {len(seeds)} seeds. Allowed: as many, or one of either.")
-        several = [values * rows if len(values) == 1 else values for values in (acrostics, seeds)]
-        return composed(self, several[0], FormWishes(**wishes), seeds=several[1])
+        acrostics, seeds = acrostics * (rows // len(acrostics)), seeds * (rows // len(seeds))
+        return composed(self, acrostics, FormWishes(**wishes), seeds=seeds)
 
     def _batches(self, rows: Sequence[Any]) -> Iterator[list[int]]:
         """Row numbers in batches of like length, or of equal length where padding would change an answer."""

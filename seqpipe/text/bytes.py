@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from seqpipe.storage import write_json
-from seqpipe.text.characters import EDGE, FILE, FIRST, Encoded
+from seqpipe.text.characters import EDGE, FILE, FIRST, Characters, Encoded
 
 # Of each state, the bytes that may follow and the state after them; 0 is between characters, 1 to 3 is so many bytes
 # before the end of one. The others begin characters whose second byte must not be just any. Source: RFC 3629.
@@ -78,6 +78,9 @@ class Bytes:
     def save(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         write_json(directory / FILE, [])
+
+
+Units = Characters | Bytes  # what a text may be read and written in
 
 
 class GraphBytes(tf.Module):

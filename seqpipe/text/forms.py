@@ -12,13 +12,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from seqpipe.errors import DataError
 from seqpipe.storage import write_json
-from seqpipe.text.characters import UNKNOWN, Characters
+from seqpipe.text.bytes import Units
+from seqpipe.text.characters import UNKNOWN
 from seqpipe.text.rhymes import learn_groups
 
 FILE = "form.json"
@@ -57,7 +58,7 @@ class Form:
     def fit(
         cls,
         texts: Iterable[str],
-        characters: Characters,
+        characters: Units,
         *,
         lines: int,
         lengths: Sequence[int],
@@ -144,7 +145,7 @@ class Form:
         numbers = [n for n, group in enumerate(self.groups) if all(c in group for c in characters)]
         return max(numbers, key=lambda n: self.weights[n], default=None) if characters else None
 
-    def told(self, text: str, characters: Characters) -> np.ndarray:
+    def told(self, text: str, characters: Units) -> np.ndarray:
         """int32 [T, 3]: place, rhyme and opening of each character of a text and of its end, as `compose` tells them.
 
         Rhyme is the group that a line still to come must close in, and another code where that is now. Opening is the
@@ -163,7 +164,7 @@ class Form:
         codes[:, 2] = np.append(np.where(openings == UNKNOWN, 0, openings), 0)[plan.opening]
         return codes
 
-    def members(self, characters: Characters) -> np.ndarray:
+    def members(self, characters: Units) -> np.ndarray:
         """bool [G, V]."""
         found = np.zeros((len(self.groups), characters.size), bool)
         for number, group in enumerate(self.groups):
@@ -175,5 +176,7 @@ class Form:
 
     @classmethod
     def load(cls, directory: Path) -> Form:
-        values = json.loads((directory / FILE).read_text(encoding="utf-8"))
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        values: dict[str, Any] = json.loads((directory / FILE).read_text(encoding="utf-8"))
+        for name in ("lengths", "rhyme_lines", "groups", "weights"):
+            values[name] = tuple(values[name])
+        return cls(**values)

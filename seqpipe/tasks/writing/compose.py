@@ -12,7 +12,8 @@ import tensorflow as tf
 
 from seqpipe.models.character_model import Reader
 from seqpipe.models.sampling import NEVER, Settings, draw, uniform
-from seqpipe.text.characters import EDGE, UNKNOWN, Characters, GraphCharacters
+from seqpipe.text.bytes import Units
+from seqpipe.text.characters import EDGE, UNKNOWN
 from seqpipe.text.forms import Form
 
 BEFORE_ALL = -1  # the step whose uniform number a row's rhyme group is drawn with
@@ -42,9 +43,9 @@ class Composer:
         masked: whether what breaks the form is forbidden; without it the network is told and left alone.
     """
 
-    def __init__(self, reader: Reader, characters: Characters, form: Form, *, first: int, masked: bool = True):
+    def __init__(self, reader: Reader, characters: Units, form: Form, *, first: int, masked: bool = True):
         self.reader, self.form, self.first, self.masked = reader, form, first, masked
-        self.graph, self.size = GraphCharacters(characters), characters.size
+        self.graph, self.size = characters.graph(), characters.size
         self.marks = characters.encode(form.marks)  # [N]
         self.content = np.zeros(self.size, bool)
         self.content[characters.encode(form.content)] = True

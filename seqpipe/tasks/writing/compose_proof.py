@@ -11,7 +11,7 @@ from seqpipe.export.artefact import Row
 from seqpipe.models.character_model import Reader
 from seqpipe.models.sampling import NEVER, Settings, draw_numpy, uniform_numpy
 from seqpipe.tasks.writing.compose import BEFORE_ALL
-from seqpipe.text.characters import Characters
+from seqpipe.text.bytes import Units
 from seqpipe.text.forms import Form
 from seqpipe.text.rhymes import rhyme
 
@@ -41,7 +41,7 @@ def shared(form: Form) -> Row:
 class NumpyComposer:
     """Composes with the Keras model what `shared` asks for, and looks at each text by a rule that is not the masks'."""
 
-    def __init__(self, model: keras.Model, characters: Characters, form: Form, *, first: int):
+    def __init__(self, model: keras.Model, characters: Units, form: Form, *, first: int):
         self.characters, self.form, self.first = characters, form, first
         self.reader = Reader(model)
         self.step = tf.function(self.reader.step, autograph=False)
@@ -68,7 +68,9 @@ class NumpyComposer:
         plan = form.plan(form.longest)
         settings = Settings(1.0, 0, 1.0, 0.0, 1.0)
         unseen = np.zeros(self.characters.size, bool)
-        state, now, written, closed = self.reader.zero_state(1), self.first, [], []
+        written: list[int] = []
+        closed: list[int] = []
+        state, now = self.reader.zero_state(1), self.first
         for number in range(len(plan.code) - 1):
             rhymes = 0 if group is None or not plan.rhyme[number] else 1 + group
             rhymes += len(form.groups) * (rhymes > 0 and plan.rhyme[number] == 2)

@@ -16,8 +16,8 @@ from seqpipe.data.sources import Role, read_rows
 from seqpipe.data.splits import Splits
 from seqpipe.errors import DataError
 from seqpipe.tasks.writing.config import WritingData
-from seqpipe.text.bytes import Bytes
-from seqpipe.text.characters import EDGE, Characters, normalised
+from seqpipe.text.bytes import Units
+from seqpipe.text.characters import EDGE, normalised
 
 BETWEEN = "\n\n"  # generated texts in a stream
 FEWEST = 100  # characters of a split
@@ -156,12 +156,12 @@ def _apart(train: list[str], held: dict[str, list[str]], layout: str) -> tuple[l
     return train, findings
 
 
-def as_stream(characters: Characters | Bytes, texts: Sequence[str]) -> np.ndarray:
+def as_stream(characters: Units, texts: Sequence[str]) -> np.ndarray:
     """int32 [N], the ids of a stream."""
     return characters.encode("".join(texts))
 
 
-def as_rows(characters: Characters | Bytes, texts: Sequence[str]) -> list[np.ndarray]:
+def as_rows(characters: Units, texts: Sequence[str]) -> list[np.ndarray]:
     """Ids of each text, with EDGE before and after it."""
     edge = np.array([EDGE], np.int32)
     return [np.concatenate([edge, characters.encode(text), edge]) for text in texts]

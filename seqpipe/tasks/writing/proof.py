@@ -13,8 +13,8 @@ from seqpipe.models.character_model import Reader, untold
 from seqpipe.models.sampling import NEVER, Settings, draw_numpy, uniform_numpy
 from seqpipe.tasks.writing import compose_proof
 from seqpipe.tasks.writing.signatures import READ, WritingModel
-from seqpipe.text.bytes import Bytes
-from seqpipe.text.characters import EDGE, UNKNOWN, Characters
+from seqpipe.text.bytes import Units
+from seqpipe.text.characters import EDGE, UNKNOWN
 from seqpipe.text.probes import text_probes
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def make_artefact(task: Writing, model: keras.Model, version: int) -> Artefact:
         reference={"serving_default": by_default, "score": writer.score},
         tolerance=1e-3,  # nats of a whole text are summed in float32
     )
-    if task.form is not None and isinstance(task.characters, Characters):
+    if task.form is not None:
         made.probes["compose"] = compose_proof.probes(task.form)
         made.shared["compose"] = compose_proof.shared(task.form)
         composer = compose_proof.NumpyComposer(model, task.characters, task.form, first=task.first)
@@ -99,7 +99,7 @@ def _text(text: str) -> Row:
 class NumpyWriter:
     """Writes with the Keras model, a row and a character at a time; draws in numpy."""
 
-    def __init__(self, model: keras.Model, characters: Characters | Bytes, *, first: int, ends: bool):
+    def __init__(self, model: keras.Model, characters: Units, *, first: int, ends: bool):
         self.model, self.characters, self.first = model, characters, first
         self.reader = Reader(model)
         self.step = tf.function(self.reader.step, autograph=False)

@@ -50,7 +50,7 @@ def evaluate(task: Writing, model: keras.Model, examples: dict[str, Examples], d
     ngrams = _fit_ngrams(task) if task.config.evaluation.baseline else None
     splits = {split: _of_split(task, surprisal, ngrams, split, directory / split) for split in examples}
     written = _written(task, module)
-    report = {"splits": splits, "written": written, "copies": _copies(task, written)}
+    report: Report = {"splits": splits, "written": written, "copies": _copies(task, written)}
     composed: list[str] = []
     if task.form is not None:
         freely = _write(module, task.config.sampling.length, form_report.TEMPERATURE, task.config.evaluation.poems)

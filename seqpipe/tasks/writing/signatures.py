@@ -18,8 +18,8 @@ from seqpipe.models.sampling import NEVER, Settings, draw, uniform
 from seqpipe.tasks.writing import compose
 from seqpipe.tasks.writing.compose import Composer
 from seqpipe.tasks.writing.config import Sampling
-from seqpipe.text.bytes import Bytes, GraphBytes
-from seqpipe.text.characters import EDGE, UNKNOWN, Characters, GraphCharacters
+from seqpipe.text.bytes import GraphBytes, Units
+from seqpipe.text.characters import EDGE, UNKNOWN, GraphCharacters
 from seqpipe.text.forms import Form
 
 LONGEST = 100_000  # characters that are written at once
@@ -54,7 +54,7 @@ class WritingModel(tf.Module):
     def __init__(
         self,
         model: keras.Model,
-        characters: Characters | Bytes,
+        characters: Units,
         *,
         first: int,
         ends: bool,
@@ -107,7 +107,7 @@ class WritingModel(tf.Module):
         if self._unit == "bytes":
             held = tf.TensorSpec([None, HELD], tf.int32, name="held")
             self.functions["sample"] = signature(self._sample_bytes, tokens, state, seen, number, seed, *settings, held)
-        if form is not None and isinstance(characters, Characters):
+        if form is not None:
             composer = Composer(reader, characters, form, first=first)
             self.functions["compose"] = signature(composer.compose, *compose.specs())
 

@@ -19,7 +19,7 @@ from seqpipe.tasks.protocol import Fitted, Report, Task
 from seqpipe.tasks.writing.config import WritingPipeline
 from seqpipe.tasks.writing.data import Texts, as_rows, as_stream, read_splits
 from seqpipe.tasks.writing.measures import NATS
-from seqpipe.text.bytes import Bytes
+from seqpipe.text.bytes import Bytes, Units
 from seqpipe.text.characters import EDGE, FILE, Characters
 from seqpipe.text.forms import FILE as FORM_FILE
 from seqpipe.text.forms import Form
@@ -48,7 +48,7 @@ class Writing(Task):
 
     config: WritingPipeline
     splits: Texts
-    characters: Characters | Bytes
+    characters: Units
     form: Form | None
     train_ids: np.ndarray  # int32 [N], what a baseline is fitted on
 
@@ -122,8 +122,8 @@ class Writing(Task):
         from seqpipe.tasks.writing.surprisal import windows
 
         if not self.stream:
-            rows = {"ids": Ragged.from_rows(as_rows(self.characters, self.texts(split)))}
-            return Examples({**rows, "told": self._told(split)} if self.form else rows)
+            rows = Ragged.from_rows(as_rows(self.characters, self.texts(split)))
+            return Examples({"ids": rows, "told": self._told(split)} if self.form else {"ids": rows})
         ids = as_stream(self.characters, self.texts(split))
         if split != "train":
             rows = Ragged.from_rows(windows(ids, self.config.evaluation.window))
