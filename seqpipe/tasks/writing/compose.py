@@ -67,19 +67,19 @@ class Composer:
         no_repeats: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
         """The signature `compose`; what is wished and cannot be is an assertion that names the rule."""
-        lengths, highest = self.form.lengths, HIGHEST
+        lengths, rows = self.form.lengths, tf.shape(seed)[0]
         known = tf.reduce_any(tf.equal(line_length, lengths))
-        _require(known, f"line_length must be {' or '.join(map(str, lengths))}, not", line_length)
-        right = (temperature >= 0) & (temperature <= highest)
-        _require(right, f"temperature must be 0 (the likeliest) to {highest:g}, not", temperature)
-        _require(
-            ~rhyme | bool(self.form.groups),
-            "rhyme must be false: this model's form has no lines that rhyme, not",
-            rhyme,
-        )
-        rows = tf.shape(seed)[0]
+        warm = (temperature >= 0) & (temperature <= HIGHEST)
+        no_rhyme = "rhyme must be false: this model's form has no lines that rhyme, not"
         of_rows = rows == tf.shape(acrostic)[0]
-        _require(of_rows, "seed must be as many numbers as there are acrostics, not", rows)
+        checks = [
+            _require(known, f"line_length must be {' or '.join(map(str, lengths))}, not", line_length),
+            _require(warm, f"temperature must be 0 (the likeliest) to {HIGHEST:g}, not", temperature),
+            _require(~rhyme | bool(self.form.groups), no_rhyme, rhyme),
+            _require(of_rows, "seed must be as many numbers as there are acrostics, not", rows),
+        ]
+        with tf.control_dependencies(checks):  # before anything else can fail
+            acrostic, seed, line_length = tf.identity(acrostic), tf.identity(seed), tf.identity(line_length)
         openings = self._openings(acrostic, no_repeats)
         later = self._later(openings)
         group = self._groups(later[0] & no_repeats, temperature, seed, rhyme)
@@ -239,5 +239,5 @@ def facts(form: Form) -> dict[str, tf.Tensor]:
     }
 
 
-def _require(right: Any, rule: str, value: tf.Tensor) -> None:
-    tf.debugging.Assert(right, [rule, value], summarize=8)
+def _require(right: Any, rule: str, value: tf.Tensor) -> Any:
+    return tf.debugging.Assert(right, [rule, value], summarize=8)

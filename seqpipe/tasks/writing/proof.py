@@ -84,10 +84,15 @@ def make_artefact(task: Writing, model: keras.Model, version: int) -> Artefact:
         reference={"serving_default": by_default, "score": writer.score},
         tolerance=1e-3,  # nats of a whole text are summed in float32
     )
+    return _with_forms(made, task)
+
+
+def _with_forms(made: Artefact, task: Writing) -> Artefact:
+    """With the probes of `compose`, where there is a form."""
     if task.form is not None:
         made.probes["compose"] = compose_proof.probes(task.form)
         made.shared["compose"] = compose_proof.shared(task.form)
-        composer = compose_proof.NumpyComposer(model, task.characters, task.form, first=task.first)
+        composer = compose_proof.NumpyComposer(made.model, task.characters, task.form, first=task.first)
         made.reference["compose"] = composer.answers
     return made
 

@@ -103,6 +103,7 @@ def test_compose_greedy_is_the_same_whatever_the_seed(compose):
         ("stus", {"no_repeats": True}, "acrostic must not have a character twice with no_repeats, not"),
         ("", {"line_length": 5}, "line_length must be 3 or 4, not"),
         ("", {"line_length": -1}, "line_length must be 3 or 4, not"),
+        ("", {"line_length": 100_000}, "line_length must be 3 or 4, not"),
         ("", {"temperature": -1.0}, "temperature must be 0 (the likeliest) to 10, not"),
         ("", {"temperature": float("nan")}, "temperature must be 0 (the likeliest) to 10, not"),
         ("", {"seed": [1, 2]}, "seed must be as many numbers as there are acrostics, not"),
