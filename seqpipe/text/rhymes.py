@@ -13,8 +13,8 @@ from seqpipe.errors import DataError
 
 ROUNDS = 30
 FEWEST = 8  # characters of a learned group
-LINKS = 3  # pairs within its group that a character stands in, or it has none
-LINKS_FRACTION = 2 / 3  # of all its pairs that are pairs within its group
+LINKS = 4  # pairs within its group that a character stands in, or it has none
+LINKS_FRACTION = 0.8  # of all its pairs that are pairs within its group
 
 Links = Mapping[str, Counter[str]]
 
