@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import random
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from seqpipe.cli.console import ModelName, err, out, start
 from seqpipe.errors import DataError
+
+if TYPE_CHECKING:
+    from seqpipe.serving.writing import Wishes
 
 
 def write(
@@ -26,24 +30,70 @@ def write(
     samples: Annotated[int, typer.Option(min=1, max=1000, help="Texts, of one seed after the other.")] = 1,
     stop: Annotated[list[str] | None, typer.Option(help="End before this string; repeatable.")] = None,
     stream: Annotated[bool, typer.Option("--stream", help="Show the text as it is written.")] = False,
+    form: Annotated[
+        int | None, typer.Option(metavar="LENGTH", help="Compose in the model's form, so many characters a line.")
+    ] = None,
+    acrostic: Annotated[
+        str | None, typer.Option(help="Compose in the model's form: a character for the beginning of each line.")
+    ] = None,
+    rhyme: Annotated[
+        bool | None, typer.Option("--rhyme/--no-rhyme", help="Composing: whether lines rhyme; else as the form has it.")
+    ] = None,
+    no_repeats: Annotated[bool, typer.Option("--no-repeats", help="Composing: no character stands twice.")] = False,
     format: Annotated[Literal["text", "jsonl"], typer.Option(help="Text to read, or JSON lines.")] = "text",
 ) -> None:
     """Write what follows a beginning. What is not named is as the model's pipeline has it."""
     if stream and format == "jsonl":
         raise DataError("--stream and --format jsonl exclude each other: a JSON line is written when it is whole.")
-    from seqpipe.serving import writing
+    from seqpipe.serving import composing, writing
     from seqpipe.serving.find import find_model
     from seqpipe.serving.model import load
 
-    prompt = sys.stdin.read() if prompt == "-" else prompt
     first = random.SystemRandom().randrange(1_000_000) if seed is None else seed
+    seeds = [first + number for number in range(samples)]
     wishes = writing.Wishes(length, temperature, top_k, top_p, min_p, repetition_penalty)
+    in_form = form is not None or acrostic is not None
+    _check_form(in_form, prompt=prompt, wishes=wishes, stop=stop, stream=stream, rhyme=rhyme, no_repeats=no_repeats)
+    prompt = sys.stdin.read() if prompt == "-" else prompt
     find_model(model)
     start()
-    seeds = [first + number for number in range(samples)]
-    writing.print_written(
-        load(model), prompt, wishes, out, err, stop=stop or [], seeds=seeds, stream=stream, as_json=format == "jsonl"
-    )
+    as_json = format == "jsonl"
+    if in_form:
+        asked = composing.FormWishes(form, temperature, rhyme, no_repeats)
+        composing.print_composed(load(model), acrostic or "", asked, out, err, seeds=seeds, as_json=as_json)
+    else:
+        how = {"stop": stop or [], "seeds": seeds, "stream": stream, "as_json": as_json}
+        writing.print_written(load(model), prompt, wishes, out, err, **how)
+
+
+def _check_form(
+    in_form: bool,
+    *,
+    prompt: str,
+    wishes: Wishes,
+    stop: list[str] | None,
+    stream: bool,
+    rhyme: bool | None,
+    no_repeats: bool,
+) -> None:
+    """
+    Raises:
+        DataError: options of composing without it, or others with it.
+    """
+    if not in_form:
+        named = {"--rhyme": rhyme is True, "--no-rhyme": rhyme is False, "--no-repeats": no_repeats}
+        given = [option for option, wished in named.items() if wished]
+        if given:
+            raise DataError(f"{', '.join(given)} needs --form or --acrostic: a prompt is gone on with as it comes.")
+        return
+    others = {"a prompt": prompt, "--stop": stop, "--stream": stream}
+    others |= {f"--{name.replace('_', '-')}": value for name, value in asdict(wishes).items() if name != "temperature"}
+    given = [name for name, value in others.items() if value not in (None, "", False)]
+    if given:
+        raise DataError(
+            f"--form and --acrostic exclude {', '.join(given)}: the form decides. Allowed beside them: --temperature, "
+            "--seed, --samples, --rhyme, --no-rhyme, --no-repeats, --format."
+        )
 
 
 def score(

@@ -1,11 +1,12 @@
 """A language model of characters that carries its state: what it has read stays in the state, not in a window.
 
-Axes: B batch, T time (characters), E embedding units, U state units, V vocabulary.
+Axes: B batch, T time (characters), E embedding units, U state units, V vocabulary, D units of what is told.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
@@ -16,14 +17,29 @@ from seqpipe.layers.lengths import Tensor
 from seqpipe.layers.recurrent import GRU, LSTM
 
 STATES = {"lstm": 2, "gru": 1}  # tensors of a layer's state
+TOLD = ("place", "rhyme", "opening")  # inputs of a model that is told of the next character; 0 is not told
 
 
-def character_model(config: Writer, *, vocabulary_size: int, name: str | None = None) -> keras.Model:
+class Told(NamedTuple):
+    """How many codes there are of the next character's place and of its rhyme, and the units of a vector."""
+
+    places: int
+    rhymes: int
+    units: int
+
+
+def character_model(
+    config: Writer, *, vocabulary_size: int, told: Told | None = None, name: str | None = None
+) -> keras.Model:
     """Embedding -> recurrent layers -> scores of the next character.
 
+    Args:
+        told: with it the network is told, beside each character, of the one to come: its place in a form, the rhyme
+            that is wanted, and the character that opens the next line.
     Returns:
-        A model of [ids int32 [B, T], lengths int32 [B], state [B, U] each]; it gives [logits float32 [B, T, V], state
-        [B, U] each]. A row's state stops at its length.
+        A model of [ids int32 [B, T], lengths int32 [B], state [B, U] each] and, where it is told, place, rhyme and
+        opening, int32 [B, T] each; it gives [logits float32 [B, T, V], state [B, U] each]. A row's state stops at its
+        length.
     """
     units, recurrent = config.embedding.units, config.recurrent
     ids = keras.Input((None,), dtype="int32", name="ids")
@@ -37,6 +53,9 @@ def character_model(config: Writer, *, vocabulary_size: int, name: str | None = 
     embedding = (TiedEmbedding if config.tied else keras.layers.Embedding)(vocabulary_size, units, name="embedding")
     x = embedding(ids)  # [B, T, E]
     x = keras.layers.SpatialDropout1D(config.embedding.dropout, name="embedding_dropout")(x)
+    of_next = [keras.Input((None,), dtype="int32", name=part) for part in TOLD] if told else []
+    if told:
+        x = keras.layers.Concatenate(name="told")([x, *_told_vectors(told, embedding, of_next)])  # [B, T, E + 2 D]
     cell = {"lstm": LSTM, "gru": GRU}[recurrent.cell]
     after = []
     for number in range(recurrent.layers):
@@ -57,7 +76,24 @@ def character_model(config: Writer, *, vocabulary_size: int, name: str | None = 
     else:
         logits = keras.layers.Dense(vocabulary_size, name="scores")(x)
     logits = keras.layers.Activation("linear", dtype="float32", name="logits")(logits)
-    return keras.Model([ids, lengths, *state], [logits, *after], name=name)
+    return keras.Model([ids, lengths, *state, *of_next], [logits, *after], name=name)
+
+
+def _told_vectors(told: Told, embedding: keras.layers.Layer, of_next: Sequence[Tensor]) -> list[Tensor]:
+    """Of place and rhyme together, and of the opening: [B, T, D] each."""
+    place, rhyme, opening = of_next
+    form = keras.layers.Add(name="told_form")(
+        [
+            keras.layers.Embedding(told.places, told.units, name="told_place")(place),
+            keras.layers.Embedding(told.rhymes, told.units, name="told_rhyme")(rhyme),
+        ]
+    )
+    return [form, keras.layers.Dense(told.units, use_bias=False, name="told_opening")(embedding(opening))]
+
+
+def untold(model: keras.Model, ids: Tensor) -> list[tf.Tensor]:
+    """What a model takes beside ids and state where it is told nothing: zeros like ids each, or nothing at all."""
+    return [tf.zeros_like(ids) for spec in model.inputs if spec.name in TOLD]
 
 
 class Reader:
@@ -71,14 +107,23 @@ class Reader:
         self.each = len(self.units) // len(self.recurrent)
         self.head = [layers[name] for name in ("project", "scores") if name in layers]
         self.tied = "project" in layers
+        self.model = model
+        self.told = [layers[name] for name in ("told_place", "told_rhyme", "told_opening") if name in layers]
         self._states = keras.Model(model.inputs, [layers["hidden"].output, *model.outputs[1:]])
 
     def zero_state(self, rows: Tensor) -> list[tf.Tensor]:
         return [tf.zeros([rows, units]) for units in self.units]
 
-    def read(self, ids: Tensor, lengths: Tensor, state: Sequence[Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """float32 [B, T, U] from which the next character is guessed, zero beyond a length; the state in the end."""
-        hidden, *after = self._states([ids, lengths, *state], training=False)
+    def read(
+        self, ids: Tensor, lengths: Tensor, state: Sequence[Tensor], told: Sequence[Tensor] | None = None
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """float32 [B, T, U] from which the next character is guessed, zero beyond a length; the state in the end.
+
+        Args:
+            told: of each next character, int32 [B, T] each; None tells nothing.
+        """
+        beside = untold(self.model, ids) if told is None else told
+        hidden, *after = self._states([ids, lengths, *state, *beside], training=False)
         return hidden, after
 
     def scores(self, hidden: Tensor) -> tf.Tensor:
@@ -86,9 +131,19 @@ class Reader:
         x = self.head[0](hidden)
         return self.embedding(x, score=True) if self.tied else x
 
-    def step(self, ids: Tensor, state: Sequence[Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """Read one character a row, int32 [B]; logits float32 [B, V] of the next, and the state."""
+    def step(
+        self, ids: Tensor, state: Sequence[Tensor], told: Sequence[Tensor] | None = None
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """Read one character a row, int32 [B]; logits float32 [B, V] of the next, and the state.
+
+        Args:
+            told: of the next character, int32 [B] each; None tells nothing.
+        """
         x = self.embedding(ids)
+        if self.told:
+            place, rhyme, opening = untold(self.model, ids) if told is None else told
+            of_place, of_rhyme, of_opening = self.told
+            x = tf.concat([x, of_place(place) + of_rhyme(rhyme), of_opening(self.embedding(opening))], -1)
         after: list[tf.Tensor] = []
         for number, layer in enumerate(self.recurrent):
             parts = layer.step(x, state[number * self.each : (number + 1) * self.each])

@@ -108,7 +108,7 @@ def tidied(row: dict[str, Any], labels: Sequence[str]) -> Answer:
     answer = {key: plain(value) for key, value in row.items()}
     if "pieces" in answer:
         steps = sum(1 for piece in answer["pieces"] if piece)
-        answer["pieces"], answer["weights"] = answer["pieces"][:steps], answer["weights"][:steps]
+        answer |= {key: answer[key][:steps] for key in ("pieces", "weights", "surprisal") if key in answer}
     if "alignment" in answer:
         for side in ("source_pieces", "target_pieces"):
             answer[side] = [piece for piece in answer[side] if piece]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqpipe.errors import DataError, ModelError, nearest
 from seqpipe.serving.answers import Answer, tidied
+from seqpipe.serving.composing import FormWishes, composed
 from seqpipe.serving.find import find_model
 from seqpipe.serving.inputs import Input, input_of
 from seqpipe.serving.series import SeriesInput
@@ -126,6 +127,28 @@ class Model:
             for place, number in enumerate(numbers):
                 answers[number] = tidied({key: value[place] for key, value in outputs.items()}, labels)
         return answers
+
+    def score(self, texts: Sequence[str | bytes]) -> list[Answer]:
+        """Of a model that writes, how surprised it is by each text: nats, characters, bits_per_byte and more."""
+        return self(texts, signature="score")
+
+    def compose(self, acrostic: str | Sequence[str] = "", *, seed: int | Sequence[int] = 1, **wishes: Any) -> list[str]:
+        """Of a model that writes texts of a form, texts: one for each acrostic and seed, whichever are several.
+
+        Args:
+            acrostic: a character for the beginning of each line; "" is none.
+            wishes: those of `seqpipe.serving.composing.FormWishes`: line_length, temperature, rhyme, no_repeats.
+        Raises:
+            ModelError: the model has no form.
+            DataError: the wishes cannot be had together.
+        """
+        seeds = [seed] if isinstance(seed, int) else list(seed)
+        acrostics = [acrostic] if isinstance(acrostic, str) else list(acrostic)
+        rows = max(len(seeds), len(acrostics), 1)
+        if {len(seeds), len(acrostics)} - {1, rows}:
+            raise DataError(f"{len(acrostics)} acrostics and {len(seeds)} seeds. Allowed: as many, or one of either.")
+        acrostics, seeds = acrostics * (rows // len(acrostics)), seeds * (rows // len(seeds))
+        return composed(self, acrostics, FormWishes(**wishes), seeds=seeds)
 
     def _batches(self, rows: Sequence[Any]) -> Iterator[list[int]]:
         """Row numbers in batches of like length, or of equal length where padding would change an answer."""

@@ -9,18 +9,21 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
 from rich.text import Text
 
 from seqpipe.errors import DataError, ModelError
-from seqpipe.serving.model import Model
 from seqpipe.storage import write_text
+
+if TYPE_CHECKING:
+    from seqpipe.serving.model import Model
 
 SCORED = 8_000  # characters of a file that are scored at once
 BEFORE = 500  # of them, characters that are read again, so that a piece does not begin with nothing
+ENDED = 0  # the token after which a text has ended
 SURPRISING = (2.0, 5.0, 8.0)  # bits from which a character is marked, in three steps
 STYLES = ("", "yellow", "bold yellow", "bold white on red")
 COLOURS = ("", "#fff3c4", "#ffd479", "#ff8f70")
@@ -105,7 +108,7 @@ def streamed(model: Model, prompt: str, wishes: Wishes, *, stop: Sequence[str] =
         inputs = {**state, "number": tf.constant(number), "seed": tf.constant([seed], tf.int64), **options}
         state = model.call("sample", inputs)
         character = state.pop("text")[0].decode()
-        if not character:
+        if state["tokens"][0] == ENDED:
             break
         held += character
         found = [text for text in stop if held.endswith(text)]

@@ -34,6 +34,8 @@ class Characters:
     """The characters a model knows, the most frequent first."""
 
     known: Sequence[str]
+    unit: Literal["characters"] = "characters"
+    automaton: None = None  # of units that may follow: any
 
     @classmethod
     def fit(cls, texts: Iterable[str], *, min_count: int) -> Characters:
@@ -68,6 +70,13 @@ class Characters:
     def decode(self, ids: np.ndarray) -> str:
         """The text of ids; the edge and the unknown character are none."""
         return "".join(self.known[i - FIRST] for i in ids if i >= FIRST)
+
+    def starts(self, ids: np.ndarray) -> np.ndarray:
+        """bool [T], where a character begins, or a text ends: everywhere."""
+        return np.ones(len(ids), bool)
+
+    def graph(self) -> GraphCharacters:
+        return GraphCharacters(self)
 
     @cached_property
     def table(self) -> tuple[np.ndarray, np.ndarray]:

@@ -18,12 +18,17 @@ ROWS = {
     "text_classification": ["a fine film", "", "naïve 🎉"],
     "speech_commands": [np.zeros(0, np.float32), np.full(20_000, 0.25, np.float32)],
     "translation": ["two dogs play", ""],
+    "writing": ["The fox", ""],
 }
 
 
 @pytest.fixture(
     scope="module",
-    params=["text_classification", "speech_commands", pytest.param("translation", marks=pytest.mark.slow)],
+    params=[
+        "text_classification",
+        "speech_commands",
+        *(pytest.param(task, marks=pytest.mark.slow) for task in ("translation", "writing")),
+    ],
 )
 def published(request, tmp_path_factory):
     """A directory with a model alone: the run that made it is gone."""

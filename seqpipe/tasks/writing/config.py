@@ -27,8 +27,11 @@ class WritingData(Section):
 
 
 class WritingFeatures(Section):
-    """Which characters there are."""
+    """What a text is read and written in."""
 
+    units: Literal["characters", "bytes"] = Field(
+        "characters", description="characters, or the bytes of their UTF-8: then none is unknown."
+    )
     min_count: int = Field(1, ge=1, description="A character that stands less often in train is unknown.")
     normalise: Literal["none", "NFC", "NFKC"] = Field(
         "none", description="Unicode form of the data; prompts are read as they come."
@@ -65,6 +68,41 @@ class WritingEvaluation(Evaluation):
     window: int = Field(256, ge=2, description="Characters of a cold window, whose reading begins with nothing before.")
     samples: int = Field(6, ge=1, description="Texts written for the report, from seeds 1, 2, 3 ...")
     block: int = Field(1000, ge=1, description="Of a stream: characters that are resampled together.")
+    poems: int = Field(200, ge=1, description="With a form: texts of each length composed for the report.")
+
+
+class Form(Section):
+    """The form of texts that stand one on a line, such as poems; without it there is no `compose`."""
+
+    lines: int = Field(4, ge=1, le=64, description="Lines of a text.")
+    lengths: list[int] = Field(
+        [5, 7], min_length=1, description="Characters that the lines of a text may have, all the same number."
+    )
+    marks: str = Field("，。，。", description="What closes each line: as many characters as lines.")
+    rhyme_lines: list[int] = Field([], description="Which lines rhyme with each other, counted from 1.")
+    rhyme: str = Field(
+        "learned", description="What rhymes: learned from train, or a file with a group of characters on each line."
+    )
+    told_units: int = Field(32, ge=1, description="Size of each vector by which the network is told the form.")
+    hidden_fraction: Fraction = Field(
+        0.5, ge=0, le=1, description="Share of training texts of which the network is told nothing."
+    )
+
+    @model_validator(mode="after")
+    def _lines_agree(self) -> Form:
+        if len(self.marks) != self.lines:
+            raise ValueError(
+                f'marks = "{self.marks}" are {len(self.marks)}. Allowed: one for each of {self.lines} lines.'
+            )
+        wrong = [length for length in self.lengths if not 2 <= length <= 64]
+        if wrong or len(set(self.lengths)) < len(self.lengths):
+            raise ValueError(f"lengths = {self.lengths}. Allowed: different numbers of characters from 2 to 64.")
+        numbers = self.rhyme_lines
+        if numbers and (len(set(numbers)) < 2 or len(set(numbers)) < len(numbers)):
+            raise ValueError(f"rhyme_lines = {numbers}. Allowed: two or more different lines, or none.")
+        if any(not 1 <= number <= self.lines for number in numbers):
+            raise ValueError(f"rhyme_lines = {numbers}. Allowed: lines from 1 to {self.lines}.")
+        return self
 
 
 class WritingPipeline(Pipeline):
@@ -75,6 +113,7 @@ class WritingPipeline(Pipeline):
     features: WritingFeatures = WritingFeatures()
     model: Writer = Writer()
     training: WritingTraining = WritingTraining()
+    form: Form | None = Field(None, description="The form of its texts; null is none.")
     sampling: Sampling = Sampling()
     evaluation: WritingEvaluation = WritingEvaluation()
 
@@ -82,4 +121,8 @@ class WritingPipeline(Pipeline):
     def _whole_batches(self) -> WritingPipeline:
         if self.training.xla == "always":
             raise ValueError("training.xla = always is not for writing. Allowed: auto, never.")
+        if self.form is not None and self.data.layout != "lines":
+            raise ValueError("form needs data.layout = lines: a text on each line.")
+        if self.form is not None and self.features.units != "characters":
+            raise ValueError("form needs features.units = characters: it counts them.")
         return self

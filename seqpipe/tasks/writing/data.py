@@ -16,7 +16,8 @@ from seqpipe.data.sources import Role, read_rows
 from seqpipe.data.splits import Splits
 from seqpipe.errors import DataError
 from seqpipe.tasks.writing.config import WritingData
-from seqpipe.text.characters import EDGE, Characters, normalised
+from seqpipe.text.bytes import Units
+from seqpipe.text.characters import EDGE, normalised
 
 BETWEEN = "\n\n"  # generated texts in a stream
 FEWEST = 100  # characters of a split
@@ -47,6 +48,18 @@ def read_splits(data: WritingData, normalise: str) -> Texts:
     findings += more
     raise_errors(findings)
     return Texts(train, dev, test, findings)
+
+
+def read_texts(data: WritingData, source: str, normalise: str) -> tuple[list[str], list[Finding]]:
+    """The texts of a source apart from any training, and what was found in them.
+
+    Raises:
+        DataError: it cannot be read, or is no text.
+    """
+    texts = _read(data, source, "test", normalise)
+    findings = _check("test", texts)
+    raise_errors(findings)
+    return texts, findings
 
 
 def _read(data: WritingData, sources: str | Sequence[str], role: Role, normalise: str) -> list[str]:
@@ -143,12 +156,12 @@ def _apart(train: list[str], held: dict[str, list[str]], layout: str) -> tuple[l
     return train, findings
 
 
-def as_stream(characters: Characters, texts: Sequence[str]) -> np.ndarray:
+def as_stream(characters: Units, texts: Sequence[str]) -> np.ndarray:
     """int32 [N], the ids of a stream."""
     return characters.encode("".join(texts))
 
 
-def as_rows(characters: Characters, texts: Sequence[str]) -> list[np.ndarray]:
+def as_rows(characters: Units, texts: Sequence[str]) -> list[np.ndarray]:
     """Ids of each text, with EDGE before and after it."""
     edge = np.array([EDGE], np.int32)
     return [np.concatenate([edge, characters.encode(text), edge]) for text in texts]

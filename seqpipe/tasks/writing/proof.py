@@ -9,10 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 from seqpipe.export.artefact import Artefact, Row
-from seqpipe.models.character_model import Reader
+from seqpipe.models.character_model import Reader, untold
 from seqpipe.models.sampling import NEVER, Settings, draw_numpy, uniform_numpy
+from seqpipe.tasks.writing import compose_proof
 from seqpipe.tasks.writing.signatures import READ, WritingModel
-from seqpipe.text.characters import EDGE, UNKNOWN, Characters
+from seqpipe.text.bytes import Units
+from seqpipe.text.characters import EDGE, UNKNOWN
 from seqpipe.text.probes import text_probes
 
 if TYPE_CHECKING:
@@ -26,7 +28,13 @@ WRITTEN = 60  # characters of a probe of `write`
 def make_artefact(task: Writing, model: keras.Model, version: int) -> Artefact:
     sampling = task.config.sampling
     module = WritingModel(
-        model, task.characters, first=task.first, ends=not task.stream, sampling=sampling, version=version
+        model,
+        task.characters,
+        first=task.first,
+        ends=not task.stream,
+        sampling=sampling,
+        version=version,
+        form=task.form,
     )
     hostile = text_probes([])
     prompts = [{"text": np.array(text.encode(), object)} for text in task.prompts if text] + hostile
@@ -44,7 +52,7 @@ def make_artefact(task: Writing, model: keras.Model, version: int) -> Artefact:
         {name: value[0].numpy() for name, value in module.functions["start"](tf.constant([row["text"].item()])).items()}
         for row in prompts[:PROMPTS]
     ]
-    steps = [{name: value for name, value in row.items() if name != "seen"} for row in started]
+    steps = [{name: value for name, value in row.items() if name not in ("seen", "held")} for row in started]
     samples = [{**row, "seed": np.array(number, np.int64)} for number, row in enumerate(started)]
     writer = NumpyWriter(model, task.characters, first=task.first, ends=not task.stream)
     default = Settings(
@@ -54,7 +62,7 @@ def make_artefact(task: Writing, model: keras.Model, version: int) -> Artefact:
     def by_default(rows: list[Row]) -> list[Row]:
         return [_text(writer.write(row["text"].item(), sampling.length, default, 1)) for row in rows]
 
-    return Artefact(
+    made = Artefact(
         module=module,
         model=model,
         signatures=module.functions,
@@ -76,6 +84,17 @@ def make_artefact(task: Writing, model: keras.Model, version: int) -> Artefact:
         reference={"serving_default": by_default, "score": writer.score},
         tolerance=1e-3,  # nats of a whole text are summed in float32
     )
+    return _with_forms(made, task)
+
+
+def _with_forms(made: Artefact, task: Writing) -> Artefact:
+    """With the probes of `compose`, where there is a form."""
+    if task.form is not None:
+        made.probes["compose"] = compose_proof.probes(task.form)
+        made.shared["compose"] = compose_proof.shared(task.form)
+        composer = compose_proof.NumpyComposer(made.model, task.characters, task.form, first=task.first)
+        made.reference["compose"] = composer.answers
+    return made
 
 
 def _text(text: str) -> Row:
@@ -85,19 +104,21 @@ def _text(text: str) -> Row:
 class NumpyWriter:
     """Writes with the Keras model, a row and a character at a time; draws in numpy."""
 
-    def __init__(self, model: keras.Model, characters: Characters, *, first: int, ends: bool):
+    def __init__(self, model: keras.Model, characters: Units, *, first: int, ends: bool):
         self.model, self.characters, self.first = model, characters, first
         self.reader = Reader(model)
         self.step = tf.function(self.reader.step, autograph=False)
         self.bias = np.zeros(characters.size, np.float32)
         self.bias[[UNKNOWN] if ends else [UNKNOWN, EDGE]] = NEVER
+        self.automaton = characters.automaton
 
     def _ids(self, text: bytes) -> np.ndarray:
         shown = tf.strings.unicode_transcode([text], "UTF-8", "UTF-8", errors="replace").numpy()[0].decode()
         return np.concatenate([[self.first], self.characters.encode(shown)]).astype(np.int32)
 
     def _read(self, ids: np.ndarray) -> list[tf.Tensor]:
-        return self.model([tf.constant(ids[None]), tf.constant([len(ids)]), *self.reader.zero_state(1)])
+        read = tf.constant(ids[None])
+        return self.model([read, tf.constant([len(ids)]), *self.reader.zero_state(1), *untold(self.model, read)])
 
     def write(self, prompt: bytes, length: int, settings: Settings, seed: int) -> str:
         ids = self._ids(prompt)
@@ -105,14 +126,18 @@ class NumpyWriter:
         seen = np.zeros(self.characters.size, bool)
         seen[ids] = True
         logits, *state = self._read(ids)
-        now = logits[:, -1]
+        now, within = logits[:, -1], 0
         written = []
         for number in range(length):
-            drawn = draw_numpy(now.numpy()[0] + self.bias, float(uniform_numpy(seed, number)), settings, seen)
+            scores = now.numpy()[0] + self.bias
+            if self.automaton is not None:
+                scores[self.automaton[within] < 0] = NEVER
+            drawn = draw_numpy(scores, float(uniform_numpy(seed, number)), settings, seen)
             if drawn == EDGE:
                 break
             written.append(drawn)
             seen[drawn] = True
+            within = 0 if self.automaton is None else self.automaton[within, drawn]
             now, state = self.step(tf.constant([drawn]), state)
         return self.characters.decode(np.array(written, int))
 
@@ -122,5 +147,7 @@ class NumpyWriter:
             ids = self._ids(row["text"].item())
             logits, *_ = self._read(ids)
             nats = tf.nn.sparse_softmax_cross_entropy_with_logits(ids[1:], logits[0, :-1]).numpy()
-            answers.append({"nats": nats.sum(), "characters": np.array(len(ids) - 1, np.int32), "surprisal": nats})
+            by_character = np.add.reduceat(nats, np.flatnonzero(self.characters.starts(ids[1:]))) if len(nats) else nats
+            count = np.array(len(by_character), np.int32)
+            answers.append({"nats": nats.sum(), "characters": count, "surprisal": by_character})
         return answers

@@ -19,8 +19,9 @@ from seqpipe.evaluation.rows import RowFigures
 from seqpipe.evaluation.tables import Table
 from seqpipe.storage import write_text
 from seqpipe.tasks.protocol import Report
+from seqpipe.tasks.writing import form_report, pictures
 from seqpipe.tasks.writing.data import as_rows
-from seqpipe.tasks.writing.measures import NATS
+from seqpipe.tasks.writing.measures import NATS, rows_of
 from seqpipe.tasks.writing.signatures import WritingModel
 from seqpipe.tasks.writing.surprisal import Surprisal, windows
 from seqpipe.text.characters import UNKNOWN
@@ -36,7 +37,7 @@ TUNED_FRACTION = 0.2  # of a split, from its beginning, that the weight of the m
 
 
 def evaluate(task: Writing, model: keras.Model, examples: dict[str, Examples], directory: Path) -> Report:
-    """The report on each split, with `samples.txt`, the figures of rows and a picture in the directory."""
+    """The report on each split, with `samples.txt`, the figures of rows and pictures in the directory."""
     module = WritingModel(
         model,
         task.characters,
@@ -49,8 +50,14 @@ def evaluate(task: Writing, model: keras.Model, examples: dict[str, Examples], d
     ngrams = _fit_ngrams(task) if task.config.evaluation.baseline else None
     splits = {split: _of_split(task, surprisal, ngrams, split, directory / split) for split in examples}
     written = _written(task, module)
-    write_text(directory / "samples.txt", _samples_text(written))
-    return {"splits": splits, "written": written, "copies": _copies(task, written)}
+    report: Report = {"splits": splits, "written": written, "copies": _copies(task, written)}
+    composed: list[str] = []
+    if task.form is not None:
+        freely = _write(module, task.config.sampling.length, form_report.TEMPERATURE, task.config.evaluation.poems)
+        report["form"] = form_report.evaluate(task, task.form, model, freely)
+        composed = report["form"].pop("composed")[: task.config.evaluation.samples]
+    write_text(directory / "samples.txt", _samples_text(written, composed))
+    return report
 
 
 def _fit_ngrams(task: Writing) -> tuple[int, KneserNey]:
@@ -67,18 +74,19 @@ def _of_split(
     nats, ids, bounds = _nats(task, surprisal, split)
     texts = task.texts(split)
     figures: Report = {
-        "characters": len(ids),
+        "characters": len(nats),
         "unknown": int((ids == UNKNOWN).sum()),
         "bits_per_byte": float(nats.sum() / np.log(2) / sum(len(text.encode()) for text in texts)),
         "perplexity": float(np.exp(nats.mean())),
     }
     if task.stream:
         cold = surprisal.rows(windows(task.ids(split), wanted.window))
-        figures["cold"] = float(np.concatenate(cold).mean())
+        figures["cold"] = float(np.concatenate(cold).sum() / len(nats))
         by_place = [row for row in cold if len(row) == wanted.window]
         if by_place:
-            _loss_by_place(np.mean(by_place, axis=0), directory / "loss_by_place.png")
-    rows = _rows(nats, bounds, content_key(texts))
+            pictures.loss_by_place(np.mean(by_place, axis=0), directory / "loss_by_place.png")
+    pictures.passage(texts[0], nats[: len(texts[0])], directory / "surprisal.png")
+    rows = rows_of(nats, bounds, content_key(texts))
     rows.write(directory)
     measured = with_interval(NATS, [rows], samples=wanted.bootstrap_samples, seed=1)
     figures["measures"] = {NATS.name: {**measured, "n": len(rows)}}
@@ -88,21 +96,25 @@ def _of_split(
 
 
 def _nats(task: Writing, surprisal: Surprisal, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Surprisal and ids of a split, and where its rows begin: blocks of a stream, or texts with their end."""
+    """Surprisal of each character, ids of a split, and the characters that its rows begin with.
+
+    Rows are blocks of a stream, or texts with their end.
+    """
     if task.stream:
         ids = task.ids(split)
-        block = task.config.evaluation.block
-        return surprisal.carried(ids, task.first), ids, np.arange(0, len(ids), block)
-    rows = as_rows(task.characters, task.texts(split))
-    nats = surprisal.rows(rows)
-    starts = np.cumsum([0, *(len(row) for row in nats)])[:-1]
-    return np.concatenate(nats), np.concatenate([row[1:] for row in rows]), starts
+        nats, bounds = surprisal.carried(ids, task.first), np.arange(0, len(ids), task.config.evaluation.block)
+    else:
+        rows = as_rows(task.characters, task.texts(split))
+        each = surprisal.rows(rows)
+        nats, ids = np.concatenate(each), np.concatenate([row[1:] for row in rows])
+        bounds = np.cumsum([0, *(len(row) for row in each)])[:-1]
+    begun = np.cumsum(task.characters.starts(ids)) - 1
+    return _by_character(task, nats, ids), ids, np.unique(begun[bounds])
 
 
-def _rows(nats: np.ndarray, bounds: np.ndarray, key: str) -> RowFigures:
-    sizes = np.diff(np.append(bounds, len(nats)))
-    columns = {"nats": np.add.reduceat(nats.astype(np.float64), bounds), "characters": sizes.astype(np.float64)}
-    return RowFigures(key, columns)
+def _by_character(task: Writing, nats: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Of each id to of each character."""
+    return np.add.reduceat(nats, np.flatnonzero(task.characters.starts(ids)))
 
 
 def _baselines(
@@ -115,14 +127,14 @@ def _baselines(
 ) -> Report:
     order, model = ngrams
     # What stands before dev is not known to the n-grams either: they begin as the network does.
-    by_ngrams = model.nats(np.concatenate([[task.first], ids]))[1:]
-    other = _rows(by_ngrams, bounds, rows.rows_key)
+    by_ngrams = _by_character(task, model.nats(np.concatenate([[task.first], ids]))[1:], ids)
+    other = rows_of(by_ngrams, bounds, rows.rows_key)
     difference = with_interval(NATS, [other], [rows], samples=task.config.evaluation.bootstrap_samples, seed=1)
     unigram = unigram_nats(task.train_ids, ids, vocabulary_size=task.characters.size)
     return {
         "order": order,
         "kneser_ney": float(by_ngrams.mean()),
-        "unigram": float(unigram.mean()),
+        "unigram": float(unigram.sum() / len(by_ngrams)),
         "kneser_ney_less_network": difference,
         "mixture": _mixture(nats, by_ngrams),
     }
@@ -149,22 +161,25 @@ def _written(task: Writing, module: WritingModel) -> list[Report]:
     length = task.config.sampling.length
     found = []
     for temperature in TEMPERATURES:
-        answer = module.functions["write"](
-            tf.constant([""] * count),
-            tf.constant(length),
-            tf.constant(temperature),
-            tf.constant(0),
-            tf.constant(1.0),
-            tf.constant(0.0),
-            tf.constant(1.0),
-            tf.zeros([0], tf.string),
-            tf.range(1, count + 1, dtype=tf.int64),
-        )
-        found += [
-            {"temperature": temperature, "seed": seed, "text": text.decode()}
-            for seed, text in enumerate(answer["text"].numpy(), start=1)
-        ]
+        texts = _write(module, length, temperature, count)
+        found += [{"temperature": temperature, "seed": seed, "text": text} for seed, text in enumerate(texts, start=1)]
     return found
+
+
+def _write(module: WritingModel, length: int, temperature: float, count: int) -> list[str]:
+    """Texts from nothing, of seeds 1, 2, 3 ..."""
+    answer = module.functions["write"](
+        tf.constant([""] * count),
+        tf.constant(length),
+        tf.constant(temperature),
+        tf.constant(0),
+        tf.constant(1.0),
+        tf.constant(0.0),
+        tf.constant(1.0),
+        tf.zeros([0], tf.string),
+        tf.range(1, count + 1, dtype=tf.int64),
+    )
+    return [text.decode() for text in answer["text"].numpy()]
 
 
 def _copies(task: Writing, written: list[Report]) -> list[Report]:
@@ -199,24 +214,30 @@ def _copies(task: Writing, written: list[Report]) -> list[Report]:
     return rows
 
 
-def _loss_by_place(nats: np.ndarray, file: Path) -> None:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 3.5), layout="constrained")
-    axes = figure.subplots()
-    axes.plot(np.arange(1, len(nats) + 1), nats, linewidth=1)
-    axes.set(xscale="log", xlabel="characters read since the window began", ylabel="nats a character")
-    figure.savefig(file, dpi=110)
-
-
-def _samples_text(written: list[Report]) -> str:
+def _samples_text(written: list[Report], composed: list[str]) -> str:
     parts = [f"== temperature {row['temperature']:g}, seed {row['seed']}\n\n{row['text']}\n" for row in written]
+    parts += [f"== composed, seed {seed}\n\n{text}\n" for seed, text in enumerate(composed, start=1)]
     return "\n".join(parts)
 
 
 def describe(report: Report) -> str:
-    """Sections of a card."""
+    """Sections of a card; of an exported model's report, what it has."""
     sections = [_split_section(split, figures) for split, figures in report["splits"].items()]
+    if "form" in report:
+        sections.append(form_report.describe(report["form"]))
+    if "copies" in report:
+        sections.append(_copies_section(report["copies"]))
+    if "written" in report:
+        middle = next(row for row in report["written"] if row["temperature"] == TEMPERATURES[1])
+        quoted = "\n".join(f"    {line}" for line in middle["text"][:600].split("\n"))
+        sections.append(
+            f"### A text\n\nFrom nothing, temperature {middle['temperature']:g}, seed {middle['seed']}; "
+            f"fixed beforehand, not picked.\n\n{quoted}"
+        )
+    return "\n\n".join(sections)
+
+
+def _copies_section(copies: list[Report]) -> str:
     rows = [
         [
             row["name"],
@@ -226,19 +247,12 @@ def describe(report: Report) -> str:
             number(row["distinct_2"]),
             number(row["distinct_4"]),
         ]
-        for row in report["copies"]
+        for row in copies
     ]
     header = ["", "longest copy", f"spans of {SPAN} copied", "words of train", "distinct 2", "distinct 4"]
-    middle = next(row for row in report["written"] if row["temperature"] == TEMPERATURES[1])
-    quoted = "\n".join(f"    {line}" for line in middle["text"][:600].split("\n"))
-    return "\n\n".join(
-        [
-            *sections,
-            "### What it copies\n\nLongest span, in characters, that stands in the training text word for word, beside "
-            "that of held-back text cut as long.\n\n" + Table(header, rows, left=[""]).markdown(),
-            f"### A text\n\nFrom nothing, temperature {middle['temperature']:g}, seed {middle['seed']}; "
-            f"fixed beforehand, not picked.\n\n{quoted}",
-        ]
+    return (
+        "### What it copies\n\nLongest span, in characters, that stands in the training text word for word, beside "
+        "that of held-back text cut as long.\n\n" + Table(header, rows, left=[""]).markdown()
     )
 
 

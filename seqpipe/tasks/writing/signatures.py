@@ -6,7 +6,7 @@ L the characters of the longest.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -15,20 +15,32 @@ import tensorflow as tf
 from seqpipe.layers.recurrent_form import traced_for
 from seqpipe.models.character_model import Reader
 from seqpipe.models.sampling import NEVER, Settings, draw, uniform
+from seqpipe.tasks.writing import compose
+from seqpipe.tasks.writing.compose import Composer
 from seqpipe.tasks.writing.config import Sampling
-from seqpipe.text.characters import EDGE, UNKNOWN, Characters, GraphCharacters
+from seqpipe.text.bytes import GraphBytes, Units
+from seqpipe.text.characters import EDGE, UNKNOWN, GraphCharacters
+from seqpipe.text.forms import Form
 
 LONGEST = 100_000  # characters that are written at once
 LONGEST_STOP = 100
 LONGEST_SCORED = 10_000
 READ = 2_000  # characters of a prompt that are read: its last ones
 HIGHEST = 10.0  # temperature and repetition penalty
+HELD = 3  # bytes of a character that is not whole
 FINISHED = ("length", "stop", "end")
 Outputs = dict[str, tf.Tensor]
 
 
+class Whole(NamedTuple):
+    """Of bytes, int32 [B] each: the state of their automaton, and how many of a character that is not whole stand."""
+
+    within: tf.Tensor
+    begun: tf.Tensor
+
+
 class WritingModel(tf.Module):
-    """Signatures over a character model: serving_default, write, score, start, step, sample, info.
+    """Signatures over a character model: serving_default, write, score, start, step, sample, info, and compose.
 
     Args:
         model: of `character_model`.
@@ -36,27 +48,30 @@ class WritingModel(tf.Module):
         ends: whether texts end by themselves.
         sampling: what serving_default writes with.
         version: of the artefact.
+        form: of texts; with it there is the signature `compose`.
     """
 
     def __init__(
         self,
         model: keras.Model,
-        characters: Characters,
+        characters: Units,
         *,
         first: int,
         ends: bool,
         sampling: Sampling,
         version: int,
+        form: Form | None = None,
     ):
         super().__init__()
-        self.characters = GraphCharacters(characters)
+        self.characters: GraphCharacters | GraphBytes = characters.graph()
+        self._unit = characters.unit
         self.weights = [variable.value for variable in model.weights]
         reader = Reader(model)
         # Behind a plain function: a Keras model as an attribute would be saved whole, with functions of its own.
         self._reader = lambda: reader
         self._first, self._version, self._size = first, version, characters.size
         self._known = list(characters.known)
-        self._defaults = sampling
+        self._defaults, self._form = sampling, form
         bias = np.zeros(characters.size, np.float32)
         bias[[UNKNOWN] if ends else [UNKNOWN, EDGE]] = NEVER
         self._bias = tf.constant(bias)
@@ -89,15 +104,22 @@ class WritingModel(tf.Module):
             "sample": signature(self._sample, tokens, state, seen, number, seed, *settings),
             "info": signature(self._info),
         }
+        if self._unit == "bytes":
+            held = tf.TensorSpec([None, HELD], tf.int32, name="held")
+            self.functions["sample"] = signature(self._sample_bytes, tokens, state, seen, number, seed, *settings, held)
+        if form is not None:
+            composer = Composer(reader, characters, form, first=first)
+            self.functions["compose"] = signature(composer.compose, *compose.specs())
 
     def _info(self) -> Outputs:
         defaults = {name: tf.constant(value) for name, value in self._defaults.model_dump().items()}
         return {
             "version": tf.constant(self._version, tf.int32),
             "streaming": tf.constant(False),
-            "units": tf.constant("characters"),
-            "vocabulary": tf.constant(self._known),
+            "units": tf.constant(self._unit),
+            "vocabulary": tf.constant(self._known, tf.string),
             **defaults,
+            **(compose.facts(self._form) if self._form is not None else {}),
         }
 
     def _write_by_default(self, text: tf.Tensor) -> Outputs:
@@ -206,9 +228,10 @@ class WritingModel(tf.Module):
             # At least once, so that a forbidden length meets its assertion and nothing else.
             return (number < tf.maximum(length, 1)) & tf.reduce_any(active)
 
-        def body(number, active, logits, seen, recent, ids, lengths, nats, reason, state):
-            drawn = draw(logits + self._bias, uniform(seed, number), settings, seen)
-            surprise = tf.nn.sparse_softmax_cross_entropy_with_logits(drawn, logits + self._bias)
+        def body(number, active, logits, seen, recent, ids, lengths, nats, reason, state, whole):
+            logits = self._allowed(logits, whole.within)
+            drawn = draw(logits, uniform(seed, number), settings, seen)
+            surprise = tf.nn.sparse_softmax_cross_entropy_with_logits(drawn, logits)
             nats += tf.where(active, surprise, 0.0)
             ended = active & (drawn == EDGE)
             drawn = tf.where(active, drawn, EDGE)
@@ -222,7 +245,9 @@ class WritingModel(tf.Module):
             seen |= tf.one_hot(drawn, self._size, on_value=True, off_value=False)
             logits, state = self._reader().step(drawn, state)
             ids = ids.write(number, drawn)
-            return number + 1, active & ~ended & ~stopped, logits, seen, recent, ids, lengths, nats, reason, state
+            go_on = active & ~ended & ~stopped
+            whole = self._after(whole, drawn, go_on)
+            return number + 1, go_on, logits, seen, recent, ids, lengths, nats, reason, state, whole
 
         start = (
             tf.constant(0),
@@ -235,13 +260,28 @@ class WritingModel(tf.Module):
             tf.zeros([rows]),
             none,
             state,
+            Whole(none, none),
         )
-        _, _, _, _, _, ids, lengths, nats, reason, _ = tf.while_loop(go_on, body, start)
-        return tf.transpose(ids.stack()), lengths, nats, reason
+        _, _, _, _, _, ids, lengths, nats, reason, _, whole = tf.while_loop(go_on, body, start)
+        return tf.transpose(ids.stack()), lengths - whole.begun, nats, reason
+
+    def _allowed(self, logits: tf.Tensor, within: tf.Tensor) -> tf.Tensor:
+        """Logits without what is never written, and of bytes without what cannot follow."""
+        logits += self._bias
+        return tf.where(self.characters.allowed(within), logits, NEVER) if self._unit == "bytes" else logits
+
+    def _after(self, whole: Whole, drawn: tf.Tensor, active: tf.Tensor) -> Whole:
+        """What is begun after ids that were drawn; rows that have finished stay as they are."""
+        if self._unit == "characters":
+            return whole
+        within = tf.where(active, self.characters.after(whole.within, drawn), whole.within)
+        begun = tf.where(active, tf.where(within > 0, whole.begun + 1, 0), whole.begun)
+        return Whole(within, begun)
 
     def _score(self, text: tf.Tensor) -> Outputs:
         found = self.characters.encode(text)
-        right = tf.reduce_all(found.lengths <= LONGEST_SCORED)
+        longest = LONGEST_SCORED * (4 if self._unit == "bytes" else 1)
+        right = tf.reduce_all(found.lengths <= longest)
         _require(right, f"a text to score must have at most {LONGEST_SCORED:,} characters, not", found.lengths)
         rows = tf.shape(found.ids)[0]
         read = tf.concat([tf.fill([rows, 1], self._first), found.ids], 1)
@@ -252,10 +292,13 @@ class WritingModel(tf.Module):
         surprisal = tf.where(inside, tf.nn.sparse_softmax_cross_entropy_with_logits(found.ids, logits), 0.0)
         pieces = tf.strings.unicode_split(text, "UTF-8", errors="replace").to_tensor("")
         nats = tf.reduce_sum(surprisal, axis=1)
+        characters = found.lengths
+        if self._unit == "bytes":
+            surprisal, characters = self.characters.by_character(surprisal, found.ids, found.lengths)
         size = tf.cast(tf.reduce_sum(tf.strings.length(pieces), axis=1), tf.float32)
         return {
             "nats": nats,
-            "characters": found.lengths,
+            "characters": characters,
             "bits_per_byte": tf.math.divide_no_nan(nats / np.float32(np.log(2.0)), size),
             "surprisal": surprisal,
             "pieces": pieces,
@@ -267,10 +310,12 @@ class WritingModel(tf.Module):
         ids, lengths, _ = self._prompt(text)
         with traced_for("serving"):
             _, state = self._reader().read(ids, lengths - 1, self._reader().zero_state(tf.shape(ids)[0]))
+        rows = tf.shape(ids)[0]
         return {
             "tokens": tf.gather(ids, lengths - 1, batch_dims=1),
             "state": tf.stack(state, axis=1),
             "seen": self._seen(ids, lengths),
+            **({"held": tf.zeros([rows, HELD], tf.int32)} if self._unit == "bytes" else {}),
         }
 
     def _step(self, tokens: tf.Tensor, state: tf.Tensor) -> Outputs:
@@ -299,6 +344,35 @@ class WritingModel(tf.Module):
         drawn = draw(answer.pop("logits") + self._bias, uniform(seed, number), settings, seen)
         seen |= tf.one_hot(drawn, self._size, on_value=True, off_value=False)
         return {"tokens": drawn, "text": self.characters.decode(drawn), "seen": seen, **answer}
+
+    def _sample_bytes(
+        self,
+        tokens: tf.Tensor,
+        state: tf.Tensor,
+        seen: tf.Tensor,
+        number: tf.Tensor,
+        seed: tf.Tensor,
+        temperature: tf.Tensor,
+        top_k: tf.Tensor,
+        top_p: tf.Tensor,
+        min_p: tf.Tensor,
+        repetition_penalty: tf.Tensor,
+        held: tf.Tensor,
+    ) -> Outputs:
+        """As `_sample`; the bytes of a character are held until it is whole, and then are its text."""
+        settings = Settings(temperature, top_k, top_p, min_p, repetition_penalty)
+        self._check(settings)
+        within = tf.zeros_like(tokens)
+        for place in range(HELD):
+            within = tf.where(held[:, place] > 0, self.characters.after(within, held[:, place]), within)
+        answer = self._step(tokens, state)
+        drawn = draw(self._allowed(answer.pop("logits"), within), uniform(seed, number), settings, seen)
+        whole = (self.characters.after(within, drawn) == 0)[:, tf.newaxis]
+        seen |= tf.one_hot(drawn, self._size, on_value=True, off_value=False)
+        bytes_so_far = tf.concat([held, drawn[:, tf.newaxis]], 1)
+        text = tf.strings.reduce_join(tf.where(whole, self.characters.decode(bytes_so_far), ""), axis=1)
+        # Bytes that are held stand at the end, so that the first is dropped: it is none.
+        return {"tokens": drawn, "text": text, "seen": seen, "held": tf.where(whole, 0, bytes_so_far[:, 1:]), **answer}
 
 
 def _require(right: tf.Tensor, rule: str, value: tf.Tensor) -> None:

@@ -19,7 +19,11 @@ from seqpipe.tasks.protocol import Fitted, Report, Task
 from seqpipe.tasks.writing.config import WritingPipeline
 from seqpipe.tasks.writing.data import Texts, as_rows, as_stream, read_splits
 from seqpipe.tasks.writing.measures import NATS
+from seqpipe.text.bytes import Bytes, Units
 from seqpipe.text.characters import EDGE, FILE, Characters
+from seqpipe.text.forms import FILE as FORM_FILE
+from seqpipe.text.forms import Form
+from seqpipe.text.rhymes import read_groups
 from seqpipe.training.objective import Batch
 
 if TYPE_CHECKING:
@@ -27,8 +31,10 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from seqpipe.export.artefact import Artefact
+    from seqpipe.serving.model import Model
 
 DEV_STREAMS = 16  # parts of dev that are read side by side after each epoch
+HIDDEN_PART = 0.25  # of texts that the network is told of, those of which it is not told place, rhyme or opening
 
 
 class Writing(Task):
@@ -38,11 +44,12 @@ class Writing(Task):
     measures = (NATS,)
     input = TEXT
     answer = TextPresentation()
-    kept_features = (FILE,)
+    kept_features = (FILE, FORM_FILE)
 
     config: WritingPipeline
     splits: Texts
-    characters: Characters
+    characters: Units
+    form: Form | None
     train_ids: np.ndarray  # int32 [N], what a baseline is fitted on
 
     def __init__(self, config: WritingPipeline):
@@ -71,11 +78,22 @@ class Writing(Task):
         return [dev[0][at : at + 40] for at in range(0, 4000, 1000)] if self.stream else [text[:8] for text in dev[:4]]
 
     def fit_features(self, directory: Path) -> None:
-        Characters.fit(self.splits.train, min_count=self.config.features.min_count).save(directory)
+        if self.config.features.units == "bytes":
+            Bytes().save(directory)
+            return self.load_features(directory)
+        characters = Characters.fit(self.splits.train, min_count=self.config.features.min_count)
+        characters.save(directory)
+        if self.config.form is not None:
+            wanted = self.config.form.model_dump(include={"lines", "lengths", "marks", "rhyme_lines"})
+            groups = None if self.config.form.rhyme == "learned" else read_groups(Path(self.config.form.rhyme))
+            Form.fit(self.splits.train, characters, groups=groups, **wanted).save(directory)
         self.load_features(directory)
+        return None
 
     def load_features(self, directory: Path) -> None:
-        self.characters = Characters.load(directory)
+        in_bytes = self.config.features.units == "bytes"
+        self.characters = Bytes() if in_bytes else Characters.load(directory)
+        self.form = Form.load(directory) if self.config.form is not None else None
 
     def load_published(self, directory: Path) -> None:
         from seqpipe.export.artefact import FEATURES
@@ -104,7 +122,8 @@ class Writing(Task):
         from seqpipe.tasks.writing.surprisal import windows
 
         if not self.stream:
-            return Examples({"ids": Ragged.from_rows(as_rows(self.characters, self.texts(split)))})
+            rows = Ragged.from_rows(as_rows(self.characters, self.texts(split)))
+            return Examples({"ids": rows, "told": self._told(split)} if self.form else {"ids": rows})
         ids = as_stream(self.characters, self.texts(split))
         if split != "train":
             rows = Ragged.from_rows(windows(ids, self.config.evaluation.window))
@@ -118,12 +137,25 @@ class Writing(Task):
         chunks = Ragged(ids, np.arange(len(ids) // size + 1, dtype=np.int64) * size)
         return Examples({"ids": chunks, "goes_on": np.ones(len(chunks), np.float32)})
 
+    def _told(self, split: str) -> Ragged:
+        """Of each id of a text what the network may be told of the next, [3]; of held-back texts nothing."""
+        rows = []
+        for text in self.texts(split):
+            codes = np.zeros((len(text) + 2, 3), np.int32)
+            if self.form is not None and split == "train":
+                codes[:-1] = self.form.told(text, self.characters)
+            rows.append(codes)
+        return Ragged.from_rows(rows)
+
     # Training
 
     def build(self) -> keras.Model:
-        from seqpipe.models.character_model import character_model
+        from seqpipe.models.character_model import Told, character_model
 
-        return character_model(self.config.model, vocabulary_size=self.characters.size, name="writer")
+        told = None
+        if self.form is not None and self.config.form is not None:
+            told = Told(self.form.places, self.form.rhymes, self.config.form.told_units)
+        return character_model(self.config.model, vocabulary_size=self.characters.size, told=told, name="writer")
 
     def plan(self, examples: Examples, *, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
         """Of a stream: the next chunk of each of the streams that run side by side."""
@@ -135,7 +167,10 @@ class Writing(Task):
     def training_batch(self, examples: Examples, rows: np.ndarray, epoch: int) -> Batch:
         """Of a stream: chunks, and whether they are the first of an epoch; each epoch begins elsewhere in the text."""
         if not self.stream:
-            return examples.batch(rows)
+            batch = examples.batch(rows)
+            if self.config.form is not None:
+                batch["told"] = batch["told"] * self._tells(len(examples), epoch)[rows][:, np.newaxis]
+            return batch
         column = examples.columns["ids"]
         size, streams = self.config.training.chunk_characters, self.config.training.batch_size
         steps = len(column) // streams
@@ -149,6 +184,12 @@ class Writing(Task):
             "ids_lengths": np.full(len(rows), size + 1, np.int32),
             "goes_on": (rows % steps > 0).astype(np.float32),
         }
+
+    def _tells(self, texts: int, epoch: int) -> np.ndarray:
+        """bool [N, 3], whether place, rhyme and opening of each text are told; all are hidden, or each apart."""
+        drawn = np.random.default_rng([self.config.seed, epoch]).random((texts, 4), np.float32)
+        hidden = self.config.form.hidden_fraction if self.config.form is not None else 1.0
+        return (drawn[:, :1] >= hidden) & (drawn[:, 1:] >= HIDDEN_PART)
 
     def carried(self, model: keras.Model) -> list[tf.Variable]:
         import tensorflow as tf
@@ -171,7 +212,8 @@ class Writing(Task):
         else:
             units = [spec.shape[1] for spec in model.inputs if spec.name.startswith("state_")]
             state = [tf.zeros([tf.shape(ids)[0], size]) for size in units]
-        logits, *after = model([ids, lengths, *state], training=training)
+        told = [batch["told"][:, :-1, part] for part in range(3)] if "told" in batch else []
+        logits, *after = model([ids, lengths, *state, *told], training=training)
         if training and self.state:
             for variable, value in zip(self.state, after, strict=True):
                 variable.assign(tf.cast(value, tf.float32))
@@ -211,6 +253,11 @@ class Writing(Task):
 
         return evaluate(self, model, examples, directory)
 
+    def evaluate_served(self, model: Model, source: str, directory: Path) -> tuple[Report, list[Finding]]:
+        from seqpipe.tasks.writing.served import evaluate_served
+
+        return evaluate_served(self, model, source, directory)
+
     def describe(self, report: Report) -> str:
         from seqpipe.tasks.writing.report import describe
 
@@ -219,9 +266,14 @@ class Writing(Task):
     def limits(self) -> list[str]:
         from seqpipe.tasks.writing.signatures import READ
 
+        known = (
+            f"; characters that are not among the {len(self.characters.known):,} of its training text are read as one "
+            "unknown character and never written"
+            if self.config.features.units == "characters"
+            else ""
+        )
         return [
-            f"Of a prompt the last {READ:,} characters are read; characters that are not among the "
-            f"{len(self.characters.known):,} of its training text are read as one unknown character and never written.",
+            f"Of a prompt the last {READ:,} {self.config.features.units} are read{known}.",
             "It writes what sounds like its training text. It knows nothing and may repeat what it read; "
             "the longest spans it copied are in this card.",
         ]

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from testing import is_picture
 
 from pipelines import VERSES
 from seqpipe.config.networks import Writer
@@ -15,11 +16,13 @@ from seqpipe.errors import DataError
 from seqpipe.models.character_model import Reader, character_model
 from seqpipe.models.sampling import Settings
 from seqpipe.tasks import make_task, schemas
+from seqpipe.tasks.writing import pictures
 from seqpipe.tasks.writing.config import Sampling, WritingData
 from seqpipe.tasks.writing.data import read_splits
 from seqpipe.tasks.writing.proof import NumpyWriter
 from seqpipe.tasks.writing.signatures import WritingModel
 from seqpipe.tasks.writing.surprisal import Surprisal
+from seqpipe.text.bytes import Bytes
 from seqpipe.text.characters import Characters
 from seqpipe.training.loop import Trainer
 
@@ -231,6 +234,72 @@ def test_writing_data_refuses_what_is_no_text(tmp_path, content, rule):
     with pytest.raises(DataError) as caught:
         read_splits(data, "none")
     assert rule in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def byte_model():
+    keras.utils.set_random_seed(2)
+    return character_model(Writer.model_validate({"recurrent": {"units": 8}}), vocabulary_size=Bytes().size)
+
+
+@pytest.fixture(scope="module")
+def byte_writer(byte_model):
+    return WritingModel(byte_model, Bytes(), first=0, ends=True, sampling=Sampling(length=40), version=1)
+
+
+def test_writing_in_bytes_is_whole_utf8_whatever_the_length(byte_writer):
+    for length in (1, 2, 3, 17):
+        texts = [text.decode() for text in write(byte_writer, [""] * 64, range(64), length=length)["text"]]
+        assert all(len(text.encode()) <= length for text in texts)
+    assert max(map(ord, "".join(texts))) > 0x7FF, "untrained, it writes anything"
+    assert write(byte_writer, ["é春😀", b"\xff"], [1, 2])["unknown"] == [b"", b""]
+
+
+def test_writing_in_bytes_repeats_in_numpy_and_in_steps(byte_writer, byte_model):
+    of_numpy = NumpyWriter(byte_model, Bytes(), first=0, ends=True)
+    whole = [text.decode() for text in write(byte_writer, ["é", ""], [3, 4])["text"]]
+    settings = Settings(*(DEFAULTS[name] for name in Settings._fields))
+    assert [of_numpy.write("é".encode(), 30, settings, 3), of_numpy.write(b"", 30, settings, 4)] == whole
+    state = byte_writer.functions["start"](tf.constant(["é", ""]))
+    values = [tf.constant(DEFAULTS[name]) for name in Settings._fields]
+    texts = ["", ""]
+    for number in range(30):
+        seeds, held = tf.constant([3, 4], tf.int64), state["held"]
+        state = byte_writer.functions["sample"](
+            state["tokens"], state["state"], state["seen"], tf.constant(number), seeds, *values, held
+        )
+        texts = [text + part.decode() for text, part in zip(texts, state["text"].numpy(), strict=True)]
+    for text, of_whole in zip(texts, whole, strict=True):
+        assert text.startswith(of_whole)
+
+
+def test_score_in_bytes_is_of_whole_characters(byte_writer, byte_model):
+    texts = ["aé春😀", "", "b"]
+    answer = {name: value.numpy() for name, value in byte_writer.functions["score"](tf.constant(texts)).items()}
+    assert answer["characters"].tolist() == [4, 0, 1]
+    assert [piece.decode() for piece in answer["pieces"][0]] == list(texts[0])
+    each = Surprisal(byte_model).carried(Bytes().encode(texts[0]), 0)
+    np.testing.assert_allclose(answer["surprisal"][0], np.add.reduceat(each, [0, 1, 3, 6]), atol=1e-4)
+    (expected,) = NumpyWriter(byte_model, Bytes(), first=0, ends=True).score([{"text": np.array(texts[0].encode())}])
+    np.testing.assert_allclose(answer["surprisal"][0], expected["surprisal"], atol=1e-4)
+
+
+def test_writing_pictures_show_every_character_they_can(tmp_path):
+    nats = np.random.default_rng(0).exponential(2, 300)
+    pictures.passage("The $fox$\n春江, it went on and on. " * 9, nats[:250], tmp_path / "passage.png")
+    pictures.passage("春", nats[:1], tmp_path / "short.png")
+    pictures.loss_by_place(nats, tmp_path / "by_place.png")
+    assert is_picture(tmp_path / "passage.png")
+    assert is_picture(tmp_path / "by_place.png")
+
+
+def test_writing_data_is_normalised_where_asked(tmp_path):
+    (tmp_path / "a.txt").write_text(
+        "cafe\u0301 and more of it, " * 20 + "and quite another end of the text" * 60, "utf-8"
+    )
+    data = WritingData(train=f"files:{tmp_path}/a.txt")
+    assert "e\u0301" in read_splits(data, "none").train[0]
+    assert "caf\u00e9" in read_splits(data, "NFC").train[0]
 
 
 def test_writing_data_names_bytes_that_are_no_text(tmp_path):

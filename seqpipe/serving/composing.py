@@ -1,0 +1,76 @@
+"""What `seqpipe write --form` and `Model.compose` do with a model that composes texts of a form."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from seqpipe.errors import DataError, ModelError
+
+if TYPE_CHECKING:
+    from seqpipe.serving.model import Model
+
+
+@dataclass(frozen=True)
+class FormWishes:
+    """How to compose; what is None is as the model's form has it: its last length, its temperature, rhyme if any."""
+
+    line_length: int | None = None
+    temperature: float | None = None
+    rhyme: bool | None = None
+    no_repeats: bool = False
+
+
+def composed(model: Model, acrostics: Sequence[str], wishes: FormWishes, *, seeds: Sequence[int]) -> list[str]:
+    """A text for each acrostic and seed; "" is no acrostic.
+
+    Raises:
+        ModelError: the model has no form.
+        DataError: the wishes cannot be had together; the message names the rule.
+    """
+    import tensorflow as tf
+
+    if "compose" not in model.signatures:
+        raise ModelError(
+            f"{model.path} composes nothing: its pipeline has no form. It has: {', '.join(model.signatures)}."
+        )
+    known = model.call("info", {})
+    line_length = int(known["line_lengths"][-1]) if wishes.line_length is None else wishes.line_length
+    temperature = float(known["temperature"]) if wishes.temperature is None else wishes.temperature
+    rhyme = len(known["rhyme_groups"]) > 0 if wishes.rhyme is None else wishes.rhyme
+    try:
+        inputs = {
+            "acrostic": tf.constant([acrostic.encode("utf-8", "replace") for acrostic in acrostics], tf.string),
+            "line_length": tf.constant(line_length, tf.int32),
+            "temperature": tf.constant(temperature, tf.float32),
+            "seed": tf.constant(list(seeds), tf.int64),
+            "rhyme": tf.constant(rhyme, tf.bool),
+            "no_repeats": tf.constant(wishes.no_repeats, tf.bool),
+        }
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(f"compose takes numbers, and true or false, not these: {str(error).splitlines()[0]}") from None
+    return [text.decode() for text in model.call("compose", inputs)["text"]]
+
+
+def print_composed(
+    model: Model,
+    acrostic: str,
+    wishes: FormWishes,
+    out: Console,
+    err: Console,
+    *,
+    seeds: Sequence[int],
+    as_json: bool = False,
+) -> None:
+    """A text a line, or JSON lines; then the seeds."""
+    texts = composed(model, [acrostic] * len(seeds), wishes, seeds=seeds)
+    for text, seed in zip(texts, seeds, strict=True):
+        if as_json:
+            print(json.dumps({"acrostic": acrostic, "text": text, "seed": seed}, ensure_ascii=False))
+        else:
+            out.print(text)
+    err.print(f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]} to {seeds[-1]}")

@@ -1,0 +1,51 @@
+"""An exported writer on another text: how surprised it is, as it is served.
+
+Axes: N characters of all texts.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from seqpipe.data.examples import content_key
+from seqpipe.data.findings import Finding
+from seqpipe.evaluation.paired import with_interval
+from seqpipe.serving.writing import scored
+from seqpipe.tasks.protocol import Report
+from seqpipe.tasks.writing.data import read_texts
+from seqpipe.tasks.writing.measures import NATS, rows_of
+
+if TYPE_CHECKING:
+    from seqpipe.serving.model import Model
+    from seqpipe.tasks.writing.task import Writing
+
+
+def evaluate_served(task: Writing, model: Model, source: str, directory: Path) -> tuple[Report, list[Finding]]:
+    """The report on the texts of a source: of a stream by blocks, else by texts, without what ends them."""
+    texts, findings = read_texts(task.config.data, source, task.config.features.normalise)
+    if task.stream:
+        _, bits = scored(model, texts[0])
+        nats = bits * math.log(2)
+        bounds = np.arange(0, len(nats), task.config.evaluation.block)
+    else:
+        answers = model.score(texts)
+        each = [np.array(row["surprisal"][: int(row["characters"])]) for row in answers]
+        nats = np.concatenate(each)
+        bounds = np.cumsum([0, *map(len, each)])[:-1]
+    known = {character.decode() for character in model.call("info", {})["vocabulary"]}
+    strange = sum(character not in known for text in texts for character in text)
+    rows = rows_of(nats, bounds, content_key(texts))
+    rows.write(directory)
+    measured = with_interval(NATS, [rows], samples=task.config.evaluation.bootstrap_samples, seed=1)
+    figures = {
+        "characters": len(nats),
+        "unknown": strange if task.config.features.units == "characters" else 0,
+        "bits_per_byte": float(nats.sum() / math.log(2) / sum(len(text.encode()) for text in texts)),
+        "perplexity": float(np.exp(nats.mean())),
+        "measures": {NATS.name: {**measured, "n": len(rows)}},
+    }
+    return {"splits": {"test": figures}}, findings

@@ -1,0 +1,136 @@
+"""A published writer: the commands, texts in steps and whole, another text to evaluate, the same model again."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from finished import finished
+from poems import CHARACTERS, FORM
+
+import seqpipe
+from seqpipe import cli
+from seqpipe.config.networks import Writer
+from seqpipe.errors import DataError, ModelError
+from seqpipe.models.character_model import Told, character_model
+from seqpipe.serving.writing import Wishes, streamed, written
+from seqpipe.tasks.writing.config import Sampling
+from seqpipe.tasks.writing.signatures import WritingModel
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return finished("writing", tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def model(home):
+    return seqpipe.load(home / "saved_models" / "tiny" / "1")
+
+
+@pytest.fixture(scope="module")
+def composer(tmp_path_factory):
+    """A directory with saved_models/poems/1, untrained, of the signatures that composing needs."""
+    keras.utils.set_random_seed(1)
+    config = Writer.model_validate({"embedding": {"units": 4}, "recurrent": {"units": 8}})
+    network = character_model(config, vocabulary_size=CHARACTERS.size, told=Told(FORM.places, FORM.rhymes, 4))
+    module = WritingModel(network, CHARACTERS, first=0, ends=True, sampling=Sampling(length=9), version=1, form=FORM)
+    home = tmp_path_factory.mktemp("composer")
+    signatures = {name: module.functions[name] for name in ("serving_default", "info", "compose")}
+    tf.saved_model.save(module, str(home / "saved_models" / "poems" / "1"), signatures)
+    return home
+
+
+def run(monkeypatch, capsys, home, *words):
+    monkeypatch.chdir(home)
+    monkeypatch.setattr(sys, "argv", ["seqpipe", *words])
+    code = 0
+    try:
+        cli.main()
+    except SystemExit as stop:
+        code = stop.code
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+def test_served_text_in_parts_is_the_whole_text(model):
+    wishes = Wishes(length=50, temperature=1.0)
+    for stop in ([], ["e"], ["the", "\n"]):
+        (whole,) = written(model, "The fox", wishes, stop=stop, seeds=[4])
+        assert "".join(streamed(model, "The fox", wishes, stop=stop, seed=4)) == whole["text"]
+
+
+def test_served_write_prints_text_and_seed(home, monkeypatch, capsys):
+    code, out, err = run(monkeypatch, capsys, home, "write", "tiny", "The fox", "--length", "20", "--seed", "3")
+    assert code in (0, None)
+    assert out.startswith("The fox")
+    assert len(out) == 28
+    assert err.endswith("seed 3\n")
+
+
+def test_served_score_is_a_row_for_each_text(model):
+    likely, unlikely = model.score(["The fox went", "xoF ehT qqqq"])
+    assert likely["nats"] < unlikely["nats"]
+    assert len(likely["surprisal"]) == len(likely["pieces"]) == likely["characters"] == 12
+
+
+def test_served_evaluation_is_that_of_the_text(home, model, monkeypatch, capsys):
+    text = "The fox went by the sea,\nand nobody was free.\n" * 20 + "é"
+    (home / "other.txt").write_text(text, encoding="utf-8")
+    code, out, _ = run(monkeypatch, capsys, home, "evaluate", "tiny", "--data", "files:other.txt", "--output", "there")
+    assert code in (0, None)
+    assert f"{len(text)} characters, 1 of them unknown; perplexity" in out
+    (scored,) = model.score([text])
+    assert f"| {scored['nats'] / len(text):.4f} (95 % interval" in out
+    assert len(np.load(home / "there" / "rows.npz")["nats"]) == 5, "blocks of 200 characters"
+
+
+def test_served_compose_takes_acrostics_and_seeds(composer, monkeypatch):
+    monkeypatch.chdir(composer)
+    model = seqpipe.load("poems")
+    texts = model.compose(["stuv", ""], seed=[1, 2], no_repeats=True, line_length=3)
+    assert [len(FORM.split(text)[0]) for text in texts] == [3, 3]
+    assert [line[0] for line in FORM.split(texts[0])] == list("stuv")
+    assert model.compose("stuv", seed=1, no_repeats=True, line_length=3) == texts[:1]
+    assert len({*model.compose(seed=range(4))}) == 4
+    with pytest.raises(DataError, match=r"2 acrostics and 3 seeds\. Allowed: as many"):
+        model.compose(["", ""], seed=[1, 2, 3])
+    with pytest.raises(DataError, match=r"^acrostic must be of characters that the model knows, not 春江$"):
+        model.compose("st春江")
+    with pytest.raises(DataError, match="compose takes numbers, and true or false"):
+        model.compose(line_length="long")
+
+
+def test_served_write_composes(composer, monkeypatch, capsys):
+    words = ["--acrostic", "stuv", "--form", "3", "--no-repeats", "--samples", "2", "--seed", "5", "--format", "jsonl"]
+    code, out, err = run(monkeypatch, capsys, composer, "write", "poems", *words)
+    assert code in (0, None)
+    found = [json.loads(line) for line in out.splitlines()]
+    assert [[line[0] for line in FORM.split(row["text"])] for row in found] == [list("stuv")] * 2
+    assert [row["seed"] for row in found] == [5, 6]
+    assert err.endswith("seeds 5 to 6\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "rule"),
+    [
+        (["--no-rhyme"], "--no-rhyme needs --form or --acrostic"),
+        (["--no-repeats", "--rhyme"], "--rhyme, --no-repeats needs --form or --acrostic"),
+        (["once", "--form", "3", "--top-k", "4"], "--form and --acrostic exclude a prompt, --top-k: the form decides."),
+        (["--form", "3", "--stream", "--stop", "x"], "exclude --stop, --stream: the form decides."),
+        (["--acrostic", "stu"], "acrostic must have no character, or 4: one for each line, not 3"),
+    ],
+)
+def test_served_write_names_wishes_that_cannot_be(composer, monkeypatch, capsys, words, rule):
+    code, _, err = run(monkeypatch, capsys, composer, "write", "poems", *words)
+    assert code == 2
+    assert rule in err
+
+
+def test_served_model_without_a_form_composes_nothing(model):
+    with pytest.raises(ModelError, match="composes nothing: its pipeline has no form"):
+        model.compose()
