@@ -110,7 +110,6 @@ function tell(words) {
   for (const {label, start, end, confidence} of words) {
     const row = $("heard").tBodies[0].insertRow();
     for (const text of [start.toFixed(2), end.toFixed(2), label, confidence.toFixed(3)]) row.insertCell().textContent = text;
-    $("last").textContent = label;
   }
   $("heard").hidden = !$("heard").tBodies[0].rows.length;
   $("none").hidden = !$("heard").hidden;
@@ -146,6 +145,8 @@ class Listener {
     if (this.took.length > 500) this.took.shift();
     this.pieces++;
     this.tell(this.hearing.piece(this.probabilities));
+    const {going} = this.hearing;
+    if (going) $("last").textContent = facts.labels[this.hearing.chosen[going.number]];
     if (!this.drawn) this.drawn = requestAnimationFrame(() => { this.drawn = null; this.draw(); });
   }
   draw() {

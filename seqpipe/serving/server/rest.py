@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 from google.protobuf import json_format
 from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
@@ -96,7 +96,7 @@ class Server:
         outputs = await self.batcher.answer(servable, signature, inputs, timeout_s=self.settings.timeout_s)
         return signature, encoded(outputs, rows=rows, strict=self.settings.strict)
 
-    def allow(self, request: Request) -> None:
+    def allow(self, request: HTTPConnection) -> None:
         """
         Raises:
             RequestError: a token is wanted and not named, or a browser asks from elsewhere.
@@ -105,7 +105,8 @@ class Server:
         if token is not None and not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
             raise RequestError(401, "Name the token: Authorization: Bearer TOKEN.")
         origin = request.headers.get("origin")
-        own = f"{request.url.scheme}://{request.headers.get('host', '')}"
+        scheme = {"ws": "http", "wss": "https"}.get(request.url.scheme, request.url.scheme)
+        own = f"{scheme}://{request.headers.get('host', '')}"
         if origin is not None and origin != own and not {origin, "*"} & set(self.settings.origins):
             raise RequestError(403, f"The origin {origin} is not allowed. Allow it by --allow-origin {origin}.")
 
@@ -280,8 +281,12 @@ def _about(servable: Servable) -> dict[str, Any]:
         "version": servable.version,
         "facts": {key: servable.facts[key] for key in ("task", "figure", "date", "streaming") if key in servable.facts},
         "labels": servable.labels,
+        "info": servable.info,
         "signatures": {
-            name: {"inputs": list(signature.inputs), "outputs": list(signature.outputs)}
+            name: {
+                "inputs": {name: spec.shape for name, spec in signature.inputs.items()},
+                "outputs": list(signature.outputs),
+            }
             for name, signature in servable.signatures.items()
         },
     }
