@@ -67,9 +67,10 @@ class Watched:
             if SHOTS:
                 self.page.screenshot(path=f"{SHOTS}/{name}-{scheme}.png", full_page=True)
             found = self.page.evaluate("async () => self.axe ? (await axe.run()).violations : []")
-            assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found] == []
+            wrong = [(each["id"], [node["html"] for node in each["nodes"]]) for each in found]
+            assert not wrong, wrong
         assert self.page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"], name
 
     def close(self) -> None:
         self.context.close()
-        assert self.wrong == []
+        assert not self.wrong, self.wrong

@@ -68,7 +68,7 @@ function heat(found) {
     make("thead", {}, make("tr", {}, make("td"), ...columns.map(([piece]) => make("th", {scope: "col"}, piece)))),
     make("tbody", {}, ...rows.map(([piece, i]) => make("tr", {}, make("th", {scope: "row"}, piece), ...columns.map(([, j]) => {
       const weight = found.alignment[0][i][j];
-      return make("td", {"--w": weight, class: weight > 0.55 ? "number most" : "number"}, weight < 0.005 ? "" : weight.toFixed(2));
+      return make("td", {"--w": weight, class: "number"}, weight < 0.005 ? "" : weight.toFixed(2));
     })))))));
 }
 
