@@ -141,7 +141,9 @@ def page(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Write the page here.")] = Path(
         "page.html"
     ),
-    int8: Annotated[bool, typer.Option("--int8", help="Weights in eight bits: a smaller file, answers differ.")] = False,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Weights in eight bits: a smaller file, answers differ.")
+    ] = False,
 ) -> None:
     """Write one HTML file that hears a model's words on the device it is opened on, offline."""
     from seqpipe.serving.device_page.make import make

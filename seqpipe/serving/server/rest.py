@@ -54,13 +54,19 @@ class Settings:
 
 @dataclass
 class Server:
-    """What the endpoints share. draining: no new request is taken."""
+    """What the endpoints share.
+
+    draining: what comes is answered, but each answer closes its connection. busy: requests in hand. asked_s: when the
+    last one came, by the monotonic clock.
+    """
 
     models: Models
     batcher: Batcher
     metrics: Metrics
     settings: Settings = field(default_factory=Settings)
     draining: bool = False
+    busy: int = 0
+    asked_s: float = 0.0
 
     async def body(self, request: Request) -> bytes:
         """The whole body, unpacked.
@@ -144,18 +150,26 @@ def _guarded(server: Server) -> Callable[[Endpoint], Callable[[Request], Awaitab
 
     def guard(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
+            server.busy, server.asked_s = server.busy + 1, time.monotonic()
+            try:
+                response = await answered(request)
+            finally:
+                server.busy -= 1
+            if server.draining:
+                response.headers["Connection"] = "close"
+            return _with_origin(server, request, response)
+
+        async def answered(request: Request) -> Response:
             try:
                 if request.method == "OPTIONS":
-                    return _with_origin(server, request, Response(status_code=200))
+                    return Response(status_code=200)
                 server.allow(request)
-                if server.draining:
-                    raise RequestError(503, "The server is shutting down.")
-                response = await endpoint(server, request)
+                return await endpoint(server, request)
             except RequestError as error:
                 response = _json({"error": error.text}, error.status)
                 if error.retry_after_s is not None:
                     response.headers["Retry-After"] = str(error.retry_after_s)
-            return _with_origin(server, request, response)
+                return response
 
         return answer
 

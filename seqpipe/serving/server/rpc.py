@@ -36,8 +36,6 @@ def _servable(server: Server, request: Any, context: grpc.aio.ServicerContext) -
     token = server.settings.token
     if token is not None and ("authorization", f"Bearer {token}") not in tuple(context.invocation_metadata() or ()):
         raise RequestError(401, "Name the token: authorization: Bearer TOKEN.")
-    if server.draining:
-        raise RequestError(503, "The server is shutting down.")
     spec = request.model_spec
     if not spec.name:
         raise RequestError(400, "Missing ModelSpec")

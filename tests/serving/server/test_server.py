@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import http.client
 import json
+import os
+import re
+import signal
 import threading
+import time
 
+import fresh
 import grpc
 import numpy as np
 import pytest
@@ -20,6 +26,7 @@ from tensorflow_serving.apis import (
 )
 
 from seqpipe.serving.server import rpc
+from seqpipe.serving.server import versions as server_versions
 from seqpipe.serving.server.batching import Batcher
 from seqpipe.serving.server.errors import RequestError
 from seqpipe.serving.server.metrics import Metrics
@@ -311,3 +318,104 @@ def test_server_answers_grpc(server):
     assert answer.model_spec.version.value == 1
     assert refused.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert status.model_version_status[0].state == get_model_status_pb2.ModelVersionStatus.AVAILABLE
+
+
+def test_server_takes_no_half_of_a_character(client):
+    for body in ('{"instances": ["a\\ud83d"]}', '{"signature_name": "\\udc00", "instances": ["a"]}'):
+        status, answer = ask(client, body)
+        assert status == 400
+        assert answer["error"].startswith("JSON Parse error: The surrogate pair in string is invalid")
+    assert ask(client, b'{"instances": ["\xed\xa0\xbd"]}')[0] == 400
+    status, answer = ask(client, '{"signature_name": "explain", "inputs": ["\\ud83d\\ude00"]}')
+    assert (status, len(answer["outputs"][0])) == (200, 4)
+
+
+def test_server_forgets_a_request_that_nobody_waits_for(place):
+    server = made(place)
+    servable = server.models.get("lengths")
+    gate, run = threading.Event(), servable.run
+    servable.run = lambda *arguments: (gate.wait(), run(*arguments))[1]
+    row = {"text": np.array([b"a"] * 40, object)}
+
+    async def crowd():
+        def asked(timeout_s=30):
+            return asyncio.create_task(server.batcher.answer(servable, "serving_default", row, timeout_s=timeout_s))
+
+        running = asked()
+        await asyncio.sleep(0.05)
+        waiting = asked()
+        await asyncio.sleep(0.05)
+        assert servable.in_flight == 2
+        waiting.cancel()
+        await asyncio.sleep(0.05)
+        assert servable.in_flight == 1
+        late = asked(timeout_s=0.05)  # which has room, since the one before it is gone
+        with pytest.raises(RequestError, match="Deadline"):
+            await late
+        assert servable.in_flight == 1
+        gate.set()
+        return await running
+
+    assert len(asyncio.run(crowd())["label"]) == 40
+    assert server.metrics.queued._value.get() == 0
+
+
+def test_server_looks_on_after_a_directory_could_not_be_read(place, monkeypatch, caplog):
+    server, versions = made(place), server_versions.versions
+    monkeypatch.setattr(server_versions, "POLL_S", 0.01)
+    looked = []
+
+    def failing(directory):
+        looked.append(directory)
+        if len(looked) < 3:
+            raise PermissionError("no entry")
+        return versions(directory)
+
+    monkeypatch.setattr(server_versions, "versions", failing)
+    server.models.start()
+    deadline = time.monotonic() + 10
+    while len(looked) < 5 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    server.models._stop.set()
+    server.models._poller.join()
+    assert len(looked) >= 5
+    assert "cannot be looked at" in caplog.text
+    assert server.models.get("lengths").version
+
+
+def test_server_answers_all_that_came_before_it_was_told_to_stop(place):
+    started = fresh.start("seqpipe", "serve", str(place), "--port", "0", "--grpc-port", "0")
+    while "http://" not in started.streams[0].read_text():
+        assert started.process.exitcode is None, started.streams[1].read_text()
+        time.sleep(0.05)
+    port = int(re.search(r"http://127\.0\.0\.1:(\d+)/", started.streams[0].read_text())[1])
+    answered, lost = [], []
+
+    def client():
+        while True:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            try:
+                connection.connect()
+            except OSError:  # nobody listens any more
+                return
+            try:
+                while connection.sock is not None:
+                    connection.request("POST", "/v1/models/lengths:predict", b'{"instances": ["abc"]}')
+                    response = connection.getresponse()
+                    response.read()
+                    answered.append(response.status)
+            except (OSError, http.client.HTTPException) as error:
+                lost.append(error)
+                return
+
+    clients = [threading.Thread(target=client) for _ in range(16)]
+    for thread in clients:
+        thread.start()
+    while len(answered) < 200:
+        time.sleep(0.01)
+    os.kill(started.pid, signal.SIGTERM)
+    for thread in clients:
+        thread.join()
+    done = started.wait()
+    assert (set(answered), lost, done.returncode) == ({200}, [], 0)
+    assert "Stopping" in done.stdout

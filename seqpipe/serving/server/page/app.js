@@ -101,7 +101,7 @@ async function ask(action) {
       $("same").hidden = !$("curl").textContent;
     }
   } catch (error) {
-    if (current()) { $("answer").replaceChildren(); $("took").textContent = ""; fail(error); }
+    if (current()) { $("answer").replaceChildren(); $("took").textContent = ""; $("same").hidden = true; fail(error); }
   } finally {
     if (current()) $("send").disabled = false;
   }
