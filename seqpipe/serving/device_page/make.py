@@ -1,4 +1,4 @@
-"""`seqpipe page`: one HTML file that hears words on the device, by a model's LiteRT file and LiteRT.js, from file:// too."""
+"""`seqpipe page`: one HTML file that hears words on the device, by LiteRT.js, from file:// too."""
 
 from __future__ import annotations
 

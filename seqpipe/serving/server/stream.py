@@ -2,7 +2,7 @@
 
 A client sends binary messages of samples, 16 kHz, one channel: float32 in -1..1, or int16 after the text message
 {"format": "int16"}. For each piece of 40 ms it gets {"probabilities": {...}, "label", "probability", "seconds"}, and
-{"heard": {...}} for a command. After the text message {"end": true} it gets what lasted to the end, and the socket is closed.
+{"heard": {...}} for a command. After the text {"end": true} it gets what lasted to the end, and the socket is closed.
 """
 
 from __future__ import annotations
