@@ -1,7 +1,7 @@
 """Figures of `seqpipe serve`, beside a plain handler around the same model, in one run: python benchmarks/serving.py
 
-Wants the extra [serve]; a figure that wants more (Chromium for the page) is left out and says so. Times on a machine that
-does other work are pessimistic; the load is printed, and ratios within the run are sounder. --quick asks a tenth.
+Wants the extra [serve]; a figure that wants more (Chromium for the page) is left out and says so. Times on a machine
+that does other work are pessimistic; the load is printed, and ratios within the run are sounder. --quick asks a tenth.
 """
 
 from __future__ import annotations

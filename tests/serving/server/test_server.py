@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import gzip
 import http.client
+import importlib.util
 import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -437,3 +440,33 @@ def test_server_told_to_stop_answers_what_comes_on_open_connections(running):
         thread.join(60)
     started.process.join(60)
     assert (set(answered), lost, started.process.exitcode) == ({200}, [], 0)
+
+
+FOREIGN = """
+import sys
+import ovmsclient
+
+client = ovmsclient.make_grpc_client(f"127.0.0.1:{sys.argv[1]}")
+assert client.get_model_status("lengths")[1]["state"] == "AVAILABLE"
+assert client.get_model_metadata("lengths")["inputs"]["text"]["dtype"] == "DT_STRING"
+print(client.predict({"text": ["abc"]}, "lengths")["label"])
+try:
+    client.predict({"text": ["abc"]}, "nothing")
+except ovmsclient.tfs_compat.base.errors.ModelNotFoundError:
+    print("not found")
+"""
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ovmsclient") is None, reason="ovmsclient is not installed")
+def test_server_answers_a_client_that_nobody_here_wrote(running):
+    started, _ = running
+    port = re.search(r"gRPC 127\.0\.0\.1:(\d+)", started.streams[0].read_text())[1]
+    done = subprocess.run(
+        [sys.executable, "-c", FOREIGN, port],
+        env={**os.environ, "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python"},  # it was made for an older protobuf
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "3" in done.stdout.splitlines()[0]
+    assert done.stdout.splitlines()[1] == "not found"
