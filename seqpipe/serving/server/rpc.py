@@ -39,7 +39,9 @@ def _servable(server: Server, request: Any, context: grpc.aio.ServicerContext) -
     spec = request.model_spec
     if not spec.name:
         raise RequestError(400, "Missing ModelSpec")
-    return server.models.get(spec.name, spec.version.value if spec.HasField("version") else None)
+    version = spec.version.value if spec.HasField("version") else None
+    latest = version == 0 and not server.settings.strict  # clients of OpenVINO's server mean that by 0
+    return server.models.get(spec.name, None if latest else version)
 
 
 async def _fail(context: grpc.aio.ServicerContext, error: RequestError) -> None:
