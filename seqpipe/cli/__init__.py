@@ -20,7 +20,16 @@ app = typer.Typer(
 )
 COMMANDS = (
     *(runs.run, runs.check, runs.show, runs.schema_, runs.train, runs.evaluate, runs.export, runs.tune, runs.compare),
-    *(models.predict, models.listen, models.serve, writing.write, writing.score, models.list_, models.info),
+    *(
+        models.predict,
+        models.listen,
+        models.serve,
+        models.page,
+        writing.write,
+        writing.score,
+        models.list_,
+        models.info,
+    ),
 )
 for command in COMMANDS:
     app.command(command.__name__.rstrip("_"))(command)

@@ -136,6 +136,25 @@ def serve(
     serve_models(served, Options(host, port, grpc_port, certificate, key, max_queue_rows, settings), out.print)
 
 
+def page(
+    model: ModelName,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Write the page here.")] = Path(
+        "page.html"
+    ),
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Weights in eight bits: a smaller file, answers differ.")
+    ] = False,
+) -> None:
+    """Write one HTML file that hears a model's words on the device it is opened on, offline."""
+    from seqpipe.serving.device_page.make import make
+    from seqpipe.serving.find import find_model
+    from seqpipe.storage import write_text
+
+    made = make(find_model(model), int8=int8)
+    write_text(output, made)
+    out.print(f"{output}: {len(made.encode()) / 1e6:.1f} MB. Open it in a browser; it needs no network and no server.")
+
+
 def list_() -> None:
     """Released and local models."""
     from seqpipe.serving.find import list_models, model_directories, read_card

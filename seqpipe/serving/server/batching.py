@@ -25,7 +25,7 @@ SHORT_BYTES = 256  # texts up to here are of one length
 QUEUED_BYTES = 256 * 2**20
 
 
-@dataclass
+@dataclass(eq=False)
 class Work:
     """A request in the queue.
 
@@ -80,6 +80,21 @@ class Batcher:
             return await asyncio.wait_for(asyncio.wrap_future(work.answer), timeout_s)
         except TimeoutError:
             raise RequestError(504, f"Deadline exceeded: no answer within {timeout_s:g} s.") from None
+        finally:
+            if work.answer.cancel():
+                self._forget(work)
+
+    def _forget(self, work: Work) -> None:
+        """Take a request that nobody waits for out of the queue, where the worker has not begun with it."""
+        with self._changed:
+            if work in self._queue:
+                self._queue.remove(work)
+                self._count_out(work)
+                work.servable.in_flight -= 1
+
+    def _count_out(self, work: Work) -> None:
+        self._rows, self._bytes = self._rows - work.rows, self._bytes - work.size_bytes
+        self._metrics.queued.set(self._rows)
 
     def close(self) -> None:
         with self._changed:
@@ -114,8 +129,7 @@ class Batcher:
         if first.key is not None:
             self._queue = left
         for work in batch:
-            self._rows, self._bytes = self._rows - work.rows, self._bytes - work.size_bytes
-        self._metrics.queued.set(self._rows)
+            self._count_out(work)
         return batch
 
     def _run(self, batch: list[Work]) -> None:

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 from google.protobuf import json_format
 from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
@@ -54,13 +54,19 @@ class Settings:
 
 @dataclass
 class Server:
-    """What the endpoints share. draining: no new request is taken."""
+    """What the endpoints share.
+
+    draining: what comes is answered, but each answer closes its connection. busy: requests in hand. asked_s: when the
+    last one came, by the monotonic clock.
+    """
 
     models: Models
     batcher: Batcher
     metrics: Metrics
     settings: Settings = field(default_factory=Settings)
     draining: bool = False
+    busy: int = 0
+    asked_s: float = 0.0
 
     async def body(self, request: Request) -> bytes:
         """The whole body, unpacked.
@@ -96,7 +102,7 @@ class Server:
         outputs = await self.batcher.answer(servable, signature, inputs, timeout_s=self.settings.timeout_s)
         return signature, encoded(outputs, rows=rows, strict=self.settings.strict)
 
-    def allow(self, request: Request) -> None:
+    def allow(self, request: HTTPConnection) -> None:
         """
         Raises:
             RequestError: a token is wanted and not named, or a browser asks from elsewhere.
@@ -105,7 +111,8 @@ class Server:
         if token is not None and not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
             raise RequestError(401, "Name the token: Authorization: Bearer TOKEN.")
         origin = request.headers.get("origin")
-        own = f"{request.url.scheme}://{request.headers.get('host', '')}"
+        scheme = {"ws": "http", "wss": "https"}.get(request.url.scheme, request.url.scheme)
+        own = f"{scheme}://{request.headers.get('host', '')}"
         if origin is not None and origin != own and not {origin, "*"} & set(self.settings.origins):
             raise RequestError(403, f"The origin {origin} is not allowed. Allow it by --allow-origin {origin}.")
 
@@ -143,18 +150,26 @@ def _guarded(server: Server) -> Callable[[Endpoint], Callable[[Request], Awaitab
 
     def guard(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
+            server.busy, server.asked_s = server.busy + 1, time.monotonic()
+            try:
+                response = await answered(request)
+            finally:
+                server.busy -= 1
+            if server.draining:
+                response.headers["Connection"] = "close"
+            return _with_origin(server, request, response)
+
+        async def answered(request: Request) -> Response:
             try:
                 if request.method == "OPTIONS":
-                    return _with_origin(server, request, Response(status_code=200))
+                    return Response(status_code=200)
                 server.allow(request)
-                if server.draining:
-                    raise RequestError(503, "The server is shutting down.")
-                response = await endpoint(server, request)
+                return await endpoint(server, request)
             except RequestError as error:
                 response = _json({"error": error.text}, error.status)
                 if error.retry_after_s is not None:
                     response.headers["Retry-After"] = str(error.retry_after_s)
-            return _with_origin(server, request, response)
+                return response
 
         return answer
 
@@ -280,8 +295,12 @@ def _about(servable: Servable) -> dict[str, Any]:
         "version": servable.version,
         "facts": {key: servable.facts[key] for key in ("task", "figure", "date", "streaming") if key in servable.facts},
         "labels": servable.labels,
+        "info": servable.info,
         "signatures": {
-            name: {"inputs": list(signature.inputs), "outputs": list(signature.outputs)}
+            name: {
+                "inputs": {name: spec.shape for name, spec in signature.inputs.items()},
+                "outputs": list(signature.outputs),
+            }
             for name, signature in servable.signatures.items()
         },
     }

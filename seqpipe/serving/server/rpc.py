@@ -36,12 +36,12 @@ def _servable(server: Server, request: Any, context: grpc.aio.ServicerContext) -
     token = server.settings.token
     if token is not None and ("authorization", f"Bearer {token}") not in tuple(context.invocation_metadata() or ()):
         raise RequestError(401, "Name the token: authorization: Bearer TOKEN.")
-    if server.draining:
-        raise RequestError(503, "The server is shutting down.")
     spec = request.model_spec
     if not spec.name:
         raise RequestError(400, "Missing ModelSpec")
-    return server.models.get(spec.name, spec.version.value if spec.HasField("version") else None)
+    version = spec.version.value if spec.HasField("version") else None
+    latest = version == 0 and not server.settings.strict  # clients of OpenVINO's server mean that by 0
+    return server.models.get(spec.name, None if latest else version)
 
 
 async def _fail(context: grpc.aio.ServicerContext, error: RequestError) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from seqpipe.serving.server.metrics import Metrics
 from seqpipe.serving.server.rest import Server, Settings, application
 from seqpipe.serving.server.versions import Models
 
+QUIET_S = 0.5  # without a request, after which an open connection counts as idle
 FINISH_S = 30  # in which requests are answered that had come before SIGTERM
 
 
@@ -102,12 +104,24 @@ async def _serve(served: dict[str, Path], options: Options, say: Callable[[str],
     say(f"{', '.join(models.hosted)}: {scheme}://{options.host}:{port}/ (gRPC {options.host}:{rpc_port})")
     await stopped.wait()
     say("Stopping: answering what has come")
-    server.draining = True
+    await _finish(server, web, rpc)
     web.should_exit = True
     await running
-    await rpc.stop(FINISH_S)
     server.batcher.close()
     await asyncio.to_thread(models.close)
+
+
+async def _finish(server: Server, web: Any, rpc: Any) -> None:
+    """Take no new connection, and answer what comes on those that are open until they are quiet or closed."""
+    for listening in web.servers:
+        listening.close()
+    server.draining, deadline = True, time.monotonic() + FINISH_S
+    calls = asyncio.create_task(rpc.stop(FINISH_S))
+    while web.server_state.connections and time.monotonic() < deadline:
+        if not server.busy and time.monotonic() - server.asked_s > QUIET_S:
+            break
+        await asyncio.sleep(0.02)
+    await calls
 
 
 def _web(server: Server, options: Options) -> Any:

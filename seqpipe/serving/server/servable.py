@@ -33,6 +33,17 @@ class Signature:
         self.batched = bool(begins) and all(begins) and all(fixed)
 
 
+def plain(values: Arrays) -> dict[str, Any]:
+    """Arrays as JSON has them: texts, numbers and lists."""
+
+    def text(value: Any) -> Any:
+        if isinstance(value, list):
+            return [text(item) for item in value]
+        return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+    return {name: text(value.tolist()) for name, value in values.items()}
+
+
 def _spec(tensor: Any) -> Spec:
     from tensorflow.core.framework import types_pb2
 
@@ -44,7 +55,7 @@ class Servable:
     """A loaded version.
 
     facts: at the head of its card. definitions: the signatures as TensorFlow has them. labels: class names, of a model
-    that has them.
+    that has them. info: what its signature `info` says.
     """
 
     def __init__(self, name: str, path: Path):
@@ -64,6 +75,7 @@ class Servable:
         self.in_flight = 0
         names = self.run("labels", {})["labels"].tolist() if "labels" in self.signatures else []
         self.labels = [name.decode() for name in names]
+        self.info = plain(self.run("info", {})) if "info" in self.signatures else {}
 
     def _callable(self, signature: Signature) -> Any:
         return self._session.make_callable(

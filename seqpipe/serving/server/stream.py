@@ -1,23 +1,26 @@
 """Microphones by WebSocket: pieces of sound in, what is heard out; pieces of several clients are answered together.
 
 A client sends binary messages of samples, 16 kHz, one channel: float32 in -1..1, or int16 after the text message
-{"format": "int16"}. For each step of the model it gets {"probabilities": {...}, "label", "probability", "seconds"}, and
-{"heard": {...}} for a command.
+{"format": "int16"}. For each piece of 40 ms it gets {"probabilities": {...}, "label", "probability", "seconds"}, and
+{"heard": {...}} for a command. After the text {"end": true} it gets what lasted to the end, and the socket is closed.
 """
 
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from seqpipe.serving.listening import PIECE_MS, Detector, Hearing
+from seqpipe.serving.listening import PIECE_MS, QUIET_S, Detector, Heard, Hearing
 from seqpipe.serving.server.errors import RequestError
 
 if TYPE_CHECKING:
     from seqpipe.serving.server.rest import Server
+    from seqpipe.serving.server.servable import Servable
 
 RATE_HZ = 16_000
 MOST_CLIENTS = 64
@@ -32,7 +35,7 @@ class Streams:
 
     async def serve(self, socket: WebSocket) -> None:
         try:
-            self.server.allow(socket)  # type: ignore[arg-type]  # it has headers and an address too
+            self.server.allow(socket)
             servable = self.server.models.get(socket.path_params["name"])
             if "stream" not in servable.signatures:
                 raise RequestError(400, f"{servable.name} does not stream: it has no signature stream.")
@@ -56,46 +59,80 @@ class Streams:
         finally:
             self.clients -= 1
 
-    async def _listen(self, socket: WebSocket, servable: Any) -> None:
-        specs = servable.signature("stream").inputs
-        state = {
-            name: np.zeros((1, *(spec.shape or (1,))[1:]), spec.numpy)
-            for name, spec in specs.items()
-            if name != "waveform"
-        }
-        labels, size = servable.labels, RATE_HZ * PIECE_MS // 1000
-        hearing = Hearing(Detector(), labels)
-        left, kind, seconds = np.zeros(0, np.float32), "float32", 0.0
+    async def _listen(self, socket: WebSocket, servable: Servable) -> None:
+        ear, kind = Ear(self.server, servable, socket), "float32"
         while True:
             message = await socket.receive()
             if message["type"] == "websocket.disconnect":
                 return
-            if message.get("text") is not None:
-                kind = _format(message["text"])
+            if message.get("text") is None:
+                await ear.hear(_samples(message.get("bytes") or b"", kind))
                 continue
-            left = np.concatenate([left, _samples(message.get("bytes") or b"", kind)])
-            for start in range(0, len(left) - size + 1, size):
-                inputs = {"waveform": left[None, start : start + size], **state}
-                outputs = await self.server.batcher.answer(
-                    servable, "stream", inputs, timeout_s=self.server.settings.timeout_s
-                )
-                state = {name: outputs[name] for name in state}
-                seconds += PIECE_MS / 1000
-                probabilities = outputs["probabilities"][0]
-                await socket.send_text(_step(labels, probabilities, seconds))
-                for heard in hearing.piece(probabilities):
-                    await socket.send_text(json.dumps({"heard": vars(heard)}))
-            left = left[len(left) // size * size :]
+            asked = _asked(message["text"])
+            if "end" in asked:
+                await ear.end()
+                await socket.close()
+                return
+            kind = asked["format"]
 
 
-def _format(text: str) -> str:
+class Ear:
+    """What one client's stream has heard: the state of the model and of the detector."""
+
+    def __init__(self, server: Server, servable: Servable, socket: WebSocket):
+        self.server, self.servable, self.socket = server, servable, socket
+        specs = servable.signature("stream").inputs
+        self.state = {
+            name: np.zeros((1, *(spec.shape or (1,))[1:]), spec.numpy)
+            for name, spec in specs.items()
+            if name != "waveform"
+        }
+        self.labels, self.hearing = servable.labels, Hearing(Detector(), servable.labels)
+        self.left, self.pieces, self.samples, self.end_s = np.zeros(0, np.float32), 0, 0, math.inf
+
+    async def hear(self, samples: np.ndarray) -> None:
+        """Samples float32 [S], and what was left of those before; what is no whole piece is left again."""
+        self.samples += len(samples)
+        self.left = np.concatenate([self.left, samples])
+        size = RATE_HZ * PIECE_MS // 1000
+        for start in range(0, len(self.left) - size + 1, size):
+            await self._piece(self.left[start : start + size])
+        self.left = self.left[len(self.left) // size * size :]
+
+    async def end(self) -> None:
+        """As `seqpipe listen` ends: some quiet, so that the last word is over."""
+        self.end_s = self.samples / RATE_HZ
+        await self.hear(np.zeros(round(QUIET_S * RATE_HZ), np.float32))
+        if len(self.left):
+            await self._piece(self.left)
+        await self._tell(self.hearing.end())
+
+    async def _piece(self, piece: np.ndarray) -> None:
+        settings = self.server.settings
+        inputs = {"waveform": piece[None], **self.state}
+        outputs = await self.server.batcher.answer(self.servable, "stream", inputs, timeout_s=settings.timeout_s)
+        self.state = {name: outputs[name] for name in self.state}
+        self.pieces += 1
+        probabilities = outputs["probabilities"][0]
+        await self.socket.send_text(_step(self.labels, probabilities, self.pieces * PIECE_MS / 1000))
+        await self._tell(self.hearing.piece(probabilities))
+
+    async def _tell(self, words: list[Heard]) -> None:
+        for word in words:
+            word = replace(word, start_s=min(word.start_s, self.end_s), end_s=min(word.end_s, self.end_s))
+            await self.socket.send_text(json.dumps({"heard": vars(word)}))
+
+
+def _asked(text: str) -> dict[str, Any]:
     try:
-        kind = json.loads(text)["format"]
-    except (ValueError, KeyError, TypeError):
-        kind = None
-    if kind not in ("float32", "int16"):
-        raise RequestError(400, 'A text message names the format: {"format": "float32"} or {"format": "int16"}.')
-    return kind
+        asked = json.loads(text)
+    except ValueError:
+        asked = None
+    if not isinstance(asked, dict) or not (asked == {"end": True} or asked.get("format") in ("float32", "int16")):
+        raise RequestError(
+            400, 'A text message names the format, {"format": "float32"} or {"format": "int16"}, or is {"end": true}.'
+        )
+    return asked
 
 
 def _samples(raw: bytes, kind: str) -> np.ndarray:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ import numpy as np
 from seqpipe.serving.server.errors import RequestError
 
 Arrays = dict[str, np.ndarray]
+SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,15 @@ def parsed(body: bytes) -> dict[str, Any]:
         RequestError: it is none.
     """
     try:
-        value = json.loads(body)
-    except (ValueError, RecursionError, UnicodeDecodeError) as error:
+        text = body.decode()
+        value = json.loads(text)
+        if SURROGATE.search(text):  # most often a pair, which is one character
+            json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise RequestError(
+            400, "JSON Parse error: The surrogate pair in string is invalid: half of one, such as \\ud83d, is no text."
+        ) from None
+    except (ValueError, RecursionError) as error:
         raise RequestError(400, f"JSON Parse error: {error}") from None
     if not isinstance(value, dict):
         raise RequestError(400, f"JSON Value: {_short(value)} Is not object")
@@ -154,7 +163,7 @@ def _is_base64(value: Any) -> bool:
 def _element(name: str, value: Any, kind: str) -> Any:
     if kind == "O":
         if isinstance(value, str):
-            return value.encode("utf-8", "surrogatepass")
+            return value.encode()
         if _is_base64(value):
             try:
                 return base64.b64decode(value["b64"], validate=True)

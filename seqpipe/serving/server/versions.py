@@ -81,13 +81,19 @@ class Models:
             self.look()
 
     def look(self) -> None:
-        """Load what is new, once."""
-        for hosted in self.hosted.values():
-            places = versions(hosted.directory) or [hosted.directory]
-            latest = places[-1]
-            number = int(latest.name) if latest.name.isdecimal() else 1
-            if number not in hosted.statuses:
-                self._load(hosted, latest, number)
+        """Load what is new, once. What goes wrong with one model is logged, and tried again the next time."""
+        for hosted in list(self.hosted.values()):
+            try:
+                self._look(hosted)
+            except Exception:  # such as a directory that cannot be read for now
+                log.exception("%s: %s cannot be looked at", hosted.name, hosted.directory)
+
+    def _look(self, hosted: Hosted) -> None:
+        places = versions(hosted.directory) or [hosted.directory]
+        latest = places[-1]
+        number = int(latest.name) if latest.name.isdecimal() else 1
+        if number not in hosted.statuses:
+            self._load(hosted, latest, number)
 
     def _load(self, hosted: Hosted, path: Path, number: int) -> None:
         status = hosted.statuses[number] = Status("LOADING")

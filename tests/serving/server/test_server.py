@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import http.client
+import importlib.util
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
 import threading
+import time
 
+import fresh
 import grpc
 import numpy as np
 import pytest
@@ -20,6 +29,7 @@ from tensorflow_serving.apis import (
 )
 
 from seqpipe.serving.server import rpc
+from seqpipe.serving.server import versions as server_versions
 from seqpipe.serving.server.batching import Batcher
 from seqpipe.serving.server.errors import RequestError
 from seqpipe.serving.server.metrics import Metrics
@@ -311,3 +321,152 @@ def test_server_answers_grpc(server):
     assert answer.model_spec.version.value == 1
     assert refused.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert status.model_version_status[0].state == get_model_status_pb2.ModelVersionStatus.AVAILABLE
+
+
+def test_server_takes_no_half_of_a_character(client):
+    for body in ('{"instances": ["a\\ud83d"]}', '{"signature_name": "\\udc00", "instances": ["a"]}'):
+        status, answer = ask(client, body)
+        assert status == 400
+        assert answer["error"].startswith("JSON Parse error: The surrogate pair in string is invalid")
+    assert ask(client, b'{"instances": ["\xed\xa0\xbd"]}')[0] == 400
+    status, answer = ask(client, '{"signature_name": "explain", "inputs": ["\\ud83d\\ude00"]}')
+    assert (status, len(answer["outputs"][0])) == (200, 4)
+
+
+def test_server_forgets_a_request_that_nobody_waits_for(place):
+    server = made(place)
+    servable = server.models.get("lengths")
+    gate, run = threading.Event(), servable.run
+    servable.run = lambda *arguments: (gate.wait(), run(*arguments))[1]
+    row = {"text": np.array([b"a"] * 40, object)}
+
+    async def crowd():
+        def asked(timeout_s=30):
+            return asyncio.create_task(server.batcher.answer(servable, "serving_default", row, timeout_s=timeout_s))
+
+        running = asked()
+        await asyncio.sleep(0.05)
+        waiting = asked()
+        await asyncio.sleep(0.05)
+        assert servable.in_flight == 2
+        waiting.cancel()
+        await asyncio.sleep(0.05)
+        assert servable.in_flight == 1
+        late = asked(timeout_s=0.05)  # which has room, since the one before it is gone
+        with pytest.raises(RequestError, match="Deadline"):
+            await late
+        assert servable.in_flight == 1
+        gate.set()
+        return await running
+
+    assert len(asyncio.run(crowd())["label"]) == 40
+    assert server.metrics.queued._value.get() == 0
+
+
+def test_server_looks_on_after_a_directory_could_not_be_read(place, monkeypatch, caplog):
+    server, versions = made(place), server_versions.versions
+    monkeypatch.setattr(server_versions, "POLL_S", 0.01)
+    looked = []
+
+    def failing(directory):
+        looked.append(directory)
+        if len(looked) < 3:
+            raise PermissionError("no entry")
+        return versions(directory)
+
+    monkeypatch.setattr(server_versions, "versions", failing)
+    server.models.start()
+    deadline = time.monotonic() + 10
+    while len(looked) < 5 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    server.models._stop.set()
+    server.models._poller.join()
+    assert len(looked) >= 5
+    assert "cannot be looked at" in caplog.text
+    assert server.models.get("lengths").version
+
+
+@pytest.fixture
+def running(place):
+    """A server in a process of its own, and its port."""
+    started = fresh.start("seqpipe", "serve", str(place), "--port", "0", "--grpc-port", "0")
+    try:
+        found = None
+        while found is None:
+            assert started.process.exitcode is None, started.streams[1].read_text()
+            time.sleep(0.05)
+            said = started.streams[0].read_text() if started.streams[0].exists() else ""
+            found = re.search(r"http://127\.0\.0\.1:(\d+)/", said)
+        yield started, int(found[1])
+    finally:
+        if started.process.exitcode is None:
+            started.process.kill()
+        started.wait()
+
+
+def asking(port, answered, lost):
+    """Ask again and again on one connection, and on another when it is closed, until nobody listens."""
+    while True:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        try:
+            connection.connect()
+        except OSError:
+            return
+        try:
+            while connection.sock is not None:
+                connection.request("POST", "/v1/models/lengths:predict", b'{"instances": ["abc"]}')
+                response = connection.getresponse()
+                response.read()
+                answered.append(response.status)
+        except (OSError, http.client.HTTPException) as error:
+            lost.append(repr(error))
+            return
+        finally:
+            connection.close()
+
+
+def test_server_told_to_stop_answers_what_comes_on_open_connections(running):
+    started, port = running
+    answered, lost = [], []
+    clients = [threading.Thread(target=asking, args=(port, answered, lost), daemon=True) for _ in range(16)]
+    for thread in clients:
+        thread.start()
+    deadline = time.monotonic() + 60
+    while len(answered) < 200:
+        assert time.monotonic() < deadline, (lost, answered[-3:])
+        time.sleep(0.01)
+    os.kill(started.pid, signal.SIGTERM)
+    for thread in clients:
+        thread.join(60)
+    started.process.join(60)
+    assert (set(answered), lost, started.process.exitcode) == ({200}, [], 0)
+
+
+FOREIGN = """
+import sys
+import ovmsclient
+
+client = ovmsclient.make_grpc_client(f"127.0.0.1:{sys.argv[1]}")
+assert client.get_model_status("lengths")[1]["state"] == "AVAILABLE"
+assert client.get_model_metadata("lengths")["inputs"]["text"]["dtype"] == "DT_STRING"
+print(client.predict({"text": ["abc"]}, "lengths")["label"])
+try:
+    client.predict({"text": ["abc"]}, "nothing")
+except ovmsclient.tfs_compat.base.errors.ModelNotFoundError:
+    print("not found")
+"""
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ovmsclient") is None, reason="ovmsclient is not installed")
+def test_server_answers_a_client_that_nobody_here_wrote(running):
+    started, _ = running
+    port = re.search(r"gRPC 127\.0\.0\.1:(\d+)", started.streams[0].read_text())[1]
+    done = subprocess.run(
+        [sys.executable, "-c", FOREIGN, port],
+        env={**os.environ, "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python"},  # it was made for an older protobuf
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "3" in done.stdout.splitlines()[0]
+    assert done.stdout.splitlines()[1] == "not found"

@@ -7,61 +7,25 @@ import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-import yaml
+from streaming_model import CLASSES, recogniser, save, tiny
 
-from pipelines import TONES
 from seqpipe.errors import DataError, ModelError, ProofError
 from seqpipe.export import lite
 from seqpipe.runs import lite as on_device
 from seqpipe.sound.log_mel import blocks, mel_matrix
-from seqpipe.tasks import load_pipeline, make_task
 from seqpipe.tasks.speech_commands import lite as speech_commands_lite
-from seqpipe.tasks.speech_commands.streaming import StreamingRecogniser
 
 pytest.importorskip("ai_edge_litert")
-
-CLASSES = ["ba", "di", "gu", "aya", "unknown", "silence"]
-
-
-def tiny(directory, *, stride):
-    """A streaming model of random weights, and its task."""
-    tree = yaml.safe_load(yaml.safe_dump(TONES))
-    tree["data"] |= {"train": "builtin:tones?split=train&rows=48", "dev": "builtin:tones?split=dev&rows=48"}
-    tree["features"] = {"bands": 16}
-    tree["model"] |= {"streaming": True, "recurrent": {"units": 24, "bidirectional": False}}
-    tree["model"]["convolution"][0]["stride_frames"] = stride
-    (directory / "pipeline.yaml").write_text(yaml.safe_dump(tree))
-    task = make_task(load_pipeline(directory / "pipeline.yaml").config)
-    task.classes, task.mean, task.deviation = CLASSES, np.full(16, -40, np.float32), np.full(16, 15, np.float32)
-    keras.utils.set_random_seed(1)
-    model = task.build()
-    for layer in model.layers:
-        if layer.name.startswith("convolution"):  # a normalisation that is not the identity
-            gamma, beta, average, variance = layer.norm.get_weights()
-            layer.norm.set_weights([gamma * 1.5, beta + 0.3, average + 0.1, variance * 0.5])
-    return model, task
-
-
-def recogniser(model, task):
-    return StreamingRecogniser(model, task.mel, classes=CLASSES, temperature=0.3, version=1)
 
 
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory):
     """An artefact, as far as LiteRT files need one."""
     directory = tmp_path_factory.mktemp("models") / "tiny" / "1"
-    directory.mkdir(parents=True)
-    (directory / "card.md").write_text("# tiny\n\n## Limits\n\n- none\n")
-    model, task = tiny(directory, stride=4)
-    module = recogniser(model, task)
-    signatures = {name: module.functions()[name] for name in ("serving_default", "stream", "labels")}
-    tf.saved_model.save(module, str(directory), signatures=signatures)
-    model.save(directory / "model.keras")
-    (directory / "parity.json").write_text(json.dumps({"facts": {"temperature": 0.3}}))
+    save(directory, temperature=0.3)
     return directory
 
 
@@ -212,7 +176,7 @@ def test_lite_code_in_the_docs_runs(artefact, tmp_path, monkeypatch, capsys):
 
 def test_lite_steps_may_be_shorter_than_a_window(tmp_path):
     model, task = tiny(tmp_path, stride=1)
-    stream = recogniser(model, task).functions()["stream"]
+    stream = recogniser(model, task, temperature=0.3).functions()["stream"]
     parts = SimpleNamespace(model=model, mel=task.mel, classes=CLASSES, temperature=0.3)
     function = speech_commands_lite.step_function(parts)
     content = lite.convert(function.graph, int8=False, variables=function.variables)
