@@ -44,6 +44,7 @@ def read_files(
     encoding: str = "utf-8",
     separator: str | None = None,
     encoding_key: str = "data.encoding",
+    label_separator: str | None = None,
 ) -> Iterator[Row | BadRow]:
     """The rows of all files a pattern names, in the order of their names.
 
@@ -57,6 +58,8 @@ def read_files(
         encoding: any encoding Python knows, used where no byte order mark names another.
         separator: of the columns, one character; files that are no JSON are then read as CSV.
         encoding_key: the option that names the encoding, for messages.
+        label_separator: what stands between the labels of a text that may have several. JSON lists of labels are then
+            taken too; a `label` is then still one text, such as `a|b` or `["a", "b"]`.
     Raises:
         DataError: no such file, not the named format or compression, no such column, an empty file.
     """
@@ -68,7 +71,7 @@ def read_files(
     return (
         row
         for path, kind in zip(paths, kinds, strict=True)
-        for row in _read(path, kind, columns, encoding, separator, encoding_key)
+        for row in _read(path, kind, columns, encoding, separator, encoding_key, label_separator)
     )
 
 
@@ -249,9 +252,17 @@ def first_lines(path: Path, encoding: str) -> list[str]:
 
 
 def _read(
-    path: Path, format: Format, columns: Mapping[str, Column], encoding: str, separator: str | None, encoding_key: str
+    path: Path,
+    format: Format,
+    columns: Mapping[str, Column],
+    encoding: str,
+    separator: str | None,
+    encoding_key: str,
+    label_separator: str | None,
 ) -> Iterator[Row | BadRow]:
-    between = formats.label_separator(str(path), first_lines(path, encoding)) if format == "label_text" else ""
+    begin = first_lines(path, encoding) if format == "label_text" else []
+    between = formats.after_label(str(path), begin) if format == "label_text" else ""
+    fasttext = any(formats.FASTTEXT in line for line in begin)
     with open_unpacked(path) as stream:
         lines = Lines(stream, str(path), encoding, encoding_key)
         if format == "csv":
@@ -259,9 +270,9 @@ def _read(
         elif format == "tsv":
             yield from formats.read_tsv(lines, columns)
         elif format == "jsonl":
-            yield from formats.read_json(lines, columns)
+            yield from formats.read_json(lines, columns, label_separator)
         elif format == "label_text":
-            yield from formats.read_label_text(lines, columns, between)
+            yield from formats.read_label_text(lines, columns, between, label_separator, fasttext=fasttext)
         elif format == "lines":
             yield from formats.read_lines(lines, columns)
         else:
