@@ -319,5 +319,7 @@ def _message(error: ErrorDetails, schema: type[BaseModel], file: Path, origin: d
         return f"{place}: {path} = {not_allowed(value, str(location[-1]), allowed)}"
     if kind == "value_error":
         text = str(error["ctx"]["error"])
+        if not path:
+            return f"{place}: {text}"
         return f"{place}: {path} = {shown} {text}" if not isinstance(value, dict) else f"{place}: {path}: {text}"
     return f"{place}: {path} = {shown}: {error['msg'][0].lower()}{error['msg'][1:]}."
