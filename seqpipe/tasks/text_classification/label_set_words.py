@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from seqpipe.data.findings import counted
 from seqpipe.evaluation.figures import percent, percent_interval, points_interval, row_count, size
 from seqpipe.evaluation.tables import Table, one_line
 from seqpipe.tasks.text_classification import deletion
@@ -39,7 +40,7 @@ def _headline(report: Report) -> str:
     measures, majority, seen = report["measures"], report["majority"], report["rows_seen_in_training"]
     lines = [
         f"**Micro F1 on {report['split']}: {percent_interval(measures['micro_f1'])}**, {row_count(report['rows'])} "
-        f"with {report['labels']:,} labels, {report['rows_without_label']:,} of the rows without one. Always answering "
+        f"with {counted(report['labels'], 'label')}, {report['rows_without_label']:,} of the rows without one. Always answering "
         f"“{one_line(majority['class'])}” would have {percent(majority['micro_f1'])}.",
         f"**Macro F1: {percent_interval(measures['macro_f1'])}**, the mean over the labels that have rows: each counts "
         "the same.",
