@@ -50,7 +50,8 @@ def read_files(
 
     Args:
         pattern: a path or a glob, relative to the working directory; for texts that stand one in a file, a folder of
-            folders, or a glob over folders such as train/*/*.txt: a folder's name is the label.
+            folders, or a glob over folders such as train/*/*.txt: a folder's name is the label. Where no label is asked
+            for, a folder of texts too.
         columns: our name -> column or JSON key in the data (`a.b` is b inside a); positions, counted from 1, for CSV
             and TSV files that have no header. Files of `label sentence` hold a label and a text,
             plain lines only a text, under whatever name asks for them.
@@ -140,6 +141,13 @@ def _texts_in_folders(pattern: str, columns: Mapping[str, Column], format: Forma
         if any(map(_is_text, path.glob("*/*/*"))):
             raise DataError(f"{pattern} holds folders of folders of texts. Name the one whose folders are the classes.")
         texts = [text for text in sorted(path.glob("*/*")) if _is_text(text)]
+        if "label" not in columns:
+            texts += folder_of_texts(path)
+        elif not texts and folder_of_texts(path):
+            raise DataError(
+                f"{pattern} is a directory of texts without classes, and labels are asked for. Allowed: a folder in it "
+                "for each class, or a file that holds texts and labels."
+            )
         if format == "folders" and not texts:
             raise DataError(f"{pattern} holds no folders of .txt files, one for each class.")
         return texts
@@ -149,6 +157,11 @@ def _texts_in_folders(pattern: str, columns: Mapping[str, Column], format: Forma
         texts = [text for text in found if _is_text(text)]
         return texts if format == "folders" or len(texts) == len(found) else []
     return []
+
+
+def folder_of_texts(folder: Path) -> list[Path]:
+    """The files in a folder that are named as texts are, sorted; where no class is asked for, they need none."""
+    return [text for text in sorted(folder.glob("*")) if _is_text(text)]
 
 
 def _is_text(path: Path) -> bool:

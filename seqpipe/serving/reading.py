@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from seqpipe.data.files import BadRow, find_files, format_by_ending, open_unpacked
+from seqpipe.data.files import BadRow, as_on_disk, find_files, format_by_ending, open_unpacked
 from seqpipe.data.sources import read_rows
 from seqpipe.errors import DataError, not_allowed
 
@@ -28,6 +28,8 @@ SEPARATORS: dict[str, Kind] = {",": "csv", "\t": "tsv"}
 def read_texts(source: str, *, column: str | None, encoding: str = "utf-8") -> Iterator[str | BadRow]:
     """Texts of a file, or the lines of standard input for "-"; what cannot be read comes out as a BadRow.
 
+    A folder of .txt files, or of folders of them, is a text in each file, in the order of their names.
+
     Args:
         column: of a table, or key of JSON objects; None for `text`, where there are columns.
     Raises:
@@ -36,6 +38,12 @@ def read_texts(source: str, *, column: str | None, encoding: str = "utf-8") -> I
     check_encoding(encoding)
     if source == "-":
         yield from _standard_input(encoding)
+        return
+    if as_on_disk(source).is_dir() and column is None:
+        for row in read_rows(
+            f"files:{source}", columns={"text": COLUMN}, role="test", encoding=encoding, encoding_key="--encoding"
+        ):
+            yield row if isinstance(row, BadRow) else row.values["text"]
         return
     (path, *more) = find_files(source)
     if more:

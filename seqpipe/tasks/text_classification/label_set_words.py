@@ -40,8 +40,8 @@ def _headline(report: Report) -> str:
     measures, majority, seen = report["measures"], report["majority"], report["rows_seen_in_training"]
     lines = [
         f"**Micro F1 on {report['split']}: {percent_interval(measures['micro_f1'])}**, {row_count(report['rows'])} "
-        f"with {counted(report['labels'], 'label')}, {report['rows_without_label']:,} of the rows without one. Always answering "
-        f"“{one_line(majority['class'])}” would have {percent(majority['micro_f1'])}.",
+        f"with {counted(report['labels'], 'label')}, {report['rows_without_label']:,} of the rows without one. "
+        f"Always answering “{one_line(majority['class'])}” would have {percent(majority['micro_f1'])}.",
         f"**Macro F1: {percent_interval(measures['macro_f1'])}**, the mean over the labels that have rows: each counts "
         "the same.",
         f"All labels of a text right, and none too many: {percent_interval(measures['accuracy'])} of the texts.",
