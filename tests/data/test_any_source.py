@@ -281,7 +281,7 @@ def test_any_source_of_series(tmp_path, content, ending, options, cell):
 
 
 def wav(code, bits, channels, rate_hz, body, riff, data):
-    block = channels * bits // 8
+    block = channels * bits // 8 % 2**16
     head = struct.pack(
         "<4sI4s4sIHHIIHH",
         b"RIFF",

@@ -128,10 +128,6 @@ class TextClassificationPipeline(Pipeline):
 
     @model_validator(mode="after")
     def _one_label_or_several(self) -> TextClassificationPipeline:
-        if self.several and self.model.ngrams is not None:
-            raise ValueError(
-                "model.ngrams knows one label a text, and data.label_separator allows several: leave one of them out."
-            )
         if self.several:
             return self
         if self.training.monitor in ("micro_f1", "macro_f1"):

@@ -99,6 +99,27 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     return float(np.exp(found.x)) if found.fun < nll(logits, labels) else 1.0
 
 
+def fit_shares(first: np.ndarray, second: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """The factors a and b, not below 0, for which sigmoid(a first + b second) gives the labels the best likelihood.
+
+    As `seqpipe.evaluation.metrics.fit_shares`, with a sigmoid for each label.
+
+    Args:
+        first, second: float [N, C], logits of two models.
+    """
+    from scipy.optimize import minimize
+
+    first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    low, high = TEMPERATURE_BOUNDS
+    found = minimize(
+        lambda shares: nll(shares[0] * first + shares[1] * second, labels),
+        x0=[1.0, 1.0],
+        bounds=[(0.0, 1 / low), (1 / high, 1 / low)],
+        method="L-BFGS-B",
+    )
+    return float(found.x[0]), float(found.x[1])
+
+
 @dataclass(frozen=True)
 class Thresholds:
     """Of each label: it is chosen where its score reaches the threshold.

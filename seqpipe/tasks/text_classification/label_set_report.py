@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import keras
 import numpy as np
 from scipy.special import expit
 
@@ -27,6 +28,7 @@ from seqpipe.tasks.text_classification.label_set_figures import (
     MACRO_F1,
     MICRO_F1,
     Thresholds,
+    fit_shares,
     fit_temperature,
     fit_thresholds,
     label_set_rows,
@@ -76,16 +78,21 @@ class Settings:
 
 
 def calibrate(task: TextClassification, model: Any, dev: Examples) -> dict[str, Any]:
-    """Fit on dev the temperature, and the thresholds of the probabilities that come of it."""
+    """Fit on dev the temperature, the weight of the network beside n-grams, and thresholds of the probabilities."""
     labels = task.splits.dev.labels
-    logits = predict(model, task, dev)
-    temperature = fit_temperature(logits, labels)
-    found = fit_thresholds(expit(logits / temperature), labels, lowest=0.0)
-    return {
-        "temperature": temperature,
-        "thresholds": found.values.tolist(),
-        "own_thresholds": found.own.tolist(),
-    }
+    logits = predict(model, task, dev).astype(np.float64)
+    if task.ngrams is None:
+        temperature = fit_temperature(logits, labels)
+        scaled, shares = logits / temperature, {}
+    else:
+        expert = model.get_layer("ngrams")
+        network = predict(keras.Model(model.inputs, expert.input[0]), task, dev).astype(np.float64)
+        of_network, of_expert = fit_shares(network, logits - network, labels)
+        scaled = of_network * network + of_expert * (logits - network)
+        temperature, shares = 1.0 / of_expert, {"network_scale": of_network / of_expert}
+    found = fit_thresholds(expit(scaled), labels, lowest=0.0)
+    thresholds = {"thresholds": found.values.tolist(), "own_thresholds": found.own.tolist()}
+    return {"temperature": temperature, **shares, **thresholds}
 
 
 def thresholds_of(fitted: dict[str, Any]) -> Thresholds:

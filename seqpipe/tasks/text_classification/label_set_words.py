@@ -10,11 +10,12 @@ from seqpipe.evaluation.figures import percent, percent_interval, points_interva
 from seqpipe.evaluation.tables import Table, one_line
 from seqpipe.tasks.text_classification import deletion
 from seqpipe.tasks.text_classification.label_set_figures import OWN_POSITIVES
+from seqpipe.tasks.text_classification.report import of_parts
 
 Report = Mapping[str, Any]
 
 
-def describe(report: Report) -> str:
+def describe(report: dict[str, Any]) -> str:
     """The whole report as sections of level three."""
     sections = [f"### {split}\n\n{to_markdown(part)}" for split, part in report["splits"].items()]
     if about := report.get("baseline"):
@@ -22,8 +23,7 @@ def describe(report: Report) -> str:
             f"### Baseline\n\n{one_line(about['description'])}, with thresholds chosen on dev as the model's are. It "
             f"took {about['fit_time_s']:.1f} s to train and takes {size(about['size_bytes'])}.\n"
         )
-    if "vectors" in report:
-        sections.append(f"### Word vectors\n\n{report['vectors']}.\n")
+    sections += of_parts(report)
     if report.get("other_domains"):
         sections.append(f"### Other domains\n\n{_domains(report['other_domains'])}")
     tested = report["splits"].get("dev", {}).get("deletion")

@@ -109,9 +109,9 @@ def deletion_of(
     return deletion_test(ids, weights, probabilities, samples=samples, seed=task.config.seed)
 
 
-def describe(report: dict[str, Any]) -> str:
-    """The report as sections of level three."""
-    sections = [f"### {split}\n\n{to_markdown(part)}" for split, part in report["splits"].items()]
+def of_parts(report: dict[str, Any]) -> list[str]:
+    """Sections on what a model may have beside its network: n-grams, word vectors."""
+    sections = []
     if "network_scale" in report:
         sections.append(
             "### Network and n-grams\n\nThe network's scores count "
@@ -119,6 +119,13 @@ def describe(report: dict[str, Any]) -> str:
         )
     if "vectors" in report:
         sections.append(f"### Word vectors\n\n{report['vectors']}.\n")
+    return sections
+
+
+def describe(report: dict[str, Any]) -> str:
+    """The report as sections of level three."""
+    sections = [f"### {split}\n\n{to_markdown(part)}" for split, part in report["splits"].items()]
+    sections += of_parts(report)
     if report["other_domains"]:
         sections.append(f"### Other domains\n\n{domains_table(report['other_domains'])}")
     tested = report["splits"].get("dev", {}).get("deletion")

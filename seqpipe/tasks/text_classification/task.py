@@ -174,7 +174,9 @@ class TextClassification(Task):
         if self.config.model.builder is not None or self.config.model.keras is not None:
             return own_model(self.config.model, **sizes)
         entries = None if self.ngrams is None else len(self.ngrams.keys)
-        model = classifier(self.config.model, **sizes, ngram_entries=entries, name=self.config.name)
+        model = classifier(
+            self.config.model, **sizes, ngram_entries=entries, several=self.config.several, name=self.config.name
+        )
         if self.ngrams is not None:
             model.get_layer("ngrams").set_tables(self.ngrams)
         if self.vectors is not None:

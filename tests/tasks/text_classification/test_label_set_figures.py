@@ -12,6 +12,7 @@ from seqpipe.tasks.text_classification.label_set_figures import (
     MICRO_F1,
     best_cut,
     f1_of_an_epoch,
+    fit_shares,
     fit_temperature,
     fit_thresholds,
     label_set_rows,
@@ -92,6 +93,14 @@ def test_label_set_temperature_is_the_best_there_is():
     best = min(np.geomspace(0.05, 20, 400), key=lambda t: nll(logits / t, LABELS))
     assert found == pytest.approx(best, rel=0.02)
     assert fit_temperature(np.where(LABELS, 2.0, -2.0), LABELS) == 1.0
+
+
+def test_label_set_shares_are_the_best_there_are():
+    first, second = 3 * rng.normal(size=(2, 200, 4)) + 2 * LABELS - 1
+    found = fit_shares(first, second, LABELS)
+    grid = [(a, b) for a in np.linspace(0, 1.5, 16) for b in np.linspace(0.1, 1.5, 15)]
+    best = min(nll(a * first + b * second, LABELS) for a, b in grid)
+    assert nll(found[0] * first + found[1] * second, LABELS) <= best + 1e-6
 
 
 def test_label_set_nll_is_that_of_a_sigmoid():

@@ -29,6 +29,7 @@ CLASSES = ["delivery", "price", "quality", "service"]
 SOURCE = "builtin:messages?split={}&rows={}"
 MESSAGES = {
     **TINY,
+    "model": {**TINY["model"], "ngrams": {"longest": 2, "entries": 2000}},
     "training": {**TINY["training"], "epochs": 2},
     "data": {
         "train": SOURCE.format("train", 320),
@@ -78,6 +79,7 @@ def test_label_set_task_reports_each_label_and_all():
     assert [row["name"] for row in part["per_label"]] == CLASSES
     assert sum(row["support"] for row in part["per_label"]) == part["labels"]
     assert len(found["thresholds"]) == 4
+    assert found["network_scale"] >= 0
     assert part["difference"]["micro_f1"]["low"] <= part["difference"]["micro_f1"]["high"]
     assert set(found["other_domains"]["later"]["measures"]) == set(part["measures"])
     assert part["baseline"]["micro_f1"]["value"] > 0.7
@@ -97,6 +99,7 @@ def test_label_set_task_card_says_what_the_numbers_are(home):
     assert "| label | threshold | precision | recall | F1 | rows | answered |" in card
     assert "Each label has a probability of its own: they do not add to one." in card
     assert "| later | 20 | " in card
+    assert "times beside those of the n-grams" in card
     assert "a linear SVM for each label (C = 1), with thresholds chosen on dev" in card
 
 

@@ -244,11 +244,6 @@ def test_label_sets_are_watched_by_micro_f1():
     ("changes", "message"),
     [
         (
-            {"model.ngrams": "{}"},
-            "m.yaml: model.ngrams knows one label a text, and data.label_separator allows several: "
-            "leave one of them out.",
-        ),
-        (
             {"data.label_separator": "null", "training.monitor": "macro_f1"},
             "m.yaml: training.monitor = macro_f1 needs data.label_separator.",
         ),
