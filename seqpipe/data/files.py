@@ -141,9 +141,9 @@ def _texts_in_folders(pattern: str, columns: Mapping[str, Column], format: Forma
         if any(map(_is_text, path.glob("*/*/*"))):
             raise DataError(f"{pattern} holds folders of folders of texts. Name the one whose folders are the classes.")
         texts = [text for text in sorted(path.glob("*/*")) if _is_text(text)]
-        if "label" not in columns:
-            texts += folder_of_texts(path)
-        elif not texts and folder_of_texts(path):
+        if not texts and "label" not in columns:
+            texts = folder_of_texts(path)
+        elif not texts and format == "auto" and folder_of_texts(path):
             raise DataError(
                 f"{pattern} is a directory of texts without classes, and labels are asked for. Allowed: a folder in it "
                 "for each class, or a file that holds texts and labels."

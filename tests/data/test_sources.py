@@ -202,12 +202,12 @@ def test_sources_folder_of_texts_where_no_label_is_asked_for(tmp_path):
     }.items():
         (tmp_path / "texts" / name).write_text(text)
     found = read("files:texts", {"text": "text"})
-    assert found == [
-        ("texts/more/d.txt:1", {"text": "3"}),
+    assert found == [("texts/more/d.txt:1", {"text": "3"})], "where there are folders of texts, others say other things"
+    (tmp_path / "texts" / "more" / "d.txt").unlink()
+    assert read("files:texts", {"text": "text"}) == [
         ("texts/a.txt:1", {"text": "one\nand more"}),
         ("texts/b.txt:1", {"text": "two"}),
     ]
-    (tmp_path / "texts" / "more" / "d.txt").unlink()
     assert message("files:texts") == (
         "texts is a directory of texts without classes, and labels are asked for. Allowed: a folder in it for each "
         "class, or a file that holds texts and labels."
