@@ -6,7 +6,6 @@ lines, a table whose header names the column, else a text a line.
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import json
@@ -15,7 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+from seqpipe.config.data import known_encoding
 from seqpipe.data.files import BadRow, as_on_disk, find_files, format_by_ending, open_unpacked
+from seqpipe.data.formats import LONE_SURROGATE
 from seqpipe.data.sources import read_rows
 from seqpipe.errors import DataError, not_allowed
 
@@ -65,8 +66,8 @@ def check_encoding(encoding: str) -> None:
         DataError: Python knows no encoding of this name.
     """
     try:
-        codecs.lookup(encoding)
-    except LookupError:
+        known_encoding(encoding)
+    except ValueError:
         raise DataError(f"--encoding {encoding} is not an encoding, such as utf-8, latin-1 or gb18030.") from None
 
 
@@ -87,11 +88,19 @@ def _kind_of(path: Path, column: str | None, encoding: str) -> Kind:
     if begin.lstrip().startswith("{"):
         return "jsonl"
     for separator, kind in SEPARATORS.items():
-        if (column or COLUMN) in next(csv.reader([first], delimiter=separator), []) and separator in first:
+        if separator in first and (column or COLUMN) in _fields(first, separator):
             return kind
     if column is not None and first.strip() != column:
         raise DataError(f"{path}: {not_allowed(column, 'column', [first[:60]])}")
     return "csv" if first.strip() == (column or COLUMN) else "lines"
+
+
+def _fields(line: str, separator: str) -> list[str]:
+    """The fields of a header; none where the line is no CSV."""
+    try:
+        return next(csv.reader([line], delimiter=separator), [])
+    except csv.Error:  # such as a lone carriage return
+        return []
 
 
 def _is_json(begin: str) -> bool:
@@ -106,7 +115,7 @@ def _read_array(path: Path, column: str, encoding: str) -> Iterator[str | BadRow
         items = json.loads(raw.decode(encoding).lstrip("\ufeff"))
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: byte {error.start} is not {encoding}. Name another with --encoding.") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON: {error}.") from None
     for number, item in enumerate(items, start=1):
         value = item
@@ -114,7 +123,9 @@ def _read_array(path: Path, column: str, encoding: str) -> Iterator[str | BadRow
             value = value.get(key) if isinstance(value, dict) else None
         if isinstance(value, (bool, int, float)):
             value = json.dumps(value)
-        if isinstance(value, str):
+        if isinstance(value, str) and LONE_SURROGATE.search(value):
+            yield BadRow(str(path), number, f"item {number}: half a surrogate pair, which is no character")
+        elif isinstance(value, str):
             yield value
         else:
             what = f"no text under {column}" if isinstance(item, dict) else f"{type(item).__name__}, no text"
@@ -137,7 +148,7 @@ def read_objects(source: str, *, encoding: str = "utf-8") -> Iterator[dict[str, 
             continue
         try:
             value = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             yield BadRow(source, number, f"not JSON: {error}")
             continue
         yield value if isinstance(value, dict) else BadRow(source, number, f"a {type(value).__name__}, no object")
@@ -169,5 +180,8 @@ def _raw_lines(stream: Any, encoding: str) -> Iterator[bytes]:
     if "\n".encode(encoding) == b"\n":
         yield from stream
         return
-    for line in io.TextIOWrapper(stream, encoding, newline="\n"):  # UTF-16 and its like: "\n" is not one byte
-        yield line.encode(encoding)
+    try:
+        for line in io.TextIOWrapper(stream, encoding, newline="\n"):  # UTF-16 and its like: "\n" is not one byte
+            yield line.encode(encoding)
+    except UnicodeError as error:
+        raise DataError(f"standard input is not {encoding}: {error}. Name another with --encoding.") from None
