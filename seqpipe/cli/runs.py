@@ -210,6 +210,8 @@ def _run(file: Path, overrides: list[str] | None, *, fresh: bool = False) -> Ite
 @contextmanager
 def _sources_of(file: Path) -> Iterator[None]:
     """Where a source of the file is not there, say so if YAML has cut its path."""
+    from seqpipe.config import file as pipeline_file
+
     try:
         yield
     except DataError as error:

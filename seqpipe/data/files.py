@@ -294,6 +294,19 @@ def _read(
         raise DataError(f"{path} is empty.")
 
 
+def read_unpacked(path: Path, most: int = -1) -> bytes:
+    """The unpacked bytes of a file, or so many of them.
+
+    Raises:
+        DataError: it cannot be read, or is packed and damaged.
+    """
+    try:
+        with open_unpacked(path) as stream:
+            return stream.read(most)
+    except CANNOT_UNPACK as error:
+        raise DataError(f"{path} cannot be read: {error}.") from None
+
+
 def open_unpacked(path: Path) -> io.BufferedReader:
     """The unpacked bytes of a file, after a look whether it is packed as its name says."""
     named = COMPRESSIONS.get(path.suffix.lower())

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from seqpipe.config.data import known_encoding
-from seqpipe.data.files import BadRow, as_on_disk, find_files, format_by_ending, open_unpacked
+from seqpipe.data.files import BadRow, as_on_disk, find_files, format_by_ending, read_unpacked
 from seqpipe.data.formats import LONE_SURROGATE
 from seqpipe.data.sources import read_rows
 from seqpipe.errors import DataError, not_allowed
@@ -80,8 +80,7 @@ def _kind_of(path: Path, column: str | None, encoding: str) -> Kind:
     known = format_by_ending(path)
     if known in ("csv", "tsv", "jsonl"):
         return known
-    with open_unpacked(path) as stream:
-        begin = stream.read(LOOKED_AT_BYTES).decode(encoding, "replace").lstrip("\ufeff")
+    begin = read_unpacked(path, LOOKED_AT_BYTES).decode(encoding, "replace").lstrip("\ufeff")
     first = begin.partition("\n")[0].rstrip("\r")
     if begin.lstrip().startswith("[") and _is_json(begin):
         return "json"
@@ -109,8 +108,7 @@ def _is_json(begin: str) -> bool:
 
 
 def _read_array(path: Path, column: str, encoding: str) -> Iterator[str | BadRow]:
-    with open_unpacked(path) as stream:
-        raw = stream.read()
+    raw = read_unpacked(path)
     try:
         items = json.loads(raw.decode(encoding).lstrip("\ufeff"))
     except UnicodeDecodeError as error:

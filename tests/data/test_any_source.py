@@ -315,7 +315,7 @@ SPOILT = st.tuples(SOUNDS, st.integers(0, 60), st.binary(max_size=4)).map(
 )
 
 
-@fuzz(40)
+@fuzz(15)
 @given(
     sounds=st.lists(SOUNDS | SPOILT | ANYTHING, min_size=1, max_size=5),
     ending=st.sampled_from(["wav", "WAV", "flac", "ogg", "mp3", "m4a"]),

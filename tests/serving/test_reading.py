@@ -135,3 +135,9 @@ def test_reading_a_folder_of_texts_is_a_text_in_each_file(tmp_path):
     assert list(read_texts(str(tmp_path), column=None)) == ["one", "two\nlines"]
     with pytest.raises(DataError, match="is a directory"):
         list(read_texts(str(tmp_path), column="text"))
+
+
+def test_reading_packed_files_that_are_damaged(tmp_path):
+    (tmp_path / "a.dat.gz").write_bytes(b"\x1f\x8b\x08aaaaa\r\n")
+    with pytest.raises(DataError, match=r"a\.dat\.gz cannot be read: "):
+        list(read_texts(str(tmp_path / "a.dat.gz"), column=None))
