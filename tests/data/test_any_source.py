@@ -13,6 +13,7 @@ import struct
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -315,7 +316,7 @@ SPOILT = st.tuples(SOUNDS, st.integers(0, 60), st.binary(max_size=4)).map(
 )
 
 
-@fuzz(15)
+@fuzz(40)
 @given(
     sounds=st.lists(SOUNDS | SPOILT | ANYTHING, min_size=1, max_size=5),
     ending=st.sampled_from(["wav", "WAV", "flac", "ogg", "mp3", "m4a"]),
@@ -330,3 +331,20 @@ def test_any_source_of_recordings(tmp_path, sounds, ending, packed):
         source = f"files:{shutil.make_archive(str(tmp_path / 'packed'), 'tar', root)}"
     with contextlib.suppress(SeqpipeError):
         findings_are_whole(read_commands(CommandsData(train=source, max_bad_fraction=1.0, dev_every=2)).findings)
+
+
+@fuzz(60)
+@given(sound=SOUNDS | SPOILT | ANYTHING)
+def test_any_source_of_a_wav_signature(in_the_graph, sound):
+    samples, error = (found.numpy() for found in in_the_graph(sound))
+    assert (error == b"") == bool(len(samples))
+    assert np.isfinite(samples).all()
+
+
+@pytest.fixture(scope="module")
+def in_the_graph():
+    import tensorflow as tf
+
+    from seqpipe.sound.wav import decode_wav
+
+    return tf.function(decode_wav, input_signature=[tf.TensorSpec([], tf.string)])
