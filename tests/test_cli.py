@@ -17,9 +17,11 @@ import fresh
 import pytest
 import typer
 from finished import finished
+from typer.testing import CliRunner
 
 from pipelines import write_tiny
 from seqpipe.cli import app
+from seqpipe.errors import DataError
 
 
 @pytest.fixture(scope="module")
@@ -273,3 +275,15 @@ def test_cli_unwritable_run_directory(tmp_path):
     (tmp_path / "runs").write_text("a file where a directory should be")
     write_tiny(tmp_path)
     assert "cannot be written" in refused("train", "tiny.yaml", cwd=tmp_path)
+
+
+def test_cli_names_a_path_that_yaml_cut_at_a_comment(tmp_path):
+    file = write_tiny(tmp_path)
+    file.write_text(
+        file.read_text().replace("train: builtin:reviews?split=train&rows=320", "train: files:notes #2.csv")
+    )
+    done = CliRunner().invoke(app, ["check", str(file)])
+    assert isinstance(done.exception, DataError)
+    said, hint = str(done.exception).split("\n")
+    assert said.startswith("train: notes does not exist")
+    assert hint.endswith('Did you mean data.train: "files:notes #2.csv"? Put it in quotes.')

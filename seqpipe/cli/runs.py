@@ -54,7 +54,8 @@ def check(file: File, set: Set = None) -> None:
     start()
     from seqpipe.runs.check import check_pipeline
 
-    check_pipeline(config, out)
+    with _sources_of(file):
+        check_pipeline(config, out)
 
 
 def show(file: File, set: Set = None) -> None:
@@ -166,7 +167,8 @@ def tune(file: File, set: Set = None, fresh: Fresh = False) -> None:
     config = _load(file, set).config
     tuning.check_tune(config, file)
     start()
-    tuning.tune(config, file, fresh=fresh, out=out, callbacks=_callbacks)
+    with _sources_of(file):
+        tuning.tune(config, file, fresh=fresh, out=out, callbacks=_callbacks)
 
 
 def compare(
@@ -201,8 +203,19 @@ def _run(file: Path, overrides: list[str] | None, *, fresh: bool = False) -> Ite
     start()
     from seqpipe.runs.run import open_run
 
-    with open_run(config, fresh=fresh, say=out.print, callbacks=_callbacks(config)) as run:
+    with _sources_of(file), open_run(config, fresh=fresh, say=out.print, callbacks=_callbacks(config)) as run:
         yield run
+
+
+@contextmanager
+def _sources_of(file: Path) -> Iterator[None]:
+    """Where a source of the file is not there, say so if YAML has cut its path."""
+    from seqpipe.config import file as pipeline_file
+
+    try:
+        yield
+    except DataError as error:
+        raise DataError("\n".join([str(error), *pipeline_file.cut_at_comments(file, str(error))])) from None
 
 
 def _run_seeds(file: Path, overrides: list[str] | None, seeds: str, *, fresh: bool, publish: bool) -> Path | None:
@@ -211,7 +224,8 @@ def _run_seeds(file: Path, overrides: list[str] | None, seeds: str, *, fresh: bo
     config = _load_to_run(file, overrides)
     wanted = parse_seeds(seeds, config.seed)
     start()
-    return run_seeds(config, wanted, publish=publish, fresh=fresh, out=out, callbacks=_callbacks)
+    with _sources_of(file):
+        return run_seeds(config, wanted, publish=publish, fresh=fresh, out=out, callbacks=_callbacks)
 
 
 def _callbacks(config: Pipeline) -> Callable[[int, int], Sequence[Any]]:

@@ -45,7 +45,11 @@ def _sources(value: object) -> object:
     return value
 
 
-def _known_encoding(value: str) -> str:
+def known_encoding(value: str) -> str:
+    """
+    Raises:
+        ValueError: Python knows no encoding of text of this name.
+    """
     import codecs
 
     try:
@@ -72,7 +76,7 @@ def _column(value: object) -> object:
 
 Source = Annotated[str, AfterValidator(_known_scheme)]
 Sources = Annotated[str | list[str], BeforeValidator(_sources)]
-Encoding = Annotated[str, AfterValidator(_known_encoding)]
+Encoding = Annotated[str, AfterValidator(known_encoding)]
 Separator = Annotated[str, AfterValidator(_known_separator)]
 Column = Annotated[str | int, BeforeValidator(_column)]
 

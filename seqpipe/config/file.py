@@ -5,7 +5,7 @@ TensorFlow is never imported here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -214,6 +214,41 @@ def to_yaml(config: Pipeline) -> str:
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)
 
 
+def cut_at_comments(file: Path, message: str) -> list[str]:
+    """Of paths that a message says are not there: those which in the file are followed by ` #`, where YAML ends them.
+
+    Args:
+        file: a pipeline file that was read.
+        message: names paths, as in `notes does not exist`.
+    Returns:
+        A line for each.
+    """
+    text = file.read_text(encoding="utf-8")
+    found = []
+    for scalar, key in _plain_values(yaml.compose(text, Loader=yaml.SafeLoader), ""):
+        scheme, _, path = scalar.value.partition(":")
+        rest = text[scalar.end_mark.index :].partition("\n")[0].rstrip()
+        missing = any(said in message for said in (f"{path} does not exist", f"{path} is a directory", f"like {path} "))
+        if scheme == "files" and missing and rest.lstrip(" \t").startswith("#") and rest[:1] in (" ", "\t"):
+            found.append(
+                f'{file}:{scalar.end_mark.line + 1}: in YAML " #" begins a comment. Did you mean {key}: '
+                f'"{scalar.value}{rest}"? Put it in quotes.'
+            )
+    return found
+
+
+def _plain_values(node: yaml.Node | None, key: str) -> Iterator[tuple[yaml.ScalarNode, str]]:
+    """Values that stand without quotes, each with its dotted key."""
+    if isinstance(node, yaml.MappingNode):
+        for name, value in node.value:
+            yield from _plain_values(value, f"{key}.{name.value}" if key else str(name.value))
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            yield from _plain_values(value, key)
+    elif isinstance(node, yaml.ScalarNode) and node.style is None:
+        yield node, key
+
+
 def _read_yaml(file: Path) -> tuple[dict[str, Any], Any, dict[str, str]]:
     """(the tree, the same with every value as it was written, file and line of each key)."""
     if file.is_dir():
@@ -319,5 +354,7 @@ def _message(error: ErrorDetails, schema: type[BaseModel], file: Path, origin: d
         return f"{place}: {path} = {not_allowed(value, str(location[-1]), allowed)}"
     if kind == "value_error":
         text = str(error["ctx"]["error"])
+        if not path:
+            return f"{place}: {text}"
         return f"{place}: {path} = {shown} {text}" if not isinstance(value, dict) else f"{place}: {path}: {text}"
     return f"{place}: {path} = {shown}: {error['msg'][0].lower()}{error['msg'][1:]}."

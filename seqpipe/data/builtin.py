@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TypeVar
 
+from seqpipe.data.messages import messages
 from seqpipe.data.phrases import phrases
 from seqpipe.data.verses import verses
 
@@ -205,6 +206,7 @@ def _reviews(split: str, rows: int, seed: int) -> Iterator[dict[str, str]]:
 
 BUILTINS = {
     "reviews": Builtin(("text", "label"), {"train": 2000, "dev": 400, "test": 400}, _reviews),
+    "messages": Builtin(("text", "label"), {"train": 2000, "dev": 400, "test": 400}, messages),
     "phrases": Builtin(("source", "target"), {"train": 3000, "dev": 300, "test": 300}, phrases),
     "verses": Builtin(("text",), {"train": 2000, "dev": 200, "test": 200}, verses),
 }

@@ -44,12 +44,14 @@ def read_files(
     encoding: str = "utf-8",
     separator: str | None = None,
     encoding_key: str = "data.encoding",
+    label_separator: str | None = None,
 ) -> Iterator[Row | BadRow]:
     """The rows of all files a pattern names, in the order of their names.
 
     Args:
         pattern: a path or a glob, relative to the working directory; for texts that stand one in a file, a folder of
-            folders, or a glob over folders such as train/*/*.txt: a folder's name is the label.
+            folders, or a glob over folders such as train/*/*.txt: a folder's name is the label. Where no label is asked
+            for, a folder of texts too.
         columns: our name -> column or JSON key in the data (`a.b` is b inside a); positions, counted from 1, for CSV
             and TSV files that have no header. Files of `label sentence` hold a label and a text,
             plain lines only a text, under whatever name asks for them.
@@ -57,6 +59,8 @@ def read_files(
         encoding: any encoding Python knows, used where no byte order mark names another.
         separator: of the columns, one character; files that are no JSON are then read as CSV.
         encoding_key: the option that names the encoding, for messages.
+        label_separator: what stands between the labels of a text that may have several. JSON lists of labels are then
+            taken too; a `label` is then still one text, such as `a|b` or `["a", "b"]`.
     Raises:
         DataError: no such file, not the named format or compression, no such column, an empty file.
     """
@@ -68,7 +72,7 @@ def read_files(
     return (
         row
         for path, kind in zip(paths, kinds, strict=True)
-        for row in _read(path, kind, columns, encoding, separator, encoding_key)
+        for row in _read(path, kind, columns, encoding, separator, encoding_key, label_separator)
     )
 
 
@@ -137,6 +141,13 @@ def _texts_in_folders(pattern: str, columns: Mapping[str, Column], format: Forma
         if any(map(_is_text, path.glob("*/*/*"))):
             raise DataError(f"{pattern} holds folders of folders of texts. Name the one whose folders are the classes.")
         texts = [text for text in sorted(path.glob("*/*")) if _is_text(text)]
+        if not texts and "label" not in columns:
+            texts = folder_of_texts(path)
+        elif not texts and format == "auto" and folder_of_texts(path):
+            raise DataError(
+                f"{pattern} is a directory of texts without classes, and labels are asked for. Allowed: a folder in it "
+                "for each class, or a file that holds texts and labels."
+            )
         if format == "folders" and not texts:
             raise DataError(f"{pattern} holds no folders of .txt files, one for each class.")
         return texts
@@ -146,6 +157,11 @@ def _texts_in_folders(pattern: str, columns: Mapping[str, Column], format: Forma
         texts = [text for text in found if _is_text(text)]
         return texts if format == "folders" or len(texts) == len(found) else []
     return []
+
+
+def folder_of_texts(folder: Path) -> list[Path]:
+    """The files in a folder that are named as texts are, sorted; where no class is asked for, they need none."""
+    return [text for text in sorted(folder.glob("*")) if _is_text(text)]
 
 
 def _is_text(path: Path) -> bool:
@@ -249,9 +265,17 @@ def first_lines(path: Path, encoding: str) -> list[str]:
 
 
 def _read(
-    path: Path, format: Format, columns: Mapping[str, Column], encoding: str, separator: str | None, encoding_key: str
+    path: Path,
+    format: Format,
+    columns: Mapping[str, Column],
+    encoding: str,
+    separator: str | None,
+    encoding_key: str,
+    label_separator: str | None,
 ) -> Iterator[Row | BadRow]:
-    between = formats.label_separator(str(path), first_lines(path, encoding)) if format == "label_text" else ""
+    begin = first_lines(path, encoding) if format == "label_text" else []
+    between = formats.after_label(str(path), begin) if format == "label_text" else ""
+    fasttext = any(formats.FASTTEXT in line for line in begin)
     with open_unpacked(path) as stream:
         lines = Lines(stream, str(path), encoding, encoding_key)
         if format == "csv":
@@ -259,15 +283,28 @@ def _read(
         elif format == "tsv":
             yield from formats.read_tsv(lines, columns)
         elif format == "jsonl":
-            yield from formats.read_json(lines, columns)
+            yield from formats.read_json(lines, columns, label_separator)
         elif format == "label_text":
-            yield from formats.read_label_text(lines, columns, between)
+            yield from formats.read_label_text(lines, columns, between, label_separator, fasttext=fasttext)
         elif format == "lines":
             yield from formats.read_lines(lines, columns)
         else:
             raise DataError(f"{path}: {not_allowed(format, 'format', [*NAMED, 'lines'])}")
     if lines.number == 0:
         raise DataError(f"{path} is empty.")
+
+
+def read_unpacked(path: Path, most: int = -1) -> bytes:
+    """The unpacked bytes of a file, or so many of them.
+
+    Raises:
+        DataError: it cannot be read, or is packed and damaged.
+    """
+    try:
+        with open_unpacked(path) as stream:
+            return stream.read(most)
+    except CANNOT_UNPACK as error:
+        raise DataError(f"{path} cannot be read: {error}.") from None
 
 
 def open_unpacked(path: Path) -> io.BufferedReader:

@@ -14,6 +14,8 @@ from seqpipe.errors import DataError, not_allowed
 Column = str | int  # a name, or where there are no names a position counted from 1
 Format = Literal["auto", "csv", "tsv", "jsonl", "label_text", "lines", "folders"]
 FASTTEXT = "__label__"
+FASTTEXT_LABELS = re.compile(rf"\s*(?:{FASTTEXT}\S*(?:\s+|$))+")
+ONE_LABEL = "a text has one label here, not several. Are there several? Name data.label_separator"
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 SEPARATORS = re.compile(r"[\t,;|]")
 LAST_FIELD = re.compile(r'[\t,;|] *([^\t,;|"]{1,40})"?$')
@@ -109,21 +111,27 @@ def read_tsv(lines: Lines, columns: Mapping[str, Column]) -> Iterator[Row | BadR
             yield lines.row(_pick(fields, positions, width))
 
 
-def read_json(lines: Lines, columns: Mapping[str, Column]) -> Iterator[Row | BadRow]:
-    """An object a line, or one array of objects, whose rows are counted by item."""
+def read_json(
+    lines: Lines, columns: Mapping[str, Column], label_separator: str | None = None
+) -> Iterator[Row | BadRow]:
+    """An object a line, or one array of objects, whose rows are counted by item.
+
+    Args:
+        label_separator: where it is given, a list of labels comes out as it is, as JSON in one text.
+    """
     checked = False
     for line in lines:
         line = line.strip(" \t\r\n")
         if not line:
             continue
         if not checked and line.startswith("[") and line[1:].lstrip()[:1] in ("", "{", "]"):
-            yield from _read_array(lines, line, columns)
+            yield from _read_array(lines, line, columns, label_separator)
             return
         record = _parsed(line)
         if isinstance(record, dict) and not checked:
             _check_keys(f"{lines.name}:{lines.number}", record, columns)
             checked = True
-        yield lines.row(_json_values(record, columns) if isinstance(record, dict) else record)
+        yield lines.row(_json_values(record, columns, label_separator) if isinstance(record, dict) else record)
 
 
 def _parsed(line: str) -> dict[str, object] | str:
@@ -141,7 +149,9 @@ def _no_object(record: object) -> str:
     return f"a JSON {type(record).__name__}, not an object"
 
 
-def _read_array(lines: Lines, first: str, columns: Mapping[str, Column]) -> Iterator[Row | BadRow]:
+def _read_array(
+    lines: Lines, first: str, columns: Mapping[str, Column], label_separator: str | None
+) -> Iterator[Row | BadRow]:
     text = "\n".join([first, *lines])
     if fault := lines.take_fault():
         raise DataError(f"{lines.name}: {fault}.")
@@ -154,7 +164,7 @@ def _read_array(lines: Lines, first: str, columns: Mapping[str, Column]) -> Iter
     if isinstance(records[0], dict):
         _check_keys(f"{lines.name}, item 1", records[0], columns)
     for number, record in enumerate(records, start=1):
-        values = _json_values(record, columns) if isinstance(record, dict) else _no_object(record)
+        values = _json_values(record, columns, label_separator) if isinstance(record, dict) else _no_object(record)
         yield lines.row(values, start=number)
 
 
@@ -179,18 +189,23 @@ def _value(record: dict[str, object], key: str) -> object:
     return value
 
 
-def _json_values(record: dict[str, object], columns: Mapping[str, Column]) -> dict[str, str] | str:
+def _json_values(
+    record: dict[str, object], columns: Mapping[str, Column], label_separator: str | None
+) -> dict[str, str] | str:
     values = {}
     for ours, theirs in columns.items():
         value = _value(record, str(theirs))
         if value is _MISSING:
             return f"no key {theirs}"
+        several = ours == "label" and label_separator is not None
         if isinstance(value, str):
             values[ours] = value
+        elif several and (value is None or isinstance(value, list)):
+            values[ours] = json.dumps(value or [], ensure_ascii=False)
         elif isinstance(value, (bool, int, float)):
             values[ours] = json.dumps(value)
         elif isinstance(value, list) and ours == "label":
-            return f"{theirs} is a list: a text has one label here, not several"
+            return f"{theirs} is a list: {ONE_LABEL}"
         elif isinstance(value, dict):
             inside = ", ".join(f"{theirs}.{key}" for key in list(value)[:5])
             return f"{theirs} is an object, not a string" + (f"; inside it: {inside}" if inside else "")
@@ -203,24 +218,48 @@ def _json_values(record: dict[str, object], columns: Mapping[str, Column]) -> di
     return values
 
 
-def read_label_text(lines: Lines, columns: Mapping[str, Column], separator: str) -> Iterator[Row | BadRow]:
+def read_label_text(
+    lines: Lines,
+    columns: Mapping[str, Column],
+    separator: str,
+    label_separator: str | None = None,
+    *,
+    fasttext: bool = False,
+) -> Iterator[Row | BadRow]:
     """
     Args:
-        separator: what `label_separator` found to stand between label and sentence.
+        separator: what `after_label` found to stand between label and sentence.
+        label_separator: what stands between the labels of a text, where it may have several.
+        fasttext: with a label_separator, the labels are the words at the beginning of a line that begin with
+            __label__, and a line may have none.
     """
     check_columns(lines.name, {name: name for name in columns}, ["label", "text"])
     for line in lines:
-        label, found, text = cut(line).partition(separator)
+        whole = cut(line)
+        label, found, text = whole.partition(separator)
         if not label and not text:
             continue
+        fault = None
+        if label_separator is not None and fasttext:
+            label, text = _fasttext(whole, label_separator)
+            if FASTTEXT in text or any(name.count(FASTTEXT) > 1 for name in label.split(label_separator)):
+                fault = f"{FASTTEXT} stands behind the sentence, or twice in a label: blanks stand between labels here"
+        elif label_separator is None or label_separator not in label:
+            fault = _label_fault(whole, label, bool(found), separator)
         both = {"label": label, "text": text}
-        fault = _label_fault(cut(line), label, bool(found), separator)
         yield lines.row(fault or {name: both[name] for name in columns})
+
+
+def _fasttext(line: str, label_separator: str) -> tuple[str, str]:
+    """Labels and sentence of a line such as `__label__a __label__b a sentence`; the labels as one text."""
+    found = FASTTEXT_LABELS.match(line)
+    text = line[found.end() :] if found else line
+    return label_separator.join(line[: len(line) - len(text)].split()), text
 
 
 def _label_fault(line: str, label: str, found: bool, separator: str) -> str | None:
     if line.count(FASTTEXT) > 1:
-        return f"several labels in a line ({line.count(FASTTEXT)} times {FASTTEXT}): a text has one label here"
+        return f"several labels in a line ({line.count(FASTTEXT)} times {FASTTEXT}): {ONE_LABEL}"
     if FASTTEXT in line and not label.strip().startswith(FASTTEXT):
         return f"the label stands behind its sentence: {FASTTEXT} must begin the line"
     if sign := SEPARATORS.search(label):
@@ -234,7 +273,7 @@ def _label_fault(line: str, label: str, found: bool, separator: str) -> str | No
     return None
 
 
-def label_separator(name: str, begin: Sequence[str]) -> str:
+def after_label(name: str, begin: Sequence[str]) -> str:
     """What stands between label and sentence, a space or a tab, by the first lines of a file.
 
     Raises:

@@ -31,6 +31,7 @@ def read_rows(
     encoding: str = "utf-8",
     separator: str | None = None,
     encoding_key: str = "data.encoding",
+    label_separator: str | None = None,
 ) -> Iterator[Row | BadRow]:
     """The rows of a source, one after the other, in an order that never changes.
 
@@ -40,14 +41,20 @@ def read_rows(
             `builtin:NAME[?split=train&rows=100&seed=1]`.
         columns: our name -> column in the data, such as {"text": "text_a", "label": "label"}.
         role: what the rows are for; it chooses the split where the source names none.
-        format, encoding, separator, encoding_key: of files, see `read_files`.
+        format, encoding, separator, encoding_key, label_separator: of files, see `read_files`.
     Raises:
         DataError: the source as a whole cannot be read. A single bad row comes out as a BadRow.
     """
     scheme, _, rest = source.partition(":")
     if scheme == "files":
         return read_files(
-            rest, columns=columns, format=format, encoding=encoding, separator=separator, encoding_key=encoding_key
+            rest,
+            columns=columns,
+            format=format,
+            encoding=encoding,
+            separator=separator,
+            encoding_key=encoding_key,
+            label_separator=label_separator,
         )
     if scheme == "tfds":
         return _read_tfds(source, rest, columns, role)

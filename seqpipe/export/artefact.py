@@ -5,11 +5,12 @@ TensorFlow is not imported here: whoever looks for models wants an answer at onc
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -50,6 +51,12 @@ class Artefact:
     shared: dict[str, Row] = field(default_factory=dict)
     reference: dict[str, Callable[[list[Row]], list[Row]]] = field(default_factory=dict)
     tolerance: float = TOLERANCE
+
+
+def facts_of(artefact: Path) -> dict[str, Any]:
+    """What was fitted before a model was exported; nothing of one that has none written beside it."""
+    file = artefact / PARITY
+    return json.loads(file.read_text(encoding="utf-8")).get("facts", {}) if file.is_file() else {}
 
 
 def keep_features(names: Iterable[str], features: Path, artefact: Path) -> None:

@@ -1,4 +1,4 @@
-"""How a classifier answers: in the graph that is exported, and what the Keras model's logits say beside it.
+"""How a classifier answers, one label a row or several: in the exported graph, and as the Keras model's logits say.
 
 Axes: B batch (rows), C classes.
 """
@@ -6,6 +6,7 @@ Axes: B batch (rows), C classes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
@@ -15,12 +16,48 @@ from seqpipe.export.artefact import Row
 
 Answer = dict[str, tf.Tensor]
 
+ROUNDING = 1e-5  # numbers that lie closer together may come in either order, in one arithmetic or another
+
 
 def label_answer(probabilities: tf.Tensor, classes: Sequence[str]) -> Answer:
     """The best class of each row by name, its probability, and those of all, from float [B, C]."""
     best = tf.argmax(probabilities, axis=-1, output_type=tf.int32)
     return {
         "label": tf.gather(tf.constant(list(classes)), best),
+        "probability": tf.reduce_max(probabilities, axis=-1),
+        "probabilities": probabilities,
+    }
+
+
+@dataclass(frozen=True)
+class LabelSets:
+    """How several labels are answered.
+
+    separator: stands between them.
+    thresholds: C, 0..1: a label is answered whose probability reaches its threshold.
+    """
+
+    separator: str
+    thresholds: Sequence[float]
+
+
+def label_set_answer(logits: tf.Tensor, classes: Sequence[str], sets: LabelSets) -> Answer:
+    """The labels of each row in one string, the most probable first, and the probability of each class for itself.
+
+    Args:
+        logits: float [B, C], already divided by the temperature.
+    """
+    probabilities = tf.sigmoid(logits)
+    chosen = probabilities >= tf.constant(list(sets.thresholds), probabilities.dtype)  # [B, C]
+    # By logits: probabilities of 1.0 and 1.0 say no more which is the higher.
+    ranked = tf.where(chosen, logits, logits.dtype.min)
+    order = tf.argsort(ranked, axis=-1, direction="DESCENDING", stable=True)  # [B, C]
+    first = tf.range(len(classes)) == 0
+    names = tf.gather(tf.constant(list(classes)), order)
+    named = tf.where(first, names, tf.constant(sets.separator) + names)
+    named = tf.where(tf.gather(chosen, order, batch_dims=1), named, "")
+    return {
+        "label": tf.strings.reduce_join(named, axis=-1),
         "probability": tf.reduce_max(probabilities, axis=-1),
         "probabilities": probabilities,
     }
@@ -54,6 +91,22 @@ def expected_answer(logits: np.ndarray, temperature: float, classes: Sequence[st
         "probability": probabilities[best],
         "probabilities": probabilities,
     }
+
+
+def expected_label_set(logits: np.ndarray, temperature: float, classes: Sequence[str], sets: LabelSets) -> Row:
+    """What `label_set_answer` has to say of one row's logits, float [C].
+
+    Without `label` where rounding decides: a probability at its threshold, or two labels that are equally probable.
+    """
+    from scipy.special import expit
+
+    scaled = np.asarray(logits, np.float64) / temperature
+    probabilities, thresholds = expit(scaled), np.asarray(sets.thresholds)
+    best_first = [place for place in np.argsort(-scaled, kind="stable") if probabilities[place] >= thresholds[place]]
+    names = sets.separator.join(classes[place] for place in best_first)
+    answer = {"probability": probabilities.max(), "probabilities": probabilities}
+    closest = min([*np.abs(probabilities - thresholds), *-np.diff(scaled[best_first])])
+    return answer if closest < ROUNDING else {"label": np.array(names.encode(), object), **answer}
 
 
 def expected_scores(answer: Row, classes: Sequence[str]) -> Row:

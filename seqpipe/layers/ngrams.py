@@ -1,6 +1,6 @@
 """The expert on n-grams in the graph.
 
-Axes: B batch, T time (pieces), M n-grams of a row, K known n-grams, C classes (C' = 1 for two classes).
+Axes: B batch, T time (pieces), M n-grams of a row, K known n-grams, C classes (C' = 1 for two that exclude each other).
 """
 
 from __future__ import annotations
@@ -27,26 +27,31 @@ class NgramExpert(keras.layers.Layer):
         longest: pieces in the longest n-gram.
         entries: K.
         classes: C.
+        several: whether a row may have several classes, or none, each with a logit of its own.
 
     Call with logits float32 [B, C], ids int32 [B, T], lengths int32 [B]; returns logits float32 [B, C]. Pieces beyond
     a length are not seen; a row of length 0 gets the bias.
     """
 
-    def __init__(self, longest: int, *, entries: int, classes: int, **base: Any):
+    def __init__(self, longest: int, *, entries: int, classes: int, several: bool = False, **base: Any):
         super().__init__(**base)
-        self.longest, self.entries, self.classes = longest, entries, classes
+        self.longest, self.entries, self.classes, self.several = longest, entries, classes, several
 
     def build(self, *shapes: Any) -> None:
         def table(name: str, *shape: int, dtype: str) -> Any:
             return self.add_weight(name=name, shape=shape, dtype=dtype, initializer="zeros", trainable=False)
 
-        columns = 1 if self.classes == 2 else self.classes
+        columns = 1 if self._one_column else self.classes
         self.keys = table("keys", self.entries, dtype="int32")
         self.table = table("weights", self.entries, columns, dtype="float16")
         self.squares = table("squares", self.entries, columns, dtype="float16")
         self.bias = table("bias", columns, dtype="float32")
         self.network_scale = self.add_weight(name="network_scale", shape=(), initializer="ones", trainable=False)
         self.built = True
+
+    @property
+    def _one_column(self) -> bool:
+        return self.classes == 2 and not self.several
 
     def set_tables(self, tables: NgramTables) -> None:
         for weight, value in (
@@ -72,7 +77,7 @@ class NgramExpert(keras.layers.Layer):
             return tf.reduce_sum(tf.where(counted, values, 0.0), axis=1)
 
         expert = total(self.table) / tf.sqrt(tf.maximum(total(self.squares), 1e-12)) + self.bias.value
-        if self.classes == 2:
+        if self._one_column:
             expert = tf.concat([-expert, expert], axis=1) / 2.0
         return logits * tf.cast(self.network_scale, logits.dtype) + tf.cast(expert, logits.dtype)
 
@@ -94,4 +99,5 @@ class NgramExpert(keras.layers.Layer):
         return keras.KerasTensor(logits.shape, dtype=logits.dtype)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "longest": self.longest, "entries": self.entries, "classes": self.classes}
+        own = {"longest": self.longest, "entries": self.entries, "classes": self.classes, "several": self.several}
+        return {**super().get_config(), **own}

@@ -24,6 +24,7 @@ def classifier(
     vocabulary_size: int,
     classes: int,
     ngram_entries: int | None = None,
+    several: bool = False,
     name: str = "classifier",
 ) -> keras.Model:
     """A `keras.Model` from piece ids to class scores.
@@ -33,6 +34,7 @@ def classifier(
         vocabulary_size: ids are 0..vocabulary_size - 1.
         classes: number of classes.
         ngram_entries: n-grams that were found, where these are fewer than config.ngrams.entries.
+        several: whether a text may have several classes, or none; the expert on n-grams has a logit for each then.
     Returns:
         A functional model. Inputs: `ids` int32 [B, T] and `lengths` int32 [B]; output: logits float32 [B, classes].
         What stands beyond a length changes nothing. The layer named `pooling` also returns the weight of each step.
@@ -49,8 +51,9 @@ def classifier(
     x = _dropout(config.dropout, x)
     logits = keras.layers.Dense(classes, dtype="float32", name="logits")(x)  # [B, classes]
     if config.ngrams is not None:
+        entries = ngram_entries or config.ngrams.entries
         expert = layers.NgramExpert(
-            config.ngrams.longest, entries=ngram_entries or config.ngrams.entries, classes=classes, name="ngrams"
+            config.ngrams.longest, entries=entries, classes=classes, several=several, name="ngrams"
         )
         logits = expert(logits, ids, lengths)
     return keras.Model([ids, lengths], logits, name=name)

@@ -43,12 +43,16 @@ class Outcome:
     @cached_property
     def monitor(self) -> Measure:
         """The dev figure its best epoch was chosen by."""
-        return monitored(self.config["training.monitor"], task_class(self.config["task"]).measures)
+        return monitored(self.config["training.monitor"], self.measures)
 
     @cached_property
     def measure(self) -> Measure:
         """What runs of its task are compared by."""
-        return task_class(self.config["task"]).measures[0]
+        return self.measures[0]
+
+    @cached_property
+    def measures(self) -> tuple[Measure, ...]:
+        return task_class(self.config["task"]).measures_of(self.config)
 
     @property
     def best(self) -> dict[str, Any]:

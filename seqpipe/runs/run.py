@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import keras
 
     from seqpipe.data.examples import Examples
+    from seqpipe.evaluation.measures import Measure
     from seqpipe.export.lite import LiteFiles
     from seqpipe.tasks.protocol import Task
 
@@ -58,6 +59,11 @@ class Run:
     @cached_property
     def task(self) -> Task:
         return make_task(self.config)
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """What this run is judged by."""
+        return self.task.measures_of(pipeline_file.flatten(self.config.model_dump(mode="json")))
 
     @cached_property
     def findings(self) -> list[Finding]:
@@ -117,7 +123,7 @@ class Run:
             return
         examples = self.prepare()
         self._pretrain()
-        monitor = monitored(self.config.training.monitor, self.task.measures)
+        monitor = monitored(self.config.training.monitor, self.measures)
         trainer = Trainer(
             self.task.build,
             objective=self.task,
@@ -143,7 +149,7 @@ class Run:
         from seqpipe.training.position import read_history
 
         place = self.directory / "report" / "learning_curves.png"
-        learning_curves(read_history(self.directory), place, [monitor, *self.task.measures])
+        learning_curves(read_history(self.directory), place, [monitor, *self.measures])
 
     def _pretrain(self) -> None:
         """The part of training that needs no labels, for a task that has one."""
@@ -172,7 +178,7 @@ class Run:
         report = self.task.evaluate(self.finished_model(), fitted, examples, self.directory / "report")
         report["findings"] = [f"{finding.severity}: {finding.text}" for finding in self.findings]
         write_json(self._report_file, report)
-        summary = headline(report, self.task.measures[0])
+        summary = headline(report, self.measures[0])
         self._finish("evaluate", {"summary": summary})
         self.say(summary)
         return report
@@ -217,7 +223,7 @@ class Run:
                 parity=parity,
                 training={**self.state["steps"]["train"], "before": self._before_training()},
                 headline="; ".join(
-                    part for part in (headline(report, self.task.measures[0]), self.task.claim(report), note) if part
+                    part for part in (headline(report, self.measures[0]), self.task.claim(report), note) if part
                 ),
                 sections="\n".join(part for part in (self.task.describe(report), section) if part),
                 limits=self.task.limits(),

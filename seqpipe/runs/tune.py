@@ -107,7 +107,8 @@ def tune(
 
 
 def _monitor(config: Pipeline) -> Measure:
-    return monitored(config.training.monitor, task_class(config.task).measures)
+    settings = pipeline_file.flatten(config.model_dump(mode="json"))
+    return monitored(config.training.monitor, task_class(config.task).measures_of(settings))
 
 
 def _check_settings(study: optuna.Study, config: Pipeline, wanted: Tune, directory: Path) -> None:

@@ -6,7 +6,6 @@ lines, a table whose header names the column, else a text a line.
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import json
@@ -15,7 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from seqpipe.data.files import BadRow, find_files, format_by_ending, open_unpacked
+from seqpipe.config.data import known_encoding
+from seqpipe.data.files import BadRow, as_on_disk, find_files, format_by_ending, read_unpacked
+from seqpipe.data.formats import LONE_SURROGATE
 from seqpipe.data.sources import read_rows
 from seqpipe.errors import DataError, not_allowed
 
@@ -28,6 +29,8 @@ SEPARATORS: dict[str, Kind] = {",": "csv", "\t": "tsv"}
 def read_texts(source: str, *, column: str | None, encoding: str = "utf-8") -> Iterator[str | BadRow]:
     """Texts of a file, or the lines of standard input for "-"; what cannot be read comes out as a BadRow.
 
+    A folder of .txt files, or of folders of them, is a text in each file, in the order of their names.
+
     Args:
         column: of a table, or key of JSON objects; None for `text`, where there are columns.
     Raises:
@@ -36,6 +39,12 @@ def read_texts(source: str, *, column: str | None, encoding: str = "utf-8") -> I
     check_encoding(encoding)
     if source == "-":
         yield from _standard_input(encoding)
+        return
+    if as_on_disk(source).is_dir() and column is None:
+        for row in read_rows(
+            f"files:{source}", columns={"text": COLUMN}, role="test", encoding=encoding, encoding_key="--encoding"
+        ):
+            yield row if isinstance(row, BadRow) else row.values["text"]
         return
     (path, *more) = find_files(source)
     if more:
@@ -57,8 +66,8 @@ def check_encoding(encoding: str) -> None:
         DataError: Python knows no encoding of this name.
     """
     try:
-        codecs.lookup(encoding)
-    except LookupError:
+        known_encoding(encoding)
+    except ValueError:
         raise DataError(f"--encoding {encoding} is not an encoding, such as utf-8, latin-1 or gb18030.") from None
 
 
@@ -71,19 +80,26 @@ def _kind_of(path: Path, column: str | None, encoding: str) -> Kind:
     known = format_by_ending(path)
     if known in ("csv", "tsv", "jsonl"):
         return known
-    with open_unpacked(path) as stream:
-        begin = stream.read(LOOKED_AT_BYTES).decode(encoding, "replace").lstrip("\ufeff")
+    begin = read_unpacked(path, LOOKED_AT_BYTES).decode(encoding, "replace").lstrip("\ufeff")
     first = begin.partition("\n")[0].rstrip("\r")
     if begin.lstrip().startswith("[") and _is_json(begin):
         return "json"
     if begin.lstrip().startswith("{"):
         return "jsonl"
     for separator, kind in SEPARATORS.items():
-        if (column or COLUMN) in next(csv.reader([first], delimiter=separator), []) and separator in first:
+        if separator in first and (column or COLUMN) in _fields(first, separator):
             return kind
     if column is not None and first.strip() != column:
         raise DataError(f"{path}: {not_allowed(column, 'column', [first[:60]])}")
     return "csv" if first.strip() == (column or COLUMN) else "lines"
+
+
+def _fields(line: str, separator: str) -> list[str]:
+    """The fields of a header; none where the line is no CSV."""
+    try:
+        return next(csv.reader([line], delimiter=separator), [])
+    except csv.Error:  # such as a lone carriage return
+        return []
 
 
 def _is_json(begin: str) -> bool:
@@ -92,13 +108,12 @@ def _is_json(begin: str) -> bool:
 
 
 def _read_array(path: Path, column: str, encoding: str) -> Iterator[str | BadRow]:
-    with open_unpacked(path) as stream:
-        raw = stream.read()
+    raw = read_unpacked(path)
     try:
         items = json.loads(raw.decode(encoding).lstrip("\ufeff"))
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: byte {error.start} is not {encoding}. Name another with --encoding.") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON: {error}.") from None
     for number, item in enumerate(items, start=1):
         value = item
@@ -106,7 +121,9 @@ def _read_array(path: Path, column: str, encoding: str) -> Iterator[str | BadRow
             value = value.get(key) if isinstance(value, dict) else None
         if isinstance(value, (bool, int, float)):
             value = json.dumps(value)
-        if isinstance(value, str):
+        if isinstance(value, str) and LONE_SURROGATE.search(value):
+            yield BadRow(str(path), number, f"item {number}: half a surrogate pair, which is no character")
+        elif isinstance(value, str):
             yield value
         else:
             what = f"no text under {column}" if isinstance(item, dict) else f"{type(item).__name__}, no text"
@@ -129,7 +146,7 @@ def read_objects(source: str, *, encoding: str = "utf-8") -> Iterator[dict[str, 
             continue
         try:
             value = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             yield BadRow(source, number, f"not JSON: {error}")
             continue
         yield value if isinstance(value, dict) else BadRow(source, number, f"a {type(value).__name__}, no object")
@@ -161,5 +178,8 @@ def _raw_lines(stream: Any, encoding: str) -> Iterator[bytes]:
     if "\n".encode(encoding) == b"\n":
         yield from stream
         return
-    for line in io.TextIOWrapper(stream, encoding, newline="\n"):  # UTF-16 and its like: "\n" is not one byte
-        yield line.encode(encoding)
+    try:
+        for line in io.TextIOWrapper(stream, encoding, newline="\n"):  # UTF-16 and its like: "\n" is not one byte
+            yield line.encode(encoding)
+    except UnicodeError as error:
+        raise DataError(f"standard input is not {encoding}: {error}. Name another with --encoding.") from None

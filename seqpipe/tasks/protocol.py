@@ -6,7 +6,7 @@ of `Task`). It is made from its configuration, then filled: `read` first, then `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -48,6 +48,15 @@ class Task(Objective):
 
     def __init__(self, config: Any):
         self.config = config
+
+    @classmethod
+    def measures_of(cls, settings: Mapping[str, Any]) -> tuple[Measure, ...]:
+        """What runs of a pipeline are judged by, for a task whose pipelines are of more than one kind.
+
+        Args:
+            settings: the pipeline's values by dotted key.
+        """
+        return cls.measures
 
     # Data
 

@@ -4,7 +4,7 @@ Features are binary, scaled by their naive-Bayes log-count ratio and brought to 
 (Wang and Manning 2012, Baselines and Bigrams). Fitted in closed form before the network trains;
 `seqpipe.layers.NgramExpert` is the same in the graph. An n-gram is known by a 32-bit hash.
 
-Axes: N rows, C classes (C' = 1 column for two classes), K n-grams.
+Axes: N rows, C classes (C' = 1 column for two classes that exclude each other), K n-grams.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ HALF = 1 << 31  # keys are stored as int32, shifted so that their order stays
 SMOOTHING = 1.0
 PENALTY = 0.25  # C of the SVM
 FOLDS = 4
+CERTAIN = 5.0  # the logit of what all rows have, or none
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def fit_ngrams(rows: Ragged, labels: np.ndarray, classes: int, *, longest: int, 
 
     Args:
         rows: piece ids of N rows.
-        labels: int [N].
+        labels: int [N]; or [N, C], 1 where a row has a class, which may have several or none.
         classes: C.
         longest: pieces in the longest n-gram.
         entries: the n-grams kept are those in the most rows; those in a single row never are.
@@ -93,7 +94,10 @@ def fit_ngrams(rows: Ragged, labels: np.ndarray, classes: int, *, longest: int, 
         )
     binary = _binary(present, keys)
     columns = []
-    for target in [labels == 1] if classes == 2 else [labels == label for label in range(classes)]:
+    for target in _targets(labels, classes):
+        if target.all() or not target.any():  # nothing to tell apart: always, or never
+            columns.append((np.zeros(len(keys)), np.zeros(len(keys)), CERTAIN if target.all() else -CERTAIN))
+            continue
         scale = 1.0
         folds = min(FOLDS, int(target.sum()), int((~target).sum()))
         if folds > 1:
@@ -106,6 +110,13 @@ def fit_ngrams(rows: Ragged, labels: np.ndarray, classes: int, *, longest: int, 
         columns.append((scale * weights * ratio, ratio**2, scale * bias))
     weights, squares = (np.stack([column[i] for column in columns], axis=1).astype(np.float16) for i in (0, 1))
     return NgramTables(keys, weights, squares, np.array([column[2] for column in columns], np.float32))
+
+
+def _targets(labels: np.ndarray, classes: int) -> list[np.ndarray]:
+    """bool [N] for each column."""
+    if labels.ndim == 2:
+        return [column > 0 for column in labels.T]
+    return [labels == 1] if classes == 2 else [labels == label for label in range(classes)]
 
 
 def _binary(present: list[np.ndarray], keys: np.ndarray) -> Any:

@@ -1,4 +1,4 @@
-"""How much a row of each class weighs in the loss; numpy alone.
+"""How much a row of each class, or a label that is there, weighs in the loss; numpy alone.
 
 Axes: C classes.
 """
@@ -27,6 +27,29 @@ def class_weights(wanted: str | Mapping[str, float], classes: Sequence[str], row
         return np.ones(len(classes), np.float32)
     if wanted == "balanced":
         return (rows.sum() / (np.count_nonzero(rows) * np.maximum(1, rows))).astype(np.float32)
+    return _by_name(wanted, classes)
+
+
+def positive_weights(
+    wanted: str | Mapping[str, float], classes: Sequence[str], rows: np.ndarray, total: int
+) -> np.ndarray:
+    """The same where a row may have several labels, float32 [C]: what a label that is there weighs beside one that is
+    not, which weighs 1.
+
+    Args:
+        wanted: none (1), balanced (the rows with a label weigh together as much as those without), or a weight for each
+            class name.
+        rows: int [C], training rows with each label.
+        total: training rows.
+    Raises:
+        ModelError: weights by name are not those of the classes.
+    """
+    if wanted == "balanced":
+        return (np.maximum(1, total - rows) / np.maximum(1, rows)).astype(np.float32)
+    return class_weights(wanted, classes, rows)
+
+
+def _by_name(wanted: str | Mapping[str, float], classes: Sequence[str]) -> np.ndarray:
     if isinstance(wanted, str):
         raise ValueError(f"class_weights = {wanted}: allowed are none, balanced and a weight for each class.")
     if set(wanted) != set(classes):

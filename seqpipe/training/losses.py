@@ -69,6 +69,30 @@ def label_loss(
     return losses * tf.gather(tf.constant(class_weights, tf.float32), labels)
 
 
+def label_set_loss(
+    labels: tf.Tensor, logits: tf.Tensor, *, positive_weights: np.ndarray, label_smoothing: float = 0.0
+) -> tf.Tensor:
+    """Cross-entropy of sigmoid(logits) against any number of labels a row, the mean over the classes.
+
+    Args:
+        labels: int [B, V], 1 where a row has the label, else 0.
+        logits: float [B, V]; computed in float32.
+        positive_weights: float32 [V], how much a label that is there weighs beside one that is not.
+        label_smoothing: 0..1, below 1; targets are 1 - s / 2 and s / 2.
+    Returns:
+        float32 [B].
+    """
+    targets = tf.cast(labels, tf.float32) * (1 - label_smoothing) + label_smoothing / 2
+    weights = tf.constant(positive_weights, tf.float32)
+    losses = tf.nn.weighted_cross_entropy_with_logits(targets, tf.cast(logits, tf.float32), weights)  # [B, V]
+    return tf.reduce_mean(losses, axis=-1)
+
+
+def all_hits(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """1 where the sign of each of logits [B, V] is that of labels int [B, V], 0 or 1; else 0; float32 [B]."""
+    return tf.cast(tf.reduce_all(tf.equal(logits > 0, labels > 0), axis=-1), tf.float32)
+
+
 def hits(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """1 where the highest of logits [B, V] is that of labels int [B], else 0; float32 [B]."""
     return tf.cast(tf.equal(tf.argmax(logits, axis=-1, output_type=labels.dtype), labels), tf.float32)

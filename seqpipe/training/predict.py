@@ -13,10 +13,23 @@ from seqpipe.data.examples import Examples
 from seqpipe.errors import DataError
 from seqpipe.training.objective import Batch, Objective
 
+Forward = Callable[[Batch], tf.Tensor]
 
-def predict(model: keras.Model, objective: Objective, examples: Examples, *, batch_size: int = 256) -> np.ndarray:
-    """The model's outputs for all rows, in row order: float32 [N, ...] for outputs [B, ...]."""
-    forward = traced(lambda batch: objective.forward(model, batch, False))
+
+def predict(
+    model: keras.Model,
+    objective: Objective,
+    examples: Examples,
+    *,
+    batch_size: int = 256,
+    forward: Forward | None = None,
+) -> np.ndarray:
+    """The model's outputs for all rows, in row order: float32 [N, ...] for outputs [B, ...].
+
+    Args:
+        forward: what `compiled` made of the model, where it was kept.
+    """
+    forward = forward or compiled(model, objective)
     outputs: np.ndarray | None = None
     for rows in plan_in_order_of_length(examples.lengths, batch_size=batch_size):
         part = forward(examples.batch(rows)).numpy()
@@ -28,14 +41,17 @@ def predict(model: keras.Model, objective: Objective, examples: Examples, *, bat
     return outputs
 
 
-def traced(function: Callable[[Batch], tf.Tensor]) -> Callable[[Batch], tf.Tensor]:
-    """The function as one graph, made at the first call, for batches of the same names and types and of any size."""
-    made: list[Callable[[Batch], tf.Tensor]] = []
+def compiled(model: keras.Model, objective: Objective) -> Forward:
+    """The model's outputs for a batch, as one graph: made at the first call, for batches of its types and any size."""
+    made: list[Forward] = []
 
-    def call(batch: Batch) -> tf.Tensor:
+    def forward(batch: Batch) -> tf.Tensor:
         if not made:
             specs = {name: tf.TensorSpec([None] * np.ndim(x), x.dtype, name) for name, x in batch.items()}
-            made.append(tf.function(function, input_signature=[specs], autograph=False))
+            function = tf.function(
+                lambda batch: objective.forward(model, batch, False), input_signature=[specs], autograph=False
+            )
+            made.append(function)
         return made[0](batch)
 
-    return call
+    return forward

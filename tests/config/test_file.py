@@ -245,3 +245,16 @@ def test_config_changed_keys_are_those_with_another_value():
 def tiny_config(**sections):
     tree = {"task": "text_classification", "name": "tiny", "data": {"train": "builtin:reviews"}, **sections}
     return TextClassificationPipeline.model_validate(tree)
+
+
+def test_file_paths_that_end_at_a_comment_are_named(tmp_path):
+    file = tmp_path / "m.yaml"
+    file.write_text(
+        "data:\n  train: [files:a #1.csv\n    ]\n  dev: files:notes #2.csv\n  test: 'files:b' # a remark\nname: x # y\n"
+    )
+    said = "dev: notes does not exist (looked in /tmp)."
+    hint = 'in YAML " #" begins a comment. Did you mean data.dev: "files:notes #2.csv"? Put it in quotes.'
+    assert pipeline_file.cut_at_comments(file, said) == [f"{file}:4: {hint}"]
+    assert len(pipeline_file.cut_at_comments(file, "train: a is a directory. Name a file.")) == 1
+    assert pipeline_file.cut_at_comments(file, "b does not exist") == []
+    assert pipeline_file.cut_at_comments(file, "other does not exist") == []

@@ -72,7 +72,7 @@ def test_builtin_places_are_rows_of_the_split():
         (
             "builtin:review",
             'builtin:review: "review" is not a builtin data set. '
-            "Allowed: reviews, phrases, verses. Did you mean reviews?",
+            "Allowed: reviews, messages, phrases, verses. Did you mean reviews?",
         ),
         (
             "builtin:reviews?split=tets",
@@ -102,3 +102,14 @@ def test_builtin_unknown_column():
     with pytest.raises(DataError) as caught:
         read_rows("builtin:reviews", columns={"text": "texts"}, role="train")
     assert str(caught.value) == 'builtin:reviews: "texts" is not a column. Allowed: text, label. Did you mean text?'
+
+
+def test_builtin_messages_have_any_number_of_labels_and_share_no_text():
+    found = {role: reviews("builtin:messages", role) for role in ("train", "dev", "test")}
+    assert {role: len(rows) for role, rows in found.items()} == {"train": 2000, "dev": 400, "test": 400}
+    texts = [text for rows in found.values() for _, text in rows]
+    assert len(set(texts)) == len(texts)
+    counts = [len(label.split("|")) if label else 0 for label, _ in found["train"]]
+    assert all(counts.count(number) > 10 for number in range(5))
+    written = "\n".join(f"{label} {text}" for label, text in found["train"])
+    assert hashlib.sha256(written.encode()).hexdigest()[:16] == "8e82bfbc96de7b64"

@@ -191,6 +191,29 @@ def test_sources_missing_file(tmp_path):
     assert message("files:*.tsv") == f"no file is named like *.tsv (looked in {tmp_path})."
 
 
+def test_sources_folder_of_texts_where_no_label_is_asked_for(tmp_path):
+    (tmp_path / "texts" / "more").mkdir(parents=True)
+    for name, text in {
+        "b.txt": "two",
+        "a.txt": "one\nand more",
+        ".hidden.txt": "no",
+        "c.csv": "no",
+        "more/d.txt": "3",
+    }.items():
+        (tmp_path / "texts" / name).write_text(text)
+    found = read("files:texts", {"text": "text"})
+    assert found == [("texts/more/d.txt:1", {"text": "3"})], "where there are folders of texts, others say other things"
+    (tmp_path / "texts" / "more" / "d.txt").unlink()
+    assert read("files:texts", {"text": "text"}) == [
+        ("texts/a.txt:1", {"text": "one\nand more"}),
+        ("texts/b.txt:1", {"text": "two"}),
+    ]
+    assert message("files:texts") == (
+        "texts is a directory of texts without classes, and labels are asked for. Allowed: a folder in it for each "
+        "class, or a file that holds texts and labels."
+    )
+
+
 def test_sources_directory(tmp_path):
     (tmp_path / "data").mkdir()
     write("data/a.csv", "")

@@ -95,3 +95,19 @@ def test_fit_with_nothing_to_learn():
     rows = Ragged.from_rows([np.array([10 + i], np.int32) for i in range(4)])
     with pytest.raises(DataError, match=r"no n-gram stands in two training rows"):
         fit_ngrams(rows, np.array([0, 1, 0, 1]), 2, longest=2, entries=10, seed=1)
+
+
+def test_expert_has_a_logit_for_each_of_several_labels():
+    rows, first = rows_with_a_rule(300, 2)
+    labels = np.stack([first, np.ones(300, int)], axis=1)
+    tables = fit_ngrams(rows, labels, 2, longest=2, entries=500, seed=1)
+    layer = NgramExpert(2, entries=len(tables.keys), classes=2, several=True)
+    ids, lengths = rows.padded(np.arange(300))
+    layer(np.zeros((300, 2), np.float32), ids, lengths)
+    layer.set_tables(tables)
+    logits = layer(np.zeros((300, 2), np.float32), ids, lengths).numpy()
+    assert ((logits[:, 0] > 0) == first).mean() > 0.95
+    assert (logits[:, 1] > 4).all(), "all rows have it"
+    again = NgramExpert.from_config(layer.get_config())
+    again.build()
+    assert again.table.shape == layer.table.shape == (len(tables.keys), 2)

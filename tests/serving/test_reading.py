@@ -89,3 +89,55 @@ def test_reading_objects_names_lines_that_hold_none(tmp_path):
     assert array.place.endswith("rows.jsonl:3")
     assert array.reason == "a list, no object"
     assert broken.reason.startswith("not JSON: ")
+
+
+# What a fuzzer found
+
+
+def test_reading_first_lines_that_are_no_csv_are_texts(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"one, \rtwo\nthree\n")
+    assert list(read_texts(str(tmp_path / "a.txt"), column=None))[-1] == "three"
+
+
+def test_reading_thousands_of_brackets_are_an_error(tmp_path):
+    (tmp_path / "a.json").write_text('["a", ' + "[" * 100_000)
+    with pytest.raises(DataError, match="not JSON"):
+        list(read_texts(str(tmp_path / "a.json"), column=None))
+    (tmp_path / "b.jsonl").write_text("[" * 100_000 + "\n{}\n")
+    bad, good = read_objects(str(tmp_path / "b.jsonl"))
+    assert isinstance(bad, BadRow)
+    assert good == {}
+
+
+def test_reading_half_characters_are_bad_rows(tmp_path):
+    (tmp_path / "a.json").write_text('["\\ud800", "whole"]')
+    bad, good = read_texts(str(tmp_path / "a.json"), column=None)
+    assert bad.reason == "item 1: half a surrogate pair, which is no character"
+    assert good == "whole"
+
+
+@pytest.mark.parametrize("encoding", ["rot13", "hex", "unicode_escape", "no such"])
+def test_reading_encodings_that_decode_no_text(tmp_path, encoding):
+    (tmp_path / "a.txt").write_text("one\n")
+    with pytest.raises(DataError, match="is not an encoding"):
+        list(read_texts(str(tmp_path / "a.txt"), column=None, encoding=encoding))
+
+
+def test_reading_standard_input_of_another_encoding(monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xff\xfea\x00\n\x00\x00\xd8"), "utf-8"))
+    with pytest.raises(DataError, match="standard input is not utf-16"):
+        list(read_texts("-", column=None, encoding="utf-16"))
+
+
+def test_reading_a_folder_of_texts_is_a_text_in_each_file(tmp_path):
+    for name, text in (("b.txt", "two\nlines"), ("a.txt", "one")):
+        (tmp_path / name).write_text(text)
+    assert list(read_texts(str(tmp_path), column=None)) == ["one", "two\nlines"]
+    with pytest.raises(DataError, match="is a directory"):
+        list(read_texts(str(tmp_path), column="text"))
+
+
+def test_reading_packed_files_that_are_damaged(tmp_path):
+    (tmp_path / "a.dat.gz").write_bytes(b"\x1f\x8b\x08aaaaa\r\n")
+    with pytest.raises(DataError, match=r"a\.dat\.gz cannot be read: "):
+        list(read_texts(str(tmp_path / "a.dat.gz"), column=None))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from seqpipe.errors import ModelError
-from seqpipe.training.class_weights import class_weights
+from seqpipe.training.class_weights import class_weights, positive_weights
 
 CLASSES = ["yes", "no", "silence"]
 ROWS = np.array([6, 3, 1])
@@ -25,3 +25,13 @@ def test_class_weights_none_or_by_name():
 def test_class_weights_must_name_every_class():
     with pytest.raises(ModelError, match="names yes; it must give one weight to each class: yes, no, silence"):
         class_weights({"yes": 2.0}, CLASSES, ROWS)
+
+
+def test_class_weights_of_labels_that_are_there():
+    balanced = positive_weights("balanced", CLASSES, ROWS, 20)
+    np.testing.assert_allclose(balanced * ROWS, 20 - ROWS)  # as much as the rows without them
+    assert positive_weights("none", CLASSES, ROWS, 20).tolist() == [1, 1, 1]
+    assert positive_weights({"no": 2.0, "yes": 1.0, "silence": 0.5}, CLASSES, ROWS, 20).tolist() == [1.0, 2.0, 0.5]
+    assert positive_weights("balanced", ["a", "b"], np.array([20, 0]), 20) == pytest.approx([0.05, 20.0])
+    with pytest.raises(ModelError, match="it must give one weight to each class"):
+        positive_weights({"yes": 2.0}, CLASSES, ROWS, 20)

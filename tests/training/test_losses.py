@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from seqpipe.training.losses import hits, label_loss, mean_cross_entropy, softmax_cross_entropy
+from seqpipe.training.losses import (
+    all_hits,
+    hits,
+    label_loss,
+    label_set_loss,
+    mean_cross_entropy,
+    softmax_cross_entropy,
+)
 
 B, T, V = 4, 6, 50
 
@@ -98,3 +105,26 @@ def test_losses_of_labels_are_weighted_by_class(batch):
 def test_losses_hits_are_where_the_label_is_highest():
     logits = tf.constant([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]])
     np.testing.assert_array_equal(hits(tf.constant([1, 1, 1]), logits), [1.0, 0.0, 1.0])
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_losses_of_label_sets_equal_keras(smoothing):
+    random = np.random.default_rng(4)
+    logits = random.normal(size=(5, 3)).astype("float32") * 3
+    labels = random.integers(0, 2, (5, 3))
+    found = label_set_loss(labels, logits, positive_weights=np.ones(3, np.float32), label_smoothing=smoothing).numpy()
+    keras_loss = keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=smoothing, reduction="none")
+    np.testing.assert_allclose(found, keras_loss(labels.astype("float32"), logits), rtol=1e-5)
+
+
+def test_losses_of_label_sets_weigh_what_is_there():
+    logits, labels = np.array([[1.0, -2.0]], np.float32), np.array([[1, 0]])
+    weighted = label_set_loss(labels, logits, positive_weights=np.array([3.0, 5.0], np.float32))
+    plain = -np.log(1 / (1 + np.exp(-1.0))), -np.log(1 - 1 / (1 + np.exp(2.0)))
+    assert weighted.numpy()[0] == pytest.approx((3 * plain[0] + plain[1]) / 2)
+
+
+def test_losses_all_hits_are_where_every_label_is_right():
+    labels = np.array([[1, 0], [1, 0], [0, 0], [1, 1]], np.int32)
+    logits = tf.constant([[2.0, -1.0], [2.0, 1.0], [-1.0, -3.0], [0.0, 1.0]])
+    assert all_hits(labels, logits).numpy().tolist() == [1, 0, 1, 0]

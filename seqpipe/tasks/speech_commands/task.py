@@ -287,14 +287,14 @@ class SpeechCommands(Task):
         from seqpipe.export.label_answer import expected_scores
         from seqpipe.tasks.speech_commands.signatures import CommandRecogniser, best_window
         from seqpipe.tasks.speech_commands.streaming import StreamingRecogniser, prove_stream, whole_clip
-        from seqpipe.training.predict import traced
+        from seqpipe.training.predict import compiled
 
         streaming = self.config.model.streaming
         make, answer = (StreamingRecogniser, whole_clip) if streaming else (CommandRecogniser, best_window)
         temperature = fitted["temperature"]
         module = make(model, self.mel, classes=self.classes, temperature=temperature, version=version)
         waveforms = probes(self.probed, self.mel.clip_samples)
-        forward = traced(lambda batch: self.forward(model, batch, False))
+        forward = compiled(model, self)
 
         def logits(inputs: list[Any]) -> Any:
             return forward(dict(zip(("spectrogram", "spectrogram_lengths"), inputs, strict=True)))

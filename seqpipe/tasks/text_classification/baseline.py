@@ -88,17 +88,75 @@ class LinearBaseline:
 
     def describe(self) -> str:
         """One sentence: what it counts, how many terms it kept, and what did not go as it usually does."""
-        unit, (shortest, longest) = _UNITS[self.vectorizer.analyzer]
-        kept = (
-            "found in at least 2 texts"
-            if self.vectorizer.min_df == 2
-            else "found in any text, because no term stands in 2 texts"
-        )
         stopped = "" if self.converged else f", stopped unconverged after {self.classifier.max_iter:,} passes"
-        return (
-            f"TF-IDF of {unit} ({shortest} to {longest}, {len(self.vectorizer.vocabulary_):,} terms {kept}) "
-            f"and a linear SVM (C = 1{stopped})"
-        )
+        return f"{_terms(self.vectorizer)} and a linear SVM (C = 1{stopped})"
+
+
+@dataclass(frozen=True)
+class LabelSetBaseline:
+    """The same features, and a linear support vector machine, C = 1, for each label against the rows without it.
+
+    weights: [C, terms]. intercepts: [C]. Made by `LabelSetBaseline.fit`.
+    """
+
+    vectorizer: TfidfVectorizer
+    weights: np.ndarray
+    intercepts: np.ndarray
+    fit_time_s: float
+    unconverged: int
+
+    @classmethod
+    def fit(cls, texts: Sequence[str], labels: np.ndarray, seed: int) -> LabelSetBaseline:
+        """Fit on training rows.
+
+        Args:
+            texts: N strings.
+            labels: int [N, C], 1 where a text has a label; one that all have, or none, is answered to all, or none.
+            seed: orders the solver's passes over the rows.
+        Raises:
+            ValueError: nothing but empty texts.
+        """
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.svm import LinearSVC
+
+        start_s = time.perf_counter()
+        vectorizer, features = _vectorize(texts)
+        weights = np.zeros((labels.shape[1], features.shape[1]))
+        intercepts = np.where(labels.all(axis=0), 1.0, -1.0)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ConvergenceWarning)
+            for place in np.flatnonzero(labels.any(axis=0) & ~labels.all(axis=0)):
+                classifier = LinearSVC(C=1.0, dual="auto", random_state=seed).fit(features, labels[:, place])
+                weights[place], intercepts[place] = classifier.coef_[0], classifier.intercept_[0]
+        unconverged = sum(issubclass(warning.category, ConvergenceWarning) for warning in caught)
+        return cls(vectorizer, weights, intercepts, time.perf_counter() - start_s, unconverged)
+
+    def scores(self, texts: Sequence[str]) -> np.ndarray:
+        """Of each label for each text, float64 [N, C]; above 0 where the machine says that the text has it."""
+        if not len(texts):
+            return np.zeros((0, len(self.intercepts)))
+        return self.vectorizer.transform(texts) @ self.weights.T + self.intercepts
+
+    @property
+    def size_bytes(self) -> int:
+        """Pickled size of what predicting needs: the terms, their weights and the intercepts."""
+        terms = self.vectorizer.get_feature_names_out().tolist()
+        return len(pickle.dumps((terms, self.vectorizer.idf_, self.weights, self.intercepts)))
+
+    def describe(self) -> str:
+        """One sentence, as `LinearBaseline.describe`."""
+        stopped = f", {self.unconverged} of them stopped unconverged" if self.unconverged else ""
+        return f"{_terms(self.vectorizer)} and a linear SVM for each label (C = 1{stopped})"
+
+
+def _terms(vectorizer: TfidfVectorizer) -> str:
+    unit, (shortest, longest) = _UNITS[vectorizer.analyzer]
+    kept = (
+        "found in at least 2 texts"
+        if vectorizer.min_df == 2
+        else "found in any text, because no term stands in 2 texts"
+    )
+    return f"TF-IDF of {unit} ({shortest} to {longest}, {len(vectorizer.vocabulary_):,} terms {kept})"
 
 
 def _vectorize(texts: Sequence[str]) -> tuple[TfidfVectorizer, Any]:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from seqpipe.config.data import Column, Data, Source, TextFiles, columns_of_one_kind
+from seqpipe.config.data import Column, Data, Separator, Source, TextFiles, columns_of_one_kind
 from seqpipe.config.networks import Classifier
 from seqpipe.config.pipeline import Evaluation, Pipeline
 from seqpipe.config.section import Fraction
@@ -23,6 +23,11 @@ class LabelledText(TextFiles):
         "of files without a header.",
     )
     label_column: Column = Field("label", description="As text_column, for the label.")
+    label_separator: Separator | None = Field(
+        None,
+        description="One character between the labels of a text, which may then have several, one or none; JSON lists "
+        "of labels are taken too. null: each text has one label.",
+    )
     labels: dict[str, str] | None = Field(
         None, description="From a label in the data to a class name, in class order; other labels are errors."
     )
@@ -36,6 +41,16 @@ class LabelledText(TextFiles):
     @model_validator(mode="after")
     def _columns_of_one_kind(self) -> LabelledText:
         columns_of_one_kind({"text_column": self.text_column, "label_column": self.label_column})
+        return self
+
+    @model_validator(mode="after")
+    def _names_without_separator(self) -> LabelledText:
+        sign = self.label_separator
+        names = [name for name in (self.labels or {}).values() if sign is not None and sign in name]
+        if names:
+            raise ValueError(
+                f"labels names a class {names[0]!r}, which holds label_separator = {sign!r}: name another."
+            )
         return self
 
 
@@ -71,6 +86,11 @@ class ClassifierFeatures(TextFeatures):
 class TextTraining(LabelTraining):
     """How a text classifier is trained."""
 
+    monitor: Literal["accuracy", "micro_f1", "macro_f1", "loss"] = Field(  # type: ignore[assignment]
+        "accuracy",
+        description="Dev figure the best epoch is chosen by. With data.label_separator accuracy is the share of texts "
+        "with all labels right, and micro_f1, which is only there then, is what is taken where none is named.",
+    )
     pretrain: Pretraining | None = Field(
         None, description="Train the encoder as a language model first; a source alone may stand here."
     )
@@ -82,7 +102,7 @@ class TextTraining(LabelTraining):
 
 
 class TextClassificationPipeline(Pipeline):
-    """A text in; one of several labels out."""
+    """A text in; one of several labels out, or with data.label_separator any number of them."""
 
     task: Literal["text_classification"] = "text_classification"
     data: ClassificationData
@@ -90,6 +110,35 @@ class TextClassificationPipeline(Pipeline):
     model: Classifier = Classifier()
     training: TextTraining = TextTraining()
     evaluation: TextEvaluation = TextEvaluation()
+
+    @property
+    def several(self) -> bool:
+        """Whether a text may have several labels, or none."""
+        return self.data.label_separator is not None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _watched(cls, tree: Any) -> Any:
+        """Where texts have several labels and nothing is named to choose epochs by, micro F1."""
+        data, training = (tree.get(key) for key in ("data", "training")) if isinstance(tree, dict) else (None, None)
+        separator = data.get("label_separator") if isinstance(data, dict) else getattr(data, "label_separator", None)
+        if separator is None or not isinstance(training, dict | None) or "monitor" in (training or {}):
+            return tree
+        return {**tree, "training": {**(training or {}), "monitor": "micro_f1"}}
+
+    @model_validator(mode="after")
+    def _one_label_or_several(self) -> TextClassificationPipeline:
+        if self.several:
+            return self
+        if self.training.monitor in ("micro_f1", "macro_f1"):
+            raise ValueError(f"training.monitor = {self.training.monitor} needs data.label_separator.")
+        for name, domain in self.evaluation.other_domains.items():
+            if domain.label_separator is not None:
+                raise ValueError(
+                    f"evaluation.other_domains.{name}.label_separator needs data.label_separator: the model answers "
+                    "one label."
+                )
+        return self
 
     def for_later_seed(self, first: Pipeline) -> TextClassificationPipeline:
         if self.training.pretrain is None:

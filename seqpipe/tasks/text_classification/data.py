@@ -13,22 +13,26 @@ import numpy as np
 
 from seqpipe.data.checks import Checked, Nouns, alike, leaks, oddities, repeats
 from seqpipe.data.findings import Bad, Finding, counted, raise_errors, share
+from seqpipe.data.formats import ONE_LABEL
 from seqpipe.data.reading import read_role, read_roles, with_dev
 from seqpipe.data.sources import BadRow, Role, read_rows
 from seqpipe.data.splits import Splits
 from seqpipe.errors import DataError, not_allowed
 from seqpipe.tasks.text_classification.config import ClassificationData, LabelledText
+from seqpipe.tasks.text_classification.label_sets import as_matrix, check_labels, split_labels, strata
 
 _rows = partial(counted, noun="row")
 NOUNS = Nouns("row", "text", "label")
+NOUNS_OF_SEVERAL = Nouns("row", "text", "label set")
+NO_LABEL = Finding("error", "train: no row has a label. Is data.label_column the column of the labels?")
 MAP_THEM = "If they are one, map both to one name in data.labels."
 
 
 class Labelled(NamedTuple):
-    """A text with the name of its class."""
+    """A text with the names of its classes, in their order: one, or any number where texts have several labels."""
 
     text: str
-    label: str
+    labels: tuple[str, ...]
     place: str
 
 
@@ -38,7 +42,8 @@ class Table:
 
     Attributes:
         texts: as they stand in the data.
-        labels: int32 [rows], index into the classes.
+        labels: int32 [rows], index into the classes; where texts have several labels int8 [rows, classes], 1 where a
+            text has one.
         places: file and line of each, such as train.csv:17.
     """
 
@@ -54,8 +59,14 @@ class Table:
         return Table([self.texts[row] for row in rows], self.labels[rows], [self.places[row] for row in rows])
 
     def checked(self, classes: list[str]) -> Checked:
-        places = [f"{classes[label]} in {place}" for label, place in zip(self.labels, self.places, strict=True)]
-        return Checked(self.texts, self.labels.tolist(), self.places, places)
+        sets = self.labels.tolist()
+        if self.labels.ndim == 1:
+            names = [classes[label] for label in sets]
+        else:
+            sets = [tuple(np.flatnonzero(row).tolist()) for row in self.labels]
+            names = [", ".join(classes[label] for label in labels) or "no label" for labels in sets]
+        places = [f"{name} in {place}" for name, place in zip(names, self.places, strict=True)]
+        return Checked(self.texts, sets, self.places, places)
 
 
 @dataclass(frozen=True)
@@ -80,17 +91,40 @@ class _Reader:
             known = {name: name for name in self.classes()}
         columns = {"text": data.text_column, "label": data.label_column}
         for row in read_rows(
-            source, columns=columns, role=role, format=data.format, encoding=data.encoding, separator=data.separator
+            source,
+            columns=columns,
+            role=role,
+            format=data.format,
+            encoding=data.encoding,
+            separator=data.separator,
+            label_separator=data.label_separator,
         ):
             if isinstance(row, BadRow):
                 yield Bad(f"{row.place}: {row.reason}")
                 continue
-            label = row.values["label"].strip()
-            if reason := _fault(row.values["text"], label, known):
-                yield Bad(f"{row.place}: {reason}")
+            text = row.values["text"]
+            labels = self._labels(row.values["label"], known) if text.strip() else "the text is empty"
+            if isinstance(labels, str):
+                yield Bad(f"{row.place}: {labels}")
                 continue
-            self.found.add(label)
-            yield Labelled(row.values["text"], known[label] if known is not None else label, row.place)
+            self.found.update(labels)
+            names = {known[label] if known is not None else label for label in labels}
+            yield Labelled(text, tuple(sorted(names)), row.place)
+
+    def _labels(self, cell: str, known: Mapping[str, str] | None) -> list[str] | str:
+        """The labels in a cell or, as a string, what is wrong with them."""
+        label = cell.strip()
+        if self.data.label_separator is not None:
+            labels = split_labels(cell, self.data.label_separator)
+        elif label.startswith("[") and label.endswith("]") and "," in label:
+            labels = f"the label is a list: {ONE_LABEL}"
+        else:
+            labels = [label] if label else "the label is empty"
+        unknown = [name for name in labels if name not in known] if known and not isinstance(labels, str) else []
+        if not unknown:
+            return labels
+        shown = unknown[0] if len(unknown[0]) <= 40 else f"{unknown[0][:37]}..."
+        return not_allowed(shown, "label", known or {}).rstrip(".")
 
     def classes(self) -> list[str]:
         return list(dict.fromkeys(self.known.values())) if self.known is not None else _sorted(self.found)
@@ -103,18 +137,23 @@ def read_splits(data: ClassificationData) -> LabelledSplits:
         DataError: with every error in the data at once.
     """
     reader = _Reader(data, data.labels)
-    rows, findings = read_roles(data, reader.rows, noun="row", group=lambda row: row.label)
+    rows, findings = read_roles(data, reader.rows, noun="row", group=lambda row: row.labels)
+    several = data.label_separator is not None
     classes = reader.classes() if "train" in rows or data.labels else []
-    tables = {role: _table(read, classes) for role, read in rows.items()} if classes else {}
+    tables = {role: _table(read, classes, several) for role, read in rows.items()} if classes else {}
+    if "train" in rows and several and not classes:
+        findings.append(NO_LABEL)
     for role, table in tables.items():
         findings += _check_rows(role, table, classes)
     if "train" in tables and data.dev is None:
-        tables = with_dev(tables, tables["train"].labels, data.dev_every)
+        labels = tables["train"].labels
+        tables = with_dev(tables, strata(labels) if several else labels, data.dev_every)
     for role, table in tables.items():
         findings += _check_balance(role, table, classes)
     if "train" in tables:
         findings += [*_check_many_classes(tables["train"], classes), *alike("train", classes, MAP_THEM)]
-    findings += leaks({role: table.checked(classes) for role, table in tables.items()}, NOUNS)
+    checked: dict[str, Checked] = {role: table.checked(classes) for role, table in tables.items()}
+    findings += leaks(checked, NOUNS_OF_SEVERAL if several else NOUNS)
     raise_errors(findings)
     return LabelledSplits(tables["train"], tables["dev"], tables.get("test"), findings, classes)
 
@@ -135,20 +174,23 @@ def read_table(source: str, data: LabelledText, classes: list[str], role: Role =
         role,
         reader.rows,
         noun="row",
-        group=lambda row: row.label,
+        group=lambda row: row.labels,
         most=most,
         max_bad_fraction=data.max_bad_fraction,
     )
     raise_errors(findings)
-    table = _table(rows or [], classes)
+    table = _table(rows or [], classes, data.label_separator is not None)
     findings += [*_check_rows(role, table, classes), *_check_balance(role, table, classes)]
     raise_errors(findings)
     return table, findings
 
 
-def _table(rows: list[Labelled], classes: list[str]) -> Table:
-    index = {name: number for number, name in enumerate(classes)}
-    labels = np.array([index[row.label] for row in rows], np.int32)
+def _table(rows: list[Labelled], classes: list[str], several: bool) -> Table:
+    if several:
+        labels = as_matrix([row.labels for row in rows], classes)
+    else:
+        index = {name: number for number, name in enumerate(classes)}
+        labels = np.array([index[row.labels[0]] for row in rows], np.int32)
     return Table([row.text for row in rows], labels, [row.place for row in rows])
 
 
@@ -193,19 +235,6 @@ def seen_rows(table: Table, train: Table) -> np.ndarray:
     return np.array([text.strip() in known for text in table.texts], bool)
 
 
-def _fault(text: str, label: str, known: Mapping[str, str] | None) -> str | None:
-    if not text.strip():
-        return "the text is empty"
-    if not label:
-        return "the label is empty"
-    if label.startswith("[") and label.endswith("]") and "," in label:
-        return "the label is a list: a text has one label here, not several"
-    if known is not None and label not in known:
-        shown = label if len(label) <= 40 else f"{label[:37]}..."
-        return not_allowed(shown, "label", known).rstrip(".")
-    return None
-
-
 def _sorted(names: set[str]) -> list[str]:
     """In numerical order if all are whole numbers, else in that of their code points."""
     if all(re.fullmatch("-?[0-9]+", name) for name in names):
@@ -220,7 +249,7 @@ def _check_rows(role: str, table: Table, classes: list[str]) -> list[Finding]:
     lengths = np.array([len(text) for text in table.texts])
     longest = int(lengths.argmax())
     return [
-        *repeats(role, table.checked(classes), NOUNS, whole=False),
+        *repeats(role, table.checked(classes), _nouns(table), whole=False),
         Finding(
             "info",
             f"{role}: texts of {np.median(lengths):,.0f} characters (median), "
@@ -230,16 +259,24 @@ def _check_rows(role: str, table: Table, classes: list[str]) -> list[Finding]:
     ]
 
 
+def _nouns(table: Table) -> Nouns:
+    return NOUNS if table.labels.ndim == 1 else NOUNS_OF_SEVERAL
+
+
 def _check_many_classes(train: Table, classes: list[str]) -> list[Finding]:
     """As many classes as rows, nearly: what is read as a label is a text."""
     if len(train) < 10 or 2 * len(classes) <= len(train):
         return []
     text = f"train: {len(classes):,} classes in {_rows(len(train))}. Is data.label_column the column of the labels?"
+    if train.labels.ndim == 2:
+        return [Finding("warning", f"{text} One is {classes[0]!r}.")]
     return [Finding("warning", f"{text} The first row's is {classes[train.labels[0]]!r}.")]
 
 
 def _check_balance(role: str, table: Table, classes: list[str]) -> list[Finding]:
     rows = len(table)
+    if table.labels.ndim == 2:
+        return check_labels(role, table.labels, classes)
     if rows == 0:
         return [] if role != "train" else [Finding("error", "train: no rows left.")]
     counts = Counter(dict.fromkeys(classes, 0))

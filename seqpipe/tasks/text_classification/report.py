@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,9 +49,7 @@ def evaluate(
         )
 
     report: dict[str, Any] = {"classes": task.classes, **fitted, "splits": {}, "other_domains": {}}
-    if task.vectors is not None:
-        pieces = task.encode(train.texts).values
-        report["vectors"] = task.vectors.coverage(np.bincount(pieces, minlength=task.features.vocabulary_size))
+    report |= vectors_of(task)
     for split, rows in examples.items():
         part = answered(split, task.table(split), rows)
         report["splits"][split] = report_split(part, directory / split, **settings)
@@ -57,8 +57,21 @@ def evaluate(
         table, _ = read_table(other.source, other, task.classes)
         rows = Examples({"ids": task.encode(table.texts), "label": table.labels})
         report["other_domains"][name] = evaluate_classifier(answered(name, table, rows), **settings)
-    report["splits"]["dev"]["deletion"] = _deletion(task, model, examples["dev"], fitted["temperature"])
+    of_logits = partial(_probabilities, temperature=fitted["temperature"])
+    report["splits"]["dev"]["deletion"] = deletion_of(task, model, examples["dev"], of_logits)
     return report
+
+
+def vectors_of(task: TextClassification) -> dict[str, str]:
+    """How much of the training text word vectors cover, under `vectors`; nothing where there are none."""
+    if task.vectors is None:
+        return {}
+    pieces = task.encode(task.splits.train.texts).values
+    return {"vectors": task.vectors.coverage(np.bincount(pieces, minlength=task.features.vocabulary_size))}
+
+
+def _probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
+    return softmax(logits / temperature)
 
 
 def calibrate(task: TextClassification, model: Any, dev: Examples) -> dict[str, float]:
@@ -73,8 +86,14 @@ def calibrate(task: TextClassification, model: Any, dev: Examples) -> dict[str, 
     return {"temperature": 1.0 / expert_share, "network_scale": network_share / expert_share}
 
 
-def _deletion(task: TextClassification, model: Any, dev: Examples, temperature: float) -> dict[str, Any] | None:
-    """The deletion test of the weights that `explain` gives; None for a model that has none."""
+def deletion_of(
+    task: TextClassification, model: Any, dev: Examples, of_logits: Callable[[np.ndarray], np.ndarray]
+) -> dict[str, Any] | None:
+    """The deletion test of the weights that `explain` gives; None for a model that has none.
+
+    Args:
+        of_logits: probabilities [N, C] of logits [N, C].
+    """
     column: Any = dev.columns["ids"]
     chosen = np.random.default_rng(task.config.seed).permutation(len(dev))[:ROWS]
     ids = [np.asarray(column.values[column.offsets[row] : column.offsets[row + 1]]) for row in chosen]
@@ -84,15 +103,15 @@ def _deletion(task: TextClassification, model: Any, dev: Examples, temperature: 
 
     def probabilities(rows: list[np.ndarray]) -> np.ndarray:
         examples = Examples({"ids": Ragged.from_rows(rows), "label": np.zeros(len(rows), np.int32)})
-        return softmax(predict(model, task, examples) / temperature)
+        return of_logits(predict(model, task, examples))
 
     samples = task.config.evaluation.bootstrap_samples
     return deletion_test(ids, weights, probabilities, samples=samples, seed=task.config.seed)
 
 
-def describe(report: dict[str, Any]) -> str:
-    """The report as sections of level three."""
-    sections = [f"### {split}\n\n{to_markdown(part)}" for split, part in report["splits"].items()]
+def of_parts(report: dict[str, Any]) -> list[str]:
+    """Sections on what a model may have beside its network: n-grams, word vectors."""
+    sections = []
     if "network_scale" in report:
         sections.append(
             "### Network and n-grams\n\nThe network's scores count "
@@ -100,6 +119,13 @@ def describe(report: dict[str, Any]) -> str:
         )
     if "vectors" in report:
         sections.append(f"### Word vectors\n\n{report['vectors']}.\n")
+    return sections
+
+
+def describe(report: dict[str, Any]) -> str:
+    """The report as sections of level three."""
+    sections = [f"### {split}\n\n{to_markdown(part)}" for split, part in report["splits"].items()]
+    sections += of_parts(report)
     if report["other_domains"]:
         sections.append(f"### Other domains\n\n{domains_table(report['other_domains'])}")
     tested = report["splits"].get("dev", {}).get("deletion")

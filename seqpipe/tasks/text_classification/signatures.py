@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from seqpipe.data.batches import plan_in_order_of_length
 from seqpipe.data.examples import Ragged
-from seqpipe.export.label_answer import Answer, label_answer, label_info, scores
+from seqpipe.export.label_answer import Answer, LabelSets, label_answer, label_info, label_set_answer, scores
 from seqpipe.layers.recurrent_form import traced_for
 from seqpipe.models.receptive_field import total_stride
 
@@ -29,6 +29,7 @@ class TextClassifier(tf.Module):
         max_pieces: a longer text is cut to so many.
         head_pieces: how many of them are its first ones, the others its last.
         version: of the artefact.
+        sets: how several labels are answered; None for one label a text.
     """
 
     def __init__(
@@ -41,12 +42,13 @@ class TextClassifier(tf.Module):
         max_pieces: int,
         head_pieces: int,
         version: int,
+        sets: LabelSets | None = None,
     ):
         super().__init__()
         self.tokenizer = tokenizer
         self.weights = [variable.value for variable in model.weights]
         self._classes = classes
-        self._temperature = temperature
+        self._temperature, self._sets = temperature, sets
         self._max_pieces, self._head_pieces = max_pieces, head_pieces
         self._stride = total_stride(model)
         # Behind plain functions: a Keras model as an attribute would be saved whole, with functions of its own.
@@ -88,6 +90,8 @@ class TextClassifier(tf.Module):
         return ids, lengths, truncated
 
     def _answer(self, logits: tf.Tensor) -> Answer:
+        if self._sets is not None:
+            return label_set_answer(logits / self._temperature, self._classes, self._sets)
         return label_answer(tf.nn.softmax(logits / self._temperature), self._classes)
 
 

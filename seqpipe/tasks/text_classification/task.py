@@ -6,7 +6,7 @@ Axes: B batch (rows), T time (pieces), C classes.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from seqpipe.data.examples import Examples, Ragged, content_key
 from seqpipe.data.findings import Finding
 from seqpipe.errors import ModelError
-from seqpipe.evaluation.measures import ACCURACY
+from seqpipe.evaluation.measures import ACCURACY, Measure
 from seqpipe.export.artefact import FEATURES
 from seqpipe.serving.answers import LabelPresentation
 from seqpipe.serving.inputs import TEXT
@@ -23,15 +23,17 @@ from seqpipe.storage import write_json
 from seqpipe.tasks.protocol import Task
 from seqpipe.tasks.text_classification.config import TextClassificationPipeline
 from seqpipe.tasks.text_classification.data import LabelledSplits, Table, read_splits, read_table, read_unlabelled
+from seqpipe.tasks.text_classification.label_set_figures import MEASURES
 from seqpipe.text.ngrams import NgramTables, fit_ngrams
 from seqpipe.text.pieces import TextFeatures, cut, head_pieces
 from seqpipe.text.probes import text_probes
 from seqpipe.text.word_vectors import PieceVectors, spread_vectors
-from seqpipe.training.class_weights import class_weights
+from seqpipe.training.class_weights import class_weights, positive_weights
 from seqpipe.training.pretraining import ENCODER, find_encoder, load_encoder, pretrain, save_encoder
 
 if TYPE_CHECKING:
     from seqpipe.export.artefact import Artefact, Row
+    from seqpipe.export.label_answer import LabelSets
     from seqpipe.serving.model import Model
 
 
@@ -46,7 +48,7 @@ VECTORS = "vectors.npz"
 
 
 class TextClassification(Task):
-    """Texts with one of several labels."""
+    """Texts with one of several labels, or any number of them."""
 
     name = "text_classification"
     measures = (ACCURACY,)
@@ -59,11 +61,16 @@ class TextClassification(Task):
     features: TextFeatures
     classes: list[str]
     probed: list[str]  # real texts that an export is proved with
-    class_weights: np.ndarray  # float32 [C], how much a row of each class weighs in the loss
+    class_weights: np.ndarray  # float32 [C], how much a row of each class, or a label that is there, weighs in the loss
 
     def __init__(self, config: TextClassificationPipeline):
         self.config = config
         self.start: dict[str, np.ndarray] | None = None  # weights of an encoder to begin with
+        self._watched: tuple[Any, Examples, Any] | None = None  # model, dev, and how figures of an epoch are taken
+
+    @classmethod
+    def measures_of(cls, settings: Mapping[str, Any]) -> tuple[Measure, ...]:
+        return MEASURES if settings.get("data.label_separator") is not None else cls.measures
 
     def read(self) -> list[Finding]:
         self.splits = read_splits(self.config.data)
@@ -87,7 +94,8 @@ class TextClassification(Task):
     def fit_features(self, directory: Path) -> None:
         features = self._fit_pieces(directory)
         features.save(directory)
-        counts = np.bincount(self.splits.train.labels, minlength=len(self.classes))
+        labels = self.splits.train.labels
+        counts = labels.sum(0) if self.config.several else np.bincount(labels, minlength=len(self.classes))
         if self.config.model.ngrams is not None:
             fit_ngrams(
                 Ragged.from_rows(features.encode(self.splits.train.texts)),
@@ -101,7 +109,8 @@ class TextClassification(Task):
         if vectors is not None:
             units = self.config.model.embedding.units
             spread_vectors(vectors.removeprefix("files:"), features, units=units).save(directory / VECTORS)
-        write_json(directory / "classes.json", {"classes": self.classes, "train_rows": counts.tolist()})
+        found = {"classes": self.classes, "train_rows": counts.tolist()}
+        write_json(directory / "classes.json", found | ({"rows": len(labels)} if self.config.several else {}))
         self.load_features(directory)
 
     def _fit_pieces(self, directory: Path) -> TextFeatures:
@@ -128,7 +137,11 @@ class TextClassification(Task):
         saved = json.loads((directory / "classes.json").read_text(encoding="utf-8"))
         self.classes = saved["classes"]
         wanted_weights = self.config.training.class_weights
-        self.class_weights = class_weights(wanted_weights, self.classes, np.array(saved["train_rows"]))
+        counts = np.array(saved["train_rows"])
+        if self.config.several:
+            self.class_weights = positive_weights(wanted_weights, self.classes, counts, saved["rows"])
+        else:
+            self.class_weights = class_weights(wanted_weights, self.classes, counts)
 
     def load_published(self, directory: Path) -> None:
         from seqpipe.export.warmup import read_warmup
@@ -161,7 +174,9 @@ class TextClassification(Task):
         if self.config.model.builder is not None or self.config.model.keras is not None:
             return own_model(self.config.model, **sizes)
         entries = None if self.ngrams is None else len(self.ngrams.keys)
-        model = classifier(self.config.model, **sizes, ngram_entries=entries, name=self.config.name)
+        model = classifier(
+            self.config.model, **sizes, ngram_entries=entries, several=self.config.several, name=self.config.name
+        )
         if self.ngrams is not None:
             model.get_layer("ngrams").set_tables(self.ngrams)
         if self.vectors is not None:
@@ -200,19 +215,36 @@ class TextClassification(Task):
         return model([batch["ids"], batch["ids_lengths"]], training=training)
 
     def loss(self, batch: dict[str, Any], outputs: Any) -> Any:
-        from seqpipe.training.losses import label_loss
+        from seqpipe.training.losses import label_loss, label_set_loss
 
         smoothing = self.config.training.label_smoothing
+        if self.config.several:
+            weights = self.class_weights
+            return label_set_loss(batch["label"], outputs, positive_weights=weights, label_smoothing=smoothing)
         return label_loss(batch["label"], outputs, class_weights=self.class_weights, label_smoothing=smoothing)
 
     def metrics(self, batch: dict[str, Any], outputs: Any) -> dict[str, Any]:
-        from seqpipe.training.losses import hits
+        from seqpipe.training.losses import all_hits, hits
 
-        return {"accuracy": hits(batch["label"], outputs)}
+        return {"accuracy": (all_hits if self.config.several else hits)(batch["label"], outputs)}
+
+    def dev_figures(self, model: Any) -> dict[str, float]:
+        """Of several labels, micro and macro F1."""
+        if not self.config.several:
+            return {}
+        from seqpipe.tasks.text_classification.label_set_figures import f1_of_an_epoch
+        from seqpipe.training.predict import compiled, predict
+
+        if self._watched is None or self._watched[0] is not model:
+            dev = self.examples("dev")
+            self._watched = model, dev, compiled(model, self)
+        _, dev, forward = self._watched
+        return f1_of_an_epoch(predict(model, self, dev, forward=forward), self.splits.dev.labels)
 
     def fit(self, model: Any, examples: dict[str, Examples]) -> dict[str, Any]:
-        from seqpipe.tasks.text_classification.report import calibrate
+        from seqpipe.tasks.text_classification import label_set_report, report
 
+        calibrate = label_set_report.calibrate if self.config.several else report.calibrate
         return calibrate(self, model, examples["dev"])
 
     def finish(self, model: Any, fitted: dict[str, Any]) -> None:
@@ -222,21 +254,37 @@ class TextClassification(Task):
     def evaluate(
         self, model: Any, fitted: dict[str, Any], examples: dict[str, Examples], directory: Path
     ) -> dict[str, Any]:
-        from seqpipe.tasks.text_classification.report import evaluate
+        from seqpipe.tasks.text_classification import label_set_report, report
 
+        evaluate = label_set_report.evaluate if self.config.several else report.evaluate
         return evaluate(self, model, fitted, examples, directory)
 
     def evaluate_served(self, model: Model, source: str, directory: Path) -> tuple[dict[str, Any], list[Finding]]:
         from seqpipe.evaluation.classification import evaluate_served
+        from seqpipe.export.artefact import facts_of
+        from seqpipe.tasks.text_classification import label_set_report
 
         # A file may name its labels as the training data did, or by the names of the classes.
         labels = {**(self.config.data.labels or {}), **{name: name for name in model.labels}}
         data = self.config.data.model_copy(update={"labels": labels})
+        fitted = facts_of(model.path)
+        if ("thresholds" in fitted) != self.config.several:
+            kind = "several labels" if "thresholds" in fitted else "one label"
+            raise ModelError(
+                f"{model.path} answers {kind} a text: data.label_separator must be as it was trained with."
+            )
         table, findings = read_table(source, data, model.labels, "test")
-        report = evaluate_served(model, table.texts, table.labels, source, directory)
+        if self.config.several:
+            report = label_set_report.evaluate_served(model, table, fitted, source, directory)
+        else:
+            report = evaluate_served(model, table.texts, table.labels, source, directory)
         return {**report, "other_domains": {}}, findings
 
     def describe(self, report: dict[str, Any]) -> str:
+        if self.config.several:
+            from seqpipe.tasks.text_classification.label_set_words import describe as of_several
+
+            return of_several(report)
         from seqpipe.tasks.text_classification.report import describe
 
         return describe(report)
@@ -245,7 +293,7 @@ class TextClassification(Task):
         return [
             f"A text of more than {self.config.features.max_pieces:,} pieces is read by a rule: "
             f"{LONG_TEXTS[self.config.features.long_texts]}. `explain` says in `truncated` where pieces were left out.",
-            f"Whatever it reads, it answers with one of: {', '.join(self.classes)}; an empty text gets one too.",
+            self._answers(),
             "It knows texts like its training data; "
             + (
                 "on others it is worse, see Other domains."
@@ -254,12 +302,21 @@ class TextClassification(Task):
             ),
         ]
 
+    def _answers(self) -> str:
+        if not self.config.several:
+            return f"Whatever it reads, it answers with one of: {', '.join(self.classes)}; an empty text gets one too."
+        return (
+            f"It answers with any number of: {', '.join(self.classes)}; `label` holds them with "
+            f"“{self.config.data.label_separator}” between them, the most probable first, and is empty where no "
+            "probability reaches its threshold. Each label has a probability of its own: they do not add to one."
+        )
+
     def artefact(self, model: Any, fitted: dict[str, Any], version: int) -> Artefact:
         from seqpipe.export.artefact import Artefact
         from seqpipe.export.label_answer import expected_scores
         from seqpipe.tasks.text_classification.signatures import TextClassifier
         from seqpipe.text.tokenizer import TextTokenizer
-        from seqpipe.training.predict import traced
+        from seqpipe.training.predict import compiled
 
         wanted = self.config.features
         module = TextClassifier(
@@ -270,12 +327,13 @@ class TextClassification(Task):
             max_pieces=wanted.max_pieces,
             head_pieces=head_pieces(wanted.max_pieces, wanted.long_texts),
             version=version,
+            sets=self._sets(fitted),
         )
         rows = text_probes(self.probed)
-        logits = traced(lambda batch: self.forward(model, batch, False))
+        logits = compiled(model, self)
 
         def answers(rows: list[Row]) -> list[Row]:
-            return self._reference(logits, fitted["temperature"], rows)
+            return self._reference(logits, fitted, rows)
 
         return Artefact(
             module=module,
@@ -288,13 +346,24 @@ class TextClassification(Task):
             },
         )
 
-    def _reference(self, logits: Callable, temperature: float, rows: list[Row]) -> list[Row]:
-        """What the Keras model answers, each row alone, through the sentencepiece library."""
-        from seqpipe.export.label_answer import expected_answer
+    def _sets(self, fitted: dict[str, Any]) -> LabelSets | None:
+        from seqpipe.export.label_answer import LabelSets
 
+        separator = self.config.data.label_separator
+        return None if separator is None else LabelSets(separator, fitted["thresholds"])
+
+    def _reference(self, logits: Callable, fitted: dict[str, Any], rows: list[Row]) -> list[Row]:
+        """What the Keras model answers, each row alone, through the sentencepiece library."""
+        from seqpipe.export.label_answer import expected_answer, expected_label_set
+
+        sets, temperature = self._sets(fitted), fitted["temperature"]
         answers = []
         for row in rows:
             ids, lengths = self.encode([row["text"].item()]).padded(np.array([0]))
-            found = np.asarray(logits({"ids": ids, "ids_lengths": lengths}))
-            answers.append(expected_answer(found[0], temperature, self.classes))
+            found = np.asarray(logits({"ids": ids, "ids_lengths": lengths}))[0]
+            answers.append(
+                expected_answer(found, temperature, self.classes)
+                if sets is None
+                else expected_label_set(found, temperature, self.classes, sets)
+            )
         return answers

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from seqpipe.data.files import find_files, open_unpacked
+from seqpipe.data.files import as_on_disk, find_files, folder_of_texts, read_unpacked
 from seqpipe.data.findings import Finding, listed, raise_errors
 from seqpipe.data.lines import BadRow
 from seqpipe.data.sources import Role, read_rows
@@ -79,9 +79,9 @@ def _texts(data: WritingData, source: str, role: Role) -> Iterator[str]:
                 raise DataError(f"{row.place}: {row.reason}")
             yield row.values["text"]
         return
-    for path in find_files(rest):
-        with open_unpacked(path) as file:
-            raw = file.read()
+    folder = as_on_disk(rest)
+    for path in (folder_of_texts(folder) if folder.is_dir() else None) or find_files(rest):
+        raw = read_unpacked(path)
         try:
             text = raw.decode(data.encoding)
         except UnicodeDecodeError as error:

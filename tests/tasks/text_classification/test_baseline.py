@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seqpipe.tasks.text_classification.baseline import LinearBaseline, without_spaces
+from seqpipe.tasks.text_classification.baseline import LabelSetBaseline, LinearBaseline, without_spaces
 
 GOOD = ["a good film", "good and warm", "so good a film", "warm and good"]
 BAD = ["a bad film", "bad and cold", "so bad a film", "cold and bad"]
@@ -125,3 +125,18 @@ def test_baselines_reach_the_known_figure_on_imdb():
     train_texts = [text for text, is_dev in zip(texts, dev, strict=True) if not is_dev]
     baseline = LinearBaseline.fit(train_texts, labels[~dev], seed=1)
     assert np.mean(baseline.predict(texts[::10]) == labels[dev]) == pytest.approx(0.9040, abs=5e-5)
+
+
+def test_baselines_of_label_sets_are_a_machine_for_each_label():
+    texts = [*GOOD, *BAD, "a table and a chair", "a chair"]
+    labels = np.array([[1, 0, 1, 0]] * 4 + [[0, 1, 1, 0]] * 4 + [[0, 0, 1, 0]] * 2)
+    baseline = LabelSetBaseline.fit(texts, labels, seed=1)
+    scores = baseline.scores(["good", "bad bad", "a chair", "good and bad"])
+    assert (scores[:2, :2] > 0).tolist() == [[True, False], [False, True]]
+    assert (scores[:, 2] > 0).all(), "all have it"
+    assert (scores[:, 3] < 0).all(), "none has it"
+    alone = LinearBaseline.fit(texts, labels[:, 0], seed=1)
+    np.testing.assert_array_equal(alone.predict(texts), baseline.scores(texts)[:, 0] > 0)
+    assert baseline.scores([]).shape == (0, 4)
+    assert baseline.describe().endswith("terms found in at least 2 texts) and a linear SVM for each label (C = 1)")
+    assert baseline.size_bytes > 0

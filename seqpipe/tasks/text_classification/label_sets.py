@@ -1,0 +1,112 @@
+"""Several labels a text, one or none: how a cell is read as labels, and what is noticed about them.
+
+Axes: N rows, C classes. The labels of rows are int8 [N, C], 1 where a text has a label.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+
+from seqpipe.data.findings import Finding, counted, share
+from seqpipe.data.formats import LONE_SURROGATE
+
+MOST_LISTED = 10  # classes with their counts, in a finding
+
+
+def split_labels(cell: str, separator: str) -> list[str] | str:
+    """The labels in a cell, each once, in order of appearance; as a string, why it is none.
+
+    Args:
+        cell: labels with the separator between them, or a JSON list; nothing at all is no label.
+
+    >>> split_labels("price | service|", "|"), split_labels('["price", 2]', "|"), split_labels(" ", "|")
+    (['price', 'service'], ['price', '2'], [])
+    """
+    cell = cell.strip()
+    found: object = cell.split(separator)
+    if cell.startswith("[") and cell.endswith("]"):
+        try:
+            found = json.loads(cell)
+        except (ValueError, RecursionError):
+            return 'the labels are in brackets and no JSON list, such as ["a", "b"]'
+    names = []
+    for item in found if isinstance(found, list) else [found]:
+        if item is None or isinstance(item, (list, dict)):
+            return f"a label is {'null' if item is None else 'a list' if isinstance(item, list) else 'an object'}"
+        name = item.strip() if isinstance(item, str) else json.dumps(item)
+        if "\0" in name or LONE_SURROGATE.search(name):
+            return "a label holds NUL or half a surrogate pair"
+        if separator in name:
+            return f"the label {_short(name)!r} holds {separator!r}, which is data.label_separator: name another"
+        names.append(name)
+    return list(dict.fromkeys(name for name in names if name))
+
+
+def as_matrix(rows: Sequence[Sequence[str]], classes: Sequence[str]) -> np.ndarray:
+    """int8 [N, C] of the names of each row's labels."""
+    index = {name: number for number, name in enumerate(classes)}
+    matrix = np.zeros((len(rows), len(classes)), np.int8)
+    for number, names in enumerate(rows):
+        matrix[number, [index[name] for name in names]] = 1
+    return matrix
+
+
+def strata(labels: np.ndarray) -> np.ndarray:
+    """int [N], the rarest label of each row, C for a row without one: dev cut out by it has its share of each."""
+    count = labels.sum(axis=0, dtype=np.int64)
+    among = np.where(labels > 0, count, len(labels) + 1)  # [N, C]
+    return np.where(labels.any(axis=1), among.argmin(axis=1), labels.shape[1])
+
+
+def check_labels(role: str, labels: np.ndarray, classes: Sequence[str]) -> list[Finding]:
+    """How often each label stands, rows without one, and what cannot be learned."""
+    rows = len(labels)
+    if not rows:
+        return [] if role != "train" else [Finding("error", "train: no rows left.")]
+    count = labels.sum(axis=0, dtype=np.int64)
+    order = np.argsort(-count, kind="stable")
+    if not count.any() and role != "train":
+        return [Finding("warning", f"{role}: no row has a label.")]
+    listed = [f"{classes[i]} {count[i]:,} ({share(count[i], rows)})" for i in order]
+    if len(listed) > MOST_LISTED:
+        listed = [*listed[:3], "...", *listed[-3:]]
+    without = rows - int(labels.any(axis=1).sum())
+    text = (
+        f"{role}: {counted(rows, 'row')}, {count.sum() / rows:.2f} labels each on average, {without:,} "
+        f"({share(without, rows)}) without one: {', '.join(listed)}."
+    )
+    findings = [Finding("info", text), *_not_learned(role, count, rows, classes)]
+    if role == "train" and labels.sum(axis=1, dtype=np.int64).max() < 2 and len(classes) > 1:
+        text = "train: no row has more than one label. Does data.label_separator stand between them?"
+        findings.append(Finding("warning", text))
+    few = min(0.01, 0.1 / len(classes)) * rows
+    rare = [f"{classes[i]} {counted(int(count[i]), 'row')}" for i in order[::-1] if count[i] < 2 or count[i] < few]
+    if rare:
+        more = f" and {len(rare) - 5} more" if len(rare) > 5 else ""
+        findings.append(Finding("warning", f"{role}: hardly any rows of some labels: {', '.join(rare[:5])}{more}."))
+    return findings
+
+
+def _not_learned(role: str, count: np.ndarray, rows: int, classes: Sequence[str]) -> list[Finding]:
+    if role != "train":
+        return []
+    findings = []
+    none = [name for name, number in zip(classes, count, strict=True) if not number]
+    if none:
+        text = f"train: no row of {', '.join(none[:5])}. A label is learned from rows: take it out of data.labels."
+        findings.append(Finding("error", text))
+    always = [name for name, number in zip(classes, count, strict=True) if number == rows]
+    if len(always) == len(classes):
+        text = f"train: every row has the same labels ({', '.join(always[:5])}): there is nothing to tell apart."
+        findings.append(Finding("error", text))
+    elif always:
+        text = f"train: every row has the label {', '.join(always[:5])}: it will be answered to every text."
+        findings.append(Finding("warning", text))
+    return findings
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 40 else f"{name[:37]}..."
