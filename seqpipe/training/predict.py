@@ -48,10 +48,8 @@ def compiled(model: keras.Model, objective: Objective) -> Forward:
     def forward(batch: Batch) -> tf.Tensor:
         if not made:
             specs = {name: tf.TensorSpec([None] * np.ndim(x), x.dtype, name) for name, x in batch.items()}
-            function = tf.function(
-                lambda batch: objective.forward(model, batch, False), input_signature=[specs], autograph=False
-            )
-            made.append(function)
-        return made[0](batch)
+            function = tf.function(lambda batch: objective.forward(model, batch, False), autograph=False)
+            made.append(function.get_concrete_function(specs))  # a tf.function warns where several are made here
+        return made[0]({name: tf.convert_to_tensor(x) for name, x in batch.items()})
 
     return forward
