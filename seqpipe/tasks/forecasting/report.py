@@ -306,7 +306,7 @@ def baseline_forecasts(task: Forecasting, experts: Experts, windows: Windows) ->
 
     facts, horizon = task.facts, task.horizon
     season = facts.seasons[0] if facts.seasons else 1
-    steps = max(facts.look_back, 10 * season if season > 1 else 0)
+    steps = max(facts.look_back, 10 * season if season > 1 else 0, *facts.seasons)
     history = baselines.histories(task.store.values, windows.places, steps)
     starts = task.store.offsets[windows.series - 1]
     before = windows.places[:, None] + np.arange(1 - steps, 1) < starts[:, None]
@@ -314,6 +314,8 @@ def baseline_forecasts(task: Forecasting, experts: Experts, windows: Windows) ->
     found = {"last value": baselines.last_value(history, horizon)}
     if season > 1:
         found["seasonal naive"] = baselines.seasonal_naive(history, horizon, season)
+        for longer in facts.seasons[1:]:
+            found[f"the values {longer} steps before"] = baselines.seasonal_naive(history, horizon, longer)
         found[f"mean of {baselines.MEAN_OF} seasons"] = baselines.mean_season(history, horizon, season)
     found["drift"] = baselines.drift(history, horizon)
     climatology = _climatology(task, windows)
