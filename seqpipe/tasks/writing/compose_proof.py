@@ -9,7 +9,7 @@ import tensorflow as tf
 from seqpipe.errors import ProofError
 from seqpipe.export.artefact import Row
 from seqpipe.models.character_model import Reader
-from seqpipe.models.sampling import NEVER, Settings, draw_numpy, uniform_numpy
+from seqpipe.models.sampling import NEVER, Settings, draw_settled, uniform_numpy
 from seqpipe.tasks.writing.compose import BEFORE_ALL
 from seqpipe.text.bytes import Units
 from seqpipe.text.forms import Form
@@ -52,16 +52,20 @@ class NumpyComposer:
         Raises:
             ProofError: a text has not the form.
         """
-        found = []
+        found: list[Row] = []
         for row in rows:
             acrostic = row["acrostic"].item().decode()
             text = self.compose(acrostic, int(row["seed"]))
+            if text is None:
+                found.append({})
+                continue
             if broken := broken_rule(self.form, text, acrostic):
                 raise ProofError(f"compose wrote {text!r}, whose {broken}.")
             found.append({"text": np.array(text.encode(), object)})
-        return found
+        return settled(found, "compose")
 
-    def compose(self, acrostic: str, seed: int) -> str:
+    def compose(self, acrostic: str, seed: int) -> str | None:
+        """None where a draw is so near to another that rounding decides."""
         form, encode = self.form, self.characters.encode
         openings = encode(acrostic).tolist() or [0] * form.lines
         group = self._group(set(openings), seed)
@@ -88,7 +92,10 @@ class NumpyComposer:
                     allowed = self._rhyming(allowed, group, plan.rhyme[number:], taken, closed)
             scores = np.full(self.characters.size, NEVER, np.float32)
             scores[list(allowed)] = logits.numpy()[0, list(allowed)]
-            now = draw_numpy(scores, float(uniform_numpy(seed, number)), settings, unseen)
+            drawn = draw_settled(scores, float(uniform_numpy(seed, number)), settings, unseen)
+            if drawn is None:
+                return None
+            now = drawn
             written.append(now)
             if plan.rhyme[number] == 2:
                 closed.append(now)
@@ -109,6 +116,17 @@ class NumpyComposer:
         weights = np.where(possible, np.maximum(1, self.form.weights), 0).astype(np.float32)
         summed = np.cumsum(weights)
         return int((summed <= uniform_numpy(seed, BEFORE_ALL) * summed[-1]).sum())
+
+
+def settled(answers: list[Row], signature: str) -> list[Row]:
+    """Answers to probes, empty where rounding decides a draw.
+
+    Raises:
+        ProofError: that is so of more than half.
+    """
+    if 2 * sum(map(bool, answers)) < len(answers):
+        raise ProofError(f"{signature}: rounding decides what is drawn for more than half of the probes.")
+    return answers
 
 
 def broken_rule(form: Form, text: str, acrostic: str) -> str | None:

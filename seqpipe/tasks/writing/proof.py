@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from seqpipe.export.artefact import Artefact, Row
 from seqpipe.models.character_model import Reader, untold
-from seqpipe.models.sampling import NEVER, Settings, draw_numpy, uniform_numpy
+from seqpipe.models.sampling import NEVER, Settings, draw_settled, uniform_numpy
 from seqpipe.tasks.writing import compose_proof
 from seqpipe.tasks.writing.signatures import READ, WritingModel
 from seqpipe.text.bytes import Units
@@ -60,7 +60,8 @@ def make_artefact(task: Writing, model: keras.Model, version: int) -> Artefact:
     )
 
     def by_default(rows: list[Row]) -> list[Row]:
-        return [_text(writer.write(row["text"].item(), sampling.length, default, 1)) for row in rows]
+        texts = [writer.write(row["text"].item(), sampling.length, default, 1) for row in rows]
+        return compose_proof.settled([{} if text is None else _text(text) for text in texts], "serving_default")
 
     made = Artefact(
         module=module,
@@ -120,7 +121,8 @@ class NumpyWriter:
         read = tf.constant(ids[None])
         return self.model([read, tf.constant([len(ids)]), *self.reader.zero_state(1), *untold(self.model, read)])
 
-    def write(self, prompt: bytes, length: int, settings: Settings, seed: int) -> str:
+    def write(self, prompt: bytes, length: int, settings: Settings, seed: int) -> str | None:
+        """None where a draw is so near to another that rounding decides."""
         ids = self._ids(prompt)
         ids = np.concatenate([ids[:1], ids[1:][-READ:]])
         seen = np.zeros(self.characters.size, bool)
@@ -132,7 +134,9 @@ class NumpyWriter:
             scores = now.numpy()[0] + self.bias
             if self.automaton is not None:
                 scores[self.automaton[within] < 0] = NEVER
-            drawn = draw_numpy(scores, float(uniform_numpy(seed, number)), settings, seen)
+            drawn = draw_settled(scores, float(uniform_numpy(seed, number)), settings, seen)
+            if drawn is None:
+                return None
             if drawn == EDGE:
                 break
             written.append(drawn)
