@@ -295,7 +295,7 @@ def test_writing_pictures_show_every_character_they_can(tmp_path):
 
 def test_writing_data_is_normalised_where_asked(tmp_path):
     (tmp_path / "a.txt").write_text(
-        "cafe\u0301 and more of it, " * 20 + "and quite another end of the text" * 60, "utf-8"
+        "cafe\u0301 and more of it, " * 20 + "".join(f"line {n} of {n * n} " for n in range(400)), "utf-8"
     )
     data = WritingData(train=f"files:{tmp_path}/a.txt")
     assert "e\u0301" in read_splits(data, "none").train[0]
