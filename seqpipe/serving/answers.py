@@ -76,7 +76,7 @@ class TextPresentation(Presentation):
     def records(self, answer: Answer) -> list[dict[str, Any]]:
         if "texts" in answer:
             return [{self.column: answer["texts"][0], "score": answer["scores"][0]}]
-        rest = {name: value for name, value in answer.items() if isinstance(value, (int, float, str))}
+        rest = {name: value for name, value in sorted(answer.items()) if isinstance(value, (int, float, str))}
         return [{self.column: rest.pop("text"), **rest}]
 
     def as_json(self, answer: Answer) -> dict[str, Any]:
