@@ -142,9 +142,7 @@ def test_docs_pipelines_load_and_say_how_they_are_run():
         command = f"# seqpipe run pipelines/{file.name}"
         assert lines[0] == command or lines[0].startswith(f"{command} --")
         assert lines[1] == "# yaml-language-server: $schema=../docs/pipeline.schema.json"
-        assert tasks.load_pipeline(file).config.name == file.stem.replace("write_quatrains", "quatrains").replace(
-            "write_shakespeare", "shakespeare"
-        )
+        assert tasks.load_pipeline(file).config.name == file.stem
 
 
 def options_of(command: str) -> set[str]:

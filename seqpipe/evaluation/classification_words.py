@@ -48,21 +48,32 @@ def _headline(report: Report) -> str:
         lines.append(
             f"**Balanced accuracy: {percent_interval(balanced)}**, the mean of the recalls: each class counts the same."
         )
-    if report["accuracy_unseen"]:
-        lines.append(
-            f"{seen:,} of these rows stand in the training data too. On the other {report['accuracy_unseen']['n']:,}, "
-            f"the fairer figure: **{percent_interval(report['accuracy_unseen'])}**."
-        )
-    elif seen:
-        lines.append("All of these rows stand in the training data too: this says nothing about new ones.")
-    elif seen is None:
-        lines.append("Whether rows stand in the training data too was not checked.")
+    lines += seen_in_training(seen, report["accuracy_unseen"])
     if report["split"] == "dev":
         lines.append(
             "The model and its temperature were chosen by these rows, so the figures lean to the good side; "
             "rows that chose nothing (a test split) would tell."
         )
     return "\n".join(lines)
+
+
+def seen_in_training(seen: int | None, unseen: Mapping[str, float] | None, figure: str = "") -> list[str]:
+    """What to say of rows that are also in training.
+
+    Args:
+        seen: how many; None where nobody looked.
+        unseen: the figure on the others, {value, low, high, n}; None where there are none, or all are.
+        figure: its name, such as "micro F1 is"; nothing where that is plain.
+    """
+    if unseen:
+        named = f", {figure} " if figure else ": "
+        return [
+            f"{seen:,} of these rows stand in the training data too. On the other {unseen['n']:,}, the fairer "
+            f"figure{named}**{percent_interval(unseen)}**."
+        ]
+    if seen:
+        return ["All of these rows stand in the training data too: this says nothing about new ones."]
+    return ["Whether rows stand in the training data too was not checked."] if seen is None else []
 
 
 def _comparison(report: Report) -> str:

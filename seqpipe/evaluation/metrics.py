@@ -6,7 +6,7 @@ computed in float64; a value that is not finite, a label that is no class and an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,19 +100,24 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
         logits: float [N, C].
         labels: int [N].
     """
-    from scipy.optimize import minimize_scalar
-
     logits, labels = checked(logits, labels)
     if np.all(logits.argmax(axis=1) == labels):
         return 1.0
+    return likeliest_temperature(lambda scaled: _mean_nll(scaled, labels), logits)
+
+
+def likeliest_temperature(nll: Callable[[np.ndarray], float], logits: np.ndarray) -> float:
+    """The T within TEMPERATURE_BOUNDS for which nll(logits / T) is lowest; 1 where none is lower than without."""
+    from scipy.optimize import minimize_scalar
+
     low, high = np.log(TEMPERATURE_BOUNDS)
     found = minimize_scalar(
-        lambda log_temperature: _mean_nll(logits / np.exp(log_temperature), labels),
+        lambda log_temperature: nll(logits / np.exp(log_temperature)),
         bounds=(low, high),
         method="bounded",
         options={"xatol": 1e-6},
     )
-    return float(np.exp(found.x)) if found.fun < _mean_nll(logits, labels) else 1.0
+    return float(np.exp(found.x)) if found.fun < nll(logits) else 1.0
 
 
 def fit_shares(first: ArrayLike, second: ArrayLike, labels: ArrayLike) -> tuple[float, float]:
@@ -124,13 +129,18 @@ def fit_shares(first: ArrayLike, second: ArrayLike, labels: ArrayLike) -> tuple[
         first, second: float [N, C], logits of two models.
         labels: int [N].
     """
-    from scipy.optimize import minimize
-
     first, labels = checked(first, labels)
     second, _ = checked(second, labels)
+    return likeliest_shares(lambda mixed: _mean_nll(mixed, labels), first, second)
+
+
+def likeliest_shares(nll: Callable[[np.ndarray], float], first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
+    """The factors a and b, not below 0, for which nll(a first + b second) is lowest."""
+    from scipy.optimize import minimize
+
     low, high = TEMPERATURE_BOUNDS
     found = minimize(
-        lambda shares: _mean_nll(shares[0] * first + shares[1] * second, labels),
+        lambda shares: nll(shares[0] * first + shares[1] * second),
         x0=[1.0, 1.0],
         bounds=[(0.0, 1 / low), (1 / high, 1 / low)],
         method="L-BFGS-B",

@@ -23,10 +23,7 @@ def read(directory: Path) -> saved_model_pb2.SavedModel:
 
 
 def drop_notes(directory: Path) -> None:
-    """Take out of a SavedModel's functions what is inferred anew by whoever loads it: shapes and long names of nodes.
-
-    Half of the file; loading is quicker for it.
-    """
+    """Take out of a SavedModel's functions what nobody needs who loads it: inferred shapes, and long names of nodes."""
     saved = read(directory)
     for meta_graph in saved.meta_graphs:
         renamed = {}

@@ -86,7 +86,7 @@ def _save_and_prove(artefact: Artefact, staging: Path, run_directory: Path | Non
 
 
 def _save_packed(model: keras.Model, file: Path) -> None:
-    """The Keras model, its archive packed: Keras stores the members as they are, and rounded weights take half."""
+    """The Keras model, its archive packed: Keras stores the members as they are, and rounded weights pack well."""
     stored = file.with_suffix(".stored.keras")
     model.save(stored)
     with zipfile.ZipFile(stored) as source, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:

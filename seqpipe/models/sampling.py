@@ -17,7 +17,7 @@ import tensorflow as tf
 NEVER = -1e9  # the score of what is forbidden
 MASK = 0xFFFFFFFF
 GOLDEN = 0x9E3779B9
-ROUNDING, TRIES = 2e-5, 6  # how far logits of two graphs lie apart, and how often that is tried
+ROUNDING, TRIES = 1e-5, 6  # how far logits of two graphs lie apart, and how often that is tried
 MULTIPLIERS = (0x7FEB352D, 0x31848BAB)  # below 2^31, so that no product overflows int64
 
 
@@ -118,12 +118,11 @@ def draw_numpy(logits: np.ndarray, drawn: float, settings: Settings, seen: np.nd
     return int(order[min(place, int((weights > 0).sum()) - 1)])
 
 
-def draw_settled(logits: np.ndarray, drawn: float, settings: Settings, seen: np.ndarray) -> int | None:
-    """As `draw_numpy`; None where rounding alone may draw another, as it differs from one machine to the next."""
-    found = draw_numpy(logits, drawn, settings, seen)
+def is_settled(found: int, logits: np.ndarray, drawn: float, settings: Settings, seen: np.ndarray) -> bool:
+    """Whether `draw_numpy` finds the same id where rounding differs, as it does between machines and graphs."""
     rng = np.random.default_rng(0)
     for _ in range(TRIES):
         near = np.where(logits > NEVER / 2, logits + rng.normal(0, ROUNDING, logits.shape), logits).astype(np.float32)
         if draw_numpy(near, float(np.clip(drawn + rng.normal(0, ROUNDING), 0, 1)), settings, seen) != found:
-            return None
-    return found
+            return False
+    return True

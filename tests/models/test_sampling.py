@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from seqpipe.models.sampling import NEVER, Settings, draw, draw_numpy, uniform, uniform_numpy
+from seqpipe.models.sampling import NEVER, Settings, draw, draw_numpy, is_settled, uniform, uniform_numpy
 
 PLAIN = Settings(1.0, 0, 1.0, 0.0, 1.0)
 
@@ -64,3 +64,12 @@ def test_sampling_never_draws_what_is_forbidden_and_penalises_what_was_seen():
     seen = np.array([False, True, False])
     share = (drawn(logits, np.linspace(0, 0.999, 1000), PLAIN._replace(repetition_penalty=10.0), seen) == 1).mean()
     assert share == pytest.approx(np.exp(0.1) / (np.exp(0.1) + np.e), abs=0.005)
+
+
+def test_sampling_knows_which_draws_rounding_decides():
+    settings, none = Settings(1.0, 0, 1.0, 0.0, 1.0), np.zeros(3, bool)
+    logits = np.float32([np.log(0.5), np.log(0.3), np.log(0.2)])
+    for u, sure in ((0.25, True), (0.5, False), (0.65, True), (0.8, False), (0.9, True)):
+        assert is_settled(draw_numpy(logits, u, settings, none), logits, u, settings, none) is sure
+    tied = np.float32([1.0, 1.0, -9.0])
+    assert not is_settled(draw_numpy(tied, 0.25, settings, none), tied, 0.25, settings, none)

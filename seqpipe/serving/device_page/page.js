@@ -190,18 +190,6 @@ async function listen() {
   }
 }
 
-async function samplesOf(file) {
-  let sound;
-  try { sound = await new OfflineAudioContext(1, 1, RATE_HZ).decodeAudioData(await file.arrayBuffer()); } catch {
-    throw new Error(`${file.name} is no recording that this browser can read.`);
-  }
-  const samples = new Float32Array(sound.length);
-  for (let channel = 0; channel < sound.numberOfChannels; channel++) {
-    sound.getChannelData(channel).forEach((sample, i) => { samples[i] += sample / sound.numberOfChannels; });
-  }
-  return samples;
-}
-
 async function read(file) {
   if (stop) await stop();
   $("error").textContent = "";

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from seqpipe.evaluation.measures import Measure
-from seqpipe.evaluation.metrics import TEMPERATURE_BOUNDS
+from seqpipe.evaluation.metrics import likeliest_shares, likeliest_temperature
 from seqpipe.evaluation.rows import RowFigures
 
 OWN_POSITIVES = 20  # dev rows that a label needs for a threshold of its own
@@ -84,19 +84,10 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 
     As `seqpipe.evaluation.metrics.fit_temperature`, with a sigmoid for each label; 1 where the rows cannot tell.
     """
-    from scipy.optimize import minimize_scalar
-
     logits = np.asarray(logits, np.float64)
     if np.array_equal(logits > 0, labels > 0):
         return 1.0
-    low, high = np.log(TEMPERATURE_BOUNDS)
-    found = minimize_scalar(
-        lambda log_temperature: nll(logits / np.exp(log_temperature), labels),
-        bounds=(low, high),
-        method="bounded",
-        options={"xatol": 1e-6},
-    )
-    return float(np.exp(found.x)) if found.fun < nll(logits, labels) else 1.0
+    return likeliest_temperature(lambda scaled: nll(scaled, labels), logits)
 
 
 def fit_shares(first: np.ndarray, second: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
@@ -107,17 +98,8 @@ def fit_shares(first: np.ndarray, second: np.ndarray, labels: np.ndarray) -> tup
     Args:
         first, second: float [N, C], logits of two models.
     """
-    from scipy.optimize import minimize
-
     first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
-    low, high = TEMPERATURE_BOUNDS
-    found = minimize(
-        lambda shares: nll(shares[0] * first + shares[1] * second, labels),
-        x0=[1.0, 1.0],
-        bounds=[(0.0, 1 / low), (1 / high, 1 / low)],
-        method="L-BFGS-B",
-    )
-    return float(found.x[0]), float(found.x[1])
+    return likeliest_shares(lambda mixed: nll(mixed, labels), first, second)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from seqpipe.data.findings import counted
+from seqpipe.evaluation.classification_words import seen_in_training
 from seqpipe.evaluation.figures import percent, percent_interval, points_interval, row_count, size
 from seqpipe.evaluation.tables import Table, one_line
 from seqpipe.tasks.text_classification import deletion
@@ -46,15 +47,7 @@ def _headline(report: Report) -> str:
         "the same.",
         f"All labels of a text right, and none too many: {percent_interval(measures['accuracy'])} of the texts.",
     ]
-    if report["unseen"]:
-        lines.append(
-            f"{seen:,} of these rows stand in the training data too. On the other {report['unseen']['n']:,}, the "
-            f"fairer figure, micro F1 is **{percent_interval(report['unseen'])}**."
-        )
-    elif seen:
-        lines.append("All of these rows stand in the training data too: this says nothing about new ones.")
-    elif seen is None:
-        lines.append("Whether rows stand in the training data too was not checked.")
+    lines += seen_in_training(seen, report["unseen"], "micro F1 is")
     if report["split"] == "dev":
         lines.append(
             "The model, its temperature and its thresholds were chosen by these rows, so the figures lean to the good "

@@ -9,7 +9,7 @@ import tensorflow as tf
 from seqpipe.errors import ProofError
 from seqpipe.export.artefact import Row
 from seqpipe.models.character_model import Reader
-from seqpipe.models.sampling import NEVER, Settings, draw_settled, uniform_numpy
+from seqpipe.models.sampling import NEVER, Settings, draw_numpy, is_settled, uniform_numpy
 from seqpipe.tasks.writing.compose import BEFORE_ALL
 from seqpipe.text.bytes import Units
 from seqpipe.text.forms import Form
@@ -55,17 +55,14 @@ class NumpyComposer:
         found: list[Row] = []
         for row in rows:
             acrostic = row["acrostic"].item().decode()
-            text = self.compose(acrostic, int(row["seed"]))
-            if text is None:
-                found.append({})
-                continue
+            text, sure = self.compose(acrostic, int(row["seed"]))
             if broken := broken_rule(self.form, text, acrostic):
                 raise ProofError(f"compose wrote {text!r}, whose {broken}.")
-            found.append({"text": np.array(text.encode(), object)})
+            found.append({"text": np.array(text.encode(), object)} if sure else {})
         return settled(found, "compose")
 
-    def compose(self, acrostic: str, seed: int) -> str | None:
-        """None where a draw is so near to another that rounding decides."""
+    def compose(self, acrostic: str, seed: int) -> tuple[str, bool]:
+        """The text, and whether it is the same where rounding differs."""
         form, encode = self.form, self.characters.encode
         openings = encode(acrostic).tolist() or [0] * form.lines
         group = self._group(set(openings), seed)
@@ -74,7 +71,7 @@ class NumpyComposer:
         unseen = np.zeros(self.characters.size, bool)
         written: list[int] = []
         closed: list[int] = []
-        state, now = self.reader.zero_state(1), self.first
+        state, now, sure = self.reader.zero_state(1), self.first, True
         for number in range(len(plan.code) - 1):
             rhymes = 0 if group is None or not plan.rhyme[number] else 1 + group
             rhymes += len(form.groups) * (rhymes > 0 and plan.rhyme[number] == 2)
@@ -92,14 +89,13 @@ class NumpyComposer:
                     allowed = self._rhyming(allowed, group, plan.rhyme[number:], taken, closed)
             scores = np.full(self.characters.size, NEVER, np.float32)
             scores[list(allowed)] = logits.numpy()[0, list(allowed)]
-            drawn = draw_settled(scores, float(uniform_numpy(seed, number)), settings, unseen)
-            if drawn is None:
-                return None
-            now = drawn
+            uniform = float(uniform_numpy(seed, number))
+            now = draw_numpy(scores, uniform, settings, unseen)
+            sure = sure and is_settled(now, scores, uniform, settings, unseen)
             written.append(now)
             if plan.rhyme[number] == 2:
                 closed.append(now)
-        return self.characters.decode(np.array(written))
+        return self.characters.decode(np.array(written)), sure
 
     def _rhyming(
         self, allowed: set[int], group: int, coming: np.ndarray, taken: set[int], closed: list[int]

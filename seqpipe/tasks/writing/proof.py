@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from seqpipe.export.artefact import Artefact, Row
 from seqpipe.models.character_model import Reader, untold
-from seqpipe.models.sampling import NEVER, Settings, draw_settled, uniform_numpy
+from seqpipe.models.sampling import NEVER, Settings, draw_numpy, is_settled, uniform_numpy
 from seqpipe.tasks.writing import compose_proof
 from seqpipe.tasks.writing.signatures import READ, WritingModel
 from seqpipe.text.bytes import Units
@@ -23,6 +23,15 @@ if TYPE_CHECKING:
 PROMPTS = 4  # real ones, whose states `step` and `sample` are proved with
 SCORED = 1_000  # bytes of the longest probe of `score`
 WRITTEN = 60  # characters of a probe of `write`
+SETTINGS = {  # of `write` and, without the first and the last, of `sample`
+    "length": np.array(WRITTEN, np.int32),
+    "temperature": np.array(1.0, np.float32),
+    "top_k": np.array(0, np.int32),
+    "top_p": np.array(0.95, np.float32),
+    "min_p": np.array(0.0, np.float32),
+    "repetition_penalty": np.array(1.1, np.float32),
+    "stop": np.array([b"\n\n"], object),
+}
 
 
 def make_artefact(task: Writing, model: keras.Model, version: int) -> Artefact:
@@ -39,15 +48,6 @@ def make_artefact(task: Writing, model: keras.Model, version: int) -> Artefact:
     hostile = text_probes([])
     prompts = [{"text": np.array(text.encode(), object)} for text in task.prompts if text] + hostile
     written = [{**row, "seed": np.array(7 + number, np.int64)} for number, row in enumerate(prompts)]
-    settings = {
-        "length": np.array(WRITTEN, np.int32),
-        "temperature": np.array(1.0, np.float32),
-        "top_k": np.array(0, np.int32),
-        "top_p": np.array(0.95, np.float32),
-        "min_p": np.array(0.0, np.float32),
-        "repetition_penalty": np.array(1.1, np.float32),
-        "stop": np.array([b"\n\n"], object),
-    }
     started = [
         {name: value[0].numpy() for name, value in module.functions["start"](tf.constant([row["text"].item()])).items()}
         for row in prompts[:PROMPTS]
@@ -61,7 +61,7 @@ def make_artefact(task: Writing, model: keras.Model, version: int) -> Artefact:
 
     def by_default(rows: list[Row]) -> list[Row]:
         texts = [writer.write(row["text"].item(), sampling.length, default, 1) for row in rows]
-        return compose_proof.settled([{} if text is None else _text(text) for text in texts], "serving_default")
+        return compose_proof.settled([_text(text) if sure else {} for text, sure in texts], "serving_default")
 
     made = Artefact(
         module=module,
@@ -76,10 +76,10 @@ def make_artefact(task: Writing, model: keras.Model, version: int) -> Artefact:
             "sample": samples,
         },
         shared={
-            "write": settings,
+            "write": SETTINGS,
             "sample": {
                 "number": np.array(0, np.int32),
-                **{name: value for name, value in settings.items() if name not in ("length", "stop")},
+                **{name: value for name, value in SETTINGS.items() if name not in ("length", "stop")},
             },
         },
         reference={"serving_default": by_default, "score": writer.score},
@@ -121,29 +121,29 @@ class NumpyWriter:
         read = tf.constant(ids[None])
         return self.model([read, tf.constant([len(ids)]), *self.reader.zero_state(1), *untold(self.model, read)])
 
-    def write(self, prompt: bytes, length: int, settings: Settings, seed: int) -> str | None:
-        """None where a draw is so near to another that rounding decides."""
+    def write(self, prompt: bytes, length: int, settings: Settings, seed: int) -> tuple[str, bool]:
+        """The text, and whether it is the same where rounding differs."""
         ids = self._ids(prompt)
         ids = np.concatenate([ids[:1], ids[1:][-READ:]])
         seen = np.zeros(self.characters.size, bool)
         seen[ids] = True
         logits, *state = self._read(ids)
         now, within = logits[:, -1], 0
-        written = []
+        written, sure = [], True
         for number in range(length):
             scores = now.numpy()[0] + self.bias
             if self.automaton is not None:
                 scores[self.automaton[within] < 0] = NEVER
-            drawn = draw_settled(scores, float(uniform_numpy(seed, number)), settings, seen)
-            if drawn is None:
-                return None
+            uniform = float(uniform_numpy(seed, number))
+            drawn = draw_numpy(scores, uniform, settings, seen)
+            sure = sure and is_settled(drawn, scores, uniform, settings, seen)
             if drawn == EDGE:
                 break
             written.append(drawn)
             seen[drawn] = True
             within = 0 if self.automaton is None else self.automaton[within, drawn]
             now, state = self.step(tf.constant([drawn]), state)
-        return self.characters.decode(np.array(written, int))
+        return self.characters.decode(np.array(written, int)), sure
 
     def score(self, rows: list[Row]) -> list[Row]:
         answers = []

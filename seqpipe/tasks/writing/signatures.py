@@ -91,6 +91,7 @@ class WritingModel(tf.Module):
         state = tf.TensorSpec([None, len(units), units[0]], tf.float32, name="state")  # [B, P, U]
         seen = tf.TensorSpec([None, characters.size], tf.bool, name="seen")
         number = tf.TensorSpec([], tf.int32, name="number")
+        held = [tf.TensorSpec([None, HELD], tf.int32, name="held")] if self._unit == "bytes" else []
 
         def signature(function: Any, *specs: tf.TensorSpec) -> Any:
             return tf.function(function, input_signature=specs, autograph=False)
@@ -101,12 +102,9 @@ class WritingModel(tf.Module):
             "score": signature(self._score, text),
             "start": signature(self._start, text),
             "step": signature(self._step, tokens, state),
-            "sample": signature(self._sample, tokens, state, seen, number, seed, *settings),
+            "sample": signature(self._sample, tokens, state, seen, number, seed, *settings, *held),
             "info": signature(self._info),
         }
-        if self._unit == "bytes":
-            held = tf.TensorSpec([None, HELD], tf.int32, name="held")
-            self.functions["sample"] = signature(self._sample_bytes, tokens, state, seen, number, seed, *settings, held)
         if form is not None:
             composer = Composer(reader, characters, form, first=first)
             self.functions["compose"] = signature(composer.compose, *compose.specs())
@@ -336,43 +334,28 @@ class WritingModel(tf.Module):
         top_p: tf.Tensor,
         min_p: tf.Tensor,
         repetition_penalty: tf.Tensor,
+        held: tf.Tensor | None = None,
     ) -> Outputs:
-        """Read a character and draw the next, the `number`th: called again and again it writes what `write` writes."""
-        settings = Settings(temperature, top_k, top_p, min_p, repetition_penalty)
-        self._check(settings)
-        answer = self._step(tokens, state)
-        drawn = draw(answer.pop("logits") + self._bias, uniform(seed, number), settings, seen)
-        seen |= tf.one_hot(drawn, self._size, on_value=True, off_value=False)
-        return {"tokens": drawn, "text": self.characters.decode(drawn), "seen": seen, **answer}
+        """Read a character and draw the next, the `number`th: called again and again it writes what `write` writes.
 
-    def _sample_bytes(
-        self,
-        tokens: tf.Tensor,
-        state: tf.Tensor,
-        seen: tf.Tensor,
-        number: tf.Tensor,
-        seed: tf.Tensor,
-        temperature: tf.Tensor,
-        top_k: tf.Tensor,
-        top_p: tf.Tensor,
-        min_p: tf.Tensor,
-        repetition_penalty: tf.Tensor,
-        held: tf.Tensor,
-    ) -> Outputs:
-        """As `_sample`; the bytes of a character are held until it is whole, and then are its text."""
+        The bytes of a character are held until it is whole, and then are its text.
+        """
         settings = Settings(temperature, top_k, top_p, min_p, repetition_penalty)
         self._check(settings)
         within = tf.zeros_like(tokens)
-        for place in range(HELD):
-            within = tf.where(held[:, place] > 0, self.characters.after(within, held[:, place]), within)
+        for byte in [] if held is None else tf.unstack(held, axis=1):
+            within = tf.where(byte > 0, self.characters.after(within, byte), within)
         answer = self._step(tokens, state)
         drawn = draw(self._allowed(answer.pop("logits"), within), uniform(seed, number), settings, seen)
-        whole = (self.characters.after(within, drawn) == 0)[:, tf.newaxis]
         seen |= tf.one_hot(drawn, self._size, on_value=True, off_value=False)
+        answer |= {"tokens": drawn, "seen": seen}
+        if held is None:
+            return {**answer, "text": self.characters.decode(drawn)}
+        whole = (self.characters.after(within, drawn) == 0)[:, tf.newaxis]
         bytes_so_far = tf.concat([held, drawn[:, tf.newaxis]], 1)
         text = tf.strings.reduce_join(tf.where(whole, self.characters.decode(bytes_so_far), ""), axis=1)
         # Bytes that are held stand at the end, so that the first is dropped: it is none.
-        return {"tokens": drawn, "text": text, "seen": seen, "held": tf.where(whole, 0, bytes_so_far[:, 1:]), **answer}
+        return {**answer, "text": text, "held": tf.where(whole, 0, bytes_so_far[:, 1:])}
 
 
 def _require(right: tf.Tensor, rule: str, value: tf.Tensor) -> None:

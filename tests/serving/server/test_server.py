@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import http.client
-import importlib.util
 import json
-import os
-import re
-import signal
-import subprocess
-import sys
 import threading
 import time
 
-import fresh
 import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
+from lengths_model import publish
 from starlette.testclient import TestClient
 from tensorflow_serving.apis import (
     get_model_status_pb2,
@@ -35,52 +28,6 @@ from seqpipe.serving.server.errors import RequestError
 from seqpipe.serving.server.metrics import Metrics
 from seqpipe.serving.server.rest import Server, Settings, application
 from seqpipe.serving.server.versions import Models
-
-
-class Lengths(tf.Module):
-    """The length of a text; `explain` has an axis that varies; `slow` takes its time; `stream` adds up samples."""
-
-    def __init__(self, version):
-        super().__init__()
-        self.version = tf.constant(version)
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
-    def answer(self, text):
-        length = tf.strings.length(text)
-        checked = tf.debugging.Assert(tf.reduce_all(length < 1000), ["text is longer than 999 bytes"])
-        with tf.control_dependencies([checked]):
-            share = tf.cast(length, tf.float32) / 10.0
-        return {"label": tf.strings.as_string(length), "probabilities": tf.stack([share, 1.0 - share], 1)}
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
-    def explain(self, text):
-        return {"pieces": tf.strings.bytes_split(text).to_tensor("")}
-
-    @tf.function(input_signature=[])
-    def labels(self):
-        return {"labels": tf.constant(["a", "b"]), "version": self.version, "streaming": tf.constant(True)}
-
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec([None, None], tf.float32, name="waveform"), tf.TensorSpec([None, 1], tf.float32, name="state")
-        ]
-    )  # fmt: skip
-    def stream(self, waveform, state):
-        after = state + tf.reduce_mean(waveform, axis=1, keepdims=True)
-        share = tf.clip_by_value(after, 0.0, 1.0)
-        return {"probabilities": tf.concat([share, 1.0 - share], axis=1), "state": after}
-
-
-def publish(directory, version):
-    module = Lengths(version)
-    names = {
-        "serving_default": module.answer,
-        "explain": module.explain,
-        "labels": module.labels,
-        "stream": module.stream,
-    }
-    tf.saved_model.save(module, str(directory / f".part{version}"), signatures=names)
-    (directory / f".part{version}").rename(directory / str(version))
 
 
 @pytest.fixture(scope="module")
@@ -384,89 +331,3 @@ def test_server_looks_on_after_a_directory_could_not_be_read(place, monkeypatch,
     assert len(looked) >= 5
     assert "cannot be looked at" in caplog.text
     assert server.models.get("lengths").version
-
-
-@pytest.fixture
-def running(place):
-    """A server in a process of its own, and its port."""
-    started = fresh.start("seqpipe", "serve", str(place), "--port", "0", "--grpc-port", "0")
-    try:
-        found = None
-        while found is None:
-            assert started.process.exitcode is None, started.streams[1].read_text()
-            time.sleep(0.05)
-            said = started.streams[0].read_text() if started.streams[0].exists() else ""
-            found = re.search(r"http://127\.0\.0\.1:(\d+)/", said)
-        yield started, int(found[1])
-    finally:
-        if started.process.exitcode is None:
-            started.process.kill()
-        started.wait()
-
-
-def asking(port, answered, lost):
-    """Ask again and again on one connection, and on another when it is closed, until nobody listens."""
-    while True:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        try:
-            connection.connect()
-        except OSError:
-            return
-        try:
-            while connection.sock is not None:
-                connection.request("POST", "/v1/models/lengths:predict", b'{"instances": ["abc"]}')
-                response = connection.getresponse()
-                response.read()
-                answered.append(response.status)
-        except (OSError, http.client.HTTPException) as error:
-            lost.append(repr(error))
-            return
-        finally:
-            connection.close()
-
-
-def test_server_told_to_stop_answers_what_comes_on_open_connections(running):
-    started, port = running
-    answered, lost = [], []
-    clients = [threading.Thread(target=asking, args=(port, answered, lost), daemon=True) for _ in range(16)]
-    for thread in clients:
-        thread.start()
-    deadline = time.monotonic() + 60
-    while len(answered) < 200:
-        assert time.monotonic() < deadline, (lost, answered[-3:])
-        time.sleep(0.01)
-    os.kill(started.pid, signal.SIGTERM)
-    for thread in clients:
-        thread.join(60)
-    started.process.join(60)
-    assert (set(answered), lost, started.process.exitcode) == ({200}, [], 0)
-
-
-FOREIGN = """
-import sys
-import ovmsclient
-
-client = ovmsclient.make_grpc_client(f"127.0.0.1:{sys.argv[1]}")
-assert client.get_model_status("lengths")[1]["state"] == "AVAILABLE"
-assert client.get_model_metadata("lengths")["inputs"]["text"]["dtype"] == "DT_STRING"
-print(client.predict({"text": ["abc"]}, "lengths")["label"])
-try:
-    client.predict({"text": ["abc"]}, "nothing")
-except ovmsclient.tfs_compat.base.errors.ModelNotFoundError:
-    print("not found")
-"""
-
-
-@pytest.mark.skipif(importlib.util.find_spec("ovmsclient") is None, reason="ovmsclient is not installed")
-def test_server_answers_a_client_that_nobody_here_wrote(running):
-    started, _ = running
-    port = re.search(r"gRPC 127\.0\.0\.1:(\d+)", started.streams[0].read_text())[1]
-    done = subprocess.run(
-        [sys.executable, "-c", FOREIGN, port],
-        env={**os.environ, "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python"},  # it was made for an older protobuf
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "3" in done.stdout.splitlines()[0]
-    assert done.stdout.splitlines()[1] == "not found"

@@ -1,5 +1,5 @@
 "use strict";
-// A microphone as pieces of samples, 16,000 a second, whatever the rate of the sound card.
+// A microphone as pieces of samples and a recording as one channel, 16,000 a second, whatever the rate of the sound card or the file.
 const RATE_HZ = 16000, PIECE = 640;
 
 // Band-limited interpolation (a sinc under a Hann window) that carries on from piece to piece.
@@ -62,4 +62,17 @@ async function openMicrophone(worklet, hear, size = PIECE) {
   };
   source.connect(node);
   return close;
+}
+
+// A recording as one channel at RATE_HZ.
+async function samplesOf(file) {
+  let sound;
+  try { sound = await new OfflineAudioContext(1, 1, RATE_HZ).decodeAudioData(await file.arrayBuffer()); } catch {
+    throw new Error(`${file.name} is no recording that this browser can read.`);
+  }
+  const samples = new Float32Array(sound.length);
+  for (let channel = 0; channel < sound.numberOfChannels; channel++) {
+    sound.getChannelData(channel).forEach((sample, i) => { samples[i] += sample / sound.numberOfChannels; });
+  }
+  return samples;
 }

@@ -54,14 +54,7 @@ function opened() {
 
 const AHEAD_S = 2; // that are sent and not yet answered
 async function streamed(file, current) {
-  let sound;
-  try { sound = await new OfflineAudioContext(1, 1, RATE_HZ).decodeAudioData(await file.arrayBuffer()); } catch {
-    throw new Error(`${file.name} is no recording that this browser can read.`);
-  }
-  const samples = new Float32Array(sound.length);
-  for (let channel = 0; channel < sound.numberOfChannels; channel++) {
-    sound.getChannelData(channel).forEach((sample, i) => { samples[i] += sample / sound.numberOfChannels; });
-  }
+  const samples = await samplesOf(file);
   const stream = opened();
   await stream.open;
   for (let start = 0; start < samples.length && current() && stream.socket.readyState === 1; start += RATE_HZ) {
