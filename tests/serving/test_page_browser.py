@@ -208,6 +208,14 @@ def test_page_shows_the_servers_refusal_and_keeps_the_text(served):
     assert len(page.input_value("#text")) == 200_000
 
 
+def test_page_may_be_asked_of_another_model_before_the_first_has_answered(served):
+    page = chosen(served, "hearing")
+    page.evaluate("void ask(() => new Promise(() => {}))")  # which never answers
+    assert page.is_disabled("#send")
+    page.get_by_role("button", name="hearing").click()
+    assert page.is_enabled("#send")
+
+
 def test_page_hears_a_recording_as_listen_does(served, recording, words, tmp_path):
     page = chosen(served, "hearing")
     page.set_input_files("#file", recording)

@@ -73,6 +73,7 @@ function choose(name, focus) {
   $("field").replaceChildren(...view.field());
   $("options").replaceChildren(...(view.options?.() ?? []));
   $("send").textContent = view.verb ?? "Ask";
+  $("send").disabled = false; // whatever another model was asked is forgotten
   $("microphone").hidden = !("stream" in model.signatures && takes("waveform"));
   fail(null);
   for (const id of ["answer", "took", "curl"]) $(id).replaceChildren();
@@ -131,5 +132,4 @@ fetch("/models").then(async (response) => {
     $("models").append(button);
   }
   choose(decodeURIComponent(location.hash.slice(1)), false);
-  $("send").disabled = false;
 }).catch((error) => { $("title").textContent = "No models"; $("error").textContent = `The models cannot be listed: ${error.message}`; });

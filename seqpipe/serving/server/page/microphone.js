@@ -64,7 +64,6 @@ async function openMicrophone(worklet, hear, size = PIECE) {
   return close;
 }
 
-// A recording as one channel at RATE_HZ.
 async function samplesOf(file) {
   let sound;
   try { sound = await new OfflineAudioContext(1, 1, RATE_HZ).decodeAudioData(await file.arrayBuffer()); } catch {
