@@ -45,7 +45,8 @@ const translated = {
     $("answer").replaceChildren(...parts);
   },
 };
-const indexed = (pieces) => pieces.map((piece, i) => [piece, i]).filter(([piece]) => piece);
+// Pieces with their places; one that is blank alone is shown by a mark, for a button and a heading need a name.
+const indexed = (pieces) => pieces.map((piece, i) => [piece && !piece.trim() ? "␣" : piece, i]).filter(([piece]) => piece);
 // Pieces of the translation; the one under the pointer, or with the focus, colours what it looked at.
 function aligned(found) {
   const sources = indexed(found.source_pieces[0]).map(([piece, i]) => [make("span", {}, piece), i]);
