@@ -37,6 +37,7 @@ def finished(task: str, factory: pytest.TempPathFactory) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not made.exists():
             part = root / f"part-{task}"
+            shutil.rmtree(part, ignore_errors=True)  # of one that failed
             part.mkdir()
             (part / "tiny.yaml").write_text(yaml.safe_dump(PIPELINES[task], sort_keys=False))
             (part / "said.txt").write_text(_by_command(part) if task == "text_classification" else _here(part))

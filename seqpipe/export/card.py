@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
+import json
 import os
 import platform
 from pathlib import Path
@@ -26,7 +27,7 @@ def write(
     config: Pipeline,
     report: dict[str, Any],
     parity: dict[str, Any],
-    training: dict[str, Any],
+    steps: dict[str, Any],
     headline: str,
     sections: str,
     limits: list[str],
@@ -37,7 +38,7 @@ def write(
 
     Args:
         report, headline: of the task. parity: what the proof measured. parameters: of the Keras model.
-        training: seconds and epochs of the run; `before`: a sentence on what the weights were before it, or nothing.
+        steps: of the run, as its state has them.
         sections: Markdown of the report.
         limits: what the model is not for, one sentence each.
     """
@@ -69,7 +70,7 @@ def write(
 ## Figures
 
 {sections}
-{_training(config, parity, training)}
+{_training(config, parity, steps)}
 
 ## Proof
 
@@ -112,12 +113,26 @@ What validation found:
 {_lines(findings or ["nothing"])}"""
 
 
-def _training(config: Pipeline, parity: dict[str, Any], training: dict[str, Any]) -> str:
+def _training(config: Pipeline, parity: dict[str, Any], steps: dict[str, Any]) -> str:
+    training, again = steps["train"], f"\n{steps['refit']['summary']}." if "refit" in steps else ""
     return f"""## Training
 
 Seed {config.seed}; {training["epochs"]} epochs in {training["seconds"]:,.0f} s on {os.cpu_count()} cores
 ({platform.machine()}, Python {platform.python_version()}, TensorFlow {parity["tensorflow"]}, Keras {parity["keras"]}),
-by the configuration in `{PIPELINE}` beside this card.{training["before"]}"""
+by the configuration in `{PIPELINE}` beside this card.{before_training(config, steps)}{again}"""
+
+
+def before_training(config: Pipeline, steps: dict[str, Any]) -> str:
+    """What the weights were before training: nothing to say where they were random."""
+    start = pipeline_file.flatten(config.model_dump(mode="json")).get("model.start_from")
+    if start is None:
+        pretrained = steps.get("pretrain")
+        return f"\nBefore it, the encoder was a language model: {pretrained['summary']}." if pretrained else ""
+    said = f"\nIt started from the encoder in `{start}`"
+    state = Path(start).parent / "state.json"
+    if Path(start).name != "pretrain" or not state.is_file():
+        return f"{said}."
+    return f"{said}, a language model: {json.loads(state.read_text())['steps']['pretrain']['summary']}."
 
 
 def _proof(parity: dict[str, Any]) -> str:

@@ -9,6 +9,16 @@ from seqpipe.layers.lengths import step_mask, strided, zero_beyond
 from seqpipe.layers.ngrams import NgramExpert
 from seqpipe.layers.pooling import AttentionMaxPooling, AttentionPooling, MaxPooling, MeanPooling
 from seqpipe.layers.recurrent import GRU, LSTM, Bidirectional, SimpleRNN
+from seqpipe.layers.series import (
+    Calendar,
+    Covariates,
+    FilledBySeason,
+    HiddenValues,
+    MixedExperts,
+    SeasonProfile,
+    SegmentRecurrence,
+)
+from seqpipe.layers.series_scale import Restored, SeriesUnits, WindowScale
 from seqpipe.layers.spectrogram import FixedScale, LastSteps, SpectrogramBlock
 from seqpipe.layers.words import WordDropout
 
@@ -21,16 +31,26 @@ __all__ = [
     "AttentionPooling",
     "BahdanauAttention",
     "Bidirectional",
+    "Calendar",
     "ConvolutionBlock",
+    "Covariates",
+    "FilledBySeason",
     "FixedScale",
+    "HiddenValues",
     "LastSteps",
     "LuongAttention",
     "MaxPooling",
     "MeanPooling",
+    "MixedExperts",
     "NgramExpert",
+    "Restored",
+    "SeasonProfile",
+    "SegmentRecurrence",
+    "SeriesUnits",
     "SimpleRNN",
     "SpectrogramBlock",
     "TiedEmbedding",
+    "WindowScale",
     "WordDropout",
     "step_mask",
     "strided",

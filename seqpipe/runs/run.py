@@ -115,12 +115,22 @@ class Run:
             self.state = json.loads(file.read_text(encoding="utf-8"))
         return self.finished(step)
 
-    def train(self) -> None:
-        from seqpipe.training.loop import Trainer
+    def train(self, *, again: bool = True) -> None:
+        """Train.
 
+        Args:
+            again: where the task does, once more on dev too, as a model to publish is.
+        """
         if self.finished("train"):
             self.say(f"Training is finished: {self.state['steps']['train']['summary']}")
-            return
+        else:
+            self._train()
+        if again:
+            self._refit()
+
+    def _train(self) -> None:
+        from seqpipe.training.loop import Trainer
+
         examples = self.prepare()
         self._pretrain()
         monitor = monitored(self.config.training.monitor, self.measures)
@@ -151,6 +161,21 @@ class Run:
         place = self.directory / "report" / "learning_curves.png"
         learning_curves(read_history(self.directory), place, [monitor, *self.measures])
 
+    def _refit(self) -> None:
+        """Training once more, of a task that trains on dev too once dev has said for how long."""
+        from seqpipe.training.position import read_history
+
+        if self.finished("refit") or self.finished("fit"):
+            return
+        if not self.chief:
+            wait_for(lambda: self._is_there("train"), "finish training")
+        self.prepare()
+        epochs = 1 + (read_history(self.directory)[-1]["best_epoch"] or 0)
+        summary = self.task.refit(self.directory / "refit", epochs=epochs, say=self.say, callbacks=self.callbacks)
+        if summary is not None and self.chief:
+            self._finish("refit", {"summary": summary})
+            self.say(summary)
+
     def _pretrain(self) -> None:
         """The part of training that needs no labels, for a task that has one."""
         directory = self.directory / "pretrain"
@@ -171,10 +196,12 @@ class Run:
             return self._report()
         if not self.finished("train"):
             raise RunError(f"{self.directory} holds no finished training. Run `seqpipe train` first, or `seqpipe run`.")
+        self._refit()
         examples = self.prepare()
         self.task.fit_baseline(examples.pop("train"))
         self.say(f"Evaluating on {', '.join(examples)}")
         fitted = self._fit(examples)
+        self.task.before_refit = self._with_fitted(self.best_model()) if self.finished("refit") else None
         report = self.task.evaluate(self.finished_model(), fitted, examples, self.directory / "report")
         report["findings"] = [f"{finding.severity}: {finding.text}" for finding in self.findings]
         write_json(self._report_file, report)
@@ -221,7 +248,7 @@ class Run:
                 config=config,
                 report=report,
                 parity=parity,
-                training={**self.state["steps"]["train"], "before": self._before_training()},
+                steps=self.state["steps"],
                 headline="; ".join(
                     part for part in (headline(report, self.measures[0]), self.task.claim(report), note) if part
                 ),
@@ -260,18 +287,6 @@ class Run:
         self.say("Making LiteRT files, and comparing them with the SavedModel on dev")
         return self.task.lite(artefact, at_hand=True)
 
-    def _before_training(self) -> str:
-        """What the weights were before training, for the card: nothing to say where they were random."""
-        start = pipeline_file.flatten(self.config.model_dump(mode="json")).get("model.start_from")
-        if start is None:
-            pretrained = self.state["steps"].get("pretrain")
-            return f"\nBefore it, the encoder was a language model: {pretrained['summary']}." if pretrained else ""
-        said = f"\nIt started from the encoder in `{start}`"
-        state = Path(start).parent / "state.json"
-        if Path(start).name != "pretrain" or not state.is_file():
-            return f"{said}."
-        return f"{said}, a language model: {json.loads(state.read_text())['steps']['pretrain']['summary']}."
-
     def all(self) -> Path | None:
         """Every step; None for a worker that only trains along."""
         if not all(self.finished(step) for step in ("train", "evaluate", "export")):
@@ -292,10 +307,13 @@ class Run:
 
     def best_model(self) -> Any:
         """The best epoch's weights in a float32 model, whatever precision it was trained in."""
+        return self._model(self.directory / "best.npz")
+
+    def _model(self, weights: Path) -> Any:
         from seqpipe.training.weights import load_weights, rounded
 
         model = self.task.build()
-        load_weights(model, self.directory / "best.npz")
+        load_weights(model, weights)
         if (bits := self.config.export.weight_bits) is not None:
             model.set_weights([rounded(weights, bits) for weights in model.get_weights()])
         return model
@@ -315,8 +333,11 @@ class Run:
         return self.directory / "fitted.json"
 
     def finished_model(self) -> Any:
-        """The best epoch's weights, with what was fitted on dev afterwards."""
-        model = self.best_model()
+        """The weights to publish, with what was fitted on dev."""
+        refit = self.directory / "refit" / "best.npz"
+        return self._with_fitted(self._model(refit) if self.finished("refit") else self.best_model())
+
+    def _with_fitted(self, model: Any) -> Any:
         self.task.finish(model, self.fitted())
         return model
 

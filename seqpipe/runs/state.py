@@ -13,6 +13,7 @@ from seqpipe.errors import RunError
 # Sections that a step depends on; a change of one of them contradicts a step that has begun.
 DEPENDS_ON = {
     "train": ("task", "seed", "data", "features", "model", "form", "training"),
+    "refit": (),
     "fit": ("conformal",),
     "evaluate": ("evaluation", "sampling"),
     "export": ("description", "export"),

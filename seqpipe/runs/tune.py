@@ -195,7 +195,7 @@ def _run_trial(
             with open_run(
                 own, say=lambda line: None, callbacks=lambda epochs, steps: [*make(epochs, steps), watcher]
             ) as run:
-                run.train()
+                run.train(again=False)
     except (ConfigError, DataError, ModelError, Diverged) as error:
         study.tell(trial, state=TrialState.FAIL)
         out.print(f"{name} cannot be trained: {error}")

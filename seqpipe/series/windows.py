@@ -49,10 +49,10 @@ def cut_series(ends: Sequence[int], *, horizon: int, validation: int | str, test
     return cuts
 
 
-def training_origins(cut: Cut, *, look_back: int, horizon: int) -> np.ndarray:
-    """Places whose horizon lies in training; with a full look-back, or half of what a short series has."""
-    last = cut.train - horizon - 1
-    first = min(look_back, max(1, (cut.train - horizon) // 2)) - 1
+def training_origins(end: int, *, look_back: int, horizon: int) -> np.ndarray:
+    """Places whose horizon ends before `end`; with a full look-back, or half of what a short series has."""
+    last = end - horizon - 1
+    first = min(look_back, max(1, (end - horizon) // 2)) - 1
     return np.arange(first, last + 1)
 
 

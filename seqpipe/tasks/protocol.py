@@ -38,6 +38,7 @@ class Task(Objective):
         `report["splits"][SPLIT]["measures"][NAME]` as {value, n} or {value, low, high, n}.
     input: what one row of a request is. answer: how an answer is shown.
     kept_features: what `load_published` needs of the features: names in their directory; they go into the artefact.
+    before_refit: of a run that was trained once more, the model of before, which dev can still judge.
     """
 
     name: ClassVar[str]
@@ -45,6 +46,7 @@ class Task(Objective):
     input: ClassVar[Input]
     answer: ClassVar[Presentation]
     kept_features: ClassVar[tuple[str, ...]] = ()
+    before_refit: keras.Model | None = None
 
     def __init__(self, config: Any):
         self.config = config
@@ -96,6 +98,14 @@ class Task(Objective):
 
     def load_pretrained(self, directory: Path) -> None:
         """Take up what `pretrain` left, so that `build` starts from it."""
+
+    def refit(self, directory: Path, *, epochs: int, say: Say, callbacks: Callbacks) -> str | None:
+        """Train once more, on dev too, for as many epochs as dev found best; what was done, or None for nothing to do.
+
+        From wherever the last process left it; the weights go into best.npz of the directory. What is fitted on dev
+        afterwards is fitted with the weights of before.
+        """
+        return None
 
     def keep(self, model: keras.Model, directory: Path) -> None:
         """Save of a trained model what other pipelines may start from."""

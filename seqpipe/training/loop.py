@@ -53,6 +53,7 @@ class Trainer:
         seed: of weights, dropout and the order of batches.
         directory: holds position.npz, best.npz and history.jsonl.
         say: prints one line of progress.
+        until: train so many of the epochs that are configured, and keep the last, whatever dev says of it.
     """
 
     def __init__(
@@ -67,11 +68,12 @@ class Trainer:
         seed: int,
         directory: Path,
         say: Callable[[str], None] = print,
+        until: int | None = None,
     ):
         if not len(train) or not len(dev):
             raise DataError(f"Training needs rows in train and dev; there are {len(train)} and {len(dev)}.")
         self.objective, self.config, self.seed, self.directory, self.say = objective, config, seed, directory, say
-        self.higher_is_better = higher_is_better
+        self.higher_is_better, self.until = higher_is_better, until
         self.train_examples, self.dev_examples = train, dev
         self.chief = is_chief()
         self.strategy = make_strategy()
@@ -167,12 +169,16 @@ class Trainer:
         return now
 
     def _enough(self) -> bool:
+        if self.until is not None:
+            return self.position.epoch >= self.until
         patience = self.config.patience
         return self.model.stop_training or (patience is not None and self.position.epochs_without_better >= patience)
 
     def _keep_best(self, epoch: int, figure: float) -> None:
         position = self.position
         better = position.best is None or (figure > position.best if self.higher_is_better else figure < position.best)
+        if self.until is not None:
+            better = epoch + 1 == self.until
         if not better:
             position.epochs_without_better += 1
             return

@@ -14,7 +14,7 @@ def test_windows_of_splits_share_no_target(end, horizon, look_back, wanted):
     (cut,) = cut_series([end], horizon=horizon, validation=wanted, test=wanted)
     assert 0 <= cut.train <= cut.dev <= cut.end == end
     targets = {
-        "train": training_origins(cut, look_back=look_back, horizon=horizon),
+        "train": training_origins(cut.train, look_back=look_back, horizon=horizon),
         "dev": held_back_origins(cut.train, cut.dev, horizon=horizon),
         "test": held_back_origins(cut.dev, cut.end, horizon=horizon),
     }

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -63,7 +64,7 @@ def build():
     return classifier(Classifier.model_validate(settings), vocabulary_size=3, classes=2)
 
 
-def trainer(directory, *, train=None, objective=None, **settings):
+def trainer(directory, *, train=None, objective=None, until=None, **settings):
     config = Training.model_validate({"epochs": 2, "batch_size": 16, "monitor": "accuracy", **settings})
     return Trainer(
         build,
@@ -74,6 +75,7 @@ def trainer(directory, *, train=None, objective=None, **settings):
         dev=examples(40, 2),
         seed=3,
         directory=directory,
+        until=until,
     )
 
 
@@ -99,6 +101,19 @@ def test_training_best_weights_are_those_of_the_best_epoch(tmp_path):
     assert accuracy == pytest.approx(run.position.best)
     figures = [row["dev_accuracy"] for row in read_history(tmp_path) if "dev_accuracy" in row]
     assert max(figures) == pytest.approx(run.position.best)
+
+
+def test_training_until_an_epoch_keeps_it_whatever_dev_says(tmp_path):
+    run = trainer(tmp_path, epochs=9, until=7, patience=1, learning_rate=0.02, average_decay=0.0)
+    run.run()
+    assert run.position.epoch == 7
+    figures = [row["dev_accuracy"] for row in read_history(tmp_path) if "dev_accuracy" in row]
+    assert len(figures) == 7
+    assert any(after <= before for before, after in itertools.pairwise(figures))  # patience had an end
+    kept = build()
+    load_weights(kept, tmp_path / "best.npz")
+    for a, b in zip(kept.get_weights(), run.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 class Changing(Twice):

@@ -9,6 +9,7 @@ from seqpipe.config.networks import Classifier
 from seqpipe.config.training import Pretraining
 from seqpipe.data.examples import Ragged
 from seqpipe.errors import ConfigError, DataError, ModelError
+from seqpipe.export.card import before_training
 from seqpipe.runs.run import open_run
 from seqpipe.tasks import load_pipeline
 from seqpipe.training.pretraining import chunks, find_encoder, load_encoder, pretrain
@@ -102,7 +103,7 @@ def test_pretraining_in_a_pipeline_and_its_encoder_in_another(here):
         "position.npz",
     }
     with open_run(load_pipeline(here / "tiny.yaml").config, say=lambda line: None) as opened:
-        assert "the encoder was a language model: 1 epochs in" in opened._before_training()
+        assert "the encoder was a language model: 1 epochs in" in before_training(opened.config, opened.state["steps"])
     kept = load_encoder(here / "runs/first/encoder.npz")
     pretrained = load_encoder(here / "runs/first/pretrain/encoder.npz")
     assert any((kept[name] != pretrained[name]).any() for name in kept)  # the task went on from there
@@ -113,7 +114,8 @@ def test_pretraining_in_a_pipeline_and_its_encoder_in_another(here):
     model = train(second)
     np.testing.assert_allclose(model.get_layer("embedding").get_weights()[0], kept["embedding.0"], atol=1e-6)
     with open_run(load_pipeline(second).config, say=lambda line: None) as opened:
-        assert opened._before_training() == "\nIt started from the encoder in `runs/first`."
+        said = before_training(opened.config, opened.state["steps"])
+    assert said == "\nIt started from the encoder in `runs/first`."
     same = [(here / name / "features/sentencepiece.model").read_bytes() for name in ("runs/first", "runs/second")]
     assert same[0] == same[1]
     assert find_encoder("runs/first/pretrain")[1] == here.joinpath("runs/first/features").relative_to(here)

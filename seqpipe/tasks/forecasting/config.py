@@ -21,6 +21,9 @@ class ForecastingTraining(Training):
     batch_size: int = Field(128, ge=1, description="Windows a step.")
     schedule: Literal["constant", "linear", "cosine"] = Field("cosine", description="Course down to zero at the end.")
     patience: int | None = Field(4, ge=1, description="Stop after so many epochs without a better dev figure.")
+    refit: bool = Field(
+        True, description="Train once more on training and validation together, for as many epochs as were best."
+    )
     windows_per_epoch: int = Field(30_000, ge=1, description="Windows an epoch, others in the next one.")
 
 

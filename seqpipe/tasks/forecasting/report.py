@@ -159,6 +159,7 @@ def evaluate(
         "look_back": task.facts.look_back,
         "seasons": task.facts.seasons,
         "share": float(np.mean(fitted["share"])),
+        "refit": task.before_refit is not None,
         "splits": {},
     }
     learned: list[tuple[Windows, Experts]] = []  # of this split and the one before
@@ -166,8 +167,9 @@ def evaluate(
         windows = windows_of(task, rows)
         if not len(windows):
             continue
-        quantiles = predict(model, task, windows.examples).astype(np.float64)
-        learned = [*learned[-1:], (windows, expert_forecasts(task, model, windows.examples))]
+        judged = task.before_refit if split == "dev" and task.before_refit is not None else model
+        quantiles = predict(judged, task, windows.examples).astype(np.float64)
+        learned = [*learned[-1:], (windows, expert_forecasts(task, judged, windows.examples))]
         rolled = _rolled(task, fitted, learned)
         part = judge(task, learned[-1][1], windows, quantiles, rolled)
         (directory / split).mkdir(parents=True, exist_ok=True)
@@ -348,11 +350,13 @@ def _climatology(task: Forecasting, windows: Windows) -> np.ndarray | None:
     found = np.zeros((len(windows), task.horizon))
     for number in np.unique(windows.series):
         one, cut = task.panel.series[number - 1], task.panel.cuts[number - 1]
-        if np.isfinite(one.values[: cut.train]).sum() < 3 * (baselines.LAGS + task.horizon):
-            return None
-        fitted = baselines.Climatology(one.values[: cut.train], angles(one.clock[: cut.train]), task.horizon)
         own = np.flatnonzero(windows.series == number)
         places = windows.places[own]
+        tested = places.min() - task.store.offsets[number - 1] >= cut.dev - 1
+        end = cut.dev if tested and task.before_refit is not None else cut.train  # it learns from what the model does
+        if np.isfinite(one.values[:end]).sum() < 3 * (baselines.LAGS + task.horizon):
+            return None
+        fitted = baselines.Climatology(one.values[:end], angles(one.clock[:end]), task.horizon)
         now = task.store.clock[places]
         past = np.asarray(step.later(now[:, None], np.arange(1 - baselines.LAGS, 1)[None, :]))
         future = np.asarray(step.later(now[:, None], np.arange(1, task.horizon + 1)[None, :]))

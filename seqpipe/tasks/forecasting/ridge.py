@@ -23,18 +23,10 @@ def fit_ridge(task: Forecasting, train: Examples, dev: Examples) -> tuple[np.nda
 
     Windows count in units of each series' seasonal naive error, so that no series drowns the others.
     """
-    import keras
-
     model = task.build()
-    answer = model.get_layer("answer")
-    _, level, scale = answer.input
-    design = keras.Model(model.inputs, {"design": model.get_layer("design").output, "level": level, "scale": scale})
-    sums: RidgeSums | None = None
-    for inputs, outputs, weights in _batches(task, design, train):
-        sums = sums or RidgeSums.empty(inputs.shape[1], outputs.shape[1])
-        whole = np.isfinite(outputs).all(axis=1) & np.isfinite(weights)
-        sums.add(inputs[whole], outputs[whole], weights[whole])
-    if sums is None or not sums.rows:
+    design = _design(model)
+    sums = _sums(task, design, train)
+    if sums is None:
         return np.zeros(model.get_layer("ridge").kernel.shape), {"rows": 0}
     kernels = sums.solve()
     squared = task.config.training.loss == "mse"
@@ -45,6 +37,29 @@ def fit_ridge(task: Forecasting, train: Examples, dev: Examples) -> tuple[np.nda
             errors[index] += np.nansum(away**2 if squared else np.abs(away))
     best = int(np.argmin(errors))
     return kernels[best], {"rows": sums.rows, "penalty": float(PENALTIES[best]), "errors": errors.tolist()}
+
+
+def refit_ridge(task: Forecasting, examples: Examples, penalty: float) -> np.ndarray | None:
+    """The kernel [F, H] of other windows and a penalty that is chosen already; None where no window is whole."""
+    sums = _sums(task, _design(task.build()), examples)
+    return None if sums is None else sums.solve()[int(np.argmin(np.abs(PENALTIES - penalty)))]
+
+
+def _design(model: Any) -> Any:
+    """What the ridge of a model eats, and the units of each window."""
+    import keras
+
+    _, level, scale = model.get_layer("answer").input
+    return keras.Model(model.inputs, {"design": model.get_layer("design").output, "level": level, "scale": scale})
+
+
+def _sums(task: Forecasting, design: Any, examples: Examples) -> RidgeSums | None:
+    sums: RidgeSums | None = None
+    for inputs, outputs, weights in _batches(task, design, examples):
+        sums = sums or RidgeSums.empty(inputs.shape[1], outputs.shape[1])
+        whole = np.isfinite(outputs).all(axis=1) & np.isfinite(weights)
+        sums.add(inputs[whole], outputs[whole], weights[whole])
+    return sums if sums is not None and sums.rows else None
 
 
 def _batches(task: Forecasting, design: Any, examples: Examples) -> Any:

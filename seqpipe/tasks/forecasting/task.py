@@ -22,7 +22,7 @@ from seqpipe.serving.series import SeriesInput
 from seqpipe.tasks.forecasting.answers import ForecastPresentation
 from seqpipe.tasks.forecasting.config import ForecastingPipeline
 from seqpipe.tasks.forecasting.data import Facts, Panel, fit_facts, read_panel
-from seqpipe.tasks.protocol import Task
+from seqpipe.tasks.protocol import Callbacks, Say, Task
 
 if TYPE_CHECKING:
     from seqpipe.export.artefact import Artefact
@@ -89,9 +89,13 @@ class Forecasting(Task):
         return Store.of(self.panel.series, look_back=self.facts.look_back, horizon=self.horizon)
 
     def examples(self, split: str) -> Examples:
-        """Windows by the place of their last value in `store`: place, series, how far a training window may move."""
-        if split == "train":
-            return self._training(self.panel_origins("train"))
+        """Windows by the place of their last value in `store`: place, series, how far a training window may move.
+
+        Args:
+            split: train, dev, test; or learned, of training and validation together.
+        """
+        if split in ("train", "learned"):
+            return self._training(self.panel_origins(split))
         origins = self.panel_origins(split)
         total = sum(map(len, origins))
         asked = self.config.data.every_steps
@@ -100,9 +104,10 @@ class Forecasting(Task):
 
     def panel_origins(self, split: str) -> list[np.ndarray]:
         """Every origin of a split, of each series."""
-        if split == "train":
+        if split in ("train", "learned"):
             sizes = {"look_back": self.facts.look_back, "horizon": self.horizon}
-            return [training_origins(cut, **sizes) for cut in self.panel.cuts]
+            ends = [cut.train if split == "train" else cut.dev for cut in self.panel.cuts]
+            return [training_origins(end, **sizes) for end in ends]
         bounds = {"dev": lambda cut: (cut.train, cut.dev), "test": lambda cut: (cut.dev, cut.end)}[split]
         found = [held_back_origins(*bounds(cut), horizon=self.horizon) for cut in self.panel.cuts]
         return [origins[origins >= 0] for origins in found]
@@ -223,6 +228,13 @@ class Forecasting(Task):
         )
         scaled = mean / tf.gather(self.tensors["mase"], batch["series"])
         return {"mase": tf.where(tf.math.is_finite(scaled), scaled, 0.0)}
+
+    def refit(self, directory: Path, *, epochs: int, say: Say, callbacks: Callbacks) -> str | None:
+        if not self.config.training.refit:
+            return None
+        from seqpipe.tasks.forecasting.refit import refit
+
+        return refit(self, directory, epochs=epochs, say=say, callbacks=callbacks)
 
     # After training
 

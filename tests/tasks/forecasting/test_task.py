@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
+from pathlib import Path
 
+import fresh
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -15,7 +19,10 @@ from seqpipe.serving.model import load
 from seqpipe.tasks.forecasting.config import ForecastingPipeline
 from seqpipe.tasks.forecasting.data import fit_facts
 from seqpipe.tasks.forecasting.describe import verdict
+from seqpipe.tasks.forecasting.ridge import refit_ridge
 from seqpipe.tasks.forecasting.task import Forecasting
+
+KILLED = Path(__file__).parents[2] / "killed.py"
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +81,66 @@ def test_task_facts_are_of_the_training_part_alone():
         one.past[cut.train :] = -1e3
     facts, others = (asdict(fit_facts(task.panel, task.config)) for task in tasks)
     assert facts == others
+
+
+def test_task_refit_learns_from_validation_and_never_from_test(tmp_path):
+    def refitted(changed=lambda cut: slice(0, 0)):
+        task = Forecasting(ForecastingPipeline.model_validate(SHOPS))
+        task.read()
+        for one, cut in zip(task.panel.series, task.panel.cuts, strict=True):
+            one.values[changed(cut)] += 7
+        task.fit_features(tmp_path)
+        learned = task.examples("learned")
+        ends = learned.columns["place"] + learned.columns["slack"] + task.horizon
+        starts = task.store.offsets[learned.columns["series"] - 1]
+        tests = np.array([cut.dev for cut in task.panel.cuts])[learned.columns["series"] - 1]
+        assert (ends - starts).max() == tests.max() - 1  # the last target is the last of validation
+        return task.ridge, refit_ridge(task, learned, 1e-3)
+
+    first, first_again = refitted()
+    _, of_dev_again = refitted(lambda cut: slice(cut.train + 12, cut.dev))
+    of_test, of_test_again = refitted(lambda cut: slice(cut.dev, cut.end))
+    assert np.abs(first_again - of_dev_again).max() > 1e-3
+    np.testing.assert_array_equal(first_again, of_test_again)
+    np.testing.assert_array_equal(first, of_test)
+
+
+def saved(weights):
+    with np.load(weights) as file:
+        return [file[name] for name in file.files]
+
+
+def test_task_publishes_what_was_trained_once_more(home):
+    run = home / "runs" / "tiny"
+    published = keras.saving.load_model(home / "saved_models" / "tiny" / "1" / "model.keras")
+    for kernel in (published.get_layer("ridge").kernel.numpy(), published.get_layer("recurrent").get_weights()[0]):
+        assert any(np.array_equal(kernel, weights) for weights in saved(run / "refit" / "best.npz"))
+        assert not any(np.array_equal(kernel, weights) for weights in saved(run / "best.npz"))
+    report = json.loads((run / "report" / "report.json").read_text())
+    assert report["refit"]
+    assert report["splits"]["dev"]["measures"]["mase"]["value"] > 0
+    card = (home / "saved_models" / "tiny" / "1" / "card.md").read_text()
+    assert "trained once more, on training and validation together" in card
+    assert "Trained once more on training and validation: 2 epochs" in card
+
+
+def test_task_killed_while_it_trains_once_more_ends_with_the_same_weights(home, tmp_path):
+    (tmp_path / "tiny.yaml").write_bytes((home / "tiny.yaml").read_bytes())
+    steps = len((home / "runs" / "tiny" / "history.jsonl").read_text().splitlines())
+    killed = fresh.run(KILLED, "after a step", str(steps + 8), "train", "tiny.yaml", cwd=tmp_path)
+    assert killed.returncode == -9, killed.stderr
+    assert (tmp_path / "runs" / "tiny" / "refit" / "position.npz").is_file()
+    done = fresh.run("seqpipe", "train", "tiny.yaml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    refit = Path("runs") / "tiny" / "refit" / "best.npz"
+    for one, other in zip(saved(tmp_path / refit), saved(home / refit), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_task_trains_once_where_that_is_asked_for(home, tmp_path):
+    task = Forecasting(ForecastingPipeline.model_validate(SHOPS | {"training": SHOPS["training"] | {"refit": False}}))
+    assert task.refit(tmp_path / "refit", epochs=1, say=print, callbacks=lambda epochs, steps: ()) is None
+    assert not (tmp_path / "refit").exists()
 
 
 def test_task_answers_in_any_unit(model):
