@@ -15,6 +15,8 @@ from keras import ops
 
 from seqpipe.layers.lengths import Tensor, step_mask, zero_beyond
 
+TIE = 1e-5  # how far from the largest a step may be and still count as that, of 1 + its size
+
 
 class _Pooling(keras.layers.Layer):
     def compute_output_spec(self, x: Any, lengths: Any) -> tuple[Any, Any]:
@@ -104,7 +106,10 @@ class MeanPooling(_Pooling):
 
 @keras.saving.register_keras_serializable(package="seqpipe")
 class MaxPooling(_Pooling):
-    """Maximum over the real steps, channel by channel; a step weighs the share of channels it won."""
+    """Maximum over the real steps, channel by channel; a step weighs the share of channels it won.
+
+    Steps that are as large but for rounding share a channel: which of them is the largest is chance.
+    """
 
     def call(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         steps = ops.shape(x)[1]
@@ -112,7 +117,8 @@ class MaxPooling(_Pooling):
         lowest = ops.convert_to_tensor(-3e38, dtype=x.dtype)
         x = ops.where(mask, x, lowest)
         real = ops.cast(lengths > 0, x.dtype)[:, None]
-        winner = ops.argmax(x, axis=1)[:, None, :]  # [B, 1, C]
-        won = ops.equal(ops.cast(winner, "int32"), ops.arange(steps, dtype="int32")[None, :, None])  # [B, T, C]
-        weights = ops.mean(ops.cast(won, "float32"), axis=2) * ops.cast(real, "float32")
-        return ops.max(x, axis=1) * real, weights
+        largest = ops.max(x, axis=1)  # [B, C]
+        nearly = largest - TIE * (1.0 + ops.abs(largest))
+        won = ops.cast(ops.logical_and(x >= nearly[:, None, :], mask), "float32")  # [B, T, C]
+        shares = won / ops.maximum(ops.sum(won, axis=1, keepdims=True), 1.0)
+        return largest * real, ops.mean(shares, axis=2)

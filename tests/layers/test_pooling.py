@@ -35,6 +35,13 @@ def test_pooling_mean_and_max_are_numpys():
     np.testing.assert_array_equal(MaxPooling()(x, lengths)[0][0], x[0, :4].max(axis=0))
 
 
+def test_pooling_max_is_shared_by_steps_that_tie_but_for_rounding():
+    x = np.array([[[2.0, -300.0], [2.0 + 1e-6, -300.0003], [1.9, -400.0], [9.0, 9.0]]], np.float32)
+    pooled, weights = MaxPooling()(x, np.array([3], np.int32))
+    np.testing.assert_array_equal(pooled[0], [2.0 + np.float32(1e-6), -300.0])
+    np.testing.assert_allclose(weights[0], [0.5, 0.5, 0, 0], atol=1e-7)
+
+
 def test_pooling_attention_max_is_both_side_by_side():
     x = np.random.default_rng(0).normal(size=(2, 6, 5)).astype(np.float32)
     lengths = np.array([6, 3], np.int32)
