@@ -12,7 +12,7 @@
 #include "tensorflow/c/tf_tstring.h"
 
 typedef struct { const unsigned char *at, *end; } Span; /* bytes of a message */
-typedef struct { char name[256], op[512]; int output, rank, type; } Tensor;
+typedef struct { char name[256], op[512]; int output, rank, last, type; } Tensor; /* last: size of the last axis */
 
 static void fail(const char *what, const char *why) { fprintf(stderr, "%s: %s\n", what, why); exit(1); }
 static void check(const char *what, TF_Status *status) {
@@ -48,7 +48,10 @@ static Tensor tensor_of(Span entry) { /* of a map from names to TensorInfo */
     else for (int of; (of = next(&part, &field, &number));) {
       if (of == 1) copy(tensor.op, sizeof tensor.op, field);
       if (of == 2) tensor.type = (int)number;
-      if (of == 3) while ((of = next(&field, &inner, &number))) tensor.rank += of == 2;
+      if (of == 3) while ((of = next(&field, &inner, &number))) if (of == 2) {
+        tensor.rank++;
+        while (next(&inner, &part, &number)) tensor.last = (int)number;
+      }
     }
   }
   char *colon = strrchr(tensor.op, ':');
@@ -87,7 +90,7 @@ static TF_Tensor *value_of(const Tensor *input, const char *value) {
     fclose(file);
   }
   int64_t count = input->type == TF_FLOAT && *value == '@' ? (int64_t)(size / 4) : 1;
-  int64_t shape[2] = {input->rank == 2 ? 1 : count, count};
+  int64_t shape[3] = {input->rank >= 2 ? 1 : count, input->rank == 3 ? count / input->last : count, input->last};
   if (input->type == TF_STRING) width = sizeof(TF_TString);
   TF_Tensor *tensor = TF_AllocateTensor((TF_DataType)input->type, shape, input->rank, width * (size_t)count);
   void *into = TF_TensorData(tensor);
@@ -99,11 +102,15 @@ static TF_Tensor *value_of(const Tensor *input, const char *value) {
   else fail(input->name, "is of a type that this program does not feed");
   return tensor;
 }
+static void print_text(const char *text, size_t size) { /* on one line */
+  putchar(' ');
+  for (size_t i = 0; i < size; i++) text[i] == '\n' ? fputs("\\n", stdout) : putchar(text[i]);
+}
 static void print(const char *name, TF_Tensor *tensor) {
   const void *data = TF_TensorData(tensor);
   printf("%s:", name);
   for (long long i = 0; i < TF_TensorElementCount(tensor); i++) switch (TF_TensorType(tensor)) {
-    case TF_STRING: printf(" %.*s", (int)TF_TString_GetSize((TF_TString *)data + i), TF_TString_GetDataPointer((TF_TString *)data + i)); break;
+    case TF_STRING: print_text(TF_TString_GetDataPointer((TF_TString *)data + i), TF_TString_GetSize((TF_TString *)data + i)); break;
     case TF_FLOAT: printf(" %.6f", ((const float *)data)[i]); break;
     case TF_INT32: printf(" %d", ((const int *)data)[i]); break;
     case TF_INT64: printf(" %lld", ((const long long *)data)[i]); break;

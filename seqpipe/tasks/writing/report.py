@@ -232,7 +232,7 @@ def describe(report: Report) -> str:
         quoted = "\n".join(f"    {line}" for line in middle["text"][:600].split("\n"))
         sections.append(
             f"### A text\n\nFrom nothing, temperature {middle['temperature']:g}, seed {middle['seed']}; "
-            f"fixed beforehand, not picked.\n\n{quoted}"
+            f"fixed beforehand, not picked.\n\n{quoted}\n"
         )
     return "\n\n".join(sections)
 
