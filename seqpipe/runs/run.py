@@ -165,14 +165,14 @@ class Run:
         """Training once more, of a task that trains on dev too once dev has said for how long."""
         from seqpipe.training.position import read_history
 
-        if self.finished("refit") or self.finished("fit"):
+        if not self.task.refits or self.finished("refit") or self.finished("fit"):
             return
         if not self.chief:
             wait_for(lambda: self._is_there("train"), "finish training")
         self.prepare()
         epochs = 1 + (read_history(self.directory)[-1]["best_epoch"] or 0)
         summary = self.task.refit(self.directory / "refit", epochs=epochs, say=self.say, callbacks=self.callbacks)
-        if summary is not None and self.chief:
+        if self.chief:
             self._finish("refit", {"summary": summary})
             self.say(summary)
 

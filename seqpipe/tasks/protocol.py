@@ -99,13 +99,18 @@ class Task(Objective):
     def load_pretrained(self, directory: Path) -> None:
         """Take up what `pretrain` left, so that `build` starts from it."""
 
-    def refit(self, directory: Path, *, epochs: int, say: Say, callbacks: Callbacks) -> str | None:
-        """Train once more, on dev too, for as many epochs as dev found best; what was done, or None for nothing to do.
+    @property
+    def refits(self) -> bool:
+        """Whether what is published is trained once more, on dev too."""
+        return False
+
+    def refit(self, directory: Path, *, epochs: int, say: Say, callbacks: Callbacks) -> str:
+        """Train once more, for as many epochs as dev found best; what was done.
 
         From wherever the last process left it; the weights go into best.npz of the directory. What is fitted on dev
         afterwards is fitted with the weights of before.
         """
-        return None
+        raise NotImplementedError
 
     def keep(self, model: keras.Model, directory: Path) -> None:
         """Save of a trained model what other pipelines may start from."""

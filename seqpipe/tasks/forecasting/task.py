@@ -229,9 +229,11 @@ class Forecasting(Task):
         scaled = mean / tf.gather(self.tensors["mase"], batch["series"])
         return {"mase": tf.where(tf.math.is_finite(scaled), scaled, 0.0)}
 
-    def refit(self, directory: Path, *, epochs: int, say: Say, callbacks: Callbacks) -> str | None:
-        if not self.config.training.refit:
-            return None
+    @property
+    def refits(self) -> bool:
+        return self.config.training.refit
+
+    def refit(self, directory: Path, *, epochs: int, say: Say, callbacks: Callbacks) -> str:
         from seqpipe.tasks.forecasting.refit import refit
 
         return refit(self, directory, epochs=epochs, say=say, callbacks=callbacks)

@@ -15,6 +15,7 @@ from finished import finished
 
 from pipelines import SHOPS
 from seqpipe.errors import DataError
+from seqpipe.runs.run import open_run
 from seqpipe.serving.model import load
 from seqpipe.tasks.forecasting.config import ForecastingPipeline
 from seqpipe.tasks.forecasting.data import fit_facts
@@ -137,10 +138,17 @@ def test_task_killed_while_it_trains_once_more_ends_with_the_same_weights(home, 
         np.testing.assert_array_equal(one, other)
 
 
-def test_task_trains_once_where_that_is_asked_for(home, tmp_path):
-    task = Forecasting(ForecastingPipeline.model_validate(SHOPS | {"training": SHOPS["training"] | {"refit": False}}))
-    assert task.refit(tmp_path / "refit", epochs=1, say=print, callbacks=lambda epochs, steps: ()) is None
-    assert not (tmp_path / "refit").exists()
+def test_task_trains_once_where_that_is_asked_for(home, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = SHOPS | {
+        "training": SHOPS["training"] | {"refit": False, "epochs": 1},
+        "evaluation": {"baseline": False},
+    }
+    with open_run(ForecastingPipeline.model_validate(settings), say=lambda line: None) as run:
+        run.train()
+        report = run.evaluate()
+    assert not (tmp_path / "runs" / "tiny" / "refit").exists()
+    assert not report["refit"]
 
 
 def test_task_answers_in_any_unit(model):
