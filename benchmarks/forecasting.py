@@ -1,6 +1,6 @@
 """Figures of forecasters on public series, beside what is published: chosen on validation, told on test.
 
-    python benchmarks/forecasting.py DATA [--sets ett96,melbourne,load,weekly,hourly,stocks,weather] [--seeds 1]
+    python benchmarks/forecasting.py DATA [--sets ett96,melbourne,...] [--seeds 1] [--no-refit]
 
 DATA is a folder with ett/ETTh1.csv.gz, melbourne.csv.gz and series/*.csv.gz. One line of Markdown a set and seed.
 """
@@ -134,6 +134,7 @@ def main() -> None:
     options.add_argument("data", type=Path)
     options.add_argument("--sets", default="ett96,melbourne,load,weekly,hourly,stocks,weather")
     options.add_argument("--seeds", type=int, default=1)
+    options.add_argument("--no-refit", action="store_true", help="without training once more on validation too")
     given = options.parse_args()
     print("| set | seed | MSE, std | MAE, std | MAE | MASE | OWA | covers 80 %, 95 % | network | s | verdict |")
     print("|---|---:|---:|---:|---:|---:|---:|---|---:|---:|---|")
@@ -141,6 +142,7 @@ def main() -> None:
         for seed in range(1, given.seeds + 1):
             with tempfile.TemporaryDirectory() as place:
                 tree = SETS[name](given.data.resolve(), Path(place)) | {"name": name, "seed": seed}
+                tree["training"] = tree["training"] | {"refit": not given.no_refit}
                 print(measured(tree, name, place), flush=True)
 
 
