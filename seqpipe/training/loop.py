@@ -117,7 +117,7 @@ class Trainer:
             self.position.xla = self._choose_xla()
         with self._signals(), self._history() as history:
             self.callbacks.on_train_begin()
-            for epoch in range(self.position.epoch, self.config.epochs):
+            for epoch in range(self.position.epoch, self.until or self.config.epochs):
                 self._run_epoch(epoch, history)
                 if self._enough():
                     break
@@ -169,9 +169,7 @@ class Trainer:
         return now
 
     def _enough(self) -> bool:
-        if self.until is not None:
-            return self.position.epoch >= self.until
-        patience = self.config.patience
+        patience = self.config.patience if self.until is None else None
         return self.model.stop_training or (patience is not None and self.position.epochs_without_better >= patience)
 
     def _keep_best(self, epoch: int, figure: float) -> None:

@@ -5,11 +5,8 @@ Validation has said how many epochs, which penalty, which shares and widths; it 
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from seqpipe.tasks.forecasting.ridge import refit_ridge
 
@@ -24,11 +21,7 @@ def refit(task: Forecasting, directory: Path, *, epochs: int, say: Say, callback
 
     learned = task.examples("learned")
     say(f"Training once more, on {len(learned):,} windows of training and validation; dev is among what it learns")
-    kernel = None
-    if task.ridge is not None:
-        with np.load(directory.parent / "features" / "ridge.npz") as saved:
-            about = json.loads(str(saved["about"]))
-        kernel = refit_ridge(task, learned, about["penalty"]) if "penalty" in about else None
+    kernel = refit_ridge(task, learned, task.penalty) if task.penalty is not None else None
 
     def build() -> Any:
         model = task.build()

@@ -42,6 +42,7 @@ class Forecasting(Task):
 
     panel: Panel
     facts: Facts
+    penalty: float | None = None  # of the ridge; None where no window was whole
 
     def __init__(self, config: ForecastingPipeline):
         self.config = config
@@ -83,6 +84,7 @@ class Forecasting(Task):
         if self.config.model.linear:
             with np.load(directory / RIDGE) as saved:
                 self.ridge = saved["kernel"]
+                self.penalty = json.loads(str(saved["about"])).get("penalty")
 
     @cached_property
     def store(self) -> Store:

@@ -14,15 +14,6 @@ import time
 
 import fresh
 import pytest
-from lengths_model import publish
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("models") / "lengths"
-    directory.mkdir()
-    publish(directory, 1)
-    return directory
 
 
 @pytest.fixture

@@ -30,14 +30,6 @@ from seqpipe.serving.server.rest import Server, Settings, application
 from seqpipe.serving.server.versions import Models
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("models") / "lengths"
-    directory.mkdir()
-    publish(directory, 1)
-    return directory
-
-
 def made(place, **settings):
     metrics = Metrics()
     models = Models({"lengths": place}, metrics)
