@@ -236,7 +236,7 @@ def _callbacks(config: Pipeline) -> Callable[[int, int], Sequence[Any]]:
         if config.training.tensorboard:
             from seqpipe.training.progress import tensorboard
 
-            callbacks.append(tensorboard(config.run_path / "tensorboard"))
+            callbacks.append(tensorboard())
         return callbacks
 
     return make

@@ -103,12 +103,13 @@ class Trainer:
         """Train to the end, or to the next signal.
 
         Args:
-            callbacks: Keras callbacks; batch logs hold loss, rows and steps (summed lengths), epoch logs dev figures.
+            callbacks: Keras callbacks; batch logs hold loss, rows and steps (summed lengths), epoch logs dev figures;
+                `params` holds the directory.
         Raises:
             Interrupted: SIGTERM or SIGINT came; the position is saved.
             RunError: the run directory cannot be written.
         """
-        self.callbacks = keras.callbacks.CallbackList(list(callbacks), model=self.model)
+        self.callbacks = keras.callbacks.CallbackList(list(callbacks), model=self.model, directory=str(self.directory))
         self.model.stop_training = False  # what a callback sets to end the run
         self.restore()
         if self.position.finished:

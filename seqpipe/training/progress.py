@@ -73,12 +73,8 @@ class TrainingProgress(keras.callbacks.Callback):
 class TensorBoard(keras.callbacks.Callback):
     """Figures of each epoch as TensorBoard reads them; Keras' own callback wants a model that is compiled."""
 
-    def __init__(self, directory: Path):
-        super().__init__()
-        self.directory = directory
-
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self.writer = tf.summary.create_file_writer(str(self.directory))
+        self.writer = tf.summary.create_file_writer(str(Path(self.params["directory"]) / "tensorboard"))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         with self.writer.as_default(step=epoch):
@@ -90,15 +86,15 @@ class TensorBoard(keras.callbacks.Callback):
         self.writer.close()
 
 
-def tensorboard(directory: Path) -> keras.callbacks.Callback:
-    """Figures of each epoch, written into a directory for TensorBoard.
+def tensorboard() -> keras.callbacks.Callback:
+    """Figures of each epoch for TensorBoard, in the directory of each training: of pre-training, of training once more.
 
     Raises:
         RunError: TensorBoard is not installed.
     """
     if importlib.util.find_spec("tensorboard") is None:
         raise RunError("training.tensorboard needs TensorBoard: pip install 'seqpipe[tensorboard]'.")
-    return TensorBoard(directory)
+    return TensorBoard()
 
 
 def _duration(seconds: float) -> str:

@@ -10,7 +10,8 @@ from seqpipe.training import progress
 
 def test_progress_tensorboard_reads_what_training_logs(tmp_path):
     pytest.importorskip("tensorboard")
-    callback = progress.tensorboard(tmp_path)
+    callback = progress.tensorboard()
+    callback.set_params({"directory": str(tmp_path)})
     callback.set_model(keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]))  # not compiled, as in training
     callback.on_train_begin()
     for epoch, loss in enumerate((0.5, 0.25)):
@@ -18,7 +19,7 @@ def test_progress_tensorboard_reads_what_training_logs(tmp_path):
         callback.on_epoch_end(epoch, {"loss": loss, "dev_accuracy": 1 - loss})
     callback.on_train_end()
     found = {}
-    for file in tmp_path.rglob("events*"):
+    for file in (tmp_path / "tensorboard").glob("events*"):
         for event in tf.compat.v1.train.summary_iterator(str(file)):
             for value in event.summary.value:
                 found[value.tag, event.step] = float(tf.make_ndarray(value.tensor))
@@ -26,12 +27,12 @@ def test_progress_tensorboard_reads_what_training_logs(tmp_path):
     assert found["dev_accuracy", 0] == 0.5
 
 
-def test_progress_tensorboard_that_is_not_there_is_named(tmp_path, monkeypatch):
+def test_progress_tensorboard_that_is_not_there_is_named(monkeypatch):
     monkeypatch.setattr(progress.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(
         RunError, match=r"training\.tensorboard needs TensorBoard: pip install 'seqpipe\[tensorboard\]'\."
     ):
-        progress.tensorboard(tmp_path)
+        progress.tensorboard()
 
 
 @pytest.mark.parametrize(
