@@ -68,6 +68,12 @@ class CommandTraining(LabelTraining):
     lead_in_ms: float | None = Field(
         None, gt=0, description="Ends of other clips before the clips of every other batch, as a stream has them."
     )
+    teachers: list[str] = Field(
+        [], description="Published recognisers, by name or directory, whose answers (their mean) are learned too."
+    )
+    teacher_fraction: Fraction = Field(
+        0.7, gt=0, le=1, description="Share of each target that is the teachers' answer, the rest the label."
+    )
 
 
 class CommandEvaluation(Evaluation):
