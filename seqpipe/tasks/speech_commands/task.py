@@ -64,6 +64,7 @@ class SpeechCommands(Task):
     deviation: np.ndarray  # float32 [F]
     noise: np.ndarray  # float32 [frames, F], mel power
     class_weights: np.ndarray  # float32 [C], how much a row of each class weighs in the loss
+    adjustments: np.ndarray  # float64 [C], added to the scores once trained (Menon et al., 2021)
     _teachers: list[Path]
 
     def __init__(self, config: SpeechCommandsPipeline):
@@ -107,7 +108,9 @@ class SpeechCommands(Task):
         saved = json.loads((directory / "classes.json").read_text(encoding="utf-8"))
         self.classes = saved["classes"]
         wanted = self.config.training.class_weights
-        self.class_weights = class_weights(wanted, self.classes, np.array(saved["train_rows"]))
+        rows = np.array(saved["train_rows"])
+        self.class_weights = class_weights(wanted, self.classes, rows)
+        self.adjustments = -self.config.training.logit_adjustment * np.log(rows / rows.sum())
 
     def _train_rows(self) -> np.ndarray:
         """Rows of each class in `examples("train")`, int [C]; of synthesised words as many as are asked for."""
@@ -260,7 +263,13 @@ class SpeechCommands(Task):
         from seqpipe.training.predict import predict
 
         dev = examples["dev"]
-        return {"temperature": fit_temperature(predict(model, self, dev), np.asarray(dev.columns["label"]))}
+        logits = (predict(model, self, dev) + self.adjustments).astype(np.float32)
+        bias = model.get_layer("logits").bias.numpy() + self.adjustments
+        temperature = fit_temperature(logits, np.asarray(dev.columns["label"]))
+        return {"temperature": temperature, "bias": bias.astype(np.float32).tolist()}
+
+    def finish(self, model: keras.Model, fitted: Fitted) -> None:
+        model.get_layer("logits").bias.assign(fitted["bias"])
 
     def fit_baseline(self, train: Examples) -> None:
         if self.config.evaluation.baseline:
