@@ -53,7 +53,13 @@ def mean_cross_entropy(
 
 
 def label_loss(
-    labels: tf.Tensor, logits: tf.Tensor, *, class_weights: np.ndarray, label_smoothing: float = 0.0
+    labels: tf.Tensor,
+    logits: tf.Tensor,
+    *,
+    class_weights: np.ndarray,
+    label_smoothing: float = 0.0,
+    taught: tf.Tensor | None = None,
+    taught_fraction: float = 0.0,
 ) -> tf.Tensor:
     """`softmax_cross_entropy` of a label a row, each times the weight of its class.
 
@@ -62,10 +68,15 @@ def label_loss(
         logits: float [B, V].
         class_weights: float32 [V].
         label_smoothing: 0..1, below 1.
+        taught: probabilities [B, V] of a teacher (Hinton, Vinyals and Dean, 2015); without it the label alone counts.
+        taught_fraction: 0..1, the teacher's share of the target.
     Returns:
         float32 [B].
     """
     losses = softmax_cross_entropy(labels, logits, label_smoothing=label_smoothing)
+    if taught is not None:
+        of_teacher = tf.nn.softmax_cross_entropy_with_logits(taught, tf.cast(logits, tf.float32))
+        losses += taught_fraction * (of_teacher - losses)
     return losses * tf.gather(tf.constant(class_weights, tf.float32), labels)
 
 

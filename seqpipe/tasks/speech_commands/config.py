@@ -68,6 +68,19 @@ class CommandTraining(LabelTraining):
     lead_in_ms: float | None = Field(
         None, gt=0, description="Ends of other clips before the clips of every other batch, as a stream has them."
     )
+    logit_adjustment: Fraction = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Taken off each class's score once trained: so much of the log of its share of the training rows. "
+        "With 1 a common class is as likely as a rare one; rows of unknown words are many.",
+    )
+    teachers: list[str] = Field(
+        [], description="Published recognisers, by name or directory, whose answers (their mean) are learned too."
+    )
+    teacher_fraction: Fraction = Field(
+        0.7, gt=0, le=1, description="Share of each target that is the teachers' answer, the rest the label."
+    )
 
 
 class CommandEvaluation(Evaluation):

@@ -31,6 +31,7 @@ from seqpipe.tasks.speech_commands.baseline import SpectrogramBaseline, spectrog
 from seqpipe.tasks.speech_commands.config import SpeechCommandsPipeline
 from seqpipe.tasks.speech_commands.data import CommandSplits, read_clips, read_commands
 from seqpipe.tasks.speech_commands.probes import probes, read_wav, wav_probes
+from seqpipe.tasks.speech_commands.teachers import Teachers, find_teachers
 from seqpipe.training.class_weights import class_weights
 from seqpipe.training.objective import Batch
 
@@ -63,6 +64,8 @@ class SpeechCommands(Task):
     deviation: np.ndarray  # float32 [F]
     noise: np.ndarray  # float32 [frames, F], mel power
     class_weights: np.ndarray  # float32 [C], how much a row of each class weighs in the loss
+    adjustments: np.ndarray  # float64 [C], added to the scores once trained (Menon et al., 2021)
+    _teachers: list[Path]
 
     def __init__(self, config: SpeechCommandsPipeline):
         self.config = config
@@ -76,6 +79,7 @@ class SpeechCommands(Task):
     def read(self) -> list[Finding]:
         self.splits = read_commands(self.config.data)
         self.classes = self.splits.classes
+        self._teachers = find_teachers(self.config.training.teachers, self.config.features, self.classes)
         self.probed = _floats(self.splits.dev.samples[:8])
         return self.splits.findings
 
@@ -104,7 +108,9 @@ class SpeechCommands(Task):
         saved = json.loads((directory / "classes.json").read_text(encoding="utf-8"))
         self.classes = saved["classes"]
         wanted = self.config.training.class_weights
-        self.class_weights = class_weights(wanted, self.classes, np.array(saved["train_rows"]))
+        rows = np.array(saved["train_rows"])
+        self.class_weights = class_weights(wanted, self.classes, rows)
+        self.adjustments = -self.config.training.logit_adjustment * np.log(rows / rows.sum())
 
     def _train_rows(self) -> np.ndarray:
         """Rows of each class in `examples("train")`, int [C]; of synthesised words as many as are asked for."""
@@ -230,8 +236,22 @@ class SpeechCommands(Task):
     def loss(self, batch: Batch, outputs: Any) -> Any:
         from seqpipe.training.losses import label_loss
 
-        smoothing = self.config.training.label_smoothing
-        return label_loss(batch["label"], outputs, class_weights=self.class_weights, label_smoothing=smoothing)
+        training = self.config.training
+        return label_loss(
+            batch["label"],
+            outputs,
+            class_weights=self.class_weights,
+            label_smoothing=training.label_smoothing,
+            taught=self.teachers(batch["spectrogram"]) if self.teachers else None,
+            taught_fraction=training.teacher_fraction,
+        )
+
+    @cached_property
+    def teachers(self) -> Teachers | None:
+        import tensorflow as tf
+
+        with tf.init_scope():
+            return Teachers(self._teachers, self.mel.clip_frames) if self._teachers else None
 
     def metrics(self, batch: Batch, outputs: Any) -> dict[str, Any]:
         from seqpipe.training.losses import hits
@@ -243,7 +263,13 @@ class SpeechCommands(Task):
         from seqpipe.training.predict import predict
 
         dev = examples["dev"]
-        return {"temperature": fit_temperature(predict(model, self, dev), np.asarray(dev.columns["label"]))}
+        logits = (predict(model, self, dev) + self.adjustments).astype(np.float32)
+        bias = model.get_layer("logits").bias.numpy() + self.adjustments
+        temperature = fit_temperature(logits, np.asarray(dev.columns["label"]))
+        return {"temperature": temperature, "bias": bias.astype(np.float32).tolist()}
+
+    def finish(self, model: keras.Model, fitted: Fitted) -> None:
+        model.get_layer("logits").bias.assign(fitted["bias"])
 
     def fit_baseline(self, train: Examples) -> None:
         if self.config.evaluation.baseline:

@@ -17,6 +17,7 @@ from seqpipe.tasks.speech_commands.probes import probes
 from seqpipe.tasks.speech_commands.signatures import CommandRecogniser, best_window, ranked
 from seqpipe.tasks.speech_commands.streaming import StreamingRecogniser, prove_stream, whole_clip
 from seqpipe.tasks.speech_commands.task import SpeechCommands, fit_clip
+from seqpipe.training.predict import predict
 
 CLASSES = ["yes", "no", "unknown", "silence"]
 MEL = LogMel(AudioFeatures(bands=16))
@@ -194,3 +195,18 @@ def test_class_weights_go_by_the_rows_that_are_trained_on(tmp_path):
     task.fit_features(tmp_path)
     rows = np.bincount(task.examples("train").columns["label"], minlength=len(task.classes))
     np.testing.assert_allclose(task.class_weights * rows, rows.sum() / len(task.classes), rtol=1e-6)
+
+
+def test_logit_adjustment_takes_the_share_of_a_class_off_its_score(tmp_path):
+    tree = {**TONES, "data": {**TONES["data"], "unknown_copies": 3}, "training": {"logit_adjustment": 0.5}}
+    task = SpeechCommands(SpeechCommandsPipeline.model_validate(tree))
+    task.read()
+    task.fit_features(tmp_path)
+    model, dev = task.build(), task.examples("dev")
+    before = predict(model, task, dev)
+    fitted = task.fit(model, {"dev": dev})
+    rows = np.bincount(task.examples("train").columns["label"])
+    for _ in range(2):  # once more changes nothing
+        task.finish(model, fitted)
+        wanted = before - 0.5 * np.log(rows / rows.sum())
+        np.testing.assert_allclose(predict(model, task, dev), wanted, atol=1e-5)
