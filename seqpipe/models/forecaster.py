@@ -73,7 +73,7 @@ def forecaster(config: Forecaster, features: SeriesFeatures, *, frame: Frame, na
     calendar = phases = None
     if frame.step.kind != "rows":
         time = inputs["time"] = keras.Input((), dtype="int64", name="time")
-        if frame.seasons or frame.yearly:
+        if features.calendar and (frame.seasons or frame.yearly):
             calendar, phases = series_layers.Calendar(
                 kind=frame.step.kind,
                 size=frame.step.size,
@@ -179,16 +179,32 @@ def _queries(config: Forecaster, frame: Frame, parts: _Parts, ahead: int) -> Any
     return ops.concatenate(found, axis=2)
 
 
+def _with_products(waves: Any) -> Any:
+    """Waves of the calendar [B, C] and the product of every two: an hour is another one on Sundays, or in winter."""
+    pairs = [(a, b) for b in range(waves.shape[1]) for a in range(b)]
+    return ops.concatenate([waves, *(waves[:, a : a + 1] * waves[:, b : b + 1] for a, b in pairs)], axis=1)
+
+
+def _by_time_of_season(config: Forecaster, frame: Frame, parts: _Parts) -> list[Any]:
+    """Known columns of the horizon and their squares, times the first waves of the shortest season."""
+    if parts.calendar is None or not frame.seasons:
+        return []
+    known, horizon = parts.known[:, frame.look_back :], config.horizon_steps  # [B, H, K]
+    waves = parts.calendar[:, frame.look_back : frame.look_back + horizon, :2]  # [B, H, 2]
+    columns = ops.concatenate([known, known * known], axis=2)[:, :, :, None] * waves[:, :, None, :]  # [B, H, 2K, 2]
+    return [ops.reshape(columns, (-1, horizon * 4 * frame.known))]
+
+
 def _ridge(config: Forecaster, frame: Frame, parts: _Parts) -> Any:
     """float32 [B, H]: a line through what the layer `design` collects."""
     filled = series_layers.FilledBySeason(max(frame.seasons[:1], default=1), name="filled")(parts.x, parts.seen)
     found = [filled]
     if parts.calendar is not None:
-        found.append(parts.calendar[:, frame.look_back])
+        found.append(_with_products(parts.calendar[:, frame.look_back]))
     if parts.known is not None:
         back = min(frame.look_back, max(config.horizon_steps, *frame.seasons[:1], 1))
         near = ops.reshape(parts.known[:, frame.look_back - back :], (-1, (back + config.horizon_steps) * frame.known))
-        found += [near, near * near]
+        found += [near, near * near, *_by_time_of_season(config, frame, parts)]
     if parts.past is not None:
         back = min(frame.look_back, 2 * max(frame.seasons[:1], default=8))
         found.append(ops.reshape(parts.past[:, -back:], (-1, back * frame.past)))

@@ -8,7 +8,7 @@ import numpy as np
 
 from seqpipe.series.clock import DAY_S, WEEK_S, YEAR_S, Step
 
-LONGEST = 400  # steps of a season that has a table; the year of shorter steps is told by waves
+LONGEST = 1500  # steps of a season that has a table; the year of shorter steps is told by waves
 RESEMBLANCE = 0.25  # autocorrelation from which a season counts as found
 COUNTED = (4, 5, 7, 12, 24, 48, 52, 96, 168, 336)  # what numbered steps are tried for
 LOOKED_AT = 60  # series
@@ -19,7 +19,7 @@ def candidates(step: Step) -> list[int]:
     if step.kind == "months":
         return [12 // step.size] if 12 % step.size == 0 and step.size < 12 else []
     if step.kind == "seconds":
-        lengths = [span // step.size for span in (3600, DAY_S, WEEK_S) if span % step.size == 0 and span > step.size]
+        lengths = [span // step.size for span in (3600, DAY_S, WEEK_S) if span % step.size == 0]
         if step.size == WEEK_S:
             lengths.append(52)
         return [length for length in lengths if 2 <= length <= LONGEST]
@@ -27,7 +27,8 @@ def candidates(step: Step) -> list[int]:
 
 
 def find_seasons(values: Sequence[np.ndarray], step: Step) -> list[int]:
-    """The candidates that the values of most series show, the shortest first, at most two.
+    """The candidates that the values of most series show, the shortest first, at most two: day and week
+    rather than hour.
 
     Args:
         values: float [T] of each series, NaN where missing; of the training part alone.
@@ -43,7 +44,7 @@ def find_seasons(values: Sequence[np.ndarray], step: Step) -> list[int]:
             s for s in best if not any(s % other == 0 and found[s] < found[other] + 0.05 for other in best if other < s)
         ]
         return peaks[:2]
-    return best[:2]
+    return best[-2:]
 
 
 def is_yearly(step: Step, steps: int) -> bool:
@@ -68,8 +69,8 @@ def _resemblance(values: np.ndarray, season: int) -> float | None:
     """Autocorrelation of the changes at the season, where it stands out from its neighbours."""
     changes = np.diff(values)
     at = resembles_lag(changes, season)
-    if at is None or season < 3:
-        return at
+    if at is None:
+        return None
     beside = [resembles_lag(changes, lag) for lag in (season - 1, season + 1)]
     return at if all(other is None or at >= other for other in beside) else 0.0
 
