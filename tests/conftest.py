@@ -3,8 +3,33 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+LONGEST = (  # are begun first, so that in the end no worker waits for the other
+    "tasks/test_tasks.py",
+    "training/test_resuming.py",
+    "training/test_loop.py",
+    "tasks/translation/test_task.py",
+    "layers/test_recurrent.py",
+    "runs/test_seeds.py",
+    "test_docs.py",
+    "tasks/forecasting/test_task.py",
+    "tasks/speech_commands/test_task.py",
+    "tasks/text_classification/test_task.py",
+    "tasks/text_classification/test_label_set_task.py",
+    "serving/test_page_browser.py",
+    "training/test_pretraining.py",
+    "runs/test_tune.py",
+    "tasks/writing/test_writing.py",
+    "test_cli.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    places = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
+import io
 import json
 import os
 import shutil
@@ -20,7 +22,7 @@ from finished import finished
 from typer.testing import CliRunner
 
 from pipelines import write_tiny
-from seqpipe.cli import app
+from seqpipe.cli import app, main
 from seqpipe.errors import DataError
 
 
@@ -37,11 +39,14 @@ def seqpipe(*arguments, cwd):
 
 
 def refused(*arguments, cwd):
-    """The message of a command that ends with code 2 and no traceback."""
-    done = seqpipe(*arguments, cwd=cwd)
-    assert done.returncode == 2, done
-    assert "Traceback" not in done.stderr
-    return done.stderr
+    """The message of a command that ends with code 2: in this process, which takes a tenth of the time of another."""
+    said = io.StringIO()
+    with contextlib.chdir(cwd), pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(said):
+        patch.setattr(sys, "argv", ["seqpipe", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            main()
+    assert stop.value.code == 2, said.getvalue()
+    return said.getvalue()
 
 
 def test_cli_help_and_mistakes_do_not_import_tensorflow(tmp_path):
@@ -79,7 +84,7 @@ def test_cli_every_command_has_help():
         assert f" {name} " in listing
         assert len(command.help) > 20
         assert all(option.help for option in command.params if option.name != "help"), name
-        shown = fresh.run("seqpipe", name, "--help", cwd=".", NO_COLOR="1", COLUMNS="160").stdout
+        shown = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "160"}).stdout
         assert command.help.split(".")[0] in " ".join(shown.split())
 
 
@@ -227,8 +232,10 @@ def test_cli_second_process_in_a_run_directory(home):
     from seqpipe.storage import locked
 
     with locked(home / "runs" / ".tiny.lock"):
-        text = refused("train", "tiny.yaml", cwd=home)
-    assert f"in use by another process (pid {os.getpid()})" in text
+        done = seqpipe("train", "tiny.yaml", cwd=home)
+    assert done.returncode == 2
+    assert f"in use by another process (pid {os.getpid()})" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -80,9 +80,9 @@ def test_docs_adding_a_task_runs_and_compares_seeds(example_task):
     summary = json.loads(Path("runs/stars-seeds.json").read_text())
     best = min(summary["runs"], key=lambda run: run["dev"])
     assert summary["chosen"] == best["seed"], "an error is better the lower it is"
-    example_task(
-        "run", "stars.yaml", "--set", "name=narrow", "--set", "model.recurrent.units=2", "--set", "training.epochs=2"
-    )
+    narrow = ("--set", "name=narrow", "--set", "model.recurrent.units=2", "--set", "training.epochs=2")
+    for step in ("train", "evaluate"):
+        example_task(step, "stars.yaml", *narrow)
     compared = example_task("compare", "stars-seed1", "narrow")
     assert "Mean absolute error: lower is better" in compared
 

@@ -63,7 +63,7 @@ def publish(
 
 
 def _save_and_prove(artefact: Artefact, staging: Path, run_directory: Path | None) -> dict[str, Any]:
-    prove_traced_once(artefact)  # before saving, which traces once more for itself
+    prove_traced_once(artefact)
     try:
         # Not their concrete functions: those would be saved beside the ones that saving traces.
         tf.saved_model.save(artefact.module, str(staging), signatures=dict(artefact.signatures))

@@ -152,7 +152,7 @@ class Run:
             f"{position.epoch} epochs in {position.seconds:,.0f} s, best dev {monitor.name} {position.best:.4f} "
             f"in epoch {(position.best_epoch or 0) + 1}"
         )
-        self.task.keep(self.best_model(), self.directory)
+        self.task.keep(self.best_model, self.directory)
         self._finish("train", {"summary": summary, "seconds": position.seconds, "epochs": position.epoch})
         self.say(summary)
         from seqpipe.evaluation.pictures import learning_curves
@@ -201,7 +201,7 @@ class Run:
         self.task.fit_baseline(examples.pop("train"))
         self.say(f"Evaluating on {', '.join(examples)}")
         fitted = self._fit(examples)
-        self.task.before_refit = self._with_fitted(self.best_model()) if self.finished("refit") else None
+        self.task.before_refit = self._with_fitted(self.best_model) if self.finished("refit") else None
         report = self.task.evaluate(self.finished_model(), fitted, examples, self.directory / "report")
         report["findings"] = [f"{finding.severity}: {finding.text}" for finding in self.findings]
         write_json(self._report_file, report)
@@ -305,9 +305,14 @@ class Run:
     def _report(self) -> dict[str, Any]:
         return json.loads(self._report_file.read_text(encoding="utf-8"))
 
+    @cached_property
     def best_model(self) -> Any:
         """The best epoch's weights in a float32 model, whatever precision it was trained in."""
         return self._model(self.directory / "best.npz")
+
+    @cached_property
+    def _refitted_model(self) -> Any:
+        return self._model(self.directory / "refit" / "best.npz")
 
     def _model(self, weights: Path) -> Any:
         from seqpipe.training.weights import load_weights, rounded
@@ -321,7 +326,7 @@ class Run:
     def _fit(self, examples: dict[str, Examples]) -> dict[str, Any]:
         """What is fitted on dev once the weights are final; once a run."""
         if not self.finished("fit"):
-            write_json(self._fitted_file, self.task.fit(self.best_model(), examples))
+            write_json(self._fitted_file, self.task.fit(self.best_model, examples))
             self._finish("fit", {})
         return self.fitted()
 
@@ -334,8 +339,7 @@ class Run:
 
     def finished_model(self) -> Any:
         """The weights to publish, with what was fitted on dev."""
-        refit = self.directory / "refit" / "best.npz"
-        return self._with_fitted(self._model(refit) if self.finished("refit") else self.best_model())
+        return self._with_fitted(self._refitted_model if self.finished("refit") else self.best_model)
 
     def _with_fitted(self, model: Any) -> Any:
         self.task.finish(model, self.fitted())

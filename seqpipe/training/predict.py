@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,6 +16,8 @@ from seqpipe.errors import DataError
 from seqpipe.training.objective import Batch, Objective
 
 Forward = Callable[[Batch], tf.Tensor]
+
+_graphs: weakref.WeakKeyDictionary[keras.Model, dict[Any, Forward]] = weakref.WeakKeyDictionary()
 
 
 def predict(
@@ -42,14 +46,22 @@ def predict(
 
 
 def compiled(model: keras.Model, objective: Objective) -> Forward:
-    """The model's outputs for a batch, as one graph: made at the first call, for batches of its types and any size."""
-    made: list[Forward] = []
+    """The model's outputs for a batch, as one graph for batches of its types and any size.
+
+    Made at the first call, and kept for all who ask as long as the model lives.
+    """
+    kept = _graphs.setdefault(model, {})
 
     def forward(batch: Batch) -> tf.Tensor:
-        if not made:
-            specs = {name: tf.TensorSpec([None] * np.ndim(x), x.dtype, name) for name, x in batch.items()}
-            function = tf.function(lambda batch: objective.forward(model, batch, False), autograph=False)
-            made.append(function.get_concrete_function(specs))  # a tf.function warns where several are made here
-        return made[0]({name: tf.convert_to_tensor(x) for name, x in batch.items()})
+        kind = (weakref.ref(objective), *((name, np.ndim(x), str(x.dtype)) for name, x in batch.items()))
+        if kind not in kept:
+            kept[kind] = _graph(model, objective, batch)
+        return kept[kind]({name: tf.convert_to_tensor(x) for name, x in batch.items()})
 
     return forward
+
+
+def _graph(model: keras.Model, objective: Objective, batch: Batch) -> Forward:
+    specs = {name: tf.TensorSpec([None] * np.ndim(x), x.dtype, name) for name, x in batch.items()}
+    function = tf.function(lambda batch: objective.forward(model, batch, False), autograph=False)
+    return function.get_concrete_function(specs)  # a tf.function warns where several are made here

@@ -204,7 +204,7 @@ def streaming(tmp_path_factory):
         (directory / "tiny.yaml").write_text(yaml.safe_dump(tree))
         with open_run(load_pipeline("tiny.yaml").config, say=lambda line: None) as run:
             run.train()
-            model, task = run.best_model(), run.task
+            model, task = run.best_model, run.task
     module = StreamingRecogniser(model, task.mel, classes=task.classes, temperature=1.0, version=1)
     tf.saved_model.save(module, str(directory / "saved"), signatures=module.functions())
     return seqpipe.load(directory / "saved")

@@ -150,7 +150,7 @@ def batch_of(made: Any) -> dict[str, np.ndarray]:
 
 def fingerprint(made: Any, part: str) -> list[Any]:
     """What a key of this section may change, as values that can be compared."""
-    keras.backend.clear_session()
+    keras.backend.clear_session(free_memory=False)  # what it collects would be half of the time
     keras.utils.set_random_seed(1)
     if part == "training":
         batch = batch_of(made)

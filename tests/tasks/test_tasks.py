@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from finished import PIPELINES, finished
 from testing import ask_without_seqpipe
 
@@ -127,10 +127,14 @@ def test_task_with_a_lite_form_exports_it_with_the_rest(published, monkeypatch):
     assert again == [f"Published: {path.relative_to(directory) / 'lite'}"]
 
 
-def test_task_loads_by_name_and_answers(published, monkeypatch):
+@pytest.fixture(scope="module")
+def model(published):
+    with contextlib.chdir(published[0]):
+        return seqpipe.load("tiny")
+
+
+def test_task_loads_by_name_and_answers(published, model):
     directory, _, _ = published
-    monkeypatch.chdir(directory)
-    model = seqpipe.load("tiny")
     (answer,) = model([ROWS[task_of(directory)]])
     if task_of(directory) not in CLASSES:
         assert set(answer) == OUTPUTS[task_of(directory)]
@@ -145,11 +149,9 @@ def test_task_loads_by_name_and_answers(published, monkeypatch):
     assert explained["label"] == answer["label"]
 
 
-def test_task_scores_say_the_order_of_the_classes_with_each_answer(published, monkeypatch):
+def test_task_scores_say_the_order_of_the_classes_with_each_answer(published, model):
     directory, _, _ = published
     task = task_of(directory)
-    monkeypatch.chdir(directory)
-    model = seqpipe.load("tiny")
     if task not in CLASSES:
         assert "scores" not in model.signatures
         return
@@ -159,10 +161,10 @@ def test_task_scores_say_the_order_of_the_classes_with_each_answer(published, mo
     np.testing.assert_array_equal(found["probabilities"], answered["probabilities"])
 
 
-def test_task_labels_or_info_say_what_there_is(published):
-    directory, path, _ = published
+def test_task_labels_or_info_say_what_there_is(published, model):
+    directory, _, _ = published
     classes = CLASSES.get(task_of(directory))
-    labels = tf.saved_model.load(str(path)).signatures["labels" if classes else "info"]()
+    labels = model.loaded.signatures["labels" if classes else "info"]()
     assert [name.decode() for name in labels["labels"].numpy()] == classes if classes else "labels" not in labels
     assert labels["version"].numpy() == 1
     assert labels["streaming"].numpy() == (task_of(directory) == "forecasting")

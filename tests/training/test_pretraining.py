@@ -89,7 +89,7 @@ def here(tmp_path, monkeypatch):
 def train(file):
     with open_run(load_pipeline(file).config, say=lambda line: None) as opened:
         opened.train()
-        return opened.best_model()
+        return opened.best_model
 
 
 def test_pretraining_in_a_pipeline_and_its_encoder_in_another(here):

@@ -77,7 +77,7 @@ class Forecasts(tf.Module):
                     tf.TensorSpec([None, self._state_size], tf.float32, "state"),
                 ],
             ),
-            "info": tf.function(self._info, input_signature=[]),
+            "info": tf.function(self._info, input_signature=[], autograph=False),
         }
 
     def _specs(self) -> list[tf.TensorSpec]:

@@ -82,7 +82,7 @@ def clip_function(recogniser: Recogniser) -> Function:
     """`waveform` float32 [1, S] of a clip to `probabilities`."""
     mel, network = BlockwiseLogMel(recogniser.mel.config), CommandsNetwork(recogniser.model)
 
-    @tf.function(input_signature=[tf.TensorSpec([1, mel.clip_samples], tf.float32, name="waveform")])
+    @tf.function(input_signature=[tf.TensorSpec([1, mel.clip_samples], tf.float32, name="waveform")], autograph=False)
     def answer(waveform: tf.Tensor) -> dict[str, tf.Tensor]:
         with lite.frozen(recogniser.model):
             logits = network.whole(mel(_samples(waveform)))
@@ -113,7 +113,7 @@ def step_function(recogniser: Recogniser) -> Function:
         tf.TensorSpec([1, *stream.state["state"].shape[1:]], tf.float32, name="state"),
     ]
 
-    @tf.function(input_signature=specs)
+    @tf.function(input_signature=specs, autograph=False)
     def answer(waveform: tf.Tensor, samples: tf.Tensor, state: tf.Tensor) -> dict[str, tf.Tensor]:
         before = samples[0] // size - late  # steps
         joined = tf.concat([state[:, :tail], _samples(waveform)], axis=1)

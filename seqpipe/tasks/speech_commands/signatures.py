@@ -45,16 +45,22 @@ class CommandRecogniser(tf.Module):
         self._mel, self._classes = mel, classes
         clips = [tf.TensorSpec([None, mel.clip_frames, mel.config.bands], tf.float32)]
         waveform = tf.TensorSpec([None, None], tf.float32, name="waveform")
-        infer = tf.function(lambda clips: tf.nn.softmax(network.whole(clips) / temperature), input_signature=clips)
-        answer = tf.function(self._classify, input_signature=[waveform])
+        infer = tf.function(
+            lambda clips: tf.nn.softmax(network.whole(clips) / temperature), input_signature=clips, autograph=False
+        )
+        answer = tf.function(self._classify, input_signature=[waveform], autograph=False)
         # Behind plain functions: a model as an attribute would be saved whole, a function a second time.
         self._infer, self._answer = (lambda clips: infer(clips)), (lambda waveform: answer(waveform))
         files, types = [tf.TensorSpec([None], tf.string, name="wav")], {**TYPES, "start_s": tf.float32}
         functions = {
             "serving_default": answer,
-            "scores": tf.function(lambda waveform: scores(answer(waveform), classes), input_signature=[waveform]),
-            "wav": tf.function(lambda wav: of_files(wav, self._answer, types), input_signature=files),
-            "labels": tf.function(lambda: label_info(classes, version=version, streaming=False), input_signature=[]),
+            "scores": tf.function(
+                lambda waveform: scores(answer(waveform), classes), input_signature=[waveform], autograph=False
+            ),
+            "wav": tf.function(lambda wav: of_files(wav, self._answer, types), input_signature=files, autograph=False),
+            "labels": tf.function(
+                lambda: label_info(classes, version=version, streaming=False), input_signature=[], autograph=False
+            ),
         }
         self.functions = lambda: functions
 
@@ -117,7 +123,7 @@ def of_files(wav: tf.Tensor, answer: Callable[[tf.Tensor], Answer], types: dict[
         answer: to a waveform [1, S].
         types: of what it answers.
     """
-    decode = tf.function(decode_wav, input_signature=[tf.TensorSpec([], tf.string)])
+    decode = tf.function(decode_wav, input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
 
     def answered(file: tf.Tensor) -> Answer:
         waveform, error = decode(file)

@@ -59,17 +59,21 @@ class StreamingRecogniser(tf.Module):
             "samples": tf.TensorSpec([None], tf.int64, name="samples"),
             "state": tf.TensorSpec([None, self.tail_samples + sum(self._sizes)], tf.float32, name="state"),
         }
-        advance = tf.function(lambda waveform, state: self._advance(network, waveform, state))
-        answer = tf.function(self._classify, input_signature=[waveform])
+        advance = tf.function(lambda waveform, state: self._advance(network, waveform, state), autograph=False)
+        answer = tf.function(self._classify, input_signature=[waveform], autograph=False)
         # Behind plain functions: a model as an attribute would be saved whole, a function a second time.
         self._step, self._answer = (lambda waveform, state: advance(waveform, state)), (lambda wave: answer(wave))
         files = [tf.TensorSpec([None], tf.string, name="wav")]
         functions = {
             "serving_default": answer,
-            "scores": tf.function(lambda waveform: scores(answer(waveform), classes), input_signature=[waveform]),
-            "wav": tf.function(lambda wav: of_files(wav, self._answer, TYPES), input_signature=files),
-            "stream": tf.function(self._stream, input_signature=[waveform, *self.state.values()]),
-            "labels": tf.function(lambda: label_info(classes, version=version, streaming=True), input_signature=[]),
+            "scores": tf.function(
+                lambda waveform: scores(answer(waveform), classes), input_signature=[waveform], autograph=False
+            ),
+            "wav": tf.function(lambda wav: of_files(wav, self._answer, TYPES), input_signature=files, autograph=False),
+            "stream": tf.function(self._stream, input_signature=[waveform, *self.state.values()], autograph=False),
+            "labels": tf.function(
+                lambda: label_info(classes, version=version, streaming=True), input_signature=[], autograph=False
+            ),
         }
         self.functions = lambda: functions
 
@@ -179,7 +183,7 @@ def called(
                 tf.identity(variable)
             return function(*inputs)
 
-        return tf.function(reading_all, input_signature=specs).get_concrete_function()
+        return tf.function(reading_all, input_signature=specs, autograph=False).get_concrete_function()
 
     branches = [traced(function) for function in functions]
     (answer,) = tf.raw_ops.Case(

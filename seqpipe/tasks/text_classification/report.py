@@ -55,7 +55,7 @@ def evaluate(
         report["splits"][split] = report_split(part, directory / split, **settings)
     for name, other in wanted.other_domains.items():
         table, _ = read_table(other.source, other, task.classes)
-        rows = Examples({"ids": task.encode(table.texts), "label": table.labels})
+        rows = Examples({"ids": task.encode(table.texts), "label": table.labels.astype(np.int32)})
         report["other_domains"][name] = evaluate_classifier(answered(name, table, rows), **settings)
     of_logits = partial(_probabilities, temperature=fitted["temperature"])
     report["splits"]["dev"]["deletion"] = deletion_of(task, model, examples["dev"], of_logits)
@@ -102,8 +102,7 @@ def deletion_of(
         return None
 
     def probabilities(rows: list[np.ndarray]) -> np.ndarray:
-        examples = Examples({"ids": Ragged.from_rows(rows), "label": np.zeros(len(rows), np.int32)})
-        return of_logits(predict(model, task, examples))
+        return of_logits(predict(model, task, task.unlabelled_examples(Ragged.from_rows(rows))))
 
     samples = task.config.evaluation.bootstrap_samples
     return deletion_test(ids, weights, probabilities, samples=samples, seed=task.config.seed)

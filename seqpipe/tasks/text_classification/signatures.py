@@ -54,17 +54,21 @@ class TextClassifier(tf.Module):
         # Behind plain functions: a Keras model as an attribute would be saved whole, with functions of its own.
         self._infer = lambda ids, lengths: model([ids, lengths], training=False)
         text = tf.TensorSpec([None], tf.string, name="text")
-        classify = tf.function(self._classify, input_signature=[text])
+        classify = tf.function(self._classify, input_signature=[text], autograph=False)
         self.functions = {
             "serving_default": classify,
             # It calls the other one: written into the graph once more, the network would take twice the space.
-            "scores": tf.function(lambda text: scores(classify(text), classes), input_signature=[text]),
-            "labels": tf.function(lambda: label_info(classes, version=version, streaming=False), input_signature=[]),
+            "scores": tf.function(
+                lambda text: scores(classify(text), classes), input_signature=[text], autograph=False
+            ),
+            "labels": tf.function(
+                lambda: label_info(classes, version=version, streaming=False), input_signature=[], autograph=False
+            ),
         }
         explainer = _explainer(model)
         if explainer is not None:
             self._infer_weights = lambda ids, lengths: weighed(explainer, ids, lengths, self._stride)
-            self.functions["explain"] = tf.function(self._explain, input_signature=[text])
+            self.functions["explain"] = tf.function(self._explain, input_signature=[text], autograph=False)
 
     def _classify(self, text: tf.Tensor) -> Answer:
         ids, lengths, _ = self._encode(text)
@@ -136,7 +140,9 @@ def piece_weights(model: keras.Model, ids: Ragged) -> list[np.ndarray] | None:
         return None
     stride = total_stride(model)
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)])
+    @tf.function(
+        input_signature=[tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)], autograph=False
+    )
     def weigh(ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
         return weighed(explainer, ids, lengths, stride)[1]
 

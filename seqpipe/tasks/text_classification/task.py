@@ -159,6 +159,11 @@ class TextClassification(Task):
         table = self.table(split)
         return Examples({"ids": self.encode(table.texts), "label": table.labels.astype(np.int32)})
 
+    def unlabelled_examples(self, ids: Ragged) -> Examples:
+        """Rows to predict, with labels of zeros, so that the graph for labelled rows takes them."""
+        labels = (len(ids), len(self.classes)) if self.config.several else len(ids)
+        return Examples({"ids": ids, "label": np.zeros(labels, np.int32)})
+
     def table(self, split: str) -> Table:
         table = self.splits.get(split)
         if table is None:
@@ -316,7 +321,6 @@ class TextClassification(Task):
         from seqpipe.export.label_answer import expected_scores
         from seqpipe.tasks.text_classification.signatures import TextClassifier
         from seqpipe.text.tokenizer import TextTokenizer
-        from seqpipe.training.predict import compiled
 
         wanted = self.config.features
         module = TextClassifier(
@@ -330,10 +334,9 @@ class TextClassification(Task):
             sets=self._sets(fitted),
         )
         rows = text_probes(self.probed)
-        logits = compiled(model, self)
 
         def answers(rows: list[Row]) -> list[Row]:
-            return self._reference(logits, fitted, rows)
+            return self._reference(model, fitted, rows)
 
         return Artefact(
             module=module,
@@ -352,18 +355,14 @@ class TextClassification(Task):
         separator = self.config.data.label_separator
         return None if separator is None else LabelSets(separator, fitted["thresholds"])
 
-    def _reference(self, logits: Callable, fitted: dict[str, Any], rows: list[Row]) -> list[Row]:
+    def _reference(self, model: Any, fitted: dict[str, Any], rows: list[Row]) -> list[Row]:
         """What the Keras model answers, each row alone, through the sentencepiece library."""
         from seqpipe.export.label_answer import expected_answer, expected_label_set
+        from seqpipe.training.predict import predict
 
         sets, temperature = self._sets(fitted), fitted["temperature"]
-        answers = []
-        for row in rows:
-            ids, lengths = self.encode([row["text"].item()]).padded(np.array([0]))
-            found = np.asarray(logits({"ids": ids, "ids_lengths": lengths}))[0]
-            answers.append(
-                expected_answer(found, temperature, self.classes)
-                if sets is None
-                else expected_label_set(found, temperature, self.classes, sets)
-            )
-        return answers
+        texts = self.unlabelled_examples(self.encode([row["text"].item() for row in rows]))
+        found = predict(model, self, texts, batch_size=1)
+        if sets is None:
+            return [expected_answer(logits, temperature, self.classes) for logits in found]
+        return [expected_label_set(logits, temperature, self.classes, sets) for logits in found]

@@ -52,10 +52,10 @@ class Translator(tf.Module):
             tf.TensorSpec([], tf.float32, "length_penalty"),
         )
         self.functions = {
-            "serving_default": tf.function(self._translate, input_signature=[text]),
-            "beam": tf.function(self._beam, input_signature=[text, beam_width, length_penalty]),
-            "explain": tf.function(self._explain, input_signature=[text]),
-            "info": tf.function(self._info, input_signature=[]),
+            "serving_default": tf.function(self._translate, input_signature=[text], autograph=False),
+            "beam": tf.function(self._beam, input_signature=[text, beam_width, length_penalty], autograph=False),
+            "explain": tf.function(self._explain, input_signature=[text], autograph=False),
+            "info": tf.function(self._info, input_signature=[], autograph=False),
         }
 
     def _translate(self, text: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -66,7 +66,8 @@ def test_text_classification_with_a_builder_of_the_users_own(here):
 
 
 def test_text_classification_with_weights_of_fewer_bits(here):
-    path = run_pipeline(write_tiny(here, export__weight_bits=8, training__epochs=1))
+    file = write_tiny(here, model={"builder": "own_builders:honest"}, export__weight_bits=8, training__epochs=1)
+    path = run_pipeline(file)
     kept = keras.saving.load_model(path / "model.keras").get_weights()
     with np.load("runs/tiny/best.npz") as best:
         exact = [best[f"w{number}"] for number in range(len(best.files))]
