@@ -1,7 +1,8 @@
 """Figures of `seqpipe serve`, beside a plain handler around the same model, in one run: python benchmarks/serving.py
 
 Wants the extra [serve]; a figure that wants more (Chromium for the page) is left out and says so. Times on a machine
-that does other work are pessimistic; the load is printed, and ratios within the run are sounder. --quick asks a tenth.
+that does other work are pessimistic; the load is printed, and ratios and CPU within the run are sounder. --quick asks a
+tenth.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import asyncio
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -18,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -148,34 +150,42 @@ def plain_handler(model: Path, port: int) -> None:
     uvicorn.run(app, port=port, log_level="error", access_log=False)
 
 
-def one_call_cpu_ms(model: Path, calls: int) -> float:
-    """CPU of the model alone, as the server calls it, on the same text."""
+def one_call(model: Path) -> Callable[[], object]:
+    """The model alone, as the server calls it, on the same text."""
     from seqpipe.serving.server.servable import Servable
 
     servable = Servable("model", model)
     inputs = {"text": np.array([TEXT.encode()], object)}
+    return lambda: servable.run("serving_default", inputs)
+
+
+def one_client(pid: int, port: int, model: Path, calls: int, rounds: int = 5) -> None:
+    """A client alone; the CPU of its calls beside that of the model's, turn by turn, medians."""
+    name, call = model.parent.name, one_call(model)
     for _ in range(20):
-        servable.run("serving_default", inputs)
-    begun = time.process_time()
-    for _ in range(calls):
-        servable.run("serving_default", inputs)
-    return 1000 * (time.process_time() - begun) / calls
+        call()
+    load(port, name, clients=1, requests=50)
+    times, served, alone = [], [], []
+    for _ in range(rounds):
+        before = cpu_s(pid)
+        times += load(port, name, clients=1, requests=calls // rounds)[0]
+        served.append(1000 * (cpu_s(pid) - before) / (calls // rounds))
+        before = time.process_time()
+        for _ in range(calls // rounds):
+            call()
+        alone.append(1000 * (time.process_time() - before) / (calls // rounds))
+    both = statistics.median(served), statistics.median(alone)
+    say("CPU that the server adds to one call", f"{both[0] - both[1]:.2f} ms ({both[0]:.2f} - {both[1]:.2f})")
+    say("one short text, 1 client", f"p50 {percentile(times, 50):.1f} ms, p99 {percentile(times, 99):.1f} ms")
 
 
 def text_figures(model: Path, scale: int) -> None:
     name, port, calls = model.parent.name, free_port(), 200 * scale
-    begun = time.perf_counter()
     serve = (*COMMAND, "serve", str(model.parent), "--port", str(port), "--grpc-port", "0")
+    begun = time.perf_counter()
     with process(*serve, port=port) as server:
-        ready_s = time.perf_counter() - begun
-        say("serve: until it answers, beyond importing TensorFlow", f"{ready_s - import_s():.1f} s")
-        load(port, name, clients=1, requests=50)
-        before = cpu_s(server.pid)
-        times, _ = load(port, name, clients=1, requests=calls)
-        served = 1000 * (cpu_s(server.pid) - before) / calls
-        alone = one_call_cpu_ms(model, calls)
-        say("CPU that the server adds to one call", f"{served - alone:.2f} ms ({served:.2f} - {alone:.2f})")
-        say("one short text, 1 client", f"p50 {percentile(times, 50):.1f} ms, p99 {percentile(times, 99):.1f} ms")
+        say("serve: until it answers, beyond TensorFlow", beyond((time.perf_counter() - begun, cpu_s(server.pid))))
+        one_client(server.pid, port, model, calls)
         load(port, name, clients=64, requests=640)
         before = cpu_s(server.pid)
         times, took_s = load(port, name, clients=64, requests=10 * calls)
@@ -268,12 +278,12 @@ def microphone_figures(model: Path, clients: int = 16, pieces: int = 150) -> Non
         async with connect(f"ws://127.0.0.1:{port}/v1/models/{name}:stream") as stream:
             begun = time.perf_counter() + first_s
             for number in range(pieces):
-                await asyncio.sleep(max(0.0, begun + 0.04 * number - time.perf_counter()))
-                sent = time.perf_counter()
+                due = begun + 0.04 * number
+                await asyncio.sleep(max(0.0, due - time.perf_counter()))
                 await stream.send(sound)
                 while "probabilities" not in json.loads(await stream.recv()):
                     pass
-                times.append(1000 * (time.perf_counter() - sent))
+                times.append(1000 * (time.perf_counter() - due))  # what is late makes the next one late
 
     async def all_of_them() -> None:
         await asyncio.gather(*(microphone(0.04 * number / clients) for number in range(clients)))
@@ -325,16 +335,33 @@ def page_figures(model: Path) -> None:
     say("page on the device", f"step p50 {statistics.median(times):.2f} ms; {str(ready).lower()}; {size_mb:.1f} MB")
 
 
-def import_s(runs: int = 3, known: list[float] = []) -> float:  # noqa: B006  measured once
-    if not known:
-        known.append(min(seconds(sys.executable, "-c", "import tensorflow") for _ in range(runs)))
-    return known[0]
-
-
-def seconds(*command: str) -> float:
-    begun = time.perf_counter()
+def run(*command: str) -> tuple[float, float]:
+    """Seconds that a process took, and those of CPU."""
+    used, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run(command, env=ENVIRONMENT, check=True, capture_output=True)
-    return time.perf_counter() - begun
+    took_s, now = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return took_s, now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime
+
+
+IMPORTS: list[tuple[float, float]] = []
+
+
+def beyond(taken: tuple[float, float]) -> str:
+    """What a process took beyond importing TensorFlow."""
+    return f"{taken[0] - median(IMPORTS)[0]:.1f} s, CPU {taken[1] - median(IMPORTS)[1]:.1f} s"
+
+
+def median(pairs: list[tuple[float, float]]) -> tuple[float, float]:
+    return statistics.median(each[0] for each in pairs), statistics.median(each[1] for each in pairs)
+
+
+def start_figures(model: Path, rounds: int) -> None:
+    predicts = []
+    for _ in range(rounds):  # turn by turn
+        IMPORTS.append(run(sys.executable, "-c", "import tensorflow"))
+        predicts.append(run(*COMMAND, "predict", str(model), TEXT))
+    say("importing TensorFlow", "{:.1f} s, CPU {:.1f} s".format(*median(IMPORTS)))
+    say("predict MODEL TEXT, beyond importing TensorFlow", beyond(median(predicts)))
 
 
 def main() -> None:
@@ -349,13 +376,14 @@ def main() -> None:
     if wanted.plain:
         plain_handler(Path(wanted.plain[0]), int(wanted.plain[1]))
         return
+    import uvloop
+
     from seqpipe.serving.find import find_model
 
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # a client that costs little beside the server
     text, sound = find_model(wanted.text), find_model(wanted.sound)
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the beginning; {text}, {sound}")
-    say("importing TensorFlow", f"{import_s():.1f} s")
-    beyond = min(seconds(*COMMAND, "predict", str(text), TEXT) for _ in range(3)) - import_s()
-    say("predict MODEL TEXT, beyond importing TensorFlow", f"{beyond:.1f} s")
+    start_figures(text, 1 if wanted.quick else 5)
     text_figures(text, 1 if wanted.quick else 10)
     reload_figures(text)
     microphone_figures(sound)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import shutil
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -74,3 +78,56 @@ class Watched:
     def close(self) -> None:
         self.context.close()
         assert not self.wrong, self.wrong
+
+
+@contextlib.contextmanager
+def listening(application: Any) -> Iterator[str]:
+    """The address of a page that is served."""
+    import uvicorn
+
+    config = uvicorn.Config(application, port=0, log_level="error", lifespan="off", ws="websockets-sansio")
+    web = uvicorn.Server(config)
+    running = threading.Thread(target=web.run)
+    running.start()
+    while not web.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{web.servers[0].sockets[0].getsockname()[1]}/"
+    web.should_exit = True
+    running.join()
+
+
+def chosen(watched: Any, name: str) -> Any:
+    """The view of a model, by the keyboard alone."""
+    watched.host(name)
+    watched.page.goto(watched.home)
+    watched.page.get_by_role("button", name=name).focus()
+    watched.page.keyboard.press("Enter")
+    assert watched.page.evaluate("document.activeElement.id") == "title"
+    return watched.page
+
+
+def answered(page: Any, *, by_key_in: str | None = None) -> None:
+    """Ask by the button, or by a key in an input."""
+    if by_key_in is None:
+        page.click("#send")
+    else:
+        page.press(by_key_in, "Enter")
+    page.wait_for_selector("#took:not(:empty), #error:not(:empty)")
+    assert page.text_content("#error") == ""
+    assert page.text_content("#took")
+
+
+def refused(page: Any) -> tuple[str, list[str]]:
+    """What is said of a mistake, and the inputs that it is said of."""
+    page.click("#send")
+    page.wait_for_selector("#error:not(:empty)")
+    invalid = page.locator("[aria-invalid=true]").evaluate_all("inputs => inputs.map(input => input.id)")
+    return page.text_content("#error"), invalid
+
+
+def by_curl(page: Any) -> Any:
+    """What the server answers to the `curl` that is shown."""
+    import httpx2 as httpx
+
+    body, address = re.fullmatch(r"curl -d '(.*)' (\S+)", page.text_content("#curl"), re.DOTALL).groups()
+    return httpx.post(address, content=body.replace("'\\''", "'")).json()["outputs"]

@@ -123,7 +123,7 @@ def serve(
     strict: Annotated[bool, typer.Option("--strict", help="Nothing that TensorFlow Serving does not do.")] = False,
 ) -> None:
     """Serve models with TensorFlow Serving's own REST and gRPC interfaces, and a page to try them."""
-    require_extra("serve", "starlette", "uvicorn", "websockets", "prometheus_client", "grpc_health")
+    require_extra("serve", "starlette", "uvicorn", "uvloop", "websockets", "prometheus_client", "grpc_health")
     if (certificate is None) != (key is None):
         raise DataError("--certificate and --key belong together: name both.")
     from seqpipe.serving.server.rest import Settings

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import threading
-import time
+import dataclasses
 
 import browser
+import composer_model
 import numpy as np
 import pytest
 import soundfile
+from browser import answered, by_curl, chosen, refused
 from finished import finished
+from poems import FORM
 from streaming_model import CLASSES, melody, save
 
 import seqpipe
@@ -46,23 +48,19 @@ def hearing(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server():
+    return made()
+
+
+def made(**settings):
     metrics = Metrics()
-    return Server(Models({}, metrics), Batcher(most_rows=64, metrics=metrics), metrics, Settings(max_body_mb=0.1))
+    batcher = Batcher(most_rows=64, metrics=metrics)
+    return Server(Models({}, metrics), batcher, metrics, Settings(max_body_mb=0.1, **settings))
 
 
 @pytest.fixture(scope="module")
 def address(server):
-    import uvicorn
-
-    config = uvicorn.Config(application(server), port=0, log_level="error", lifespan="off", ws="websockets-sansio")
-    web = uvicorn.Server(config)
-    running = threading.Thread(target=web.run)
-    running.start()
-    while not web.started:
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{web.servers[0].sockets[0].getsockname()[1]}/"
-    web.should_exit = True
-    running.join()
+    with browser.listening(application(server)) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +69,15 @@ def host(server, hearing, tmp_path_factory):
 
     def add(name):
         if name not in server.models.hosted:
-            made = hearing.parent if name == "hearing" else None
-            path = made or finished(TASKS[name], tmp_path_factory) / "saved_models" / "tiny"
+            if name == "poems":
+                path = tmp_path_factory.mktemp("models") / "poems"
+                composer_model.save(path / "1", "write", "start", "sample")
+            else:
+                path = (
+                    hearing.parent
+                    if name == "hearing"
+                    else finished(TASKS[name], tmp_path_factory) / "saved_models/tiny"
+                )
             server.models.hosted[name] = Hosted(name, path)
             server.models.look()
 
@@ -100,23 +105,6 @@ def served(chromium, address, host):
     watched.host = host
     yield watched
     watched.close()
-
-
-def chosen(watched, name):
-    """The view of a model, by the keyboard alone."""
-    watched.host(name)
-    watched.page.goto(watched.home)
-    watched.page.get_by_role("button", name=name).focus()
-    watched.page.keyboard.press("Enter")
-    assert watched.page.evaluate("document.activeElement.id") == "title"
-    return watched.page
-
-
-def answered(page):
-    page.click("#send")
-    page.wait_for_selector("#took:not(:empty), #error:not(:empty)")
-    assert page.text_content("#error") == ""
-    assert page.text_content("#took")
 
 
 def shown_words(page, rows):
@@ -152,12 +140,8 @@ def test_page_translation_shows_where_it_looked_and_the_beam(served):
     answered(page)
     page.click("text=All of it as a table")
     page.locator("button.piece").first.focus()
-    looked = (
-        page.locator("#answer .pieces")
-        .nth(1)
-        .locator("span")
-        .evaluate_all("spans => spans.map(span => Number(span.style.getPropertyValue('--w')))")
-    )
+    spans = page.locator("#answer .pieces").nth(1).locator("span")
+    looked = spans.evaluate_all("spans => spans.map(span => Number(span.style.getPropertyValue('--w')))")
     assert sum(looked) == pytest.approx(1, abs=0.05)
     served.look("phrases")
     page.fill("#width", "3")
@@ -173,11 +157,8 @@ def test_page_forecast_takes_rows_and_names_a_bad_one(served):
     served.look("shops")
     rows = page.input_value("#text")
     page.fill("#text", rows.replace("55.3", "many"))
-    page.click("#send")
-    page.wait_for_selector("#error:not(:empty)")
-    assert page.text_content("#error") == 'Row 2: "many" is not a number.'
+    assert refused(page) == ('Row 2: "many" is not a number.', ["text"])
     assert "many" in page.input_value("#text")
-    assert page.get_attribute("#text", "aria-invalid") == "true"
     served.look("shops-error")
     days = [f"2026-05-{day:02d}T00:00" for day in range(1, 31)]
     table = ["time,value,offer,visitors", *(f"{day},{number},0,{number}" for number, day in enumerate(days))]
@@ -186,26 +167,125 @@ def test_page_forecast_takes_rows_and_names_a_bad_one(served):
     assert page.locator("#answer tbody tr").first.inner_text().split("\t")[1].startswith("2026-05-18")
 
 
-def test_page_writes_step_by_step_what_write_answers(served, address):
-    import httpx2 as httpx
-
+def test_page_writes_step_by_step_what_write_answers(served):
     page = chosen(served, "verses")
     page.fill("#text", "The ")
     page.fill("#length", "12")
     answered(page)
     served.look("verses")
-    body = page.text_content("#curl").split("-d '")[1].split("' http")[0].replace("'\\''", "'")
-    answer = httpx.post(f"{address}v1/models/verses:predict", content=body).json()["outputs"]
-    assert page.text_content("#answer .pieces") == "The " + answer["text"][0]
+    assert page.text_content("#answer .pieces") == "The " + by_curl(page)["text"][0]
+
+
+def test_page_composes_texts_of_a_form(served):
+    page = chosen(served, "poems")
+    assert page.get_by_label("Form").locator("option").all_inner_texts()[:2] == ["4 lines of 3", "4 lines of 4"]
+    page.get_by_label("Form").select_option("4 lines of 3")
+    page.get_by_label("Acrostic").fill("stuv")
+    page.get_by_label("seed").fill("7")
+    page.get_by_label("how many").fill("2")
+    page.get_by_label("no character twice").check()
+    answered(page, by_key_in="#acrostic")
+    texts = page.locator("#answer li").all_inner_texts()
+    assert [text.split("\n")[-1] for text in texts] == ["seed 7", "seed 8"]
+    texts = ["".join(text.split("\n")[:-1]) for text in texts]
+    assert texts == by_curl(page)
+    lines = [FORM.split(text) for text in texts]
+    assert [[(line[0], len(line)) for line in each] for each in lines] == [[(first, 3) for first in "stuv"]] * 2
+    assert texts[0] != texts[1]
+    served.look("poems")
+
+
+def test_page_says_what_of_a_form_cannot_be_had(served):
+    page = chosen(served, "poems")
+    page.fill("#acrostic", "stu")
+    answer = "acrostic must have no character, or 4: one for each line, not 3"
+    assert refused(page) == (answer, ["acrostic"])
+    assert page.input_value("#acrostic") == "stu"
+    served.look("poems-error")
+    page.fill("#acrostic", "")
+    page.fill("#temperature", "11")
+    assert refused(page) == ("temperature must be 0 (the likeliest) to 10, not 11", ["temperature"])
+    page.fill("#temperature", "1")
+    answered(page)
+    assert not page.locator("[aria-invalid]").count()
+
+
+def test_page_of_a_model_with_forms_writes_on_as_well(served):
+    page = chosen(served, "poems")
+    answered(page)
+    page.get_by_label("Form").select_option("none: on from a beginning")
+    assert not page.locator("#answer *, #took:not(:empty)").count()
+    page.get_by_label("How the text begins").fill("stuv")
+    answered(page)
+    assert page.text_content("#answer .pieces").startswith("stuv")
+    served.look("poems-free")
+    page.get_by_label("Form").select_option("4 lines of 3")
+    answered(page)
+    assert page.locator("#answer li div").first.inner_text()[3] == ","
 
 
 def test_page_shows_the_servers_refusal_and_keeps_the_text(served):
     page = chosen(served, "sentences")
     page.fill("#text", "x" * 200_000)
-    page.click("#send")
-    page.wait_for_selector("#error:not(:empty)")
-    assert page.text_content("#error") == "The body is larger than 0.1 MB."
+    assert refused(page) == ("The body is larger than 0.1 MB.", ["text"])
     assert len(page.input_value("#text")) == 200_000
+
+
+@pytest.fixture
+def guarded(chromium, server, host):
+    """A page of a server that wants the token t/ö?."""
+    for name in ("hearing", "poems"):
+        host(name)
+    wanting = made(token="t/ö?")
+    wanting.models.hosted = {name: server.models.hosted[name] for name in ("hearing", "poems")}
+    with browser.listening(application(wanting)) as address:
+        watched = browser.Watched(chromium, address)
+        watched.server = wanting
+        yield watched
+        watched.close()
+
+
+def named(page, token):
+    page.wait_for_selector("#token:focus")
+    page.fill("#token", token)
+    page.press("#token", "Enter")
+
+
+def test_page_asks_for_the_token_and_names_it(guarded, recording, words):
+    page = guarded.page
+    page.goto(guarded.home)
+    page.wait_for_selector("#who:visible")
+    guarded.look("token")
+    named(page, "other")
+    page.wait_for_selector("#refused:not(:empty)")
+    assert page.text_content("#refused") == "The server does not take this token."
+    guarded.look("token-error")
+    named(page, "t/ö?")
+    page.wait_for_selector("#title:focus")
+    assert not page.is_visible("#who")
+    page.set_input_files("#file", recording)
+    answered(page)
+    assert as_numbers(shown_words(page, ".words tbody tr")) == as_shown(words)
+    assert page.url == guarded.home
+    page.get_by_role("button", name="poems").click()
+    answered(page)
+    assert page.text_content("#curl").startswith('curl -H "Authorization: Bearer $TOKEN" -d ')
+    assert "t/ö?" not in page.url
+    assert not page.evaluate("sessionStorage.length + localStorage.length + document.cookie.length")
+
+
+def test_page_whose_token_is_no_longer_taken_asks_for_another_and_keeps_the_input(guarded, recording):
+    page = guarded.page
+    page.goto(guarded.home)
+    named(page, "t/ö?")
+    page.wait_for_selector("#title:focus")
+    page.set_input_files("#file", recording)
+    guarded.server.settings = dataclasses.replace(guarded.server.settings, token="new")
+    assert refused(page)[0].startswith("Name the token")
+    named(page, "new")
+    page.wait_for_selector("#who", state="hidden")
+    answered(page)
+    assert page.locator(".words tbody tr").count()
 
 
 def test_page_may_be_asked_of_another_model_before_the_first_has_answered(served):
@@ -224,9 +304,7 @@ def test_page_hears_a_recording_as_listen_does(served, recording, words, tmp_pat
     served.look("hearing")
     (tmp_path / "no.wav").write_bytes(b"no recording")
     page.set_input_files("#file", tmp_path / "no.wav")
-    page.click("#send")
-    page.wait_for_selector("#error:not(:empty)")
-    assert page.text_content("#error") == "no.wav is no recording that this browser can read."
+    assert refused(page) == ("no.wav is no recording that this browser can read.", ["file"])
 
 
 def test_page_hears_the_microphone(served, words):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import hmac
 import json
 import re
 import time
 import zlib
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ from seqpipe.serving.server.batching import Batcher
 from seqpipe.serving.server.errors import RequestError, not_found
 from seqpipe.serving.server.metrics import Metrics
 from seqpipe.serving.server.servable import Servable
-from seqpipe.serving.server.stream import Streams
+from seqpipe.serving.server.stream import TOKEN_PROTOCOL, Streams
 from seqpipe.serving.server.tensors import decoded, encoded, parsed
 from seqpipe.serving.server.versions import Hosted, Models
 
@@ -35,7 +37,10 @@ MODEL_PATH = re.compile(
     r"(?P<rest>/metadata|:(?P<verb>predict|classify|regress))?",
     re.IGNORECASE,
 )
-POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "form-action 'none'"
+)
 
 
 @dataclass(frozen=True)
@@ -107,14 +112,27 @@ class Server:
         Raises:
             RequestError: a token is wanted and not named, or a browser asks from elsewhere.
         """
-        token, given = self.settings.token, request.headers.get("authorization", "")
-        if token is not None and not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+        token, given = self.settings.token, _named(request)
+        if token is not None and (given is None or not hmac.compare_digest(given, token.encode())):
             raise RequestError(401, "Name the token: Authorization: Bearer TOKEN.")
         origin = request.headers.get("origin")
         scheme = {"ws": "http", "wss": "https"}.get(request.url.scheme, request.url.scheme)
         own = f"{scheme}://{request.headers.get('host', '')}"
         if origin is not None and origin != own and not {origin, "*"} & set(self.settings.origins):
             raise RequestError(403, f"The origin {origin} is not allowed. Allow it by --allow-origin {origin}.")
+
+
+def _named(request: HTTPConnection) -> bytes | None:
+    """The token that a client names: in its header, or where a browser opens a WebSocket, as a subprotocol."""
+    kind, _, given = request.headers.get("authorization", "").partition(" ")
+    if kind == "Bearer":
+        return given.encode("latin-1")
+    for protocol in request.scope.get("subprotocols", ()):
+        if protocol.startswith(TOKEN_PROTOCOL):
+            text = protocol.removeprefix(TOKEN_PROTOCOL)
+            with suppress(ValueError):
+                return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    return None
 
 
 def application(server: Server) -> Starlette:

@@ -73,8 +73,11 @@ def serve(served: dict[str, Path], options: Options, say: Callable[[str], None])
     Raises:
         RunError: a port is taken, or no model can be loaded.
     """
+    import uvloop
+
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    asyncio.run(_serve(served, options, say))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(served, options, say))
 
 
 async def _serve(served: dict[str, Path], options: Options, say: Callable[[str], None]) -> None:

@@ -3,6 +3,9 @@
 A client sends binary messages of samples, 16 kHz, one channel: float32 in -1..1, or int16 after the text message
 {"format": "int16"}. For each piece of 40 ms it gets {"probabilities": {...}, "label", "probability", "seconds"}, and
 {"heard": {...}} for a command. After the text {"end": true} it gets what lasted to the end, and the socket is closed.
+
+A browser can give a WebSocket no header. It offers the subprotocol PROTOCOL, which is taken, and TOKEN_PROTOCOL with
+the token in base64url, without padding.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ RATE_HZ = 16_000
 MOST_CLIENTS = 64
 LONGEST_MESSAGE_S = 10.0
 TRY_LATER, REFUSED = 1013, 1008  # close codes
+PROTOCOL, TOKEN_PROTOCOL = "seqpipe", "seqpipe.token."
 
 
 class Streams:
@@ -34,17 +38,18 @@ class Streams:
         self.clients = 0
 
     async def serve(self, socket: WebSocket) -> None:
+        offered = PROTOCOL if PROTOCOL in socket.scope.get("subprotocols", ()) else None
         try:
             self.server.allow(socket)
             servable = self.server.models.get(socket.path_params["name"])
             if "stream" not in servable.signatures:
                 raise RequestError(400, f"{servable.name} does not stream: it has no signature stream.")
         except RequestError as error:
-            await socket.accept()
+            await socket.accept(offered)
             await socket.send_text(json.dumps({"error": error.text}))
             await socket.close(REFUSED)
             return
-        await socket.accept()
+        await socket.accept(offered)
         if self.clients >= MOST_CLIENTS or self.server.draining:
             await socket.close(TRY_LATER)
             return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import importlib.util
 import os
 import re
 import signal
@@ -87,7 +86,6 @@ except ovmsclient.tfs_compat.base.errors.ModelNotFoundError:
 """
 
 
-@pytest.mark.skipif(importlib.util.find_spec("ovmsclient") is None, reason="ovmsclient is not installed")
 def test_server_answers_a_client_that_nobody_here_wrote(running):
     started, _ = running
     port = re.search(r"gRPC 127\.0\.0\.1:(\d+)", started.streams[0].read_text())[1]

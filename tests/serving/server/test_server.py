@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gzip
 import json
 import threading
@@ -115,6 +116,7 @@ def test_server_says_what_there_is(client):
     (model,) = client.get("/models").json()["models"]
     assert model["labels"] == ["a", "b"]
     assert "/v1/models/lengths:predict" in client.get("/openapi.json").json()["paths"]
+    ask(client, {"instances": ["abc"]})
     assert b'seqpipe_requests_total{code="200",model="lengths"' in client.get("/metrics").content
     page = client.get("/")
     assert "default-src 'none'" in page.headers["content-security-policy"]
@@ -138,6 +140,26 @@ def test_server_knows_who_may_ask(place, client):
     guarded = TestClient(application(made(place, token="secret")))
     assert guarded.get("/v1/models/lengths").status_code == 401
     assert guarded.get("/v1/models/lengths", headers={"Authorization": "Bearer secret"}).status_code == 200
+    for token, named in (("schlüssel", "Bearer schlüssel".encode()), ("", b"Bearer ")):
+        guarded = TestClient(application(made(place, token=token)))
+        assert guarded.get("/v1/models/lengths", headers={"Authorization": named}).status_code == 200
+        assert guarded.get("/v1/models/lengths").status_code == 401
+
+
+def test_server_stream_takes_the_token_as_a_subprotocol(place):
+    guarded = TestClient(application(made(place, token="t/ö?")))
+
+    def said(protocols, **headers):
+        with guarded.websocket_connect("/v1/models/lengths:stream", subprotocols=protocols, headers=headers) as socket:
+            socket.send_bytes(np.zeros(640, "<f4").tobytes())
+            return socket.accepted_subprotocol, next(iter(socket.receive_json()))
+
+    named = base64.urlsafe_b64encode("t/ö?".encode()).decode()
+    assert said(["seqpipe", f"seqpipe.token.{named.rstrip('=')}"]) == ("seqpipe", "label")
+    assert said([], Authorization="Bearer t/ö?".encode()) == (None, "label")
+    for wrong in ("", "dC8", "!", named[:-3]):
+        assert said(["seqpipe", f"seqpipe.token.{wrong}"]) == ("seqpipe", "error")
+    assert said(["seqpipe"]) == ("seqpipe", "error")
 
 
 def test_server_that_is_strict_has_nothing_of_its_own(place):

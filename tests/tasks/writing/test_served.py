@@ -5,21 +5,16 @@ from __future__ import annotations
 import json
 import sys
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+from composer_model import save
 from finished import finished
-from poems import CHARACTERS, FORM
+from poems import FORM
 
 import seqpipe
 from seqpipe import cli
-from seqpipe.config.networks import Writer
 from seqpipe.errors import DataError, ModelError
-from seqpipe.models.character_model import Told, character_model
 from seqpipe.serving.writing import Wishes, streamed, written
-from seqpipe.tasks.writing.config import Sampling
-from seqpipe.tasks.writing.signatures import WritingModel
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +30,8 @@ def model(home):
 @pytest.fixture(scope="module")
 def composer(tmp_path_factory):
     """A directory with saved_models/poems/1, untrained, of the signatures that composing needs."""
-    keras.utils.set_random_seed(1)
-    config = Writer.model_validate({"embedding": {"units": 4}, "recurrent": {"units": 8}})
-    network = character_model(config, vocabulary_size=CHARACTERS.size, told=Told(FORM.places, FORM.rhymes, 4))
-    module = WritingModel(network, CHARACTERS, first=0, ends=True, sampling=Sampling(length=9), version=1, form=FORM)
     home = tmp_path_factory.mktemp("composer")
-    signatures = {name: module.functions[name] for name in ("serving_default", "info", "compose")}
-    tf.saved_model.save(module, str(home / "saved_models" / "poems" / "1"), signatures)
+    save(home / "saved_models" / "poems" / "1")
     return home
 
 

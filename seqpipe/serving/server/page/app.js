@@ -11,6 +11,7 @@ const make = (tag, attributes = {}, ...children) => {
   return element;
 };
 let models = [], model = null, view = null, listening = null, asked = 0;
+let token = ""; // as long as the page is open, and never in an address
 
 const takes = (name, signature = "serving_default") => name in (model.signatures[signature]?.inputs ?? {});
 const gives = (name, signature = "serving_default") => (model.signatures[signature]?.outputs ?? []).includes(name);
@@ -23,11 +24,22 @@ function read(text) {
   }
 }
 function showCurl(signature, inputs, note = "") {
-  const body = written({signature_name: signature, inputs}).replaceAll("'", "'\\''");
-  $("curl").textContent = `${note}curl -d '${body}' ${location.origin}/v1/models/${encodeURIComponent(model.name)}:predict`;
+  const body = written({signature_name: signature, inputs}).replaceAll("'", "'\\''"), who = token && '-H "Authorization: Bearer $TOKEN" ';
+  $("curl").textContent = `${note}curl ${who}-d '${body}' ${location.origin}/v1/models/${encodeURIComponent(model.name)}:predict`;
+}
+const utf8 = (text) => String.fromCharCode(...new TextEncoder().encode(text)); // for headers and base64, which know bytes alone
+async function reach(path, options = {}) {
+  const response = await fetch(path, {...options, headers: token ? {Authorization: `Bearer ${utf8(token)}`} : {}});
+  if (response.status === 401) {
+    $("who").hidden = false;
+    $("refused").textContent = token && "The server does not take this token.";
+    if (token) $("token").setAttribute("aria-invalid", "true");
+    $("token").focus();
+  }
+  return response;
 }
 async function predict(signature, inputs) {
-  const response = await fetch(`/v1/models/${encodeURIComponent(model.name)}:predict`,
+  const response = await reach(`/v1/models/${encodeURIComponent(model.name)}:predict`,
     {method: "POST", body: written({signature_name: signature, inputs})});
   const text = await response.text();
   let answer;
@@ -58,34 +70,43 @@ function viewOf() {
   if (takes("waveform")) return heard;
   if (takes("values")) return forecast;
   if (gives("label")) return labelled;
+  if (takes("acrostic", "compose")) return composed;
   return "write" in model.signatures ? continued : translated;
 }
 
 function choose(name, focus) {
-  if (listening) listening();
-  asked++;
   model = models.find((each) => each.name === name) ?? models[0];
-  view = viewOf();
   for (const button of $("models").children) button.setAttribute("aria-current", String(button.textContent === model.name));
   document.title = `${model.name} - seqpipe`;
   $("title").textContent = model.name;
   $("facts").textContent = [`version ${model.version}`, model.facts.figure].filter(Boolean).join("; ");
+  $("kind").replaceChildren(...forms());
+  show(viewOf());
+  if (focus) $("title").focus();
+}
+
+// What is asked there is of another model or of another view, and forgotten.
+function show(other) {
+  if (listening) listening();
+  asked++;
+  view = other;
   $("field").replaceChildren(...view.field());
   $("options").replaceChildren(...(view.options?.() ?? []));
   $("send").textContent = view.verb ?? "Ask";
-  $("send").disabled = false; // whatever another model was asked is forgotten
+  $("send").disabled = false;
   $("microphone").hidden = !("stream" in model.signatures && takes("waveform"));
   fail(null);
   for (const id of ["answer", "took", "curl"]) $(id).replaceChildren();
   $("same").hidden = true;
-  if (focus) $("title").focus();
 }
 
-// An error stands beside the input, which stays.
+// An error stands beside the input, which stays. It is about the input that it begins with, else about what was asked.
 function fail(error) {
   $("error").textContent = error?.message ?? "";
-  for (const input of $("field").querySelectorAll("textarea, input")) {
-    if (error) input.setAttribute("aria-invalid", "true"); else input.removeAttribute("aria-invalid");
+  const inputs = [...$("ask").querySelectorAll("textarea, input")], named = inputs.filter(({id}) => error?.message.startsWith(`${id} `));
+  for (const input of inputs) {
+    const wrong = error && (named.length ? named.includes(input) : $("field").contains(input));
+    if (wrong) input.setAttribute("aria-invalid", "true"); else input.removeAttribute("aria-invalid");
     input.setAttribute("aria-describedby", "error");
   }
 }
@@ -122,14 +143,32 @@ document.addEventListener("drop", (event) => {
   if (view?.drop && event.dataTransfer.files.length) view.drop(event.dataTransfer.files);
 });
 window.addEventListener("hashchange", () => choose(decodeURIComponent(location.hash.slice(1)), false));
-fetch("/models").then(async (response) => {
-  const found = await response.json();
+
+async function list() {
+  const response = await reach("/models"), found = await response.json();
   if (!response.ok) throw new Error(found.error);
+  $("who").hidden = true;
+  fail(null);
+  if (models.length) return; // another token: what was typed stays
   models = found.models;
   for (const {name} of models) {
     const button = make("button", {type: "button"}, name);
     button.addEventListener("click", () => { history.replaceState(null, "", `#${encodeURIComponent(name)}`); choose(name, true); });
     $("models").append(button);
   }
-  choose(decodeURIComponent(location.hash.slice(1)), false);
-}).catch((error) => { $("title").textContent = "No models"; $("error").textContent = `The models cannot be listed: ${error.message}`; });
+  choose(decodeURIComponent(location.hash.slice(1)), token !== "");
+}
+function start() {
+  list().catch((error) => {
+    if (!models.length) $("title").textContent = $("who").hidden ? "No models" : "No models without the token";
+    if ($("who").hidden) $("error").textContent = `The models cannot be listed: ${error.message}`;
+  });
+}
+$("who").addEventListener("submit", (event) => {
+  event.preventDefault();
+  token = $("token").value;
+  $("token").removeAttribute("aria-invalid");
+  $("refused").textContent = "";
+  start();
+});
+document.addEventListener("DOMContentLoaded", start); // when the views are there

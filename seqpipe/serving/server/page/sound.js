@@ -21,9 +21,11 @@ const heard = {
   },
 };
 
-// A socket on `:stream`, and what it says, shown.
+// A socket on `:stream`, and what it says, shown. A browser lets a socket name a token among its subprotocols alone.
 function opened() {
-  const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/v1/models/${encodeURIComponent(model.name)}:stream`);
+  const named = btoa(utf8(token)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+  const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/v1/models/${encodeURIComponent(model.name)}:stream`,
+    token ? ["seqpipe", `seqpipe.token.${named}`] : []);
   const rows = make("tbody"), none = make("p", {}, "Nothing yet."), now = make("div", {"aria-hidden": "true"});
   const words = make("table", {class: "words", hidden: ""}, make("thead", {}, make("tr", {},
     ...["from, s", "to, s", "word", "probability"].map((name) => make("th", {scope: "col"}, name)))), rows);
@@ -35,7 +37,7 @@ function opened() {
     socket.onclose = ({code}) => code === 1013 ? reject(new Error("The server hears as many microphones as it may. Try again later.")) : resolve();
     socket.onmessage = ({data}) => {
       const step = JSON.parse(data);
-      if (step.error) reject(new Error(step.error));
+      if (step.error) { reject(new Error(step.error)); reach("/models"); } // which asks for a token, where that is what is missing
       else if (step.heard) {
         const {start_s, end_s, label, confidence} = step.heard;
         rows.append(make("tr", {}, ...[start_s.toFixed(2), end_s.toFixed(2), label, confidence.toFixed(3)].map((text) => make("td", {}, text))));
