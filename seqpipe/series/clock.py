@@ -25,6 +25,7 @@ UNITS_MONTHS = {"m": 1, "ms": 1, "me": 1, "q": 3, "qs": 3, "y": 12, "ys": 12, "a
 EPOCH_S, EPOCH_MS = (10**9, 10**10), (10**12, 10**13)  # numbers in these ranges are taken for Unix times
 QUARTER = re.compile(r"(\d{4})-?Q([1-4])", re.IGNORECASE)
 MONTH = re.compile(r"\d{4}-\d{2}")
+DAY = re.compile(r"(1[89]|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")  # 20160701
 NUMBER = re.compile(r"[+-]?\d+(\.0*)?")
 
 
@@ -129,6 +130,9 @@ def parse_times(texts: list[str]) -> tuple[Times, int | None]:
     if not len(array):
         return Times(np.zeros(0, np.int64), "count"), None
     first = texts[0].strip()
+    if all(DAY.fullmatch(text.strip()) for text in texts):
+        texts = [f"{text[:4]}-{text[4:6]}-{text[6:]}" for text in map(str.strip, texts)]
+        return parse_times(texts)
     if NUMBER.fullmatch(first):
         return _numbers(texts)
     if QUARTER.fullmatch(first):

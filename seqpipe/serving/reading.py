@@ -17,6 +17,7 @@ from typing import Any, Literal
 from seqpipe.config.data import known_encoding
 from seqpipe.data.files import BadRow, as_on_disk, find_files, format_by_ending, read_unpacked
 from seqpipe.data.formats import LONE_SURROGATE
+from seqpipe.data.lines import line_end
 from seqpipe.data.sources import read_rows
 from seqpipe.errors import DataError, not_allowed
 
@@ -81,7 +82,7 @@ def _kind_of(path: Path, column: str | None, encoding: str) -> Kind:
     if known in ("csv", "tsv", "jsonl"):
         return known
     begin = read_unpacked(path, LOOKED_AT_BYTES).decode(encoding, "replace").lstrip("\ufeff")
-    first = begin.partition("\n")[0].rstrip("\r")
+    first = begin.partition(line_end(begin))[0].rstrip("\r")
     if begin.lstrip().startswith("[") and _is_json(begin):
         return "json"
     if begin.lstrip().startswith("{"):
