@@ -146,7 +146,8 @@ def odd_names(role: str, names: Sequence[str], column: str | int) -> list[Findin
         findings.append(Finding("warning", f"{text}If it means that a label is missing, take those rows out."))
     for sign in ('"', "'", ":", ","):
         around = sign in "\"'"
-        if all(len(name) > 1 and name.endswith(sign) and (not around or name.startswith(sign)) for name in names):
+        ends = [len(name) > 1 and name.endswith(sign) and (not around or name.startswith(sign)) for name in names]
+        if names and all(ends):
             where = "stand in quotes" if around else f"end in {sign}"
             advice = "Take them out of the data; a TSV with quotes is read by data.separator = tab."
             text = f"{role}: all classes {where}, such as {names[0]}, and have them in their names."

@@ -190,7 +190,7 @@ def _parquet(path: Path) -> Any:
     try:
         return parquet.ParquetFile(path)
     except Exception as error:  # pyarrow has many
-        raise DataError(f"{path} is no Parquet file: {error}.") from None
+        raise DataError(f"{path} is no Parquet file: {' '.join(str(error).split()).rstrip('.')}.") from None
 
 
 def _parquet_names(path: Path) -> list[str]:

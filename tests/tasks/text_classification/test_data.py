@@ -258,6 +258,10 @@ def test_classification_numbers_that_are_two_values():
     assert warnings_of_train([(f"1234567.{i % 2}", f"n {i}") for i in range(20)]) == []
 
 
+def test_classification_without_any_class_is_an_error():
+    assert message([("", f"text {i}") for i in range(9)], label_separator="|").startswith("train: no row has a label")
+
+
 @pytest.mark.parametrize("name", ["nan", "unsup", "label"])
 def test_classification_classes_that_are_none(name):
     assert warnings_of_train([*rows_of(), *((name, f"none {i}") for i in range(9))]) == [
