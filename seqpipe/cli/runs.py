@@ -54,7 +54,7 @@ def check(file: File, set: Set = None) -> None:
     start()
     from seqpipe.runs.check import check_pipeline
 
-    with _sources_of(file):
+    with _sources_of(file, set):
         check_pipeline(config, out)
 
 
@@ -167,7 +167,7 @@ def tune(file: File, set: Set = None, fresh: Fresh = False) -> None:
     config = _load(file, set).config
     tuning.check_tune(config, file)
     start()
-    with _sources_of(file):
+    with _sources_of(file, set):
         tuning.tune(config, file, fresh=fresh, out=out, callbacks=_callbacks)
 
 
@@ -203,19 +203,21 @@ def _run(file: Path, overrides: list[str] | None, *, fresh: bool = False) -> Ite
     start()
     from seqpipe.runs.run import open_run
 
-    with _sources_of(file), open_run(config, fresh=fresh, say=out.print, callbacks=_callbacks(config)) as run:
+    callbacks = _callbacks(config)
+    with _sources_of(file, overrides), open_run(config, fresh=fresh, say=out.print, callbacks=callbacks) as run:
         yield run
 
 
 @contextmanager
-def _sources_of(file: Path) -> Iterator[None]:
+def _sources_of(file: Path, overrides: list[str] | None) -> Iterator[None]:
     """Where a source of the file is not there, say so if YAML has cut its path."""
     from seqpipe.config import file as pipeline_file
 
     try:
         yield
     except DataError as error:
-        raise DataError("\n".join([str(error), *pipeline_file.cut_at_comments(file, str(error))])) from None
+        overridden = [override.partition("=")[0] for override in overrides or []]
+        raise DataError("\n".join([str(error), *pipeline_file.cut_at_comments(file, overridden)])) from None
 
 
 def _run_seeds(file: Path, overrides: list[str] | None, seeds: str, *, fresh: bool, publish: bool) -> Path | None:
@@ -224,7 +226,7 @@ def _run_seeds(file: Path, overrides: list[str] | None, seeds: str, *, fresh: bo
     config = _load_to_run(file, overrides)
     wanted = parse_seeds(seeds, config.seed)
     start()
-    with _sources_of(file):
+    with _sources_of(file, overrides):
         return run_seeds(config, wanted, publish=publish, fresh=fresh, out=out, callbacks=_callbacks)
 
 

@@ -5,7 +5,9 @@ TensorFlow is never imported here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import glob
+import os
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -214,12 +216,12 @@ def to_yaml(config: Pipeline) -> str:
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)
 
 
-def cut_at_comments(file: Path, message: str) -> list[str]:
-    """Of paths that a message says are not there: those which in the file are followed by ` #`, where YAML ends them.
+def cut_at_comments(file: Path, overridden: Collection[str] = ()) -> list[str]:
+    """Sources that are followed by ` #`, where YAML ends a path, and are not there, or are there with what follows.
 
     Args:
         file: a pipeline file that was read.
-        message: names paths, as in `notes does not exist`.
+        overridden: keys whose value in the file does not count.
     Returns:
         A line for each.
     """
@@ -228,13 +230,21 @@ def cut_at_comments(file: Path, message: str) -> list[str]:
     for scalar, key in _plain_values(yaml.compose(text, Loader=yaml.SafeLoader), ""):
         scheme, _, path = scalar.value.partition(":")
         rest = text[scalar.end_mark.index :].partition("\n")[0].rstrip()
-        missing = any(said in message for said in (f"{path} does not exist", f"{path} is a directory", f"like {path} "))
-        if scheme == "files" and missing and rest.lstrip(" \t").startswith("#") and rest[:1] in (" ", "\t"):
+        comment = rest[:1] in (" ", "\t") and rest.lstrip(" \t").startswith("#")
+        if scheme != "files" or not comment or any(f"{key}.".startswith(f"{other}.") for other in overridden):
+            continue
+        if not _is_there(path) or all(map(_is_there, f"{path}{rest}".split(","))):
             found.append(
                 f'{file}:{scalar.end_mark.line + 1}: in YAML " #" begins a comment. Did you mean {key}: '
                 f'"{scalar.value}{rest}"? Put it in quotes.'
             )
     return found
+
+
+def _is_there(name: str) -> bool:
+    """Whether a path, or a glob, names something."""
+    name = os.path.expanduser(name)
+    return os.path.exists(name) or any(map(os.path.exists, name.split(","))) or bool(glob.glob(name))
 
 
 def _plain_values(node: yaml.Node | None, key: str) -> Iterator[tuple[yaml.ScalarNode, str]]:

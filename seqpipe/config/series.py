@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from seqpipe.config.data import Encoding, Source
+from seqpipe.config.data import Encoding, Separator, Source
 from seqpipe.config.networks import Convolution
 from seqpipe.config.section import Fraction, Section
 
@@ -36,6 +36,9 @@ class SeriesTable(Section):
         "auto", description="auto: by the file's ending; also .parquet."
     )
     encoding: Encoding = Field("utf-8", description="Encoding of files.")
+    separator: Separator | None = Field(
+        None, description="One character between columns; files that are not JSON are then read as CSV."
+    )
     max_bad_fraction: Fraction = Field(0.0, ge=0, le=1, description="Stop when more than this share of rows is bad.")
 
     @model_validator(mode="after")

@@ -13,17 +13,22 @@ from seqpipe.data.findings import Finding, counted, listed
 
 ODDITIES = {
     "control characters U+0001 to U+007F": re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]"),
-    "control characters U+0080 to U+009F": re.compile("[\x80-\x9f]"),
+    "control characters U+0080 to U+009F, as of windows-1252 read as latin-1": re.compile("[\x80-\x9f]"),
     "tabs": re.compile("\t"),
     "no-break spaces": re.compile("[\u00a0\u2007\u202f]"),
     "zero-width spaces": re.compile("[\u200b\u2060\ufeff]"),
     "U+FFFD, left by a wrong encoding": re.compile("\ufffd"),
+    "signs of UTF-8 read as windows-1252, such as â€™ or Ã©": re.compile("â€.|[ÃÂ][\u0080-\u00bf]"),
     "HTML tags": re.compile(r"</?[A-Za-z][A-Za-z0-9]*( [^<>]*)?/?>"),
-    "CSV quotes around them": re.compile(r'^"(?=.*"").*"$', re.DOTALL),
+    "quotes around them": re.compile(r'^\s*"(?:[^"]|"")*"\s*$'),
     "escapes of other tools, such as &apos; or @-@": re.compile(
         r"&(?:amp|apos|quot|lt|gt|nbsp|#[0-9]+|#x[0-9A-Fa-f]+);|@-@|@@( |$)|\u2581"
     ),
 }
+
+# What stands in a table for a label that is missing, and how folders of texts without one are called.
+NO_CLASS = ("nan", "NaN", "None", "null", "NULL", "NA", "N/A", "#N/A", "<NA>", "?", "unsup", "unlabeled", "unlabelled")
+NUMBER = re.compile(r"[+-]?[0-9]{1,15}(?:\.[0-9]{0,15})?")
 
 
 @dataclass(frozen=True)
@@ -113,15 +118,45 @@ def oddities(role: str, noun: str, texts: Sequence[str], places: Sequence[str]) 
 
 
 def alike(role: str, names: Iterable[str], advice: str) -> list[Finding]:
-    """Classes whose names differ by case, blanks or the form of their characters only.
+    """Classes whose names differ only by case, blanks, the form of their characters or how a number is written.
 
     Args:
         advice: what to do if they are one.
     """
     same = defaultdict(list)
     for name in names:
-        same["".join(unicodedata.normalize("NFKC", name).casefold().split())].append(name)
+        same[_essence(name)].append(name)
     groups = [" and ".join(f'"{name}"' for name in found) for found in same.values() if len(found) > 1]
     if not groups:
         return []
-    return [Finding("warning", f"{role}: classes differ by case or blanks only: {listed(groups)}. {advice}")]
+    how = "how a number is written" if any(map(NUMBER.fullmatch, map(str.strip, names))) else "case or blanks"
+    return [Finding("warning", f"{role}: classes differ by {how} only: {listed(groups)}. {advice}")]
+
+
+def odd_names(role: str, names: Sequence[str], column: str | int) -> list[Finding]:
+    """Names of classes that are none: what stands for a missing label or in a header; quotes or signs around all.
+
+    Args:
+        column: where they stand.
+    """
+    findings = []
+    none = [name for name in names if name in NO_CLASS or name == column]
+    if none:
+        text = f"{role}: {' and '.join(none)} {'is read as a class' if len(none) == 1 else 'are read as classes'}. "
+        findings.append(Finding("warning", f"{text}If it means that a label is missing, take those rows out."))
+    for sign in ('"', "'", ":", ","):
+        around = sign in "\"'"
+        ends = [len(name) > 1 and name.endswith(sign) and (not around or name.startswith(sign)) for name in names]
+        if names and all(ends):
+            where = "stand in quotes" if around else f"end in {sign}"
+            advice = "Take them out of the data; a TSV with quotes is read by data.separator = tab."
+            text = f"{role}: all classes {where}, such as {names[0]}, and have them in their names."
+            findings.append(Finding("warning", f"{text} {advice}" if around else text))
+    return findings
+
+
+def _essence(name: str) -> str:
+    """What is left of a name without case, blanks and characters that show nothing; of a number, its value."""
+    plain = "".join(unicodedata.normalize("NFKC", name).casefold().split())
+    plain = "".join(sign for sign in plain if unicodedata.category(sign) != "Cf")
+    return repr(float(plain)) if NUMBER.fullmatch(plain) else plain

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import glob
 import gzip
@@ -10,12 +11,23 @@ import json
 import lzma
 import os
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from seqpipe.data import formats
 from seqpipe.data.formats import Column, Format, check_columns
-from seqpipe.data.lines import CANNOT_UNPACK, BadRow, Lines, Row, cut, encoding_of, not_decoded
+from seqpipe.data.lines import (
+    CANNOT_UNPACK,
+    LOOKED_AT_BYTES,
+    BadRow,
+    Lines,
+    Row,
+    cut,
+    encoding_of,
+    line_end,
+    not_decoded,
+)
 from seqpipe.errors import DataError, nearest, not_allowed
 
 __all__ = ["BadRow", "Column", "Format", "Row", "check_columns", "find_files", "format_by_ending", "read_files"]
@@ -31,8 +43,20 @@ FIRST_BYTES = {
     b"PK\x03\x04": "zip",
     b"BZh91AY": "bzip2",
     b"\x28\xb5\x2f\xfd": "zstd",
+    b"7z\xbc\xaf\x27\x1c": "7z",
 }
-LOOKED_AT_BYTES = 65_536
+# What other tools write, which is not text though its name may say so.
+FOREIGN = {
+    b"\xd0\xcf\x11\xe0": "a spreadsheet of Excel, or another document of Office",
+    b"PAR1": "Parquet",
+    b"ARROW1": "Arrow",
+    b"SQLite format 3": "an SQLite database",
+    b"%PDF-": "PDF",
+    b"version https://git-lfs": "a Git LFS pointer, whose file `git lfs pull` fetches",
+    b"<?xml": "XML (such as TMX or XLIFF)",
+    b"<tmx": "XML (TMX)",
+    b"<xliff": "XML (XLIFF)",
+}
 LOOKED_AT_LINES = 100
 
 
@@ -164,10 +188,27 @@ def folder_of_texts(folder: Path) -> list[Path]:
     return [text for text in sorted(folder.glob("*")) if _is_text(text)]
 
 
+def unread_in_folders(pattern: str) -> str:
+    """Of a folder with a folder of texts for each class: which other files stand there and are not read, if any."""
+    root = as_on_disk(pattern)
+    if not root.is_dir():
+        return ""
+    files = [file for file in sorted(root.glob("*/*")) if file.is_file() and not _is_hidden(file)]
+    unread = [file for file in files if not _is_text(file)]
+    if not unread or len(unread) == len(files):
+        return ""
+    listed = ", ".join(f"{count:,} {ending}" for ending, count in Counter(file.suffix for file in unread).most_common())
+    return f"files of other formats are not read: {listed}, such as {unread[0]}."
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in (path.name, path.parent.name))
+
+
 def _is_text(path: Path) -> bool:
     """Whether a file is named as a text may be: .txt, or without an ending, and not hidden."""
     named = format_by_ending(path) == "label_text" or not path.suffix or path.suffix[1:].isdigit()
-    return named and not any(part.startswith(".") for part in (path.name, path.parent.name)) and path.is_file()
+    return named and not _is_hidden(path) and path.is_file()
 
 
 def _whole_text(path: Path, columns: Mapping[str, Column], encoding: str, key: str) -> Row | BadRow:
@@ -188,30 +229,36 @@ def _whole_text(path: Path, columns: Mapping[str, Column], encoding: str, key: s
     return Row({name: both[name] for name in columns}, str(path), 1)
 
 
-def column_names(path: Path, *, format: Format = "auto", encoding: str = "utf-8") -> list[str]:
+def column_names(
+    path: Path, *, format: Format = "auto", encoding: str = "utf-8", separator: str | None = None
+) -> list[str]:
     """What the first line of a CSV or TSV file, or the first object of JSON lines, calls its columns.
 
     Raises:
         DataError: it cannot be read, or has no names.
     """
     known = format_by_ending(path) if format == "auto" else format
+    known = "csv" if separator is not None and known != "jsonl" else known
     with open_unpacked(path) as stream:
-        for line in Lines(stream, str(path), encoding):
-            if not cut(line).strip():
-                continue
-            if known == "csv":
-                return next(csv.reader([line]))
-            if known == "tsv":
-                return cut(line).split("\t")
-            if known == "jsonl":
-                try:
-                    record = json.loads(line)
-                except ValueError:
-                    record = None
-                if isinstance(record, dict):
-                    return list(record)
-            raise DataError(f"{path} names no columns. Allowed: CSV and TSV with a header, and JSON lines.")
-    raise DataError(f"{path} is empty.")
+        lines = (line for line in Lines(stream, str(path), encoding) if cut(line).strip())
+        first = next(lines, "")
+        if known == "csv" and (named := formats.separator_line(first)):
+            separator, first = separator or named, next(lines, "")
+    if not first:
+        raise DataError(f"{path} is empty.")
+    names: list[str] = []
+    if known == "csv":
+        with contextlib.suppress(csv.Error):
+            names = next(csv.reader([first], delimiter=separator or ","))
+    elif known == "tsv":
+        names = cut(first).split("\t")
+    elif known == "jsonl":
+        with contextlib.suppress(ValueError, RecursionError):
+            record = json.loads(first)
+            names = list(record) if isinstance(record, dict) else []
+    if not names:
+        raise DataError(f"{path} names no columns. Allowed: CSV and TSV with a header, and JSON lines.")
+    return names
 
 
 def format_by_ending(path: Path) -> Format | None:
@@ -237,8 +284,10 @@ def _format_of(path: Path, columns: Mapping[str, Column], encoding: str, separat
 
 
 def _format_of_txt(begin: Sequence[str], columns: Mapping[str, Column]) -> Format:
-    """Of a .txt file: a table where its first lines say so, a label and a sentence where both are asked for."""
+    """Of a .txt file: what its first lines say, a label and a sentence where both are asked for."""
     if len(columns) > 1:
+        if begin and all(line.startswith('{"') and line.rstrip().endswith("}") for line in begin if line.strip()):
+            return "jsonl"
         names = set(columns.values())
         for sign, table in (("\t", "tsv"), (",", "csv")):
             if begin and names <= {field.strip('" ') for field in begin[0].split(sign)}:
@@ -259,7 +308,7 @@ def first_lines(path: Path, encoding: str) -> list[str]:
     except CANNOT_UNPACK:  # told when it is read
         return []
     text = raw.decode(encoding_of(raw[:4], encoding), "replace").removeprefix("\ufeff")
-    lines = text.split("\n")[:LOOKED_AT_LINES]
+    lines = text.split(line_end(text))[:LOOKED_AT_LINES]
     whole = lines[:-1] if len(raw) == LOOKED_AT_BYTES and len(lines) > 1 else lines
     return [cut(line) for line in whole]
 
@@ -279,7 +328,7 @@ def _read(
     with open_unpacked(path) as stream:
         lines = Lines(stream, str(path), encoding, encoding_key)
         if format == "csv":
-            yield from formats.read_csv(lines, columns, separator or ",")
+            yield from formats.read_csv(lines, columns, separator)
         elif format == "tsv":
             yield from formats.read_tsv(lines, columns)
         elif format == "jsonl":
@@ -312,17 +361,20 @@ def open_unpacked(path: Path) -> io.BufferedReader:
     named = COMPRESSIONS.get(path.suffix.lower())
     try:
         with path.open("rb") as file:
-            start = file.read(8)
+            start = file.read(32)
         found = next((name for magic, name in FIRST_BYTES.items() if start.startswith(magic)), None)
         if start and found != named:
             holds = found or f"no {named}"
             raise DataError(
                 f"{path} is named as {named or 'plain'} and holds {holds} data. Allowed: plain, .gz and .xz."
             )
+        foreign = next((what for magic, what in FOREIGN.items() if start.startswith(magic)), None)
+        if foreign:
+            raise DataError(f"{path} holds {foreign}. Allowed: text, such as CSV, TSV, JSON lines or plain lines.")
         if named == "gzip":
-            return io.BufferedReader(gzip.open(path, "rb"))
+            return io.BufferedReader(gzip.open(path, "rb"), LOOKED_AT_BYTES)
         if named == "xz":
-            return io.BufferedReader(lzma.open(path, "rb"))
-        return path.open("rb")
+            return io.BufferedReader(lzma.open(path, "rb"), LOOKED_AT_BYTES)
+        return io.BufferedReader(path.open("rb", 0), LOOKED_AT_BYTES)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
@@ -18,6 +20,7 @@ FASTTEXT_LABELS = re.compile(rf"\s*(?:{FASTTEXT}\S*(?:\s+|$))+")
 ONE_LABEL = "a text has one label here, not several. Are there several? Name data.label_separator"
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 SEPARATORS = re.compile(r"[\t,;|]")
+SEPARATOR_LINE = re.compile(r'"?sep=([^\w"\s]|\t)"?[,;|\t]*')
 LAST_FIELD = re.compile(r'[\t,;|] *([^\t,;|"]{1,40})"?$')
 
 
@@ -44,11 +47,18 @@ def _without_header(columns: Mapping[str, Column]) -> dict[str, int]:
     return {ours: theirs - 1 for ours, theirs in columns.items() if isinstance(theirs, int)}
 
 
+def without_blanks(names: Sequence[str], wanted: Iterable[Column]) -> list[str]:
+    """Names of a header without the blanks around them, but for those that are asked for just as they stand."""
+    wanted = set(wanted)
+    return [name if name in wanted else name.strip() for name in names]
+
+
 def _header(lines: Lines, names: list[str], columns: Mapping[str, Column]) -> dict[str, int]:
     """Our name -> index of the column."""
     fault = lines.take_fault()
     if fault:
         raise DataError(f"{lines.name}:1: {fault}.")
+    names = without_blanks(names, columns.values())
     check_columns(f"{lines.name}:{lines.number}", columns, names)
     return {ours: names.index(str(theirs)) for ours, theirs in columns.items()}
 
@@ -62,12 +72,26 @@ def _pick(fields: list[str], positions: dict[str, int], width: int) -> dict[str,
     return {name: fields[position] for name, position in positions.items()}
 
 
-def read_csv(lines: Lines, columns: Mapping[str, Column], separator: str) -> Iterator[Row | BadRow]:
-    reader = csv.reader(lines, delimiter=separator, strict=True)
+def separator_line(line: str) -> str | None:
+    """The separator that a spreadsheet's line such as `sep=;` names, which stands before the header; else None."""
+    found = SEPARATOR_LINE.fullmatch(cut(line))
+    return found[1] if found else None
+
+
+def read_csv(lines: Lines, columns: Mapping[str, Column], separator: str | None) -> Iterator[Row | BadRow]:
+    """
+    Args:
+        separator: None for what a first line `sep=;` names, else a comma.
+    """
+    rest = iter(lines)
+    first = next(rest, "")
+    named = separator_line(first)
+    begin = [] if named else [first]
+    reader = csv.reader(itertools.chain(begin, rest), delimiter=separator or named or ",", strict=True)
     positions = _without_header(columns)
     width = 0
-    while True:
-        start = lines.number + 1
+    for number in itertools.count():
+        start = lines.number + 1 if number or named else 1
         try:
             fields = next(reader)
         except StopIteration:
@@ -124,6 +148,11 @@ def read_json(
         line = line.strip(" \t\r\n")
         if not line:
             continue
+        if not checked and line == "{":
+            raise DataError(
+                f"{lines.name}:{lines.number}: a JSON object over several lines. Allowed: an object a line, or one "
+                "array of them; if the rows stand in a list inside it, save that list alone."
+            )
         if not checked and line.startswith("[") and line[1:].lstrip()[:1] in ("", "{", "]"):
             yield from _read_array(lines, line, columns, label_separator)
             return
@@ -171,6 +200,13 @@ def _read_array(
 def _check_keys(place: str, record: dict[str, object], columns: Mapping[str, Column]) -> None:
     inside = [f"{key}.{part}" for key, value in record.items() if isinstance(value, dict) for part in value]
     named = {ours: key for ours, key in columns.items() if isinstance(key, int) or _value(record, key) is _MISSING}
+    lists = [key for key, value in record.items() if isinstance(value, list) and value and isinstance(value[0], dict)]
+    if named and lists:
+        shown = ", ".join([*record, *inside][:20])
+        raise DataError(
+            f'{place}: "{next(iter(named.values()))}" is not a column. Allowed: {shown}. Are the rows in {lists[0]}? '
+            "Then save that list alone: allowed are an object a line, or one array of them."
+        )
     check_columns(place, named, [*record, *inside])
 
 
@@ -198,6 +234,8 @@ def _json_values(
         if value is _MISSING:
             return f"no key {theirs}"
         several = ours == "label" and label_separator is not None
+        if isinstance(value, float) and not math.isfinite(value):
+            return f"{theirs} is {json.dumps(value)}, not a string"
         if isinstance(value, str):
             values[ours] = value
         elif several and (value is None or isinstance(value, list)):

@@ -1,7 +1,8 @@
 """The lines of a file as text, and the rows that they make.
 
 Files are streamed, so memory does not grow with them. Lines end at "\\n" or "\\r\\n" and nowhere else: a review may
-hold U+0085 or U+2028, at which `str.splitlines` would cut it.
+hold U+0085 or U+2028, at which `str.splitlines` would cut it. Where a file begins without a "\\n" far and wide and has
+several "\\r", as spreadsheets write for an old Mac, lines end there.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ MARKS = (  # the longer first: the mark of UTF-32 begins like that of UTF-16
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+LOOKED_AT_BYTES = 65_536
 CANNOT_UNPACK = (EOFError, zlib.error, lzma.LZMAError, OSError)  # what a packed file that is damaged raises
 
 
@@ -54,6 +56,12 @@ def encoding_of(begin: bytes, encoding: str) -> str:
     """The encoding that a byte order mark at the beginning of a file names, else the given one."""
     marked = next((name for mark, name in MARKS if begin.startswith(mark)), None)
     return marked or codecs.lookup(encoding).name.removesuffix("-sig")
+
+
+def line_end(begin: str | bytes) -> str:
+    """What ends the lines of a file, by its beginning: "\\n", or "\\r" where there are several and no "\\n"."""
+    text = begin if isinstance(begin, str) else begin.decode("latin-1")
+    return "\r" if "\n" not in text and text.count("\r") > 1 else "\n"
 
 
 def not_decoded(error: UnicodeDecodeError, encoding: str, key: str, *, offset: int = 0) -> str:
@@ -106,7 +114,7 @@ class Lines:
                     yield line
             return
         offset = 0
-        for raw in self._stream:
+        for raw in self._raw():
             self.number += 1
             try:
                 line = raw.decode(self._encoding)
@@ -118,6 +126,17 @@ class Lines:
                 self._note(f"byte {offset + raw.index(0)} is NUL{hint}")
             offset += len(raw)
             yield line
+
+    def _raw(self) -> Iterator[bytes]:
+        if line_end(self._stream.peek()) == "\n":
+            yield from self._stream
+            return
+        left = b""
+        while part := self._stream.read(LOOKED_AT_BYTES):
+            *whole, left = (left + part).split(b"\r")
+            yield from (line + b"\n" for line in whole)
+        if left:
+            yield left
 
     def _note(self, fault: str) -> None:
         self._fault = self._fault or fault

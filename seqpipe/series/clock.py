@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import warnings
 from dataclasses import dataclass
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -22,9 +23,10 @@ WEEK_S = 7 * DAY_S
 YEAR_S = 31_556_952  # the Gregorian mean, 365.2425 days
 UNITS_S = {"s": 1, "min": 60, "t": 60, "h": 3600, "d": DAY_S, "w": WEEK_S}
 UNITS_MONTHS = {"m": 1, "ms": 1, "me": 1, "q": 3, "qs": 3, "y": 12, "ys": 12, "a": 12}
-EPOCH_S, EPOCH_MS = (10**9, 10**10), (10**12, 10**13)  # numbers in these ranges are taken for Unix times
+UNIX_TIMES = {1: 10**9, 1000: 10**12, 10**6: 10**15}  # numbers from here to ten times as many are taken for them
 QUARTER = re.compile(r"(\d{4})-?Q([1-4])", re.IGNORECASE)
 MONTH = re.compile(r"\d{4}-\d{2}")
+DAY = re.compile(r"(1[89]|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")  # 20160701
 NUMBER = re.compile(r"[+-]?\d+(\.0*)?")
 
 
@@ -129,6 +131,9 @@ def parse_times(texts: list[str]) -> tuple[Times, int | None]:
     if not len(array):
         return Times(np.zeros(0, np.int64), "count"), None
     first = texts[0].strip()
+    if all(DAY.fullmatch(text.strip()) for text in texts):
+        texts = [f"{text[:4]}-{text[4:6]}-{text[6:]}" for text in map(str.strip, texts)]
+        return parse_times(texts)
     if NUMBER.fullmatch(first):
         return _numbers(texts)
     if QUARTER.fullmatch(first):
@@ -137,9 +142,10 @@ def parse_times(texts: list[str]) -> tuple[Times, int | None]:
     plain = np.char.rstrip(np.char.strip(array), "Zz") if first.endswith(("Z", "z")) else np.char.strip(array)
     if not zoned or first.endswith(("Z", "z")):
         try:
-            with np.errstate(all="raise"):
+            with np.errstate(all="raise"), warnings.catch_warnings():
+                warnings.simplefilter("error")  # what numpy only half understands
                 return Times(plain.astype("datetime64[s]").astype(np.int64), "seconds", zoned), None
-        except (ValueError, DeprecationWarning):
+        except (ValueError, DeprecationWarning, UserWarning):
             pass
     clock = np.zeros(len(texts), np.int64)
     for index, text in enumerate(texts):
@@ -161,10 +167,9 @@ def _numbers(texts: list[str]) -> tuple[Times, int | None]:
         return Times(np.zeros(0, np.int64), "count"), int(np.argmin(whole))
     numbers = clock.astype(np.int64)
     low, high = numbers.min(), numbers.max()
-    if EPOCH_MS[0] <= low and high < EPOCH_MS[1]:
-        return Times(numbers // 1000, "seconds", True), None
-    if EPOCH_S[0] <= low and high < EPOCH_S[1]:
-        return Times(numbers, "seconds", True), None
+    for in_a_second, least in UNIX_TIMES.items():
+        if least <= low and high < 10 * least:
+            return Times(numbers // in_a_second, "seconds", True), None
     return Times(numbers, "count"), None
 
 

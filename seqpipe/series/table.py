@@ -15,13 +15,13 @@ import numpy as np
 from seqpipe.config.series import SeriesTable
 from seqpipe.data.files import column_names, find_files
 from seqpipe.data.findings import BadRows, Finding, counted, listed, raise_errors, share
+from seqpipe.data.formats import without_blanks
 from seqpipe.data.sources import BadRow, Role, read_rows
 from seqpipe.errors import DataError, nearest
 from seqpipe.series.builtin import builtin_rows
+from seqpipe.series.cells import SLASHED, odd_times, read_numbers
 from seqpipe.series.clock import Step, Times, infer_step, local_offsets, months_of, parse_step, parse_times, to_utc
 
-MISSING = frozenset(("", "na", "nan", "n/a", "null", "none", "?"))
-TRUTH = {"true": "1", "false": "0", "yes": "1", "no": "0"}
 SPARSE = 4  # a grid with so many steps for each row is no grid
 
 
@@ -85,11 +85,17 @@ def read_series(source: str, wanted: SeriesTable, role: Role = "train", *, step:
     times, bad_time = _times(rows, wanted)
     if bad_time is not None:
         text = rows.columns["time"][bad_time]
+        month_first = " Days stand before months here." if SLASHED.match(text) else ""
         raise DataError(
             f'{rows.place(bad_time)}: the time "{text:.40}" is none. Allowed: ISO dates (2016-07-01 13:00), months, '
-            "quarters (2016Q1), Unix times, or whole numbers, the same kind in all rows."
+            f"quarters (2016Q1), Unix times, or whole numbers, the same kind in all rows.{month_first}"
         )
-    numbers = {name: _numbers(rows, name, wanted, findings) for name in rows.columns if name[:2] in ("v:", "k:", "p:")}
+    findings += odd_times(rows.columns.get("time", []), times)
+    numbers = {
+        name: read_numbers(rows.columns[name], name[2:], rows.place, wanted, findings)
+        for name in rows.columns
+        if name[:2] in ("v:", "k:", "p:")
+    }
     raise_errors(findings)
     utc = times.clock
     if wanted.time_zone is not None and times.kind == "seconds" and not times.zoned:
@@ -125,7 +131,10 @@ def _read(source: str, wanted: SeriesTable, role: Role) -> tuple[_Rows, list[Fin
         names = (
             _parquet_names(packed[0])
             if packed
-            else column_names(paths[0], format=wanted.format, encoding=wanted.encoding)
+            else without_blanks(
+                column_names(paths[0], format=wanted.format, encoding=wanted.encoding, separator=wanted.separator),
+                [wanted.series_column],
+            )
         )
     else:
         raise DataError(f"{source}: series come from files:PATH or builtin:series.")
@@ -148,7 +157,14 @@ def _read(source: str, wanted: SeriesTable, role: Role) -> tuple[_Rows, list[Fin
         return _Rows(found, places), []
     if packed:
         return _read_parquet(packed, columns), []
-    for row in read_rows(source, columns=columns, role=role, format=wanted.format, encoding=wanted.encoding):
+    for row in read_rows(
+        source,
+        columns=columns,
+        role=role,
+        format=wanted.format,
+        encoding=wanted.encoding,
+        separator=wanted.separator,
+    ):
         if isinstance(row, BadRow):
             bad.add(f"{row.place}: {row.reason}")
             continue
@@ -174,7 +190,7 @@ def _parquet(path: Path) -> Any:
     try:
         return parquet.ParquetFile(path)
     except Exception as error:  # pyarrow has many
-        raise DataError(f"{path} is no Parquet file: {error}.") from None
+        raise DataError(f"{path} is no Parquet file: {' '.join(str(error).split()).rstrip('.')}.") from None
 
 
 def _parquet_names(path: Path) -> list[str]:
@@ -199,45 +215,6 @@ def _times(rows: _Rows, wanted: SeriesTable) -> tuple[Times, int | None]:
     if wanted.time_column is None:
         return Times(np.arange(len(rows.places), dtype=np.int64), "count"), None
     return parse_times(rows.columns["time"])
-
-
-def _numbers(rows: _Rows, name: str, wanted: SeriesTable, findings: list[Finding]) -> np.ndarray:
-    """float64 [N], NaN where a value is missing; what is no number is an error."""
-    texts = rows.columns[name]
-    if wanted.decimal == ",":
-        texts = [text.replace(",", ".") if text.count(",") == 1 and "." not in text else text for text in texts]
-    try:
-        values = np.array(texts, dtype=np.float64) if texts else np.zeros(0)
-    except ValueError:
-        values = _slowly(rows, name, texts, findings, wanted)
-    infinite = np.flatnonzero(np.isinf(values))
-    if len(infinite):
-        findings.append(
-            Finding(
-                "error",
-                f"{rows.place(infinite[0])}: {name[2:]} is infinite, in "
-                f"{counted(len(infinite), 'row')}. A missing value is an empty field.",
-            )
-        )
-    return values
-
-
-def _slowly(rows: _Rows, name: str, texts: list[str], findings: list[Finding], wanted: SeriesTable) -> np.ndarray:
-    values = np.full(len(texts), np.nan)
-    bad = BadRows("row")
-    for index, text in enumerate(texts):
-        small = text.strip().lower()
-        if small in MISSING:
-            continue
-        try:
-            values[index] = float(TRUTH.get(small, small))
-        except ValueError:
-            hint = ""
-            if "," in text or " " in text.strip() or "'" in text:
-                hint = f" Numbers have no thousands separators, and the decimal mark {wanted.decimal} (data.decimal)."
-            bad.add(f'{rows.place(index)}: {name[2:]} = "{text:.30}" is no number.{hint}')
-    findings += bad.check("values", good=len(texts) - bad.count, max_bad_fraction=wanted.max_bad_fraction)
-    return values
 
 
 def _groups(rows: _Rows, count: int) -> dict[str, np.ndarray]:

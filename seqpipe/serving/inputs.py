@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seqpipe.data.files import as_on_disk
 from seqpipe.errors import DataError
 from seqpipe.serving.reading import read_objects, read_texts
 
@@ -127,10 +128,11 @@ class WaveformInput(Input):
             return samples.astype(np.float32)
         from seqpipe.sound.recordings import INT16, decode
 
-        if not Path(value).is_file():
+        path = as_on_disk(str(value))
+        if not path.is_file():
             raise DataError(f"{value} is no file. A model that hears takes recordings (WAV, FLAC, OGG, MP3).")
         try:
-            return (decode(Path(value)) / INT16).astype(np.float32)
+            return (decode(path) / INT16).astype(np.float32)
         except ValueError as error:
             raise DataError(f"{value} {error}.") from None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,14 +17,15 @@ from typing import Any, Literal
 
 from seqpipe.config.data import known_encoding
 from seqpipe.data.files import BadRow, as_on_disk, find_files, format_by_ending, read_unpacked
-from seqpipe.data.formats import LONE_SURROGATE
+from seqpipe.data.formats import LONE_SURROGATE, separator_line
+from seqpipe.data.lines import line_end
 from seqpipe.data.sources import read_rows
 from seqpipe.errors import DataError, not_allowed
 
 Kind = Literal["csv", "tsv", "jsonl", "json", "lines"]
 COLUMN = "text"  # that holds the texts where none is named
 LOOKED_AT_BYTES = 65_536
-SEPARATORS: dict[str, Kind] = {",": "csv", "\t": "tsv"}
+SEPARATORS: dict[str, Kind | None] = {",": "csv", "\t": "tsv", ";": None, "|": None}  # and the kind that has it
 
 
 def read_texts(source: str, *, column: str | None, encoding: str = "utf-8") -> Iterator[str | BadRow]:
@@ -38,6 +40,8 @@ def read_texts(source: str, *, column: str | None, encoding: str = "utf-8") -> I
     """
     check_encoding(encoding)
     if source == "-":
+        if column is not None:
+            raise DataError(f"--column {column}: standard input is read as a text a line. Name a file with --input.")
         yield from _standard_input(encoding)
         return
     if as_on_disk(source).is_dir() and column is None:
@@ -49,13 +53,19 @@ def read_texts(source: str, *, column: str | None, encoding: str = "utf-8") -> I
     (path, *more) = find_files(source)
     if more:
         raise DataError(f"--input {source} names {1 + len(more)} files. Name one.")
-    kind = _kind_of(path, column, encoding)
+    kind, separator = _kind_of(path, column, encoding)
     if kind == "json":
         yield from _read_array(path, column or COLUMN, encoding)
         return
     columns = {"text": COLUMN if kind == "lines" else column or COLUMN}
     for row in read_rows(
-        f"files:{path}", columns=columns, role="test", format=kind, encoding=encoding, encoding_key="--encoding"
+        f"files:{path}",
+        columns=columns,
+        role="test",
+        format=kind,
+        encoding=encoding,
+        separator=separator,
+        encoding_key="--encoding",
     ):
         yield row if isinstance(row, BadRow) else row.values["text"]
 
@@ -71,33 +81,41 @@ def check_encoding(encoding: str) -> None:
         raise DataError(f"--encoding {encoding} is not an encoding, such as utf-8, latin-1 or gb18030.") from None
 
 
-def _kind_of(path: Path, column: str | None, encoding: str) -> Kind:
-    """What a file holds, by its ending, else by how it begins.
+def _kind_of(path: Path, column: str | None, encoding: str) -> tuple[Kind, str | None]:
+    """What a file holds, by its ending, else by how it begins; and the separator of a table, where it has another.
 
     Raises:
         DataError: a column is named that its first line does not have.
     """
     known = format_by_ending(path)
-    if known in ("csv", "tsv", "jsonl"):
-        return known
+    if known == "jsonl":
+        return known, None
     begin = read_unpacked(path, LOOKED_AT_BYTES).decode(encoding, "replace").lstrip("\ufeff")
-    first = begin.partition("\n")[0].rstrip("\r")
-    if begin.lstrip().startswith("[") and _is_json(begin):
-        return "json"
-    if begin.lstrip().startswith("{"):
-        return "jsonl"
-    for separator, kind in SEPARATORS.items():
-        if separator in first and (column or COLUMN) in _fields(first, separator):
-            return kind
+    table: Kind | None = "csv" if known == "csv" else "tsv" if known == "tsv" else None
+    if table is None and begin.lstrip().startswith("[") and _is_json(begin):
+        return "json", None
+    if table is None and begin.lstrip().startswith("{"):
+        return "jsonl", None
+    first, _, rest = begin.partition(line_end(begin))
+    if separator_line(first):
+        table, first = "csv", rest.partition(line_end(begin))[0]
+    first = first.rstrip("\r")
+    separators = sorted(SEPARATORS, key=lambda separator: SEPARATORS[separator] != table)
+    found = next((one for one in separators if one in first and (column or COLUMN) in _fields(first, one)), None)
+    if found is not None:
+        kind = SEPARATORS[found]
+        return (kind, None) if kind is not None and table in (kind, None) else ("csv", found)
+    if table is not None:
+        return table, None
     if column is not None and first.strip() != column:
         raise DataError(f"{path}: {not_allowed(column, 'column', [first[:60]])}")
-    return "csv" if first.strip() == (column or COLUMN) else "lines"
+    return ("csv" if first.strip() == (column or COLUMN) else "lines"), None
 
 
 def _fields(line: str, separator: str) -> list[str]:
     """The fields of a header; none where the line is no CSV."""
     try:
-        return next(csv.reader([line], delimiter=separator), [])
+        return [name.strip() for name in next(csv.reader([line], delimiter=separator), [])]
     except csv.Error:  # such as a lone carriage return
         return []
 
@@ -119,7 +137,7 @@ def _read_array(path: Path, column: str, encoding: str) -> Iterator[str | BadRow
         value = item
         for key in column.split(".") if isinstance(item, dict) else ():
             value = value.get(key) if isinstance(value, dict) else None
-        if isinstance(value, (bool, int, float)):
+        if isinstance(value, (bool, int)) or (isinstance(value, float) and math.isfinite(value)):
             value = json.dumps(value)
         if isinstance(value, str) and LONE_SURROGATE.search(value):
             yield BadRow(str(path), number, f"item {number}: half a surrogate pair, which is no character")

@@ -49,8 +49,7 @@ def predict_rows(
         else:
             for row in window:
                 if isinstance(row, BadRow):
-                    hint = " --encoding names another." if "(0x" in row.reason else ""
-                    raise DataError(f"{row.place}: {row.reason}.{hint} --keep-going answers the other rows.")
+                    raise DataError(f"{row.place}: {row.reason}. --keep-going answers the other rows.")
             yield from zip(window, model(window, signature=signature, options=options), strict=True)
         advance(len(window))
 

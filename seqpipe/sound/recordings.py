@@ -255,7 +255,7 @@ def _look_into_tar(tar: tarfile.TarFile, path: Path) -> _Found:
 def _decode_member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> np.ndarray:
     try:
         file = tar.extractfile(member)
-    except KeyError:
+    except (KeyError, RecursionError):  # it leads to nothing, or to itself
         file = None
     if file is None:
         raise ValueError("cannot be read: it is a link that leads nowhere")

@@ -69,6 +69,8 @@ def opened(file: BinaryIO | Path) -> Iterator[soundfile.SoundFile]:
             recording = stack.enter_context(soundfile.SoundFile(mended(raw)))
             if not LOWEST_RATE_HZ <= recording.samplerate <= HIGHEST_RATE_HZ:
                 raise ValueError(RATE.format(recording.samplerate))
+            if not recording.seekable():
+                raise ValueError(f"has a codec that is not read: {recording.subtype_info}")
             yield recording
         except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
             raise ValueError(f"cannot be decoded: {str(error).rpartition(': ')[2].rstrip('.')}") from None

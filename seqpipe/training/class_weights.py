@@ -49,6 +49,17 @@ def positive_weights(
     return class_weights(wanted, classes, rows)
 
 
+def log_odds(rows: np.ndarray, total: int, weights: np.ndarray) -> np.ndarray:
+    """The logit of how often each label is there, float32 [C]: where a network begins that knows nothing else.
+
+    Args:
+        rows: int [C], training rows with each label.
+        total: training rows.
+        weights: float32 [C], as `positive_weights` gives them.
+    """
+    return np.log(weights * (rows + 0.5) / (total - rows + 0.5)).astype(np.float32)
+
+
 def _by_name(wanted: str | Mapping[str, float], classes: Sequence[str]) -> np.ndarray:
     if isinstance(wanted, str):
         raise ValueError(f"class_weights = {wanted}: allowed are none, balanced and a weight for each class.")

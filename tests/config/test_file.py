@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -247,14 +248,22 @@ def tiny_config(**sections):
     return TextClassificationPipeline.model_validate(tree)
 
 
-def test_file_paths_that_end_at_a_comment_are_named(tmp_path):
-    file = tmp_path / "m.yaml"
+def test_file_paths_that_end_at_a_comment_are_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = Path("m.yaml")
     file.write_text(
-        "data:\n  train: [files:a #1.csv\n    ]\n  dev: files:notes #2.csv\n  test: 'files:b' # a remark\nname: x # y\n"
+        "data:\n  train: [files:a #1.csv\n    ]\n  dev: files:notes #2.csv\n  test: 'files:b' # a remark\n"
+        "other: files:b.en,b.fr # a remark\n"
     )
-    said = "dev: notes does not exist (looked in /tmp)."
-    hint = 'in YAML " #" begins a comment. Did you mean data.dev: "files:notes #2.csv"? Put it in quotes.'
-    assert pipeline_file.cut_at_comments(file, said) == [f"{file}:4: {hint}"]
-    assert len(pipeline_file.cut_at_comments(file, "train: a is a directory. Name a file.")) == 1
-    assert pipeline_file.cut_at_comments(file, "b does not exist") == []
-    assert pipeline_file.cut_at_comments(file, "other does not exist") == []
+    Path("b.en").touch()
+    hint = 'm.yaml:4: in YAML " #" begins a comment. Did you mean data.dev: "files:notes #2.csv"? Put it in quotes.'
+    first, second = pipeline_file.cut_at_comments(file)
+    assert first.startswith('m.yaml:2: in YAML " #" begins a comment. Did you mean data.train: "files:a #1.csv"?')
+    assert second == hint
+    assert pipeline_file.cut_at_comments(file, ["data.train"]) == [hint]
+    assert pipeline_file.cut_at_comments(file, ["data"]) == []
+    for name in ("a", "notes"):  # where the short name is there too, the longer one must be
+        Path(name).mkdir()
+    assert pipeline_file.cut_at_comments(file) == []
+    Path("notes #2.csv").touch()
+    assert pipeline_file.cut_at_comments(file) == [hint]

@@ -17,8 +17,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from seqpipe.config.file import cut_at_comments, to_yaml
 from seqpipe.errors import SeqpipeError
 from seqpipe.serving.reading import read_objects, read_texts
+from seqpipe.tasks import load_pipeline
 from seqpipe.tasks.forecasting.config import SeriesData
 from seqpipe.tasks.forecasting.data import read_panel
 from seqpipe.tasks.speech_commands.config import CommandsData
@@ -226,6 +228,62 @@ def test_any_source_to_be_answered(tmp_path, content, ending, encoding, column):
         list(read_objects(str(path), encoding=encoding))
 
 
+# Pipeline files
+
+KEYS = [
+    "task",
+    "name",
+    "data",
+    "train",
+    "dev",
+    "features",
+    "model",
+    "training",
+    "labels",
+    "seed",
+    "text_column",
+    "words",
+]
+VALUES_OF_KEYS = [
+    *("text_classification", "speech_commands", "translation", "forecasting", "writing", "{}", "[]", "null", "~", "-1"),
+    *(
+        "files:a #1.csv",
+        "files:a.csv",
+        "[files:a.csv, files:b.csv]",
+        "1e999",
+        ".nan",
+        "2024-01-01",
+        "no",
+        "&a [*a]",
+        "*a",
+    ),
+    *(
+        "!!python/object:os.system x",
+        "!!binary x",
+        "{a: 1, a: 2}",
+        "? a",
+        '"\\ud800"',
+        "|\n    a",
+        "0o17",
+        "1_000",
+        "{1: a}",
+    ),
+]
+YAML = st.lists(
+    st.tuples(st.sampled_from(["", "  ", "    ", "- ", "\t"]), st.sampled_from(KEYS), st.sampled_from(VALUES_OF_KEYS)),
+    max_size=10,
+).map(lambda lines: "\n".join(f"{blank}{key}: {value}" for blank, key, value in lines).encode())
+
+
+@fuzz(60)
+@given(content=YAML | YAML.map(lambda text: b"task: text_classification\nname: a\ndata:\n" + text) | ANYTHING)
+def test_any_source_of_a_pipeline_file(tmp_path, content):
+    file = written(fresh(tmp_path), "a.yaml", content)
+    with contextlib.suppress(SeqpipeError):
+        to_yaml(load_pipeline(file).config).encode()
+        cut_at_comments(file)
+
+
 # Series
 
 TIMES = ["2024-01-01", "2024-01-02", "2024-01-01 12:00", "2024-03-31T02:30", "01.02.2024", "0", "99999999999", "", "x"]
@@ -266,6 +324,7 @@ SERIES = st.one_of(
             "decimal": st.sampled_from([".", ","]),
             "known": st.sampled_from([[], ["extra"]]),
             "encoding": ENCODINGS,
+            "separator": st.sampled_from([None, ";"]),
         }
     ),
     cell=st.sampled_from(VALUES),
@@ -321,9 +380,13 @@ SPOILT = st.tuples(SOUNDS, st.integers(0, 60), st.binary(max_size=4)).map(
     sounds=st.lists(SOUNDS | SPOILT | ANYTHING, min_size=1, max_size=5),
     ending=st.sampled_from(["wav", "WAV", "flac", "ogg", "mp3", "m4a"]),
     packed=st.booleans(),
+    link=st.sampled_from([None, "0.wav", "l.wav", "../b/1.wav", "/etc/passwd", ".."]),
 )
-def test_any_source_of_recordings(tmp_path, sounds, ending, packed):
+def test_any_source_of_recordings(tmp_path, sounds, ending, packed, link):
     root = fresh(tmp_path)
+    if link:
+        (root / "a").mkdir(parents=True)
+        (root / "a" / "l.wav").symlink_to(link)
     for number, sound in enumerate(sounds):
         written(root, f"{'ab'[number % 2]}/{number}.{ending}", sound)
     source = f"files:{root}"

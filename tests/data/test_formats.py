@@ -256,6 +256,65 @@ def test_formats_blank_rows_of_a_spreadsheet():
     assert read(write("a.csv", "text,label\n,\none,a\n,,,\n\n")) == [("a", "one")]
 
 
+@pytest.mark.parametrize("sign", [";", "\t", ","])
+@pytest.mark.parametrize("line", ["sep={}", '"sep={}"', "\ufeffsep={}\r"])
+def test_formats_separator_that_a_spreadsheet_names(sign, line):
+    source = write("a.csv", line.format(sign) + f'\ntext{sign}label\n"one{sign}"{sign}a\n{sign}\ntwo{sign}\n'[:-1])
+    assert read(source) == [("a", f"one{sign}"), ("", "two")]
+    assert read(source, separator=sign) == [("a", f"one{sign}"), ("", "two")]
+    assert [row.line for row in read_rows(source, columns=BOTH, role="train")] == [3, 5]
+    assert read(write("b.csv", "text,label\nsep=;,a\n")) == [("a", "sep=;")]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.txt", "a.jsonl"])
+def test_formats_lines_that_end_as_on_an_old_mac(name):
+    content = {
+        "a.csv": 'text,label\r"one\rmore",a\rtwo,b\r', "a.tsv": "text\tlabel\rone\ta\rtwo\tb",
+        "a.txt": "a one\rb two\r\r", "a.jsonl": '{"text": "one", "label": "a"}\r{"text": "two", "label": "b"}\r',
+    }[name]  # fmt: skip
+    (label, text), last = read(write(name, content))
+    assert (label, text.split()[0], last) == ("a", "one", ("b", "two"))
+
+
+def test_formats_blanks_around_names_of_columns():
+    assert read(write("a.csv", "text , \u00a0label\none,a\n")) == [("a", "one")]
+    assert read(write("a.tsv", " text\tlabel \none\ta\n")) == [("a", "one")]
+    assert read("files:a.tsv", {"text": " text", "label": "label "}) == [("a", "one")]
+    assert "stands 2 times" in message(write("b.csv", "text,text ,label\n1,2,3\n"))
+
+
+def test_formats_json_number_that_is_none_is_a_missing_value():
+    write("a.jsonl", '{"text": NaN, "label": 1}\n{"text": "one", "label": Infinity}\n{"text": 2.5, "label": 1}\n')
+    assert read("files:a.jsonl") == ["text is NaN, not a string", "label is Infinity, not a string", ("1", "2.5")]
+
+
+def test_formats_json_object_that_holds_the_rows_is_refused():
+    rows = [{"text": "one", "label": "a"}]
+    allowed = "save that list alone"
+    assert f"Are the rows in data? Then {allowed}" in message(write("a.json", json.dumps({"data": rows, "n": 1})))
+    assert allowed in message(write("b.json", json.dumps({"n": 1, "data": rows}, indent=1)))
+
+
+def test_formats_json_lines_in_a_txt_file():
+    lines = '{"text": "one two", "label": "a"}\n{"text": "three", "label": "b"}\n'
+    assert read(write("a.txt", lines)) == [("a", "one two"), ("b", "three")]
+    assert read("files:a.txt", {"text": "text"})[0] == (lines.split("\n")[0],)
+
+
+@pytest.mark.parametrize(
+    ("begin", "what"),
+    [
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a spreadsheet of Excel"),
+        (b"PAR1\x15\x04", "Parquet"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
+        (b'<?xml version="1.0"?>\n<tmx>', "XML"),
+        (b"%PDF-1.4\n", "PDF"),
+    ],
+)
+def test_formats_of_other_tools_are_named(begin, what):
+    assert f"a.csv holds {what}" in message(write("a.csv", begin + b"\0" * 40))
+
+
 # Anything at all: never a traceback
 
 PIECES = st.sampled_from(

@@ -281,7 +281,7 @@ def test_sources_header_that_cannot_be_read():
         message(write("a.csv", b"te\xffxt,label\n"))
         == "a.csv:1: byte 2 (0xff) is not utf-8: name the encoding with data.encoding."
     )
-    assert message(write("b.csv", "text,label\ra,1\r")) == (
+    assert message(write("b.csv", "text,la\rbel\na,1\n")) == (
         "b.csv:1: a lone carriage return outside quotes: lines end at LF or CRLF."
     )
 

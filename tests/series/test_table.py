@@ -51,6 +51,45 @@ def test_table_formats_say_the_same(tmp_path):
     np.testing.assert_array_equal(packed.values, from_json.values)
 
 
+def test_table_of_a_spreadsheet_with_semicolons(tmp_path):
+    rows = "2020-01-01;1,5\n2020-01-02;2,5\n"
+    for text, options in ((f"sep=;\ntime; value\n{rows}", {}), (f"time;value\n{rows}", {"separator": ";"})):
+        assert read(tmp_path, text, decimal=",", **options).series[0].values.tolist() == [1.5, 2.5]
+
+
+@pytest.mark.parametrize(
+    ("rows", "warning"),
+    [
+        ("01/02/2016,1\n02/02/2016,2\n", "times such as 02/02/2016 are read as day/month/year"),
+        ("42370,1\n42371,2\n", "spreadsheet's days since 1900"),
+        ("1,985\n2,1.012\n", "value: 1.012 is read as 1.012"),
+        ("13/02/2016,1\n14/02/2016,2\n", ""),
+        ("1,0.985\n2,1.012\n3,\n", ""),
+        ("1,985\n2,1.01\n", ""),
+    ],
+)
+def test_table_cells_that_may_mean_something_else_are_a_warning(tmp_path, rows, warning):
+    said = [one.text for one in read(tmp_path, f"time,value\n{rows}").findings if one.severity == "warning"]
+    assert len(said) == bool(warning)
+    assert warning in " ".join(said)
+
+
+def test_table_days_without_signs_between_are_dates(tmp_path):
+    found = read(tmp_path, "time,value\n20160131,1\n20160201,2\n")
+    assert (str(found.step), len(found.series[0])) == ("1D", 2)
+    assert str(read(tmp_path, "time,value\n20160131,1\n20160132,2\n").step) == "1"
+
+
+def test_table_month_before_day_is_refused(tmp_path):
+    with pytest.raises(DataError, match="Days stand before months here"):
+        read(tmp_path, "time,value\n01/12/2016,1\n01/13/2016,2\n")
+
+
+def test_table_header_that_is_no_csv_names_no_columns(tmp_path):
+    with pytest.raises(DataError, match="names no columns"):
+        read(tmp_path, "ti\rme,value\n1,2\n")
+
+
 def test_table_rows_alone_count_where_asked(tmp_path):
     found = read(tmp_path, "time,value\n2020-01-03,1\n2020-01-06,2\n2020-01-07,3\n", step="rows")
     assert found.series[0].values.tolist() == [1, 2, 3]

@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 import json
 
+import numpy as np
 import pytest
+import soundfile
 
 from seqpipe.data.files import BadRow
 from seqpipe.errors import DataError
+from seqpipe.serving.inputs import WAVEFORM
 from seqpipe.serving.reading import read_objects, read_texts
 
 TEXTS = ["a fine film", "awful, really"]
@@ -89,6 +92,37 @@ def test_reading_objects_names_lines_that_hold_none(tmp_path):
     assert array.place.endswith("rows.jsonl:3")
     assert array.reason == "a list, no object"
     assert broken.reason.startswith("not JSON: ")
+
+
+@pytest.mark.parametrize("sign", [",", "\t", ";", "|"])
+@pytest.mark.parametrize("begin", ["", "sep={}\n", "\ufeff"])
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.txt", "a.dat"])
+def test_reading_a_table_by_what_its_header_is_apart_by(tmp_path, name, begin, sign):
+    (tmp_path / name).write_text(f"{begin.format(sign)}id{sign} text\n1{sign}one\n")
+    assert list(read_texts(str(tmp_path / name), column=None)) == ["one"]
+
+
+def test_reading_a_column_of_standard_input_is_refused():
+    with pytest.raises(DataError, match="--column text: standard input is read as a text a line"):
+        list(read_texts("-", column="text"))
+
+
+def test_reading_numbers_that_are_none_are_bad_rows(tmp_path):
+    (tmp_path / "a.json").write_text('[{"text": NaN}, {"text": 2.5}]')
+    bad, good = read_texts(str(tmp_path / "a.json"), column=None)
+    assert bad.reason == "item 1: no text under text"
+    assert good == "2.5"
+
+
+def test_reading_lines_that_end_as_on_an_old_mac(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"id,text\r1,one\r2,two\r")
+    assert list(read_texts(str(tmp_path / "a.txt"), column=None)) == ["one", "two"]
+
+
+def test_reading_a_recording_by_either_form_of_its_name(tmp_path):
+    sound = np.zeros(1600, np.int16)
+    soundfile.write(tmp_path / "cafe\u0301.wav", sound, 16_000)
+    assert len(WAVEFORM.from_value(tmp_path / "caf\u00e9.wav")) == 1600
 
 
 # What a fuzzer found

@@ -28,7 +28,7 @@ ROWS = ["good one", BadRow("f.csv", 3, "byte 2 (0xe9) is not utf-8"), "no", "bad
 
 
 def test_predict_rows_stops_at_a_row_that_cannot_be_read():
-    with pytest.raises(DataError, match=r"f\.csv:3: byte 2 .* --encoding names another\. --keep-going answers"):
+    with pytest.raises(DataError, match=r"f\.csv:3: byte 2 .* is not utf-8\. --keep-going answers"):
         list(predict_rows(Echo(), ROWS))
 
 

@@ -87,6 +87,12 @@ def test_recordings_that_cannot_be_decoded_stop_or_are_skipped(folder):
     )
 
 
+def test_recordings_in_a_codec_whose_end_is_not_known_are_named(folder):
+    soundfile.write(folder / "yes" / "gsm.wav", np.zeros(3200), 16_000, subtype="GSM610")
+    (bad,) = [r for r in read_recordings(f"files:{folder}", "train") if isinstance(r, Bad)]
+    assert bad.text.endswith("yes/gsm.wav has a codec that is not read: GSM 6.10")
+
+
 @pytest.mark.parametrize("ending", ["tar", "tar.gz"])
 def test_recordings_of_a_tar_cut_short(folder, tmp_path_factory, ending):
     path = tmp_path_factory.mktemp("tar") / f"words.{ending}"
@@ -136,9 +142,10 @@ def test_recordings_of_other_formats_are_counted(folder, tmp_path_factory):
         list(read_recordings(f"files:{alone}", "train"))
 
 
+@pytest.mark.parametrize("target", ["../gone/zz.wav", "zz.wav"])
 @pytest.mark.parametrize("kind", ["folder", "tar"])
-def test_recordings_links_that_lead_nowhere_are_bad_files(folder, tmp_path_factory, kind):
-    (folder / "yes" / "zz.wav").symlink_to("../gone/zz.wav")
+def test_recordings_links_that_lead_nowhere_are_bad_files(folder, tmp_path_factory, kind, target):
+    (folder / "yes" / "zz.wav").symlink_to(target)
     source = folder
     if kind == "tar":
         source = tmp_path_factory.mktemp("tar") / "words.tar"

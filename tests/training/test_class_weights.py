@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from seqpipe.errors import ModelError
-from seqpipe.training.class_weights import class_weights, positive_weights
+from seqpipe.training.class_weights import class_weights, log_odds, positive_weights
 
 CLASSES = ["yes", "no", "silence"]
 ROWS = np.array([6, 3, 1])
@@ -35,3 +35,13 @@ def test_class_weights_of_labels_that_are_there():
     assert positive_weights("balanced", ["a", "b"], np.array([20, 0]), 20) == pytest.approx([0.05, 20.0])
     with pytest.raises(ModelError, match="it must give one weight to each class"):
         positive_weights({"yes": 2.0}, CLASSES, ROWS, 20)
+
+
+def test_log_odds_are_the_logit_of_how_often_a_label_is_there():
+    found = log_odds(np.array([500, 2000, 0, 4000]), 4000, np.ones(4, np.float32))
+    np.testing.assert_allclose(found[:2], [np.log(1 / 7), 0], atol=2e-3)
+    assert np.isfinite(found).all()
+    assert found[2] < -8
+    assert found[3] > 8
+    balanced = positive_weights("balanced", CLASSES, ROWS, 20)
+    np.testing.assert_allclose(log_odds(ROWS, 20, balanced), 0, atol=0.4)

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from seqpipe.data.checks import Checked, Nouns, alike, leaks, oddities, repeats
+from seqpipe.data.checks import Checked, Nouns, alike, leaks, odd_names, oddities, repeats
+from seqpipe.data.files import unread_in_folders
 from seqpipe.data.findings import Bad, Finding, counted, raise_errors, share
 from seqpipe.data.formats import ONE_LABEL
 from seqpipe.data.reading import read_role, read_roles, with_dev
@@ -84,8 +85,11 @@ class _Reader:
     known: Mapping[str, str] | None
     found: set[str] = field(default_factory=set)
 
-    def rows(self, source: str, role: Role) -> Iterator[Labelled | Bad]:
+    def rows(self, source: str, role: Role) -> Iterator[Labelled | Bad | Finding]:
         data = self.data
+        scheme, _, path = source.partition(":")
+        if scheme == "files" and (unread := unread_in_folders(path)):
+            yield Finding("warning", unread)
         known = self.known
         if known is None and role != "train" and self.found:
             known = {name: name for name in self.classes()}
@@ -152,6 +156,7 @@ def read_splits(data: ClassificationData) -> LabelledSplits:
         findings += _check_balance(role, table, classes)
     if "train" in tables:
         findings += [*_check_many_classes(tables["train"], classes), *alike("train", classes, MAP_THEM)]
+        findings += odd_names("train", sorted(reader.found), data.label_column)
     checked: dict[str, Checked] = {role: table.checked(classes) for role, table in tables.items()}
     findings += leaks(checked, NOUNS_OF_SEVERAL if several else NOUNS)
     raise_errors(findings)

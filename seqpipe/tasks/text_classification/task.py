@@ -28,7 +28,7 @@ from seqpipe.text.ngrams import NgramTables, fit_ngrams
 from seqpipe.text.pieces import TextFeatures, cut, head_pieces
 from seqpipe.text.probes import text_probes
 from seqpipe.text.word_vectors import PieceVectors, spread_vectors
-from seqpipe.training.class_weights import class_weights, positive_weights
+from seqpipe.training.class_weights import class_weights, log_odds, positive_weights
 from seqpipe.training.pretraining import ENCODER, find_encoder, load_encoder, pretrain, save_encoder
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class TextClassification(Task):
     classes: list[str]
     probed: list[str]  # real texts that an export is proved with
     class_weights: np.ndarray  # float32 [C], how much a row of each class, or a label that is there, weighs in the loss
+    log_odds: np.ndarray  # float32 [C], of each label where texts may have several: where the network begins
 
     def __init__(self, config: TextClassificationPipeline):
         self.config = config
@@ -140,6 +141,7 @@ class TextClassification(Task):
         counts = np.array(saved["train_rows"])
         if self.config.several:
             self.class_weights = positive_weights(wanted_weights, self.classes, counts, saved["rows"])
+            self.log_odds = log_odds(counts, saved["rows"], self.class_weights)
         else:
             self.class_weights = class_weights(wanted_weights, self.classes, counts)
 
@@ -182,6 +184,8 @@ class TextClassification(Task):
         model = classifier(
             self.config.model, **sizes, ngram_entries=entries, several=self.config.several, name=self.config.name
         )
+        if self.config.several:
+            model.get_layer("logits").bias.assign(self.log_odds)
         if self.ngrams is not None:
             model.get_layer("ngrams").set_tables(self.ngrams)
         if self.vectors is not None:

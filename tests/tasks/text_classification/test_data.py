@@ -37,6 +37,10 @@ def findings(splits: LabelledSplits, severity: str) -> list[str]:
     return [finding.text for finding in splits.findings if finding.severity == severity]
 
 
+def warnings_of_train(train: list[tuple[str, str]]) -> list[str]:
+    return [text for text in findings(read(train), "warning") if text.startswith("train: ")]
+
+
 def message(train: list[tuple[str, str]], **options) -> str:
     with pytest.raises(DataError) as caught:
         read(train, **options)
@@ -240,6 +244,55 @@ def test_classification_classes_that_look_alike():
     )
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "how"),
+    [("1", "1.0", "how a number is written"), ("a", "a\u200b", "case or blanks"), ("007", "7", "how a number is")],
+)
+def test_classification_classes_that_are_one_value(one, other, how):
+    rows = [*rows_of("bc"), *((name, f"{name} {i}") for name in (one, other) for i in range(9))]
+    (said,) = warnings_of_train(rows)
+    assert f"train: classes differ by {how}" in said
+
+
+def test_classification_numbers_that_are_two_values():
+    assert warnings_of_train([(f"1234567.{i % 2}", f"n {i}") for i in range(20)]) == []
+
+
+def test_classification_without_any_class_is_an_error():
+    assert message([("", f"text {i}") for i in range(9)], label_separator="|").startswith("train: no row has a label")
+
+
+@pytest.mark.parametrize("name", ["nan", "unsup", "label"])
+def test_classification_classes_that_are_none(name):
+    assert warnings_of_train([*rows_of(), *((name, f"none {i}") for i in range(9))]) == [
+        f"train: {name} is read as a class. If it means that a label is missing, take those rows out."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("form", "said"), [('"{}"', "stand in quotes"), ("'{}'", "stand in quotes"), ("{}:", "end in :")]
+)
+def test_classification_classes_with_signs_around_them(form, said):
+    rows = [(form.format(name * 2), text) for name, text in rows_of()]
+    assert f"train: all classes {said}, such as {form.format('aa')}" in warnings_of_train(rows)[-1]
+    assert warnings_of_train([*(("good", f"more {i}") for i in range(9)), *rows]) == []
+
+
+def test_classification_files_of_other_formats_in_folders_of_classes():
+    for number, (name, text) in enumerate(rows_of()):
+        Path("texts", name).mkdir(parents=True, exist_ok=True)
+        Path("texts", name, f"{number}.{'md' if number < 4 else 'txt'}").write_text(text)
+    Path("texts/a/.hidden").touch()
+    said = findings(read_splits(ClassificationData(train="files:texts")), "warning")
+    assert said[0] == "train: files of other formats are not read: 4 .md, such as texts/a/0.md."
+
+
+def test_classification_signs_of_a_wrong_encoding():
+    wrong = [("a", "it’s".encode().decode("cp1252")), ("b", "café".encode().decode("latin-1")), ("a", "Ã la carte")]
+    (found,) = [text for text in findings(read([*rows_of(), *wrong]), "info") if "windows-1252, such" in text]
+    assert found.startswith("train: 2 of 23 rows have signs of UTF-8 read as windows-1252")
+
+
 def test_classification_as_many_classes_as_rows():
     warnings = findings(read([(f"text {i}", "ab"[i % 2]) for i in range(30)]), "warning")
     assert (
@@ -317,14 +370,15 @@ def test_classification_odd_characters_and_the_longest_text():
     assert infos[:8] == [
         "train: texts of 6 characters (median), the longest 1,200 in train.jsonl:30.",
         "train: 2 of 30 rows have control characters U+0001 to U+007F, such as train.jsonl:21.",
-        "train: 1 of 30 rows have control characters U+0080 to U+009F, such as train.jsonl:29.",
+        "train: 1 of 30 rows have control characters U+0080 to U+009F, as of windows-1252 read as latin-1, such as "
+        "train.jsonl:29.",
         "train: 1 of 30 rows have tabs, such as train.jsonl:22.",
         "train: 1 of 30 rows have no-break spaces, such as train.jsonl:23.",
         "train: 1 of 30 rows have zero-width spaces, such as train.jsonl:24.",
         "train: 1 of 30 rows have U+FFFD, left by a wrong encoding, such as train.jsonl:25.",
         "train: 1 of 30 rows have HTML tags, such as train.jsonl:26.",
     ]
-    assert infos[8] == "train: 1 of 30 rows have CSV quotes around them, such as train.jsonl:27."
+    assert infos[8] == "train: 1 of 30 rows have quotes around them, such as train.jsonl:27."
     escapes = "escapes of other tools, such as &apos; or @-@"
     assert infos[9] == f"train: 1 of 30 rows have {escapes}, such as train.jsonl:26."
 

@@ -23,7 +23,7 @@ from seqpipe.runs.compare import compare
 from seqpipe.runs.evaluate import evaluate_artefact
 from seqpipe.runs.run import open_run
 from seqpipe.runs.seeds import run_seeds
-from seqpipe.tasks import load_pipeline
+from seqpipe.tasks import load_pipeline, make_task
 
 CLASSES = ["delivery", "price", "quality", "service"]
 SOURCE = "builtin:messages?split={}&rows={}"
@@ -184,6 +184,14 @@ def test_label_set_task_trains_with_weights_and_smoothing(home):
         made = run.task
     train = made.splits.train.labels
     np.testing.assert_allclose(made.class_weights, (len(train) - train.sum(0)) / train.sum(0), rtol=1e-6)
+
+
+def test_label_set_task_begins_at_how_often_labels_are_there():
+    made = make_task(load_pipeline("tiny.yaml").config)
+    made.load_features(RUN / "features")
+    rows = np.array(json.loads((RUN / "features" / "classes.json").read_text())["train_rows"])
+    bias = made.build().get_layer("logits").bias
+    np.testing.assert_allclose(bias, np.log(rows / (320 - rows)), atol=0.02)
 
 
 def test_label_set_task_answers_in_a_table_of_csv(home):

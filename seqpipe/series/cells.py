@@ -1,0 +1,92 @@
+"""Cells of a table of series: texts to numbers, and what in them may mean something else than what is read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+
+from seqpipe.config.series import SeriesTable
+from seqpipe.data.findings import BadRows, Finding, counted
+from seqpipe.series.clock import Times
+
+MISSING = frozenset(("", "na", "nan", "n/a", "null", "none", "?"))
+TRUTH = {"true": "1", "false": "0", "yes": "1", "no": "0"}
+SLASHED = re.compile(r"\s*(\d{1,2})/\d{1,2}/\d{4}")
+SERIAL_DAYS = (25_000, 60_000)  # 1968 to 2064, as a spreadsheet counts days
+
+
+def odd_times(texts: list[str], times: Times) -> list[Finding]:
+    """Times that may mean something else than what is read."""
+    slashed = [found for found in map(SLASHED.match, texts) if found]
+    if slashed and all(int(found[1]) <= 12 for found in slashed):
+        text = f"times such as {slashed[-1][0]} are read as day/month/year, and no day is above the 12th."
+        return [Finding("warning", f"{text} If the month stands first, write ISO dates (2016-07-01).")]
+    clock = times.clock
+    if texts and times.kind == "count" and clock.min() >= SERIAL_DAYS[0] and clock.max() < SERIAL_DAYS[1]:
+        text = f"times such as {texts[0]} are read as plain numbers, without a calendar."
+        return [
+            Finding("warning", f"{text} If they are a spreadsheet's days since 1900, write ISO dates (2016-07-01).")
+        ]
+    return []
+
+
+def _odd_numbers(name: str, texts: list[str], mark: str) -> list[Finding]:
+    """A decimal mark that may be one of thousands: where it stands, it stands before three digits."""
+    marked = [text for text in texts if mark in text]
+    of_thousands = re.compile(rf"\s*-?[1-9]\d{{0,2}}{re.escape(mark)}\d{{3}}\s*")
+    if not marked or not all(map(of_thousands.fullmatch, marked)) or not any(text.strip().isdigit() for text in texts):
+        return []
+    read = float(marked[0].replace(mark, "."))
+    text = f"{name}: {marked[0]} is read as {read:g}, and behind each {mark} are three digits."
+    return [Finding("warning", f"{text} If it stands between thousands, take it out of the data.")]
+
+
+def read_numbers(
+    texts: list[str], name: str, place: Callable[[int], str], wanted: SeriesTable, findings: list[Finding]
+) -> np.ndarray:
+    """The numbers of a column, float64 [N], NaN where a value is missing; what is no number is an error.
+
+    Args:
+        name: of the column.
+        place: of a row, by its index.
+        findings: to which is added what is noticed.
+    """
+    findings += _odd_numbers(name, texts, wanted.decimal)
+    if wanted.decimal == ",":
+        texts = [text.replace(",", ".") if text.count(",") == 1 and "." not in text else text for text in texts]
+    try:
+        values = np.array(texts, dtype=np.float64) if texts else np.zeros(0)
+    except ValueError:
+        values = _slowly(texts, name, place, wanted, findings)
+    infinite = np.flatnonzero(np.isinf(values))
+    if len(infinite):
+        findings.append(
+            Finding(
+                "error",
+                f"{place(infinite[0])}: {name} is infinite, in "
+                f"{counted(len(infinite), 'row')}. A missing value is an empty field.",
+            )
+        )
+    return values
+
+
+def _slowly(
+    texts: list[str], name: str, place: Callable[[int], str], wanted: SeriesTable, findings: list[Finding]
+) -> np.ndarray:
+    values = np.full(len(texts), np.nan)
+    bad = BadRows("row")
+    for index, text in enumerate(texts):
+        small = text.strip().lower()
+        if small in MISSING:
+            continue
+        try:
+            values[index] = float(TRUTH.get(small, small))
+        except ValueError:
+            hint = ""
+            if "," in text or " " in text.strip() or "'" in text:
+                hint = f" Numbers have no thousands separators, and the decimal mark {wanted.decimal} (data.decimal)."
+            bad.add(f'{place(index)}: {name} = "{text:.30}" is no number.{hint}')
+    findings += bad.check("values", good=len(texts) - bad.count, max_bad_fraction=wanted.max_bad_fraction)
+    return values
