@@ -43,8 +43,17 @@ def uniform(seed: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
 
     Source of the mixing: Wellons 2018, Prospecting for Hash Functions.
     """
+    return uniform_of(mixed_seed(seed), step)
+
+
+def mixed_seed(seed: tf.Tensor) -> tf.Tensor:
+    """int64 [B], what `uniform` makes of seeds before it sees a step: a loop does it once."""
     low, high = tf.bitwise.bitwise_and(seed, MASK), tf.bitwise.bitwise_and(tf.bitwise.right_shift(seed, 32), MASK)
-    of_seed = _mixed(tf.bitwise.bitwise_xor(low, _mixed(tf.bitwise.bitwise_and(high + GOLDEN, MASK))))
+    return _mixed(tf.bitwise.bitwise_xor(low, _mixed(tf.bitwise.bitwise_and(high + GOLDEN, MASK))))
+
+
+def uniform_of(of_seed: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+    """`uniform`, of what `mixed_seed` gave."""
     place = tf.bitwise.bitwise_and((tf.cast(step, tf.int64) + 1) * GOLDEN, MASK)
     drawn = _mixed(tf.bitwise.bitwise_and(of_seed + place, MASK))
     return tf.cast(tf.bitwise.right_shift(drawn, 8), tf.float32) / 2.0**24

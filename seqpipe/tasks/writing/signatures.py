@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from seqpipe.layers.recurrent_form import traced_for
 from seqpipe.models.character_model import Reader
-from seqpipe.models.sampling import NEVER, Settings, draw, uniform
+from seqpipe.models.sampling import NEVER, Settings, draw, mixed_seed, uniform, uniform_of
 from seqpipe.tasks.writing import compose
 from seqpipe.tasks.writing.compose import Composer
 from seqpipe.tasks.writing.config import Sampling
@@ -209,7 +209,8 @@ class WritingModel(tf.Module):
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
         """Ids int32 [B, T], EDGE behind an end, bytes to drop, nats and how each row finished; ends when all have."""
         rows = tf.shape(seed)[0]
-        none = tf.zeros([rows], tf.int32)
+        none, of_seed = tf.zeros([rows], tf.int32), mixed_seed(seed)
+        may_stop = tf.size(endings.sizes) > 0
 
         def go_on(number: tf.Tensor, active: tf.Tensor, *_: Any) -> tf.Tensor:
             # At least once, so that a forbidden length meets its assertion and nothing else.
@@ -217,12 +218,13 @@ class WritingModel(tf.Module):
 
         def body(number, active, logits, seen, recent, ids, dropped, nats, reason, state, whole):
             logits = self._allowed(logits, whole.within)
-            drawn = draw(logits, uniform(seed, number), settings, seen)
+            drawn = draw(logits, uniform_of(of_seed, number), settings, seen)
             surprise = tf.nn.sparse_softmax_cross_entropy_with_logits(drawn, logits)
             nats += tf.where(active, surprise, 0.0)
             ended = active & (drawn == EDGE)
             drawn = tf.where(active, drawn, EDGE)
-            recent, cut = self._stops.after(recent, drawn, endings)
+            now = recent, drawn  # bound early: each branch is traced apart
+            recent, cut = tf.cond(may_stop, lambda: self._stops.after(*now, endings), lambda: (now[0], none))
             stopped = active & ~ended & (cut > 0)
             dropped = tf.where(stopped, cut, dropped)
             reason = tf.where(ended, 2, tf.where(stopped, 1, reason))
