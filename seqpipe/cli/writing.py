@@ -54,7 +54,7 @@ def write(
     wishes = writing.Wishes(length, temperature, top_k, top_p, min_p, repetition_penalty)
     in_form = form is not None or acrostic is not None
     _check_form(in_form, prompt=prompt, wishes=wishes, stop=stop, stream=stream, rhyme=rhyme, no_repeats=no_repeats)
-    prompt = sys.stdin.read() if prompt == "-" else prompt
+    prompt = sys.stdin.buffer.read().decode("utf-8", "replace") if prompt == "-" else prompt
     find_model(model)
     start()
     as_json = format == "jsonl"

@@ -79,7 +79,7 @@ def monitored(name: str, measures: Sequence[Measure]) -> Measure:
 
 
 def reported(report: Mapping[str, Any], split: str, measure: Measure) -> dict[str, Any] | None:
-    """{value, low, high, n} of a split as a report has it, or None."""
+    """{value, low, high, n} of a split as a report has it, or None; `of` says what n counts, if not rows."""
     return report.get("splits", {}).get(split, {}).get("measures", {}).get(measure.name)
 
 
@@ -88,7 +88,7 @@ def headline(report: Mapping[str, Any], measure: Measure) -> str:
     split = "test" if "test" in report["splits"] else "dev"
     figure = report["splits"][split]["measures"][measure.name]
     line = " ".join(part for part in (split, measure.title, measure.shown(figure["value"]), measure.note) if part)
-    about = [f"{figure['n']:,} rows"]
+    about = [f"{figure['n']:,} {figure.get('of', 'rows')}"]
     if "low" in figure:
         about.insert(0, f"95 % interval {measure.number(figure['low'])} to {measure.number(figure['high'])}")
     return f"{line} ({', '.join(about)})"

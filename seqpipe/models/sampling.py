@@ -17,6 +17,7 @@ import tensorflow as tf
 NEVER = -1e9  # the score of what is forbidden
 MASK = 0xFFFFFFFF
 GOLDEN = 0x9E3779B9
+FEW = 256  # likeliest among which is drawn first: of thousands all are sorted only where the draw lies beyond
 ROUNDING, TRIES = 1e-5, 6  # how far logits of two graphs lie apart, and how often that is tried
 MULTIPLIERS = (0x7FEB352D, 0x31848BAB)  # below 2^31, so that no product overflows int64
 
@@ -43,8 +44,17 @@ def uniform(seed: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
 
     Source of the mixing: Wellons 2018, Prospecting for Hash Functions.
     """
+    return uniform_of(mixed_seed(seed), step)
+
+
+def mixed_seed(seed: tf.Tensor) -> tf.Tensor:
+    """int64 [B], what `uniform` makes of seeds before it sees a step: a loop does it once."""
     low, high = tf.bitwise.bitwise_and(seed, MASK), tf.bitwise.bitwise_and(tf.bitwise.right_shift(seed, 32), MASK)
-    of_seed = _mixed(tf.bitwise.bitwise_xor(low, _mixed(tf.bitwise.bitwise_and(high + GOLDEN, MASK))))
+    return _mixed(tf.bitwise.bitwise_xor(low, _mixed(tf.bitwise.bitwise_and(high + GOLDEN, MASK))))
+
+
+def uniform_of(of_seed: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+    """`uniform`, of what `mixed_seed` gave."""
     place = tf.bitwise.bitwise_and((tf.cast(step, tf.int64) + 1) * GOLDEN, MASK)
     drawn = _mixed(tf.bitwise.bitwise_and(of_seed + place, MASK))
     return tf.cast(tf.bitwise.right_shift(drawn, 8), tf.float32) / 2.0**24
@@ -67,19 +77,63 @@ def draw(logits: tf.Tensor, uniforms: tf.Tensor, settings: Settings, seen: tf.Te
     """
     penalty = settings.repetition_penalty
     penalised = tf.where(logits > 0, logits / penalty, tf.maximum(logits * penalty, NEVER))
-    scores, order = tf.math.top_k(tf.where(seen, penalised, logits), tf.shape(logits)[1])  # equal ones by id
-    places = tf.range(tf.shape(logits)[1])
-    allowed = (scores > NEVER / 2) & ((settings.top_k <= 0) | (places < settings.top_k))
-    allowed &= tf.exp(scores - scores[:, :1]) >= settings.min_p
-    warm = tf.maximum(settings.temperature, 1e-6)
-    weights = tf.where(allowed, tf.exp((scores - scores[:, :1]) / warm), 0.0)
-    weights /= tf.reduce_sum(weights, axis=1, keepdims=True)
+    scores = tf.where(seen, penalised, logits)
+    size = scores.shape[1]
+    if size is None or size <= 2 * FEW:
+        return _draw_among_all(scores, uniforms, settings)
+    found, sure = _draw_among_few(scores, uniforms, settings)
+    others = tf.where(~sure)
+    rows = others[:, 0]
+    rest = _draw_among_all(tf.gather(scores, rows), tf.gather(uniforms, rows), settings)
+    return tf.tensor_scatter_nd_update(found, others, rest)
+
+
+def _draw_among_all(scores: tf.Tensor, uniforms: tf.Tensor, settings: Settings) -> tf.Tensor:
+    scores, order = tf.math.top_k(scores, tf.shape(scores)[1])  # equal ones by id
+    weights = _weights(scores, scores[:, :1], settings)
+    weights = tf.where((settings.top_k <= 0) | (tf.range(tf.shape(scores)[1]) < settings.top_k), weights, 0.0)
+    summed = _summed(weights / tf.reduce_sum(weights, axis=1, keepdims=True), settings)
+    return _at(
+        order, tf.reduce_sum(tf.cast(summed <= uniforms[:, tf.newaxis] * summed[:, -1:], tf.int32), 1), summed, settings
+    )
+
+
+def _draw_among_few(scores: tf.Tensor, uniforms: tf.Tensor, settings: Settings) -> tuple[tf.Tensor, tf.Tensor]:
+    """As `_draw_among_all` without sorting all; bool [B], whether what was drawn stands among the FEW likeliest."""
+    few, order = tf.math.top_k(scores, FEW)
+    weights = _weights(few, few[:, :1], settings)
+    weights = tf.where((settings.top_k <= 0) | (tf.range(FEW) < settings.top_k), weights, 0.0)
+    every = tf.where(
+        settings.top_k > 0, tf.reduce_sum(weights, 1), tf.reduce_sum(_weights(scores, few[:, :1], settings), 1)
+    )
+    weights /= every[:, tf.newaxis]
+    summed = _summed(weights, settings)
+    kept, last = summed[:, -1], weights[:, -1]
+    ended = (tf.reduce_sum(weights, 1) >= settings.top_p) | (last <= 0)
+    # Behind the few, what is kept reaches top_p, and goes beyond it by less than the last of them.
+    least = tf.where(ended, kept, tf.minimum(settings.top_p, 1.0) * (1 - ROUNDING))
+    most = tf.where(ended, kept, tf.minimum(settings.top_p + last, 1.0) * (1 + ROUNDING))
+    places = [tf.reduce_sum(tf.cast(summed <= (uniforms * of)[:, tf.newaxis], tf.int32), 1) for of in (least, most)]
+    sure = (settings.top_k <= FEW) & (ended | ((places[0] == places[1]) & (places[1] < FEW)))
+    return _at(order, places[1], summed, settings), sure | (settings.temperature <= 0)
+
+
+def _weights(scores: tf.Tensor, highest: tf.Tensor, settings: Settings) -> tf.Tensor:
+    """Weights of what is neither forbidden nor below min_p, those of the highest 1."""
+    allowed = (scores > NEVER / 2) & (tf.exp(scores - highest) >= settings.min_p)
+    return tf.where(allowed, tf.exp((scores - highest) / tf.maximum(settings.temperature, 1e-6)), 0.0)
+
+
+def _summed(weights: tf.Tensor, settings: Settings) -> tf.Tensor:
+    """Cumulated weights of what top_p keeps."""
     before = tf.cumsum(weights, axis=1, exclusive=True)
-    weights = tf.where((before < settings.top_p) & (weights > 0), weights, 0.0)
-    summed = tf.cumsum(weights, axis=1)
-    wanted = uniforms[:, tf.newaxis] * summed[:, -1:]
-    last = tf.reduce_sum(tf.cast(weights > 0, tf.int32), axis=1) - 1
-    place = tf.minimum(tf.reduce_sum(tf.cast(summed <= wanted, tf.int32), axis=1), last)
+    return tf.cumsum(tf.where(before < settings.top_p, weights, 0.0), axis=1)
+
+
+def _at(order: tf.Tensor, place: tf.Tensor, summed: tf.Tensor, settings: Settings) -> tf.Tensor:
+    """The ids at places, at the last that is kept where rounding leads beyond it."""
+    last = tf.reduce_sum(tf.cast(summed < summed[:, -1:], tf.int32), axis=1)
+    place = tf.minimum(place, last)
     # Where settings leave nothing, the place is none at all: whoever forbids them says so, not this lookup.
     place = tf.where(settings.temperature <= 0, 0, tf.maximum(place, 0))
     return tf.gather(order, place, batch_dims=1)

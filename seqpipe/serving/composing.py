@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from seqpipe.errors import DataError, ModelError
+from seqpipe.serving.writing import shown
 
 if TYPE_CHECKING:
     from seqpipe.serving.model import Model
@@ -39,12 +40,18 @@ def composed(model: Model, acrostics: Sequence[str], wishes: FormWishes, *, seed
             f"{model.path} composes nothing: its pipeline has no form. It has: {', '.join(model.signatures)}."
         )
     known = model.call("info", {})
-    line_length = int(known["line_lengths"][-1]) if wishes.line_length is None else wishes.line_length
+    lengths = known["line_lengths"].tolist()
+    line_length = lengths[-1] if wishes.line_length is None else wishes.line_length
+    if isinstance(line_length, int) and line_length not in lengths:
+        raise DataError(
+            f"{model.name} composes {int(known['lines'])} lines of {' or '.join(map(str, lengths))} characters each, "
+            f"not of {line_length}."
+        )
     temperature = float(known["temperature"]) if wishes.temperature is None else wishes.temperature
     rhyme = len(known["rhyme_groups"]) > 0 if wishes.rhyme is None else wishes.rhyme
     try:
         inputs = {
-            "acrostic": tf.constant([acrostic.encode("utf-8", "replace") for acrostic in acrostics], tf.string),
+            "acrostic": tf.constant([shown(acrostic) for acrostic in acrostics], tf.string),
             "line_length": tf.constant(line_length, tf.int32),
             "temperature": tf.constant(temperature, tf.float32),
             "seed": tf.constant(list(seeds), tf.int64),

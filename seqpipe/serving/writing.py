@@ -65,6 +65,20 @@ def settings(model: Model, wishes: Wishes) -> dict[str, Any]:
         raise DataError(f"write takes numbers, not {chosen}.") from None
 
 
+def shown(text: str) -> str:
+    """A text as it can be shown: bytes of a command line that are no UTF-8 are U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _seeds(seeds: Sequence[int]) -> Any:
+    import tensorflow as tf
+
+    try:
+        return tf.constant(list(seeds), tf.int64)
+    except (TypeError, ValueError, OverflowError):
+        raise DataError(f"seeds are whole numbers of 64 bits, not {', '.join(map(str, seeds))}.") from None
+
+
 def written(
     model: Model, prompt: str, wishes: Wishes, *, stop: Sequence[str] = (), seeds: Sequence[int]
 ) -> list[dict[str, Any]]:
@@ -76,9 +90,9 @@ def written(
         "write",
         {
             **settings(model, wishes),
-            "text": tf.constant([prompt.encode("utf-8", "replace")] * len(seeds)),
-            "stop": tf.constant([text.encode("utf-8", "replace") for text in stop], tf.string),
-            "seed": tf.constant(list(seeds), tf.int64),
+            "text": tf.constant([shown(prompt)] * len(seeds)),
+            "stop": tf.constant([shown(text) for text in stop], tf.string),
+            "seed": _seeds(seeds),
         },
     )
     return [
@@ -102,16 +116,20 @@ def streamed(model: Model, prompt: str, wishes: Wishes, *, stop: Sequence[str] =
         raise DataError("stop strings must have 1 character or more; one is empty.")
     options = settings(model, wishes)
     length = int(options.pop("length"))
-    state = model.call("start", {"text": tf.constant([prompt.encode("utf-8", "replace")])})
-    held = ""
+    state = model.call("start", {"text": tf.constant([shown(prompt)])})
+    seeds, stop, held = _seeds([seed]), [shown(text) for text in stop], ""
     for number in range(length):
-        inputs = {**state, "number": tf.constant(number), "seed": tf.constant([seed], tf.int64), **options}
+        inputs = {**state, "number": tf.constant(number), "seed": seeds, **options}
         state = model.call("sample", inputs)
-        character = state.pop("text")[0].decode()
+        part = state.pop("text")[0].decode()
         if state["tokens"][0] == ENDED:
             break
-        held += character
-        found = [text for text in stop if held.endswith(text)]
+        found: list[str] = []
+        for character in part:
+            held += character
+            found = [text for text in stop if held.endswith(text)]
+            if found:
+                break
         if found:
             held = held[: -max(map(len, found))]
             break
@@ -130,7 +148,7 @@ def print_written(model: Model, prompt: str, wishes: Wishes, out: Console, err: 
     Args:
         how: stop, seeds, stream, as_json.
     """
-    stop, seeds = how["stop"], how["seeds"]
+    stop, seeds, prompt = how["stop"], how["seeds"], shown(prompt)
     if how["stream"]:
         for seed in seeds:
             sys.stdout.write(prompt)
@@ -157,26 +175,26 @@ def scored(model: Model, text: str) -> tuple[str, np.ndarray]:
     import tensorflow as tf
 
     require(model, "score")
-    shown, bits = [], []
+    pieces, bits = [], []
     for start in range(0, len(text), SCORED):
         before = text[max(0, start - BEFORE) : start]
         part = (before + text[start : start + SCORED]).encode("utf-8", "replace")
         outputs = model.call("score", {"text": tf.constant([part])})
-        shown += [piece.decode() for piece in outputs["pieces"][0][len(before) :]]
+        pieces += [piece.decode() for piece in outputs["pieces"][0][len(before) :]]
         bits.append(outputs["surprisal"][0][len(before) :] / math.log(2))
-    return "".join(shown), np.concatenate(bits).astype(np.float64) if bits else np.zeros(0)
+    return "".join(pieces), np.concatenate(bits).astype(np.float64) if bits else np.zeros(0)
 
 
 def print_score(model: Model, text: str, out: Console, *, page: Path | None) -> None:
     """Bits a character of each line, with surprising characters marked; or a page."""
-    shown, bits = scored(model, text)
-    if not shown:
+    read, bits = scored(model, text)
+    if not read:
         raise DataError("there is no text to score: the file is empty.")
     whole = (
-        f"{bits.mean():.3f} bits a character, {bits.sum() / len(shown.encode()):.3f} a byte; {len(shown):,} characters"
+        f"{bits.mean():.3f} bits a character, {bits.sum() / len(read.encode()):.3f} a byte; {len(read):,} characters"
     )
     lines, start = [], 0
-    for line in shown.split("\n"):
+    for line in read.split("\n"):
         lines.append((line, bits[start : start + len(line) + 1]))
         start += len(line) + 1
     if page is not None:

@@ -1,6 +1,6 @@
 """Bytes of UTF-8 as numbers, in the place of characters: every text can be read, and what is written is whole UTF-8.
 
-Axes: B batch (rows), T time (bytes), S states of the automaton, V ids.
+Axes: T time (bytes), S states of the automaton, V ids.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from seqpipe.storage import write_json
-from seqpipe.text.characters import EDGE, FILE, FIRST, Characters, Encoded
+from seqpipe.text.characters import EDGE, FILE, FIRST, Encoded
 
 # Of each state, the bytes that may follow and the state after them; 0 is between characters, 1 to 3 is so many bytes
 # before the end of one. The others begin characters whose second byte must not be just any. Source: RFC 3629.
@@ -34,13 +34,18 @@ FOLLOWING = {
 NOT_ALLOWED = -1
 
 
-def automaton() -> np.ndarray:
-    """int32 [S, V], the state after an id, or NOT_ALLOWED; texts end between characters, and hold no NUL."""
-    table = np.full((len(FOLLOWING), FIRST + 256), NOT_ALLOWED, np.int32)
+def automaton(size: int = FIRST + 256, first: int = FIRST) -> np.ndarray:
+    """int32 [S, V], the state after an id, or NOT_ALLOWED; texts end between characters, and hold no NUL.
+
+    Args:
+        size: V.
+        first: the id of byte 0; other ids than bytes and EDGE are not allowed.
+    """
+    table = np.full((len(FOLLOWING), size), NOT_ALLOWED, np.int32)
     for state, allowed in FOLLOWING.items():
         for (low, high), after in allowed:
-            table[state, FIRST + low : FIRST + high + 1] = after
-    table[0, EDGE], table[0, FIRST] = 0, NOT_ALLOWED
+            table[state, first + low : first + high + 1] = after
+    table[0, EDGE], table[0, first] = 0, NOT_ALLOWED
     return table
 
 
@@ -68,9 +73,11 @@ class Bytes:
         """The text of ids, without a character that is not whole."""
         return bytes(int(i) - FIRST for i in ids if i >= FIRST).decode("utf-8", "ignore")
 
-    def starts(self, ids: np.ndarray) -> np.ndarray:
-        """bool [T], where a character begins, or a text ends."""
-        return (ids < FIRST + 0x80) | (ids > FIRST + 0xBF)
+    @property
+    def begun(self) -> np.ndarray:
+        """int32 [V], whether a character begins in each id, or a text ends."""
+        ids = np.arange(self.size)
+        return ((ids < FIRST + 0x80) | (ids > FIRST + 0xBF)).astype(np.int32)
 
     def graph(self) -> GraphBytes:
         return GraphBytes()
@@ -80,16 +87,12 @@ class Bytes:
         write_json(directory / FILE, [])
 
 
-Units = Characters | Bytes  # what a text may be read and written in
-
-
 class GraphBytes(tf.Module):
     """Bytes in a graph, in core ops; what is no UTF-8 is read as U+FFFD."""
 
     def __init__(self) -> None:
         super().__init__()
         self._strings = tf.constant([b"", b"", *(bytes([number]) for number in range(256))])
-        self._automaton = tf.constant(automaton())
 
     def encode(self, text: tf.Tensor) -> Encoded:
         whole = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
@@ -102,25 +105,3 @@ class GraphBytes(tf.Module):
     def decode(self, ids: tf.Tensor) -> tf.Tensor:
         """string, of ids of any shape: a byte each."""
         return tf.gather(self._strings, ids)
-
-    def allowed(self, state: tf.Tensor) -> tf.Tensor:
-        """bool [B, V], what may follow in states int32 [B]."""
-        return tf.gather(self._automaton, state) != NOT_ALLOWED
-
-    def after(self, state: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
-        """int32 [B], the states after ids that are allowed."""
-        return tf.maximum(tf.gather_nd(self._automaton, tf.stack([state, ids], 1)), 0)
-
-    def by_character(self, values: tf.Tensor, ids: tf.Tensor, lengths: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """float32 [B, characters], the sums over the bytes of each character, and how many characters there are."""
-        inside = tf.sequence_mask(lengths, tf.shape(ids)[1])
-        starts = inside & ((ids < FIRST + 0x80) | (ids > FIRST + 0xBF))
-        counts = tf.reduce_sum(tf.cast(starts, tf.int32), axis=1)
-        widest = tf.reduce_max(tf.concat([counts, [0]], 0))
-        place = tf.maximum(tf.cumsum(tf.cast(starts, tf.int32), axis=1) - 1, 0)
-        rows = tf.shape(ids)[0]
-        place += tf.range(rows)[:, tf.newaxis] * (widest + 1)
-        summed = tf.math.unsorted_segment_sum(
-            tf.reshape(tf.where(inside, values, 0.0), [-1]), tf.reshape(place, [-1]), rows * (widest + 1)
-        )
-        return tf.reshape(summed, [rows, widest + 1])[:, :widest], counts

@@ -71,9 +71,10 @@ class Characters:
         """The text of ids; the edge and the unknown character are none."""
         return "".join(self.known[i - FIRST] for i in ids if i >= FIRST)
 
-    def starts(self, ids: np.ndarray) -> np.ndarray:
-        """bool [T], where a character begins, or a text ends: everywhere."""
-        return np.ones(len(ids), bool)
+    @property
+    def begun(self) -> np.ndarray:
+        """int32 [V], how many characters begin in each id; the edge of a text counts as one."""
+        return np.ones(self.size, np.int32)
 
     def graph(self) -> GraphCharacters:
         return GraphCharacters(self)

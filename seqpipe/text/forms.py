@@ -18,9 +18,9 @@ import numpy as np
 
 from seqpipe.errors import DataError
 from seqpipe.storage import write_json
-from seqpipe.text.bytes import Units
 from seqpipe.text.characters import UNKNOWN
 from seqpipe.text.rhymes import learn_groups
+from seqpipe.text.units import Units
 
 FILE = "form.json"
 

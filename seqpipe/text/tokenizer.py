@@ -34,6 +34,7 @@ class TextTokenizer(tf.Module):
     def __init__(self, features: TextFeatures):
         super().__init__(name="text_tokenizer")
         known = tables(features)
+        self._exact = features.exact
         self._characters = known.characters
         self._window = int(known.length.max())
         with tf.device(DEVICE):
@@ -134,20 +135,22 @@ class TextTokenizer(tf.Module):
 
         Returns:
             segments string [S]; row_splits int32 [B + 1] in segments; dropped bool [S]: a space that is followed by
-            another or ends its text.
+            another or ends its text, but where pieces are exact.
         """
-        decoded = RAW.UnicodeDecode(
-            input=RAW.StringJoin(inputs=[" ", texts]), input_encoding="UTF-8", errors="replace", Tsplits=tf.int32
-        )
+        begun = texts if self._exact else RAW.StringJoin(inputs=[" ", texts])
+        decoded = RAW.UnicodeDecode(input=begun, input_encoding="UTF-8", errors="replace", Tsplits=tf.int32)
         codes = tf.concat([decoded.char_values, [ord(" ")]], 0)  # so that each text is followed by a space
         classes = self._classes(codes)
         is_space = tf.equal(classes, SPACE)
         pair = tf.minimum(classes, self._characters)
         pair = tf.bitwise.bitwise_and(pair[:-1] * (self._characters + 1) + pair[1:], self._joined.shape[0] - 1)
-        cut = is_space[1:] | ~tf.gather(self._joined, pair)  # [N - 1]
+        cut = is_space[1:] | ~tf.gather(self._joined, pair)  # [N]
+        if self._exact:  # else each text begins with a space
+            begins = tf.scatter_nd(decoded.row_splits[1:, None], tf.ones_like(decoded.row_splits[1:]), [tf.size(codes)])
+            cut |= begins[1:] > 0
         splits = tf.cast(RAW.Where(condition=tf.concat([[True], cut], 0))[:, 0], tf.int32)  # [S + 1]
         segments = RAW.UnicodeEncode(input_values=decoded.char_values, input_splits=splits, output_encoding="UTF-8")
-        dropped = tf.gather(is_space[:-1] & is_space[1:], splits[:-1])
+        dropped = tf.gather(is_space[:-1] & is_space[1:] & (not self._exact), splits[:-1])
         return segments, _lower_bound(splits, decoded.row_splits), dropped
 
     def _classes(self, codes: tf.Tensor) -> tf.Tensor:

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from seqpipe.models.sampling import NEVER, Settings, draw, draw_numpy, is_settled, uniform, uniform_numpy
+from seqpipe.models.sampling import FEW, NEVER, Settings, draw, draw_numpy, is_settled, uniform, uniform_numpy
 
 PLAIN = Settings(1.0, 0, 1.0, 0.0, 1.0)
 
@@ -56,6 +56,25 @@ def test_sampling_settings_leave_what_they_should(change, allowed):
     assert set(found.tolist()) == allowed
     none = np.zeros(4, bool)
     assert found.tolist() == [draw_numpy(np.float32(logits), np.float32(u), settings, none) for u in uniforms]
+
+
+@pytest.mark.parametrize("scale", [0.5, 3.0])
+@pytest.mark.parametrize(
+    "change",
+    [{}, {"top_p": 0.9}, {"top_p": 0.3}, {"top_k": 40}, {"top_k": 400}, {"min_p": 0.01}, {"temperature": 0.0}],
+)
+def test_sampling_among_thousands_draws_as_if_all_were_sorted(scale, change):
+    rng = np.random.default_rng(1)
+    logits = rng.normal(0, scale, 3 * FEW).astype(np.float32)
+    logits[::7] = NEVER
+    settings, seen, uniforms = PLAIN._replace(**change), rng.random(3 * FEW) < 0.2, rng.random(60).astype(np.float32)
+    found = drawn(logits, uniforms, settings, seen)
+    wanted = [draw_numpy(logits, u, settings, seen) for u in uniforms]
+    settled = [is_settled(id, logits, u, settings, seen) for id, u in zip(wanted, uniforms, strict=True)]
+    assert sum(settled) > 50
+    assert [i for i, sure in zip(found, settled, strict=True) if sure] == [
+        i for i, sure in zip(wanted, settled, strict=True) if sure
+    ]
 
 
 def test_sampling_never_draws_what_is_forbidden_and_penalises_what_was_seen():

@@ -55,12 +55,8 @@ def test_bytes_graph_agrees_with_python(texts):
         ids = found.ids[row, : int(found.lengths[row])].numpy()
         np.testing.assert_array_equal(ids, BYTES.encode(text))
         assert b"".join(GRAPH.decode(tf.constant(ids)).numpy()).decode() == BYTES.decode(ids) == text
-    values = tf.ones(tf.shape(found.ids))
-    summed, counts = GRAPH.by_character(values, found.ids, found.lengths)
-    assert counts.numpy().tolist() == [len(text) for text in texts]
-    for row, text in enumerate(texts):
-        assert summed[row, : len(text)].numpy().tolist() == [len(character.encode()) for character in text]
-        assert BYTES.starts(BYTES.encode(text)).sum() == len(text)
+    for text in texts:
+        assert BYTES.begun[BYTES.encode(text)].sum() == len(text)
 
 
 def test_bytes_that_are_no_utf8_are_the_replacement_character():

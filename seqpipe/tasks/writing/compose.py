@@ -12,9 +12,9 @@ import tensorflow as tf
 
 from seqpipe.models.character_model import Reader
 from seqpipe.models.sampling import NEVER, Settings, draw, uniform
-from seqpipe.text.bytes import Units
 from seqpipe.text.characters import EDGE, UNKNOWN
 from seqpipe.text.forms import Form
+from seqpipe.text.units import Units
 
 BEFORE_ALL = -1  # the step whose uniform number a row's rhyme group is drawn with
 HIGHEST = 10.0  # temperature

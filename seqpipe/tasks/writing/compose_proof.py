@@ -11,9 +11,9 @@ from seqpipe.export.artefact import Row
 from seqpipe.models.character_model import Reader
 from seqpipe.models.sampling import NEVER, Settings, draw_numpy, is_settled, uniform_numpy
 from seqpipe.tasks.writing.compose import BEFORE_ALL
-from seqpipe.text.bytes import Units
 from seqpipe.text.forms import Form
 from seqpipe.text.rhymes import rhyme
+from seqpipe.text.units import Units
 
 PROBES = 4
 

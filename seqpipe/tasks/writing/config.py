@@ -29,20 +29,31 @@ class WritingData(Section):
 class WritingFeatures(Section):
     """What a text is read and written in."""
 
-    units: Literal["characters", "bytes"] = Field(
-        "characters", description="characters, or the bytes of their UTF-8: then none is unknown."
+    units: Literal["characters", "pieces", "bytes"] = Field(
+        "characters",
+        description="characters; or SentencePiece pieces, or bytes of UTF-8: then none is unknown. Lengths count them.",
     )
-    min_count: int = Field(1, ge=1, description="A character that stands less often in train is unknown.")
+    vocabulary_size: int = Field(
+        1000, ge=300, le=64000, description="Of pieces, 256 byte pieces included; an upper bound."
+    )
+    min_count: int = Field(1, ge=1, description="Of characters: one that stands less often in train is unknown.")
     normalise: Literal["none", "NFC", "NFKC"] = Field(
         "none", description="Unicode form of the data; prompts are read as they come."
     )
+
+    @model_validator(mode="after")
+    def _of_units(self) -> WritingFeatures:
+        for key, units in {"vocabulary_size": "pieces", "min_count": "characters"}.items():
+            if self.units != units and getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(f"{key} is for units = {units}, not {self.units}. Leave it out.")
+        return self
 
 
 class WritingTraining(Training):
     """How a writer is trained; batch_size is the number of streams read side by side."""
 
     batch_size: int = Field(32, ge=1, description="Streams side by side, or texts a step.")
-    chunk_characters: int = Field(64, ge=2, description="Of a stream: characters a step, through which gradients go.")
+    chunk_characters: int = Field(64, ge=2, description="Of a stream: units a step, through which gradients go.")
     epochs: int = Field(10, ge=1, description="Passes over the text, at most; see patience.")
     monitor: Literal["loss"] = Field("loss", description="Dev figure the best epoch is chosen by.")
 
@@ -50,7 +61,7 @@ class WritingTraining(Training):
 class Sampling(Section):
     """How `serving_default` writes, and what `seqpipe write` does unasked."""
 
-    length: int = Field(400, ge=1, le=100_000, description="Most characters.")
+    length: int = Field(400, ge=1, le=100_000, description="Most units: characters, pieces or bytes.")
     temperature: float = Field(
         0.8, ge=0, le=10, description="Below 1 the likely is likelier still; 0 always takes the likeliest."
     )
@@ -65,7 +76,7 @@ class Sampling(Section):
 class WritingEvaluation(Evaluation):
     """What the report on a writer holds."""
 
-    window: int = Field(256, ge=2, description="Characters of a cold window, whose reading begins with nothing before.")
+    window: int = Field(256, ge=2, description="Units of a cold window, whose reading begins with nothing before.")
     samples: int = Field(6, ge=1, description="Texts written for the report, from seeds 1, 2, 3 ...")
     block: int = Field(1000, ge=1, description="Of a stream: characters that are resampled together.")
     poems: int = Field(200, ge=1, description="With a form: texts of each length composed for the report.")

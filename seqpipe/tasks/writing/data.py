@@ -16,8 +16,8 @@ from seqpipe.data.sources import Role, read_rows
 from seqpipe.data.splits import Splits
 from seqpipe.errors import DataError
 from seqpipe.tasks.writing.config import WritingData
-from seqpipe.text.bytes import Units
 from seqpipe.text.characters import EDGE, normalised
+from seqpipe.text.units import Units
 
 BETWEEN = "\n\n"  # generated texts in a stream
 FEWEST = 100  # characters of a split

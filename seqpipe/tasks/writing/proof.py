@@ -13,9 +13,9 @@ from seqpipe.models.character_model import Reader, untold
 from seqpipe.models.sampling import NEVER, Settings, draw_numpy, is_settled, uniform_numpy
 from seqpipe.tasks.writing import compose_proof
 from seqpipe.tasks.writing.signatures import READ, WritingModel
-from seqpipe.text.bytes import Units
 from seqpipe.text.characters import EDGE, UNKNOWN
 from seqpipe.text.probes import text_probes
+from seqpipe.text.units import Units, by_character
 
 if TYPE_CHECKING:
     from seqpipe.tasks.writing.task import Writing
@@ -151,7 +151,6 @@ class NumpyWriter:
             ids = self._ids(row["text"].item())
             logits, *_ = self._read(ids)
             nats = tf.nn.sparse_softmax_cross_entropy_with_logits(ids[1:], logits[0, :-1]).numpy()
-            by_character = np.add.reduceat(nats, np.flatnonzero(self.characters.starts(ids[1:]))) if len(nats) else nats
-            count = np.array(len(by_character), np.int32)
-            answers.append({"nats": nats.sum(), "characters": count, "surprisal": by_character})
+            each = by_character(nats, self.characters.begun[ids[1:]])
+            answers.append({"nats": nats.sum(), "characters": np.array(len(each), np.int32), "surprisal": each})
         return answers

@@ -21,12 +21,13 @@ from seqpipe.storage import write_text
 from seqpipe.tasks.protocol import Report
 from seqpipe.tasks.writing import form_report, pictures
 from seqpipe.tasks.writing.data import as_rows
-from seqpipe.tasks.writing.measures import NATS, rows_of
+from seqpipe.tasks.writing.measures import NATS, counted, rows_of
 from seqpipe.tasks.writing.signatures import WritingModel
 from seqpipe.tasks.writing.surprisal import Surprisal, windows
 from seqpipe.text.characters import UNKNOWN
 from seqpipe.text.copying import SPAN, Source, distinct_fraction
 from seqpipe.text.kneser_ney import KneserNey, choose_order, unigram_nats
+from seqpipe.text.units import by_character
 
 if TYPE_CHECKING:
     from seqpipe.data.examples import Examples
@@ -71,11 +72,14 @@ def _of_split(
 ) -> Report:
     directory.mkdir(parents=True, exist_ok=True)
     wanted = task.config.evaluation
-    nats, ids, bounds = _nats(task, surprisal, split)
+    by_unit, ids, bounds = _nats(task, surprisal, split)
+    begun = task.characters.begun[ids]
+    nats = by_character(by_unit, begun)
     texts = task.texts(split)
     figures: Report = {
         "characters": len(nats),
         "unknown": int((ids == UNKNOWN).sum()),
+        "units": task.characters.unit,
         "bits_per_byte": float(nats.sum() / np.log(2) / sum(len(text.encode()) for text in texts)),
         "perplexity": float(np.exp(nats.mean())),
     }
@@ -89,69 +93,64 @@ def _of_split(
     rows = rows_of(nats, bounds, content_key(texts))
     rows.write(directory)
     measured = with_interval(NATS, [rows], samples=wanted.bootstrap_samples, seed=1)
-    figures["measures"] = {NATS.name: {**measured, "n": len(rows)}}
+    figures["measures"] = {NATS.name: counted(measured, rows, stream=task.stream)}
     if ngrams is not None:
-        figures["baselines"] = _baselines(task, ngrams, nats, ids, bounds, rows)
+        figures["baselines"] = _baselines(task, ngrams, by_unit, ids, bounds, rows)
     return figures
 
 
 def _nats(task: Writing, surprisal: Surprisal, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Surprisal of each character, ids of a split, and the characters that its rows begin with.
+    """Surprisal of each id, ids of a split, and the characters that its rows begin with.
 
     Rows are blocks of a stream, or texts with their end.
     """
+    begun = task.characters.begun
     if task.stream:
         ids = task.ids(split)
-        nats, bounds = surprisal.carried(ids, task.first), np.arange(0, len(ids), task.config.evaluation.block)
-    else:
-        rows = as_rows(task.characters, task.texts(split))
-        each = surprisal.rows(rows)
-        nats, ids = np.concatenate(each), np.concatenate([row[1:] for row in rows])
-        bounds = np.cumsum([0, *(len(row) for row in each)])[:-1]
-    begun = np.cumsum(task.characters.starts(ids)) - 1
-    return _by_character(task, nats, ids), ids, np.unique(begun[bounds])
-
-
-def _by_character(task: Writing, nats: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """Of each id to of each character."""
-    return np.add.reduceat(nats, np.flatnonzero(task.characters.starts(ids)))
+        return surprisal.carried(ids, task.first), ids, np.arange(0, begun[ids].sum(), task.config.evaluation.block)
+    rows = [row[1:] for row in as_rows(task.characters, task.texts(split))]
+    nats = surprisal.rows(as_rows(task.characters, task.texts(split)))
+    sizes = [begun[row].sum() for row in rows]
+    return np.concatenate(nats), np.concatenate(rows), np.cumsum([0, *sizes])[:-1]
 
 
 def _baselines(
     task: Writing,
     ngrams: tuple[int, KneserNey],
-    nats: np.ndarray,
+    by_unit: np.ndarray,
     ids: np.ndarray,
     bounds: np.ndarray,
     rows: RowFigures,
 ) -> Report:
     order, model = ngrams
     # What stands before dev is not known to the n-grams either: they begin as the network does.
-    by_ngrams = _by_character(task, model.nats(np.concatenate([[task.first], ids]))[1:], ids)
-    other = rows_of(by_ngrams, bounds, rows.rows_key)
+    by_ngrams = model.nats(np.concatenate([[task.first], ids]))[1:]
+    begun = task.characters.begun[ids]
+    other = rows_of(by_character(by_ngrams, begun), bounds, rows.rows_key)
     difference = with_interval(NATS, [other], [rows], samples=task.config.evaluation.bootstrap_samples, seed=1)
     unigram = unigram_nats(task.train_ids, ids, vocabulary_size=task.characters.size)
     return {
         "order": order,
-        "kneser_ney": float(by_ngrams.mean()),
-        "unigram": float(unigram.sum() / len(by_ngrams)),
+        "kneser_ney": float(by_ngrams.sum() / begun.sum()),
+        "unigram": float(unigram.sum() / begun.sum()),
         "kneser_ney_less_network": difference,
-        "mixture": _mixture(nats, by_ngrams),
+        "mixture": _mixture(by_unit, by_ngrams, begun),
     }
 
 
-def _mixture(nats: np.ndarray, by_ngrams: np.ndarray) -> Report:
-    """Of both, the weight chosen on the first part and the figures on the rest."""
-    cut = int(len(nats) * TUNED_FRACTION)
-    p, q = np.exp(-nats.astype(np.float64)), np.exp(-by_ngrams)
+def _mixture(by_unit: np.ndarray, by_ngrams: np.ndarray, begun: np.ndarray) -> Report:
+    """Of both, the weight chosen on the first part and the figures on the rest, in nats a character."""
+    cut = int(len(by_unit) * TUNED_FRACTION)
+    p, q = np.exp(-by_unit.astype(np.float64)), np.exp(-by_ngrams)
     weights = np.linspace(0, 1, 21)
     weight = min(weights, key=lambda w: -np.log((1 - w) * p[:cut] + w * q[:cut]).mean())
     mixed = -np.log((1 - weight) * p[cut:] + weight * q[cut:])
+    characters = begun[cut:].sum()
     return {
         "weight": float(weight),
-        "mixture": float(mixed.mean()),
-        "network": float(nats[cut:].mean()),
-        "kneser_ney": float(by_ngrams[cut:].mean()),
+        "mixture": float(mixed.sum() / characters),
+        "network": float(by_unit[cut:].sum() / characters),
+        "kneser_ney": float(by_ngrams[cut:].sum() / characters),
     }
 
 
@@ -265,8 +264,9 @@ def _split_section(split: str, figures: Report) -> str:
     lines = []
     if "baselines" in figures:
         other = figures["baselines"]
-        rows.append([f"Kneser-Ney of {other['order']} characters", number(other["kneser_ney"], decimals=4)])
-        rows.append(["single characters", number(other["unigram"], decimals=4)])
+        units = figures.get("units", "characters")
+        rows.append([f"Kneser-Ney of {other['order']} {units}", number(other["kneser_ney"], decimals=4)])
+        rows.append([f"single {units}", number(other["unigram"], decimals=4)])
         gap, mixture = other["kneser_ney_less_network"], other["mixture"]
         verdict = "The network is better" if gap["low"] > 0 else "The network is not shown to be better"
         lines.append(

@@ -17,7 +17,7 @@ from seqpipe.evaluation.paired import with_interval
 from seqpipe.serving.writing import scored
 from seqpipe.tasks.protocol import Report
 from seqpipe.tasks.writing.data import read_texts
-from seqpipe.tasks.writing.measures import NATS, rows_of
+from seqpipe.tasks.writing.measures import NATS, counted, rows_of
 
 if TYPE_CHECKING:
     from seqpipe.serving.model import Model
@@ -46,6 +46,6 @@ def evaluate_served(task: Writing, model: Model, source: str, directory: Path) -
         "unknown": strange if task.config.features.units == "characters" else 0,
         "bits_per_byte": float(nats.sum() / math.log(2) / sum(len(text.encode()) for text in texts)),
         "perplexity": float(np.exp(nats.mean())),
-        "measures": {NATS.name: {**measured, "n": len(rows)}},
+        "measures": {NATS.name: counted(measured, rows, stream=task.stream)},
     }
     return {"splits": {"test": figures}}, findings

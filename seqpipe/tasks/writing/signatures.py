@@ -1,7 +1,7 @@
 """The graph that an exported writer answers with: raw strings in and out, core TensorFlow ops only.
 
-Axes: B batch (rows), T time (characters), V vocabulary, P parts of a state, U its units, S stop strings,
-L the characters of the longest.
+Axes: B batch (rows), T time (characters, or what a text is written in), V vocabulary, P parts of a state, U its units,
+S stop strings.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ import tensorflow as tf
 
 from seqpipe.layers.recurrent_form import traced_for
 from seqpipe.models.character_model import Reader
-from seqpipe.models.sampling import NEVER, Settings, draw, uniform
+from seqpipe.models.sampling import NEVER, Settings, draw, mixed_seed, uniform, uniform_of
 from seqpipe.tasks.writing import compose
 from seqpipe.tasks.writing.compose import Composer
 from seqpipe.tasks.writing.config import Sampling
-from seqpipe.text.bytes import GraphBytes, Units
-from seqpipe.text.characters import EDGE, UNKNOWN, GraphCharacters
+from seqpipe.tasks.writing.stops import Endings, Stops
+from seqpipe.text.characters import EDGE, UNKNOWN
 from seqpipe.text.forms import Form
+from seqpipe.text.units import GraphUnits, Units
 
 LONGEST = 100_000  # characters that are written at once
-LONGEST_STOP = 100
 LONGEST_SCORED = 10_000
 READ = 2_000  # characters of a prompt that are read: its last ones
 HIGHEST = 10.0  # temperature and repetition penalty
@@ -33,7 +33,7 @@ Outputs = dict[str, tf.Tensor]
 
 
 class Whole(NamedTuple):
-    """Of bytes, int32 [B] each: the state of their automaton, and how many of a character that is not whole stand."""
+    """The state of the automaton, and the bytes of a character that is not whole: int32 [B] each."""
 
     within: tf.Tensor
     begun: tf.Tensor
@@ -63,8 +63,8 @@ class WritingModel(tf.Module):
         form: Form | None = None,
     ):
         super().__init__()
-        self.characters: GraphCharacters | GraphBytes = characters.graph()
-        self._unit = characters.unit
+        self.characters, self._unit = GraphUnits(characters), characters.unit
+        self._stops = Stops(characters, self.characters)
         self.weights = [variable.value for variable in model.weights]
         reader = Reader(model)
         # Behind a plain function: a Keras model as an attribute would be saved whole, with functions of its own.
@@ -91,7 +91,7 @@ class WritingModel(tf.Module):
         state = tf.TensorSpec([None, len(units), units[0]], tf.float32, name="state")  # [B, P, U]
         seen = tf.TensorSpec([None, characters.size], tf.bool, name="seen")
         number = tf.TensorSpec([], tf.int32, name="number")
-        held = [tf.TensorSpec([None, HELD], tf.int32, name="held")] if self._unit == "bytes" else []
+        held = [] if self.characters.whole else [tf.TensorSpec([None, HELD], tf.int32, name="held")]
 
         def signature(function: Any, *specs: tf.TensorSpec) -> Any:
             return tf.function(function, input_signature=specs, autograph=False)
@@ -146,13 +146,12 @@ class WritingModel(tf.Module):
         _require((length >= 1) & (length <= LONGEST), f"length must be 1 to {LONGEST:,} characters, not", length)
         of_rows = tf.shape(seed)[0] == tf.shape(text)[0]
         _require(of_rows, "seed must be as many numbers as there are texts, not", tf.shape(seed)[0])
-        endings = self._stops(stop)
+        endings = self._stops.endings(stop)
         state, logits, seen, unknown = self._read(text)
-        ids, lengths, nats, reason = self._loop(state, logits, seen, length, settings, endings, seed)
-        strings = self.characters.decode(ids)
-        inside = tf.sequence_mask(lengths, tf.shape(ids)[1])
+        ids, dropped, nats, reason = self._loop(state, logits, seen, length, settings, endings, seed)
+        whole = tf.strings.reduce_join(self.characters.decode(ids), axis=1)
         return {
-            "text": tf.strings.reduce_join(tf.where(inside, strings, ""), axis=1),
+            "text": tf.strings.substr(whole, tf.zeros_like(dropped), tf.strings.length(whole) - dropped),
             "nats": nats,
             "finished": tf.gather(tf.constant(FINISHED), reason),
             "unknown": unknown,
@@ -167,14 +166,6 @@ class WritingModel(tf.Module):
         _require(
             (penalty >= 1) & (penalty <= HIGHEST), f"repetition_penalty must be 1 (none) to {HIGHEST:g}, not", penalty
         )
-
-    def _stops(self, stop: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Stop strings turned around, int32 [S, L], and their lengths."""
-        found = self.characters.encode(stop)
-        right = tf.reduce_all((found.lengths >= 1) & (found.lengths <= LONGEST_STOP))
-        _require(right, f"stop strings must have 1 to {LONGEST_STOP} characters, not", found.lengths)
-        ids = tf.pad(found.ids, [[0, 0], [0, tf.maximum(0, 1 - tf.shape(found.ids)[1])]])
-        return tf.reverse_sequence(ids, found.lengths, seq_axis=1), found.lengths
 
     def _read(self, text: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor, tf.Tensor]:
         """State after prompts, logits of the next character, ids seen, characters not known."""
@@ -213,46 +204,43 @@ class WritingModel(tf.Module):
         seen: tf.Tensor,
         length: tf.Tensor,
         settings: Settings,
-        endings: tuple[tf.Tensor, tf.Tensor],
+        endings: Endings,
         seed: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Ids int32 [B, T], lengths, nats and how each row finished; ends when all rows have."""
+        """Ids int32 [B, T], EDGE behind an end, bytes to drop, nats and how each row finished; ends when all have."""
         rows = tf.shape(seed)[0]
-        stops, stop_lengths = endings
-        beyond = tf.range(tf.shape(stops)[1])[tf.newaxis] >= stop_lengths[:, tf.newaxis]  # [S, L]
-        none = tf.zeros([rows], tf.int32)
+        none, of_seed = tf.zeros([rows], tf.int32), mixed_seed(seed)
+        may_stop = tf.size(endings.sizes) > 0
 
         def go_on(number: tf.Tensor, active: tf.Tensor, *_: Any) -> tf.Tensor:
             # At least once, so that a forbidden length meets its assertion and nothing else.
             return (number < tf.maximum(length, 1)) & tf.reduce_any(active)
 
-        def body(number, active, logits, seen, recent, ids, lengths, nats, reason, state, whole):
+        def body(number, active, logits, seen, recent, ids, dropped, nats, reason, state, whole):
             logits = self._allowed(logits, whole.within)
-            drawn = draw(logits, uniform(seed, number), settings, seen)
+            drawn = draw(logits, uniform_of(of_seed, number), settings, seen)
             surprise = tf.nn.sparse_softmax_cross_entropy_with_logits(drawn, logits)
             nats += tf.where(active, surprise, 0.0)
             ended = active & (drawn == EDGE)
             drawn = tf.where(active, drawn, EDGE)
-            lengths += tf.cast(active & ~ended, tf.int32)
-            recent = tf.concat([drawn[:, tf.newaxis], recent[:, :-1]], 1)
-            found = tf.reduce_all((recent[:, tf.newaxis] == stops) | beyond, axis=2)  # [B, S]
-            cut = tf.reduce_max(tf.pad(tf.where(found, stop_lengths, 0), [[0, 0], [1, 0]]), axis=1)
+            now = recent, drawn  # bound early: each branch is traced apart
+            recent, cut = tf.cond(may_stop, lambda: self._stops.after(*now, endings), lambda: (now[0], none))
             stopped = active & ~ended & (cut > 0)
-            lengths -= tf.where(stopped, cut, 0)
+            dropped = tf.where(stopped, cut, dropped)
             reason = tf.where(ended, 2, tf.where(stopped, 1, reason))
             seen |= tf.one_hot(drawn, self._size, on_value=True, off_value=False)
             logits, state = self._reader().step(drawn, state)
             ids = ids.write(number, drawn)
-            go_on = active & ~ended & ~stopped
-            whole = self._after(whole, drawn, go_on)
-            return number + 1, go_on, logits, seen, recent, ids, lengths, nats, reason, state, whole
+            whole = self._after(whole, drawn, active)
+            active &= ~ended & ~stopped
+            return number + 1, active, logits, seen, recent, ids, dropped, nats, reason, state, whole
 
         start = (
             tf.constant(0),
             tf.ones([rows], tf.bool),
             logits,
             seen,
-            tf.fill([rows, tf.shape(stops)[1]], -1),
+            self._stops.nothing_before(rows, endings),
             tf.TensorArray(tf.int32, size=0, dynamic_size=True, element_shape=[None]),
             none,
             tf.zeros([rows]),
@@ -260,17 +248,17 @@ class WritingModel(tf.Module):
             state,
             Whole(none, none),
         )
-        _, _, _, _, _, ids, lengths, nats, reason, _, whole = tf.while_loop(go_on, body, start)
-        return tf.transpose(ids.stack()), lengths - whole.begun, nats, reason
+        _, _, _, _, _, ids, dropped, nats, reason, _, whole = tf.while_loop(go_on, body, start)
+        return tf.transpose(ids.stack()), dropped + whole.begun, nats, reason
 
     def _allowed(self, logits: tf.Tensor, within: tf.Tensor) -> tf.Tensor:
-        """Logits without what is never written, and of bytes without what cannot follow."""
+        """Logits without what is never written, and without bytes that cannot follow."""
         logits += self._bias
-        return tf.where(self.characters.allowed(within), logits, NEVER) if self._unit == "bytes" else logits
+        return logits if self.characters.whole else tf.where(self.characters.allowed(within), logits, NEVER)
 
     def _after(self, whole: Whole, drawn: tf.Tensor, active: tf.Tensor) -> Whole:
         """What is begun after ids that were drawn; rows that have finished stay as they are."""
-        if self._unit == "characters":
+        if self.characters.whole:
             return whole
         within = tf.where(active, self.characters.after(whole.within, drawn), whole.within)
         begun = tf.where(active, tf.where(within > 0, whole.begun + 1, 0), whole.begun)
@@ -278,9 +266,10 @@ class WritingModel(tf.Module):
 
     def _score(self, text: tf.Tensor) -> Outputs:
         found = self.characters.encode(text)
-        longest = LONGEST_SCORED * (4 if self._unit == "bytes" else 1)
-        right = tf.reduce_all(found.lengths <= longest)
-        _require(right, f"a text to score must have at most {LONGEST_SCORED:,} characters, not", found.lengths)
+        each = tf.strings.unicode_split(text, "UTF-8", errors="replace")
+        characters = tf.cast(each.row_lengths(), tf.int32)
+        right = tf.reduce_all(characters <= LONGEST_SCORED)
+        _require(right, f"a text to score must have at most {LONGEST_SCORED:,} characters, not", characters)
         rows = tf.shape(found.ids)[0]
         read = tf.concat([tf.fill([rows, 1], self._first), found.ids], 1)
         with traced_for("serving"):
@@ -288,11 +277,9 @@ class WritingModel(tf.Module):
         logits = self._reader().scores(hidden[:, :-1])
         inside = tf.sequence_mask(found.lengths, tf.shape(found.ids)[1])
         surprisal = tf.where(inside, tf.nn.sparse_softmax_cross_entropy_with_logits(found.ids, logits), 0.0)
-        pieces = tf.strings.unicode_split(text, "UTF-8", errors="replace").to_tensor("")
-        nats = tf.reduce_sum(surprisal, axis=1)
-        characters = found.lengths
-        if self._unit == "bytes":
-            surprisal, characters = self.characters.by_character(surprisal, found.ids, found.lengths)
+        pieces, nats = each.to_tensor(""), tf.reduce_sum(surprisal, axis=1)
+        if not self.characters.whole:
+            surprisal = self.characters.by_character(surprisal, found.ids, found.lengths)
         size = tf.cast(tf.reduce_sum(tf.strings.length(pieces), axis=1), tf.float32)
         return {
             "nats": nats,
@@ -313,7 +300,7 @@ class WritingModel(tf.Module):
             "tokens": tf.gather(ids, lengths - 1, batch_dims=1),
             "state": tf.stack(state, axis=1),
             "seen": self._seen(ids, lengths),
-            **({"held": tf.zeros([rows, HELD], tf.int32)} if self._unit == "bytes" else {}),
+            **({} if self.characters.whole else {"held": tf.zeros([rows, HELD], tf.int32)}),
         }
 
     def _step(self, tokens: tf.Tensor, state: tf.Tensor) -> Outputs:

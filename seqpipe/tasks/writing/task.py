@@ -19,11 +19,12 @@ from seqpipe.tasks.protocol import Fitted, Report, Task
 from seqpipe.tasks.writing.config import WritingPipeline
 from seqpipe.tasks.writing.data import Texts, as_rows, as_stream, read_splits
 from seqpipe.tasks.writing.measures import NATS
-from seqpipe.text.bytes import Bytes, Units
+from seqpipe.text.bytes import Bytes
 from seqpipe.text.characters import EDGE, FILE, Characters
 from seqpipe.text.forms import FILE as FORM_FILE
 from seqpipe.text.forms import Form
 from seqpipe.text.rhymes import read_groups
+from seqpipe.text.units import FILES, Pieces, Units
 from seqpipe.training.objective import Batch
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from seqpipe.serving.model import Model
 
 DEV_STREAMS = 16  # parts of dev that are read side by side after each epoch
+UNITS: dict[str, type[Characters] | type[Pieces]] = {"characters": Characters, "pieces": Pieces}
 HIDDEN_PART = 0.25  # of texts that the network is told of, those of which it is not told place, rhyme or opening
 
 
@@ -44,7 +46,7 @@ class Writing(Task):
     measures = (NATS,)
     input = TEXT
     answer = TextPresentation()
-    kept_features = (FILE, FORM_FILE)
+    kept_features = (FILE, FORM_FILE, *FILES)
 
     config: WritingPipeline
     splits: Texts
@@ -78,21 +80,24 @@ class Writing(Task):
         return [dev[0][at : at + 40] for at in range(0, 4000, 1000)] if self.stream else [text[:8] for text in dev[:4]]
 
     def fit_features(self, directory: Path) -> None:
-        if self.config.features.units == "bytes":
-            Bytes().save(directory)
-            return self.load_features(directory)
-        characters = Characters.fit(self.splits.train, min_count=self.config.features.min_count)
-        characters.save(directory)
+        wanted, train = self.config.features, self.splits.train
+        units: Units
+        if wanted.units == "bytes":
+            units = Bytes()
+        elif wanted.units == "pieces":
+            units = Pieces.fit(train, vocabulary_size=wanted.vocabulary_size)
+        else:
+            units = Characters.fit(train, min_count=wanted.min_count)
+        units.save(directory)
         if self.config.form is not None:
-            wanted = self.config.form.model_dump(include={"lines", "lengths", "marks", "rhyme_lines"})
+            form = self.config.form.model_dump(include={"lines", "lengths", "marks", "rhyme_lines"})
             groups = None if self.config.form.rhyme == "learned" else read_groups(Path(self.config.form.rhyme))
-            Form.fit(self.splits.train, characters, groups=groups, **wanted).save(directory)
+            Form.fit(train, units, groups=groups, **form).save(directory)
         self.load_features(directory)
-        return None
 
     def load_features(self, directory: Path) -> None:
-        in_bytes = self.config.features.units == "bytes"
-        self.characters = Bytes() if in_bytes else Characters.load(directory)
+        kind = self.config.features.units
+        self.characters = Bytes() if kind == "bytes" else UNITS[kind].load(directory)
         self.form = Form.load(directory) if self.config.form is not None else None
 
     def load_published(self, directory: Path) -> None:
@@ -131,7 +136,7 @@ class Writing(Task):
         size, streams = self.config.training.chunk_characters, self.config.training.batch_size
         if len(ids) < size * streams:
             raise DataError(
-                f"train: {len(ids):,} characters do not fill training.batch_size = {streams} streams of "
+                f"train: {len(ids):,} {self.characters.unit} do not fill training.batch_size = {streams} streams of "
                 f"training.chunk_characters = {size}. At least {size * streams:,} are needed; lower one of them."
             )
         chunks = Ragged(ids, np.arange(len(ids) // size + 1, dtype=np.int64) * size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 
@@ -14,7 +15,7 @@ from poems import FORM
 import seqpipe
 from seqpipe import cli
 from seqpipe.errors import DataError, ModelError
-from seqpipe.serving.writing import Wishes, streamed, written
+from seqpipe.serving.writing import Wishes, scored, streamed, written
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +61,38 @@ def test_served_write_prints_text_and_seed(home, monkeypatch, capsys):
     assert out.startswith("The fox")
     assert len(out) == 28
     assert err.endswith("seed 3\n")
+
+
+@pytest.mark.parametrize("prompt", ["", "nul \0 in it", "\udcff\udce9", "\ud83d", "a" * 100_000])
+def test_served_hostile_prompts_are_answered_whole_and_in_parts(model, prompt):
+    (answer,) = written(model, prompt, Wishes(length=5), seeds=[-1])
+    assert answer["text"] == "".join(streamed(model, prompt, Wishes(length=5), seed=-1))
+    assert answer["unknown"] == "".join(c if c == "\0" else "\ufffd" for c in prompt if not c.isascii() or c == "\0")
+
+
+def test_served_write_reads_standard_input_that_is_no_utf8(home, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"The \xff\0"), "utf-8"))
+    code, out, err = run(monkeypatch, capsys, home, "write", "tiny", "-", "--length", "3", "--seed", "1")
+    assert code in (0, None)
+    assert out.startswith("The \ufffd\0")
+    assert "warning: 2 characters of the prompt are unknown to this model" in err
+
+
+def test_served_write_refuses_a_seed_beyond_64_bits(model):
+    with pytest.raises(DataError, match=r"^seeds are whole numbers of 64 bits, not 9223372036854775808\.$"):
+        written(model, "", Wishes(), seeds=[2**63])
+    with pytest.raises(DataError, match="seeds are whole numbers"):
+        next(streamed(model, "", Wishes(), seed=2**63))
+
+
+def test_served_score_of_hostile_files(home, model, monkeypatch, capsys):
+    read, bits = scored(model, b"a\0\xff\xe2\x82 b".decode("utf-8", "replace") + "\n" * 9_000)
+    assert read.startswith("a\0\ufffd\ufffd b\n")
+    assert len(bits) == len(read) == 9_006
+    (home / "empty.txt").write_bytes(b"")
+    code, _, err = run(monkeypatch, capsys, home, "score", "tiny", "empty.txt")
+    assert code == 2
+    assert "there is no text to score: the file is empty." in err
 
 
 def test_served_score_is_a_row_for_each_text(model):
@@ -112,6 +145,7 @@ def test_served_write_composes(composer, monkeypatch, capsys):
         (["--no-repeats", "--rhyme"], "--rhyme, --no-repeats needs --form or --acrostic"),
         (["once", "--form", "3", "--top-k", "4"], "--form and --acrostic exclude a prompt, --top-k: the form decides."),
         (["--form", "3", "--stream", "--stop", "x"], "exclude --stop, --stream: the form decides."),
+        (["--form", "6"], "poems composes 4 lines of 3 or 4 characters each, not of 6."),
         (["--acrostic", "stu"], "acrostic must have no character, or 4: one for each line, not 3"),
     ],
 )

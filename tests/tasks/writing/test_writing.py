@@ -24,6 +24,7 @@ from seqpipe.tasks.writing.signatures import WritingModel
 from seqpipe.tasks.writing.surprisal import Surprisal
 from seqpipe.text.bytes import Bytes
 from seqpipe.text.characters import Characters
+from seqpipe.text.units import Pieces
 from seqpipe.training.loop import Trainer
 
 CHARACTERS = Characters(list("abcdefg \nhé春"))
@@ -236,37 +237,40 @@ def test_writing_data_refuses_what_is_no_text(tmp_path, content, rule):
     assert rule in str(caught.value)
 
 
-@pytest.fixture(scope="module")
-def byte_model():
+PIECES = Pieces.fit(["The fox sat by the sea,\nand the owl saw the fox.\n" * 40], vocabulary_size=300)
+
+
+@pytest.fixture(scope="module", params=[Bytes(), PIECES], ids=["bytes", "pieces"])
+def spelled(request):
+    """Units that may be parts of a character, an untrained model of them, and its signatures."""
     keras.utils.set_random_seed(2)
-    return character_model(Writer.model_validate({"recurrent": {"units": 8}}), vocabulary_size=Bytes().size)
+    model = character_model(Writer.model_validate({"recurrent": {"units": 8}}), vocabulary_size=request.param.size)
+    module = WritingModel(model, request.param, first=0, ends=True, sampling=Sampling(length=40), version=1)
+    return request.param, model, module
 
 
-@pytest.fixture(scope="module")
-def byte_writer(byte_model):
-    return WritingModel(byte_model, Bytes(), first=0, ends=True, sampling=Sampling(length=40), version=1)
-
-
-def test_writing_in_bytes_is_whole_utf8_whatever_the_length(byte_writer):
+def test_writing_in_parts_of_characters_is_whole_utf8_whatever_the_length(spelled):
+    units, _, writer = spelled
     for length in (1, 2, 3, 17):
-        texts = [text.decode() for text in write(byte_writer, [""] * 64, range(64), length=length)["text"]]
-        assert all(len(text.encode()) <= length for text in texts)
+        texts = [text.decode() for text in write(writer, [""] * 64, range(64), length=length)["text"]]
+        assert all(len(units.encode(text)) <= 4 * length for text in texts)
     assert max(map(ord, "".join(texts))) > 0x7FF, "untrained, it writes anything"
-    assert write(byte_writer, ["é春😀", b"\xff"], [1, 2])["unknown"] == [b"", b""]
+    assert write(writer, ["é春😀", b"\xff"], [1, 2])["unknown"] == [b"", b""]
 
 
-def test_writing_in_bytes_repeats_in_numpy_and_in_steps(byte_writer, byte_model):
-    of_numpy = NumpyWriter(byte_model, Bytes(), first=0, ends=True)
-    whole = [text.decode() for text in write(byte_writer, ["é", ""], [3, 4])["text"]]
+def test_writing_in_parts_of_characters_repeats_in_numpy_and_in_steps(spelled):
+    units, model, writer = spelled
+    of_numpy = NumpyWriter(model, units, first=0, ends=True)
+    whole = [text.decode() for text in write(writer, ["é", ""], [3, 4])["text"]]
     settings = Settings(*(DEFAULTS[name] for name in Settings._fields))
     asked = (("é".encode(), 3), (b"", 4))
     assert [of_numpy.write(text, 30, settings, seed)[0] for text, seed in asked] == whole
-    state = byte_writer.functions["start"](tf.constant(["é", ""]))
+    state = writer.functions["start"](tf.constant(["é", ""]))
     values = [tf.constant(DEFAULTS[name]) for name in Settings._fields]
     texts = ["", ""]
     for number in range(30):
         seeds, held = tf.constant([3, 4], tf.int64), state["held"]
-        state = byte_writer.functions["sample"](
+        state = writer.functions["sample"](
             state["tokens"], state["state"], state["seen"], tf.constant(number), seeds, *values, held
         )
         texts = [text + part.decode() for text, part in zip(texts, state["text"].numpy(), strict=True)]
@@ -274,14 +278,33 @@ def test_writing_in_bytes_repeats_in_numpy_and_in_steps(byte_writer, byte_model)
         assert text.startswith(of_whole)
 
 
-def test_score_in_bytes_is_of_whole_characters(byte_writer, byte_model):
-    texts = ["aé春😀", "", "b"]
-    answer = {name: value.numpy() for name, value in byte_writer.functions["score"](tf.constant(texts)).items()}
-    assert answer["characters"].tolist() == [4, 0, 1]
+def test_writing_in_parts_of_characters_ends_before_the_first_stop_string(spelled):
+    _, _, writer = spelled
+    plain = [text.decode() for text in write(writer, [""] * 64, range(64))["text"]]
+    wide = next(character for text in plain for character in text[1:] if ord(character) > 0x7F)
+    stops = [wide, "o", "fo", "\n"]
+    answer = write(writer, [""] * 64, range(64), stop=stops)
+    cut = 0
+    for text, before, how in zip(answer["text"], plain, answer["finished"], strict=True):
+        ends = [(before.index(stop) + len(stop), -len(stop)) for stop in stops if stop in before]
+        expected = before[: sum(min(ends))] if ends else before
+        assert text.decode() == expected
+        assert (how == b"stop") == bool(ends)
+        cut += bool(ends)
+    assert any(wide in before for before in plain)
+    assert cut
+
+
+def test_score_in_parts_of_characters_is_of_whole_characters(spelled):
+    units, model, writer = spelled
+    texts = ["aé春😀The fox", "", "b"]
+    answer = {name: value.numpy() for name, value in writer.functions["score"](tf.constant(texts)).items()}
+    assert answer["characters"].tolist() == [11, 0, 1]
     assert [piece.decode() for piece in answer["pieces"][0]] == list(texts[0])
-    each = Surprisal(byte_model).carried(Bytes().encode(texts[0]), 0)
-    np.testing.assert_allclose(answer["surprisal"][0], np.add.reduceat(each, [0, 1, 3, 6]), atol=1e-4)
-    (expected,) = NumpyWriter(byte_model, Bytes(), first=0, ends=True).score([{"text": np.array(texts[0].encode())}])
+    each = Surprisal(model).carried(units.encode(texts[0]), 0)
+    assert answer["nats"][0] == pytest.approx(each.sum(), rel=1e-4)
+    np.testing.assert_allclose(answer["surprisal"][0, :4], np.add.reduceat(each, [0, 1, 3, 6, 10])[:4], atol=1e-4)
+    (expected,) = NumpyWriter(model, units, first=0, ends=True).score([{"text": np.array(texts[0].encode())}])
     np.testing.assert_allclose(answer["surprisal"][0], expected["surprisal"], atol=1e-4)
 
 

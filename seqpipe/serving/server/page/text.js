@@ -97,9 +97,9 @@ const continued = {
       }
       let state = await predict("start", {text});
       for (let number = 0; number < length && current(); number++) {
-        const {text: [character], ...next} = await predict("sample", {...state, number, seed, ...how});
-        if (!character) break;
-        if (current()) line.append(character);
+        const {text: [part], ...next} = await predict("sample", {...state, number, seed, ...how});
+        if (next.tokens[0] === 0) break; // the end; a part may be empty, as when a character is not whole yet
+        if (current()) line.append(part);
         state = next;
       }
     } finally { $("answer").setAttribute("aria-busy", "false"); }
