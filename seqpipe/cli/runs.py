@@ -126,9 +126,17 @@ def export(
         bool,
         typer.Option("--again", help="A new version of a model by what lies in it, in today's format, proved equal."),
     ] = False,
+    weight_bits: Annotated[
+        int | None,
+        typer.Option(
+            "--weight-bits", min=6, max=24, help="With --again: weights keep so many significant bits; a smaller model."
+        ),
+    ] = None,
     set: Set = None,
 ) -> None:
     """Export the trained model, prove the export, and publish it."""
+    if weight_bits is not None and not again:
+        raise DataError("--weight-bits goes with --again; a pipeline file has export.weight_bits.")
     if again:
         if lite or set:
             raise DataError("--again excludes --lite and --set: the new version is the old one in today's format.")
@@ -136,7 +144,7 @@ def export(
 
         place = find(target)
         start()
-        export_again(place, say=out.print)
+        export_again(place, say=out.print, weight_bits=weight_bits)
         return
     from seqpipe.export.lite import require_interpreter
     from seqpipe.runs import lite as on_device

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 
+import keras
 import numpy as np
 import pytest
 from finished import finished, quick_proof
@@ -13,6 +15,7 @@ from seqpipe import cli
 from seqpipe.errors import ModelError, ProofError
 from seqpipe.runs import again
 from seqpipe.serving.find import read_card
+from seqpipe.training.weights import rounded
 
 ROWS = {
     "text_classification": ["a fine film", "", "naïve 🎉"],
@@ -83,6 +86,21 @@ def test_again_refuses_other_answers(published):
     assert [path.name for path in other.parent.iterdir()] == ["1"]
 
 
+def test_again_with_fewer_bits_says_how_many_answers_are_others(published):
+    task, old = published
+    if task != "text_classification":
+        pytest.skip("one task tells")
+    with quick_proof():
+        new = again.export_again(old, say=lambda line: None, weight_bits=6)
+    for weights in keras.saving.load_model(new / "model.keras").get_weights():
+        np.testing.assert_array_equal(weights, rounded(weights, 6))
+    assert (new / "model.keras").stat().st_size < (old / "model.keras").stat().st_size
+    said = re.search(
+        r"rounded to 6 significant bits: of (\d+) probes (\d+) have another answer", (new / "card.md").read_text()
+    )
+    assert 0 < int(said[2]) <= int(said[1])
+
+
 def test_again_names_what_an_older_model_lacks(published, tmp_path):
     old = shutil.copytree(published[1], tmp_path / "tiny" / "1")
     shutil.rmtree(old / "features")
@@ -93,8 +111,12 @@ def test_again_names_what_an_older_model_lacks(published, tmp_path):
 
 
 def test_again_takes_neither_lite_nor_set(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["seqpipe", "export", "tiny", "--again", "--lite"])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    assert stop.value.code == 2
-    assert "--again excludes --lite and --set" in capsys.readouterr().err
+    for options, said in (
+        (["--again", "--lite"], "--again excludes --lite and --set"),
+        (["--weight-bits", "8"], "--weight-bits goes with --again; a pipeline file has export.weight_bits"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["seqpipe", "export", "tiny", *options])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        assert stop.value.code == 2
+        assert said in capsys.readouterr().err
