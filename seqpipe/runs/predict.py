@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -117,7 +118,35 @@ def predict(
     err: Console,
 ) -> None:
     """Answer words of the command line, or the rows of a source, with a model by name or directory."""
-    model = load(name)
+    with _as_exported() if words else nullcontext():  # which a few words are answered with sooner
+        _predict(load(name), words, source, column=column, encoding=encoding, wanted=wanted, out=out, err=err)
+
+
+@contextmanager
+def _as_exported() -> Iterator[None]:
+    """Graphs run as they were exported: optimizing one takes longer than a few answers."""
+    import tensorflow as tf
+
+    option = "disable_meta_optimizer"
+    kept = tf.config.optimizer.get_experimental_options().get(option, False)
+    tf.config.optimizer.set_experimental_options({option: True})
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_experimental_options({option: kept})
+
+
+def _predict(
+    model: Model,
+    words: list[str] | None,
+    source: str | None,
+    *,
+    column: str | None,
+    encoding: str,
+    wanted: Wanted,
+    out: Console,
+    err: Console,
+) -> None:
     if wanted.horizon is not None:
         look_ahead(model, wanted.horizon)
     if words:
