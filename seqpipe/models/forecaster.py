@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from seqpipe import layers
@@ -181,8 +182,8 @@ def _queries(config: Forecaster, frame: Frame, parts: _Parts, ahead: int) -> Any
 
 def _with_products(waves: Any) -> Any:
     """Waves of the calendar [B, C] and the product of every two: an hour is another one on Sundays, or in winter."""
-    pairs = [(a, b) for b in range(waves.shape[1]) for a in range(b)]
-    return ops.concatenate([waves, *(waves[:, a : a + 1] * waves[:, b : b + 1] for a, b in pairs)], axis=1)
+    first, second = np.tril_indices(waves.shape[1], -1)[::-1]
+    return ops.concatenate([waves, ops.take(waves, first, axis=1) * ops.take(waves, second, axis=1)], axis=1)
 
 
 def _by_time_of_season(config: Forecaster, frame: Frame, parts: _Parts) -> list[Any]:

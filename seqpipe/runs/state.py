@@ -10,11 +10,11 @@ from seqpipe.config import file as pipeline_file
 from seqpipe.config.pipeline import Pipeline
 from seqpipe.errors import RunError
 
-# Sections that a step depends on; a change of one of them contradicts a step that has begun.
+# Sections and keys that a step depends on: a change asks for it anew, or contradicts it where training has begun.
 DEPENDS_ON = {
     "train": ("task", "seed", "data", "features", "model", "form", "training"),
     "refit": (),
-    "fit": ("conformal",),
+    "fit": ("conformal", "export.weight_bits"),
     "evaluate": ("evaluation", "sampling"),
     "export": ("description", "export"),
 }
@@ -38,10 +38,10 @@ def read_state(directory: Path, config: Pipeline) -> dict[str, Any]:
             f"The configuration contradicts the run in {directory}:\n" + "\n".join(lines) + "\n"
             "Use --fresh to start over, or give the new run another name: --set name=..."
         )
-    sections = {key.partition(".")[0] for key in changed}
+    touched = {*changed, *(key.partition(".")[0] for key in changed)}
     steps = list(DEPENDS_ON)
     for step in steps:
-        if sections & set(DEPENDS_ON[step]):
+        if touched & set(DEPENDS_ON[step]):
             for later in steps[steps.index(step) :]:
                 state["steps"].pop(later, None)
     return {**state, "config": wanted}
