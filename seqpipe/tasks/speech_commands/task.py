@@ -31,7 +31,7 @@ from seqpipe.tasks.speech_commands.baseline import SpectrogramBaseline, spectrog
 from seqpipe.tasks.speech_commands.config import SpeechCommandsPipeline
 from seqpipe.tasks.speech_commands.data import CommandSplits, read_clips, read_commands
 from seqpipe.tasks.speech_commands.probes import probes, read_wav, wav_probes
-from seqpipe.tasks.speech_commands.teachers import Teachers, find_teachers
+from seqpipe.tasks.speech_commands.teachers import Teachers, adjustments, find_teachers
 from seqpipe.training.class_weights import class_weights
 from seqpipe.training.objective import Batch
 
@@ -64,7 +64,7 @@ class SpeechCommands(Task):
     deviation: np.ndarray  # float32 [F]
     noise: np.ndarray  # float32 [frames, F], mel power
     class_weights: np.ndarray  # float32 [C], how much a row of each class weighs in the loss
-    adjustments: np.ndarray  # float64 [C], added to the scores once trained (Menon et al., 2021)
+    adjustments: np.ndarray  # float32 [C], added to the scores once trained (Menon et al., 2021)
     _teachers: list[Path]
 
     def __init__(self, config: SpeechCommandsPipeline):
@@ -110,7 +110,7 @@ class SpeechCommands(Task):
         wanted = self.config.training.class_weights
         rows = np.array(saved["train_rows"])
         self.class_weights = class_weights(wanted, self.classes, rows)
-        self.adjustments = -self.config.training.logit_adjustment * np.log(rows / rows.sum())
+        self.adjustments = adjustments(self.config.training.logit_adjustment, rows)
 
     def _train_rows(self) -> np.ndarray:
         """Rows of each class in `examples("train")`, int [C]; of synthesised words as many as are asked for."""
@@ -263,10 +263,10 @@ class SpeechCommands(Task):
         from seqpipe.training.predict import predict
 
         dev = examples["dev"]
-        logits = (predict(model, self, dev) + self.adjustments).astype(np.float32)
+        logits = predict(model, self, dev) + self.adjustments
         bias = model.get_layer("logits").bias.numpy() + self.adjustments
         temperature = fit_temperature(logits, np.asarray(dev.columns["label"]))
-        return {"temperature": temperature, "bias": bias.astype(np.float32).tolist()}
+        return {"temperature": temperature, "bias": bias.tolist()}
 
     def finish(self, model: keras.Model, fitted: Fitted) -> None:
         model.get_layer("logits").bias.assign(fitted["bias"])

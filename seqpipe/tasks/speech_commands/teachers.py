@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from seqpipe.config.sound import AudioFeatures
@@ -43,7 +44,7 @@ def find_teachers(names: Sequence[str], features: AudioFeatures, classes: Sequen
 
 
 class Teachers:
-    """The mean of the answers of published recognisers.
+    """The mean of the answers of published recognisers, as they were taught: before `training.logit_adjustment`.
 
     Args:
         places: their directories, as `find_teachers` found them.
@@ -57,6 +58,7 @@ class Teachers:
 
         self.clip_frames = clip_frames
         self.models = [keras.saving.load_model(place / KERAS_MODEL) for place in places]
+        self.adjustments = [_adjustment(place) for place in places]
 
     def __call__(self, spectrogram: Any) -> Any:
         """Probabilities [B, C] of the last clip in decibels [B, T, F]: before it there may be the end of another."""
@@ -64,5 +66,20 @@ class Teachers:
 
         clip = spectrogram[:, -self.clip_frames :]
         lengths = tf.fill(tf.shape(clip)[:1], tf.shape(clip)[1])
-        answers = [tf.nn.softmax(tf.cast(model([clip, lengths], training=False), tf.float32)) for model in self.models]
+        answers = [
+            tf.nn.softmax(tf.cast(model([clip, lengths], training=False), tf.float32) - adjustment)
+            for model, adjustment in zip(self.models, self.adjustments, strict=True)
+        ]
         return tf.add_n(answers) / len(answers)
+
+
+def _adjustment(place: Path) -> np.ndarray:
+    """What was added to the scores of a published recogniser once it was trained, float32 [C]."""
+    share = yaml.safe_load((place / PIPELINE).read_text(encoding="utf-8"))["training"].get("logit_adjustment", 0.0)
+    rows = np.array(json.loads((place / FEATURES / CLASSES).read_text(encoding="utf-8"))["train_rows"])
+    return adjustments(share, rows)
+
+
+def adjustments(share: float, rows: np.ndarray) -> np.ndarray:
+    """What makes scores count classes alike, by so much of the log of their training rows, float32 [C]."""
+    return (-share * np.log(rows / rows.sum())).astype(np.float32)

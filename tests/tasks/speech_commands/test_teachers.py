@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -20,20 +21,29 @@ CLASSES = [*TONES["data"]["words"], "unknown", "silence"]
 FRAMES = 98
 
 
-def teacher(place, seed, *, classes=CLASSES, features=FEATURES):
-    """A published recogniser, as far as a teacher goes."""
+ROWS = [3, 3, 4, 5, 40, 6]
+
+
+def teacher(place, seed, *, classes=CLASSES, features=FEATURES, adjusted=0.0):
+    """A published recogniser, as far as a teacher goes; returned as it was before its scores were adjusted."""
     tf.keras.utils.set_random_seed(seed)
     config = SpeechCommandsPipeline.model_validate(TONES).model
     level = np.zeros(features.bands, np.float32)
     model = commands_model(
         config, bands=features.bands, clip_frames=FRAMES, classes=len(classes), mean=level, deviation=level + 9
     )
+    taught = keras.models.clone_model(model)
+    taught.set_weights(model.get_weights())
+    bias = model.get_layer("logits").bias
+    bias.assign(bias - adjusted * np.log(np.array(ROWS) / sum(ROWS)))
     (place / "features").mkdir(parents=True)
     model.save(place / "model.keras")
     (place / "saved_model.pb").touch()
-    (place / "pipeline.yaml").write_text(yaml.safe_dump({"features": features.model_dump()}))
-    (place / "features" / "classes.json").write_text(json.dumps({"classes": classes}))
-    return model
+    (place / "pipeline.yaml").write_text(
+        yaml.safe_dump({"features": features.model_dump(), "training": {"logit_adjustment": adjusted}})
+    )
+    (place / "features" / "classes.json").write_text(json.dumps({"classes": classes, "train_rows": ROWS}))
+    return taught
 
 
 def test_teachers_answer_the_mean_for_the_last_clip(tmp_path):
@@ -41,7 +51,8 @@ def test_teachers_answer_the_mean_for_the_last_clip(tmp_path):
     clips = rng.uniform(-60, 0, (3, FRAMES, FEATURES.bands)).astype(np.float32)
     lengths = np.full(3, FRAMES, np.int32)
     answers = [
-        tf.nn.softmax(teacher(tmp_path / str(seed), seed)([clips, lengths], training=False)).numpy() for seed in (1, 2)
+        tf.nn.softmax(teacher(tmp_path / str(seed), seed, adjusted=share)([clips, lengths], training=False)).numpy()
+        for seed, share in ((1, 0.0), (2, 0.6))
     ]
     assert np.abs(answers[0] - answers[1]).max() > 1e-3
     places = find_teachers([str(tmp_path / "1"), str(tmp_path / "2")], FEATURES, CLASSES)
