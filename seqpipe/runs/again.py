@@ -63,7 +63,6 @@ def export_again(old: Path, *, say: Callable[[str], None], weight_bits: int | No
 
     def files(staged: Path, parity: dict[str, Any]) -> None:
         rows, others, apart = compare(old, staged, made, equal=weight_bits is None)
-        say(f"Answers of version {old.name} and this one to {rows:,} probes differ by {apart:.1e} at most")
         if weight_bits is None:
             weights, answers = "its weights", f"answers to {rows:,} probes differ by {apart:.1e} at most"
         else:
@@ -72,6 +71,7 @@ def export_again(old: Path, *, say: Callable[[str], None], weight_bits: int | No
                 f"of {rows:,} probes {others:,} have another answer; the figures above are those of version {old.name}"
             )
         note = f"Exported again from version {old.name}, with {weights}: {answers}."
+        say(note)
         keep_features([path.name for path in (old / FEATURES).iterdir()], old / FEATURES, staged)
         (staged / PIPELINE).write_bytes((old / PIPELINE).read_bytes())
         text = (old / CARD).read_text(encoding="utf-8")

@@ -94,7 +94,7 @@ def test_task_answers_the_same_moved_and_without_seqpipe(published, tmp_path):
     for answer, expected in zip(answers, artefact.reference["serving_default"](rows), strict=True):
         for name, value in expected.items():
             if np.asarray(value).dtype.kind == "f":
-                np.testing.assert_allclose(answer[name][0], value, atol=1e-5)
+                np.testing.assert_allclose(answer[name][0], value, rtol=1e-5, atol=1e-5)
             else:
                 assert answer[name][0] == value
 

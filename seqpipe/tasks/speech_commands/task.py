@@ -6,6 +6,7 @@ Axes: B batch (rows), T time (frames), F mel bands, C classes.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,7 +66,7 @@ class SpeechCommands(Task):
     noise: np.ndarray  # float32 [frames, F], mel power
     class_weights: np.ndarray  # float32 [C], how much a row of each class weighs in the loss
     adjustments: np.ndarray  # float32 [C], added to the scores once trained (Menon et al., 2021)
-    _teachers: list[Path]
+    _teachers: Sequence[Path] = ()
 
     def __init__(self, config: SpeechCommandsPipeline):
         self.config = config
