@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from seqpipe.config import file as pipeline_file
 from seqpipe.errors import ModelError, ProofError
 from seqpipe.export.artefact import CARD, FEATURES, KERAS_MODEL, PARITY, PIPELINE, Artefact, next_version
@@ -68,7 +70,8 @@ def export_again(old: Path, *, say: Callable[[str], None], weight_bits: int | No
         else:
             weights = f"its weights rounded to {weight_bits} significant bits"
             answers = (
-                f"of {rows:,} probes {others:,} have another answer; the figures above are those of version {old.name}"
+                f"of {rows:,} probes {others:,} have another label or text, the others differ by {apart:.1e} at "
+                f"most; the figures above are those of version {old.name}"
             )
         note = f"Exported again from version {old.name}, with {weights}: {answers}."
         say(note)
@@ -85,7 +88,7 @@ def export_again(old: Path, *, say: Callable[[str], None], weight_bits: int | No
 
 
 def compare(old: Path, new: Path, artefact: Artefact, *, equal: bool = True) -> tuple[int, int, float]:
-    """How many probes both versions were asked, how many have another answer, and the largest difference of the others.
+    """How many probes both versions were asked, how many have another label or text, and how far the others are apart.
 
     Raises:
         ProofError: a signature or an output is gone, or, where all should be equal, an answer is another.
@@ -109,13 +112,13 @@ def compare(old: Path, new: Path, artefact: Artefact, *, equal: bool = True) -> 
             )
             apart = difference(expected, actual) if expected.keys() <= actual.keys() else float("inf")
             asked += 1
-            if apart <= artefact.tolerance:
-                worst = max(worst, apart)
-            elif equal or not expected.keys() <= actual.keys():
+            if (equal and apart > artefact.tolerance) or not expected.keys() <= actual.keys():
                 raise ProofError(
                     f"{name}: version {old.name} answers probe {number} otherwise (by {apart:.2g}, allowed "
                     f"{artefact.tolerance:g})."
                 )
+            if np.isfinite(apart):
+                worst = max(worst, apart)
             else:
                 others += 1
     return asked, others, worst

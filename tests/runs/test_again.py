@@ -96,9 +96,12 @@ def test_again_with_fewer_bits_says_how_many_answers_are_others(published):
         np.testing.assert_array_equal(weights, rounded(weights, 6))
     assert (new / "model.keras").stat().st_size < (old / "model.keras").stat().st_size
     said = re.search(
-        r"rounded to 6 significant bits: of (\d+) probes (\d+) have another answer", (new / "card.md").read_text()
+        r"rounded to 6 significant bits: of (\d+) probes (\d+) have another label or text, "
+        r"the others differ by (\S+) at most",
+        (new / "card.md").read_text(),
     )
-    assert 0 < int(said[2]) <= int(said[1])
+    assert 0 <= int(said[2]) < int(said[1])
+    assert float(said[3]) > 1e-5
 
 
 def test_again_names_what_an_older_model_lacks(published, tmp_path):
