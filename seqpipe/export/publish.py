@@ -89,7 +89,7 @@ def _save_packed(model: keras.Model, file: Path) -> None:
     """The Keras model, its archive packed: Keras stores the members as they are, and rounded weights pack well."""
     stored = file.with_suffix(".stored.keras")
     model.save(stored)
-    with zipfile.ZipFile(stored) as source, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
+    with zipfile.ZipFile(stored) as source, zipfile.ZipFile(file, "w", zipfile.ZIP_LZMA) as packed:
         for name in source.namelist():
             packed.writestr(name, source.read(name))
     stored.unlink()
