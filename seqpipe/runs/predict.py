@@ -119,7 +119,14 @@ def predict(
 ) -> None:
     """Answer words of the command line, or the rows of a source, with a model by name or directory."""
     with _as_exported() if words else nullcontext():  # which a few words are answered with sooner
-        _predict(load(name), words, source, column=column, encoding=encoding, wanted=wanted, out=out, err=err)
+        model = load(name)
+        if wanted.horizon is not None:
+            look_ahead(model, wanted.horizon)
+        if words:
+            rows: Iterable[Any] = map(model.input.from_word, words)
+        else:
+            rows = model.input.from_file(str(source), column=column, encoding=encoding)
+        _show(model, rows, wanted, out, err)
 
 
 @contextmanager
@@ -136,23 +143,7 @@ def _as_exported() -> Iterator[None]:
         tf.config.optimizer.set_experimental_options({option: kept})
 
 
-def _predict(
-    model: Model,
-    words: list[str] | None,
-    source: str | None,
-    *,
-    column: str | None,
-    encoding: str,
-    wanted: Wanted,
-    out: Console,
-    err: Console,
-) -> None:
-    if wanted.horizon is not None:
-        look_ahead(model, wanted.horizon)
-    if words:
-        rows: Iterable[Any] = map(model.input.from_word, words)
-    else:
-        rows = model.input.from_file(str(source), column=column, encoding=encoding)
+def _show(model: Model, rows: Iterable[Any], wanted: Wanted, out: Console, err: Console) -> None:
     if wanted.plot is not None:
         rows = list(rows)
         plot_answers(model, _answers(model, rows, wanted), wanted.plot)
