@@ -17,6 +17,7 @@ from seqpipe.serving.find import find_model, list_models
 from seqpipe.serving.server.batching import Batcher
 from seqpipe.serving.server.metrics import Metrics
 from seqpipe.serving.server.rest import Server, Settings, application
+from seqpipe.serving.server.servable import heap_for_each_thread
 from seqpipe.serving.server.versions import Models
 
 QUIET_S = 0.5  # without a request, after which an open connection counts as idle
@@ -75,6 +76,7 @@ def serve(served: dict[str, Path], options: Options, say: Callable[[str], None])
     """
     import uvloop
 
+    heap_for_each_thread()
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(served, options, say))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from seqpipe.serving.model import assertion
 from seqpipe.serving.server.errors import RequestError
 from seqpipe.serving.server.tensors import Arrays, Spec
 
+M_ARENA_MAX, MOST_HEAPS = -8, 256  # the number is glibc's; a heap that is hardly used takes a page or two
 WARMUP = "assets.extra/tf_serving_warmup_requests"
 
 
@@ -56,25 +58,32 @@ def _spec(tensor: Any) -> Spec:
 class Servable:
     """A loaded version.
 
+    A thread of its own loads, warms and closes it: the C library gives each thread its own heap, so what a version
+    leaves when it is closed are whole free pages, not holes between what another version keeps.
+
     facts: at the head of its card. definitions: the signatures as TensorFlow has them. labels: class names, of a model
     that has them. info: what its signature `info` says.
     """
 
     def __init__(self, name: str, path: Path):
-        import tensorflow as tf
-
         self.name, self.path, self.version = name, path, int(path.name) if path.name.isdecimal() else 1
         self.facts = read_card(path)
+        self.in_flight = 0
+        self._thread = ThreadPoolExecutor(1, f"seqpipe-{name}-{self.version}")
+        self._thread.submit(self._load).result()
+
+    def _load(self) -> None:
+        import tensorflow as tf
+
         graph = tf.Graph()
         self._session = tf.compat.v1.Session(graph=graph)
         with graph.as_default():
-            loaded = tf.compat.v1.saved_model.load(self._session, ["serve"], str(path))
+            loaded = tf.compat.v1.saved_model.load(self._session, ["serve"], str(self.path))
         self.definitions = {n: d for n, d in loaded.signature_def.items() if not n.startswith("__")}
         self.signatures = {name: Signature(definition) for name, definition in self.definitions.items()}
         self._calls = {
             name: self._callable(signature) for name, signature in self.signatures.items() if signature.outputs
         }
-        self.in_flight = 0
         names = self.run("labels", {})["labels"].tolist() if "labels" in self.signatures else []
         self.labels = [name.decode() for name in names]
         self.info = plain(self.run("info", {})) if "info" in self.signatures else {}
@@ -110,6 +119,11 @@ class Servable:
 
     def warm_up(self) -> int:
         """Answer the requests that lie beside the model; how many there were."""
+        count = self._thread.submit(self._warm_up).result()
+        _give_back()  # what loading took beside what it keeps
+        return count
+
+    def _warm_up(self) -> int:
         import tensorflow as tf
         from tensorflow_serving.apis import prediction_log_pb2
 
@@ -123,10 +137,26 @@ class Servable:
 
     def close(self) -> None:
         """Give everything back: a graph of Python objects is a cycle, which the collector would leave for long."""
+        self._thread.submit(self._close).result()
+        self._thread.shutdown()
+        _give_back()
+
+    def _close(self) -> None:
         self._session.close()
         self._calls.clear()
         del self._session
         gc.collect()
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's, to which what is freed still belongs
-        if trim is not None:
-            trim(0)
+
+
+def heap_for_each_thread() -> None:
+    """Of glibc, which otherwise shares eight a core among all threads; to be said before there are many."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_ARENA_MAX, MOST_HEAPS)
+
+
+def _give_back() -> None:
+    """To the system, what is free in the heaps of glibc."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
