@@ -10,8 +10,8 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Hashable
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,13 +23,14 @@ from seqpipe.serving.server.tensors import Arrays
 MOST_ROWS = 64  # of a batch
 SHORT_BYTES = 256  # texts up to here are of one length
 QUEUED_BYTES = 256 * 2**20
+Answer = Arrays | RequestError
 
 
 @dataclass(eq=False)
 class Work:
     """A request in the queue.
 
-    key: equal keys may be joined; None for a request that is answered alone.
+    key: equal keys may be joined; None for a request that is answered alone. answer: of the event loop that asked.
     """
 
     servable: Servable
@@ -38,7 +39,8 @@ class Work:
     rows: int
     size_bytes: int
     key: Hashable
-    answer: Future[Arrays] = field(default_factory=Future)
+    answer: asyncio.Future[Arrays]
+    waits: bool = True  # in the queue; no longer once the worker takes it or nobody asks for it
 
 
 class Batcher:
@@ -54,6 +56,7 @@ class Batcher:
         self._rows = self._bytes = 0
         self._changed = threading.Condition()
         self._closed = False
+        metrics.queued.set_function(lambda: self._rows)
         self._worker = threading.Thread(target=self._work, name="seqpipe-worker", daemon=True)
         self._worker.start()
 
@@ -74,27 +77,26 @@ class Batcher:
             servable.in_flight += 1
             self._rows, self._bytes = self._rows + work.rows, self._bytes + work.size_bytes
             self._queue.append(work)
-            self._metrics.queued.set(self._rows)
             self._changed.notify()
+        timer = work.answer.get_loop().call_later(timeout_s, _expire, work, timeout_s)
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(work.answer), timeout_s)
-        except TimeoutError:
-            raise RequestError(504, f"Deadline exceeded: no answer within {timeout_s:g} s.") from None
+            return await work.answer
         finally:
-            if work.answer.cancel():
+            timer.cancel()
+            if work.waits:
                 self._forget(work)
 
     def _forget(self, work: Work) -> None:
         """Take a request that nobody waits for out of the queue, where the worker has not begun with it."""
         with self._changed:
-            if work in self._queue:
+            if work.waits:
                 self._queue.remove(work)
                 self._count_out(work)
                 work.servable.in_flight -= 1
 
     def _count_out(self, work: Work) -> None:
+        work.waits = False
         self._rows, self._bytes = self._rows - work.rows, self._bytes - work.size_bytes
-        self._metrics.queued.set(self._rows)
 
     def close(self) -> None:
         with self._changed:
@@ -133,32 +135,54 @@ class Batcher:
         return batch
 
     def _run(self, batch: list[Work]) -> None:
-        batch = [work for work in batch if work.answer.set_running_or_notify_cancel()]
-        if not batch:
-            return
         self._metrics.batch_rows.observe(sum(work.rows for work in batch))
-        if len(batch) > 1 and self._together(batch):
-            return
-        for work in batch:
-            try:
-                work.answer.set_result(work.servable.run(work.signature, work.inputs))
-            except RequestError as error:
-                work.answer.set_exception(error)
-            except Exception as error:  # whatever TensorFlow meets: the worker goes on
-                work.answer.set_exception(RequestError(500, f"{type(error).__name__}: {error}"))
+        answers = self._together(batch) if len(batch) > 1 else None
+        if answers is None:
+            answers = [_alone(work) for work in batch]
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Work, Answer]]] = {}
+        for work, answer in zip(batch, answers, strict=True):
+            by_loop.setdefault(work.answer.get_loop(), []).append((work, answer))
+        for loop, settled in by_loop.items():  # woken once a batch, not once a request
+            with suppress(RuntimeError):  # a loop that is closed waits for nothing
+                loop.call_soon_threadsafe(_settle, settled)
 
-    def _together(self, batch: list[Work]) -> bool:
-        """Answer all at once; not if one of them is refused, which then is answered alone."""
+    def _together(self, batch: list[Work]) -> list[Answer] | None:
+        """Answer all at once; None if one of them is refused, which then is answered alone."""
         first = batch[0]
         joined = {name: np.concatenate([work.inputs[name] for work in batch]) for name in first.inputs}
         try:
             outputs = first.servable.run(first.signature, joined)
         except Exception:  # one of them; each is asked by itself
-            return False
-        ends = np.cumsum([work.rows for work in batch])
-        for work, end in zip(batch, ends.tolist(), strict=True):
-            work.answer.set_result({name: value[end - work.rows : end] for name, value in outputs.items()})
-        return True
+            return None
+        ends = np.cumsum([work.rows for work in batch]).tolist()
+        return [
+            {name: value[end - work.rows : end] for name, value in outputs.items()}
+            for work, end in zip(batch, ends, strict=True)
+        ]
+
+
+def _alone(work: Work) -> Answer:
+    try:
+        return work.servable.run(work.signature, work.inputs)
+    except RequestError as error:
+        return error
+    except Exception as error:  # whatever TensorFlow meets: the worker goes on
+        return RequestError(500, f"{type(error).__name__}: {error}")
+
+
+def _settle(settled: list[tuple[Work, Answer]]) -> None:
+    """Give answers to who waits for them, in their event loop."""
+    for work, answer in settled:
+        if work.answer.done():  # its time was over, or nobody waits any more
+            continue
+        if isinstance(answer, RequestError):
+            work.answer.set_exception(answer)
+        else:
+            work.answer.set_result(answer)
+
+
+def _expire(work: Work, timeout_s: float) -> None:
+    _settle([(work, RequestError(504, f"Deadline exceeded: no answer within {timeout_s:g} s."))])
 
 
 def _work_of(servable: Servable, signature: str, inputs: Arrays) -> Work:
@@ -169,7 +193,8 @@ def _work_of(servable: Servable, signature: str, inputs: Arrays) -> Work:
     if servable.signature(signature).batched and equal and rows:
         lengths = tuple(_length_class(value) for value in inputs.values())
         key = (id(servable), signature, tuple(value.shape[1:] for value in inputs.values()), lengths)
-    return Work(servable, signature, inputs, max(1, rows), sum(sizes.values()), key)
+    answer = asyncio.get_running_loop().create_future()
+    return Work(servable, signature, inputs, max(1, rows), sum(sizes.values()), key, answer)
 
 
 def _size_bytes(value: np.ndarray) -> int:

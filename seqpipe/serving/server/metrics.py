@@ -26,5 +26,17 @@ class Metrics:
         )
         self.versions = Gauge("seqpipe_version", "The version that is served.", ("model",), registry=self.registry)
 
+        self._by_labels: dict[tuple[str, int, str, int], tuple[Counter, Histogram]] = {}
+
+    def answered(self, model: str, version: int, signature: str, code: int, took_s: float) -> None:
+        """Count a request of REST. What is looked up by labels, which takes long, is kept: there are few."""
+        key = model, version, signature, code
+        found = self._by_labels.get(key)
+        if found is None:
+            labels = model, str(version), signature
+            found = self._by_labels[key] = self.requests.labels(*labels, str(code)), self.seconds.labels(*labels)
+        found[0].inc()
+        found[1].observe(took_s)
+
     def text(self) -> bytes:
         return generate_latest(self.registry)

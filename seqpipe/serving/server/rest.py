@@ -21,6 +21,7 @@ from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from seqpipe.serving.server import inference_v2, openapi
 from seqpipe.serving.server.batching import Batcher
@@ -112,13 +113,17 @@ class Server:
         Raises:
             RequestError: a token is wanted and not named, or a browser asks from elsewhere.
         """
-        token, given = self.settings.token, _named(request)
-        if token is not None and (given is None or not hmac.compare_digest(given, token.encode())):
-            raise RequestError(401, "Name the token: Authorization: Bearer TOKEN.")
+        token = self.settings.token
+        if token is not None:
+            given = _named(request)
+            if given is None or not hmac.compare_digest(given, token.encode()):
+                raise RequestError(401, "Name the token: Authorization: Bearer TOKEN.")
         origin = request.headers.get("origin")
+        if origin is None:
+            return
         scheme = {"ws": "http", "wss": "https"}.get(request.url.scheme, request.url.scheme)
         own = f"{scheme}://{request.headers.get('host', '')}"
-        if origin is not None and origin != own and not {origin, "*"} & set(self.settings.origins):
+        if origin != own and not {origin, "*"} & set(self.settings.origins):
             raise RequestError(403, f"The origin {origin} is not allowed. Allow it by --allow-origin {origin}.")
 
 
@@ -135,8 +140,11 @@ def _named(request: HTTPConnection) -> bytes | None:
     return None
 
 
-def application(server: Server) -> Starlette:
-    """The application; routes that TensorFlow Serving does not have are left out where it is strict."""
+def application(server: Server) -> ASGIApp:
+    """The application; routes that TensorFlow Serving does not have are left out where it is strict.
+
+    What asks a model goes past Starlette's routes and wrappers, which cost as much as reading the request.
+    """
     guard = _guarded(server)
     routes: list[Any] = [
         Route("/v2/health/live", lambda request: _json({"live": True}), methods=["GET"]),
@@ -152,12 +160,20 @@ def application(server: Server) -> Starlette:
             WebSocketRoute("/v1/models/{name}:stream", Streams(server).serve),
             Route("/", lambda request: _page(), methods=["GET"]),
         ]
-    methods = ["GET", "POST", "OPTIONS", "PUT", "DELETE", "PATCH"]
-    routes += [Route(f"/{head}/{{path:path}}", guard(_v1), methods=methods) for head in ("v1", "V1")]  # in any case
+    answer, methods = guard(_v1), ["GET", "POST", "OPTIONS", "PUT", "DELETE", "PATCH"]
+    routes += [Route(f"/{head}/{{path:path}}", answer, methods=methods) for head in ("v1", "V1")]  # in any case
     app = Starlette(routes=routes)
     if not server.settings.strict:
         app.mount("/page", StaticFiles(directory=PAGE))
-    return app
+
+    async def asked(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"].startswith("/v1/"):
+            response = await answer(Request(scope, receive))
+            await response(scope, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    return asked
 
 
 Endpoint = Callable[[Server, Request], Awaitable[Response]]
@@ -261,9 +277,7 @@ async def _predict(server: Server, request: Request, name: str, version: int | N
         code = error.status
         raise
     finally:
-        labels = (name, str(servable.version), signature)
-        server.metrics.requests.labels(*labels, str(code)).inc()
-        server.metrics.seconds.labels(*labels).observe(time.perf_counter() - started)
+        server.metrics.answered(name, servable.version, signature, code, time.perf_counter() - started)
 
 
 def status(server: Server, name: str, version: int | None = None) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from seqpipe.serving.server.errors import RequestError
 
 Arrays = dict[str, np.ndarray]
 SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_quoted = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps would make an encoder for each text
 
 
 @dataclass(frozen=True)
@@ -124,8 +126,9 @@ def array(name: str, value: Any, spec: Spec) -> np.ndarray:
         if not fits:
             wanted = ", ".join("?" if size < 0 else str(size) for size in spec.shape)
             raise RequestError(400, f"{name}: shape [{', '.join(map(str, shape))}] does not fit [{wanted}]")
-    flat: list[Any] = []
-    _flatten(value, flat)
+    flat: list[Any] = value if len(shape) == 1 else []
+    if len(shape) != 1:
+        _flatten(value, flat)
     kind = spec.numpy.kind
     values = [_element(name, element, kind) for element in flat]
     if kind == "O":
@@ -142,6 +145,8 @@ def array(name: str, value: Any, spec: Spec) -> np.ndarray:
 def _shape(name: str, value: Any) -> tuple[int, ...]:
     if not isinstance(value, list):
         return ()
+    if not any(isinstance(item, list) for item in value):  # most often, and thousands of samples at once
+        return (len(value),)
     inner = {_shape(name, item) for item in value}
     if len(inner) > 1:
         raise RequestError(400, f"{name}: rows of unequal shapes: {', '.join(str(list(s)) for s in sorted(inner))}")
@@ -218,7 +223,12 @@ def encoded(outputs: Arrays, *, rows: bool, strict: bool) -> bytes:
 
 
 def _object(texts: Mapping[str, bytes]) -> bytes:
-    return b"{" + b", ".join(json.dumps(name).encode() + b": " + text for name, text in texts.items()) + b"}"
+    return b"{" + b", ".join(_key(name) + text for name, text in texts.items()) + b"}"
+
+
+@cache
+def _key(name: str) -> bytes:
+    return json.dumps(name).encode() + b": "
 
 
 def _json(value: Any, name: str, strict: bool) -> bytes:
@@ -237,10 +247,8 @@ def _json(value: Any, name: str, strict: bool) -> bytes:
 def _string(value: bytes, name: str, strict: bool) -> bytes:
     if not name.endswith("_bytes"):
         try:
-            return json.dumps(value.decode("utf-8"), ensure_ascii=False).encode()
+            return _quoted(value.decode("utf-8")).encode()
         except UnicodeDecodeError:
             if strict:
-                return json.dumps(value.decode("utf-8", "surrogateescape"), ensure_ascii=False).encode(
-                    "utf-8", "surrogateescape"
-                )
+                return _quoted(value.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
     return b'{"b64": "' + base64.b64encode(value) + b'"}'

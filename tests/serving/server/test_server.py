@@ -229,6 +229,10 @@ def test_server_full_queue_and_deadline_are_said(place):
     assert len(answer["label"]) == 64
 
 
+def loading_threads():
+    return sum(thread.name.startswith("seqpipe-lengths-") for thread in threading.enumerate())
+
+
 def test_server_swaps_versions_and_keeps_the_old_where_the_new_is_broken(tmp_path):
     directory = tmp_path / "lengths"
     directory.mkdir()
@@ -236,8 +240,10 @@ def test_server_swaps_versions_and_keeps_the_old_where_the_new_is_broken(tmp_pat
     server = made(directory)
     client = TestClient(application(server))
     publish(directory, 2)
+    threads = loading_threads()
     server.models.look()
     assert server.models.get("lengths").version == 2
+    assert loading_threads() <= threads  # that of the version before has ended
     states = [each["state"] for each in client.get("/v1/models/lengths").json()["model_version_status"]]
     assert states == ["AVAILABLE", "END"]
     (directory / "3").mkdir()
@@ -310,6 +316,7 @@ def test_server_forgets_a_request_that_nobody_waits_for(place):
         waiting = asked()
         await asyncio.sleep(0.05)
         assert servable.in_flight == 2
+        assert b"seqpipe_queue_rows 40.0" in server.metrics.text()
         waiting.cancel()
         await asyncio.sleep(0.05)
         assert servable.in_flight == 1
@@ -321,7 +328,25 @@ def test_server_forgets_a_request_that_nobody_waits_for(place):
         return await running
 
     assert len(asyncio.run(crowd())["label"]) == 40
-    assert server.metrics.queued._value.get() == 0
+    assert b"seqpipe_queue_rows 0.0" in server.metrics.text()
+
+
+def test_server_answers_on_after_an_event_loop_is_gone(place):
+    server = made(place)
+    servable = server.models.get("lengths")
+    gate, run = threading.Event(), servable.run
+    servable.run = lambda *arguments: (gate.wait(), run(*arguments))[1]
+    row = {"text": np.array([b"a"], object)}
+
+    async def leave():
+        task = asyncio.create_task(server.batcher.answer(servable, "serving_default", row, timeout_s=30))
+        await asyncio.sleep(0.05)
+        assert not task.done()
+
+    asyncio.run(leave())
+    gate.set()
+    answer = asyncio.run(server.batcher.answer(servable, "serving_default", row, timeout_s=30))
+    assert answer["label"].tolist() == [b"1"]
 
 
 def test_server_looks_on_after_a_directory_could_not_be_read(place, monkeypatch, caplog):
