@@ -217,11 +217,9 @@ def _children(folder: Path) -> list[Path]:
 def _decode_file(path: Path) -> np.ndarray:
     if path.exists() and not path.is_file():
         raise ValueError("is no file")
-    try:
-        return decode(path)
-    except OSError as error:
-        reason = "it is a link that leads nowhere" if path.is_symlink() and not path.exists() else error.strerror
-        raise ValueError(f"cannot be read: {reason}") from None
+    if path.is_symlink() and not path.exists():
+        raise ValueError("cannot be read: it is a link that leads nowhere")
+    return decode(path)
 
 
 def _read_tar(path: Path, most: int | None) -> Iterator[Recording | Bad | Finding]:
