@@ -21,6 +21,7 @@ ODDITIES = {
     "signs of UTF-8 read as windows-1252, such as â€™ or Ã©": re.compile("â€.|[ÃÂ][\u0080-\u00bf]"),
     "HTML tags": re.compile(r"</?[A-Za-z][A-Za-z0-9]*( [^<>]*)?/?>"),
     "quotes around them": re.compile(r'^\s*"(?:[^"]|"")*"\s*$'),
+    "a separator before them, as of another column": re.compile(r"^\s*[,;|]"),
     "escapes of other tools, such as &apos; or @-@": re.compile(
         r"&(?:amp|apos|quot|lt|gt|nbsp|#[0-9]+|#x[0-9A-Fa-f]+);|@-@|@@( |$)|\u2581"
     ),

@@ -14,7 +14,7 @@ import numpy as np
 from seqpipe.data.checks import Checked, Nouns, alike, leaks, odd_names, oddities, repeats
 from seqpipe.data.files import unread_in_folders
 from seqpipe.data.findings import Bad, Finding, counted, raise_errors, share
-from seqpipe.data.formats import ONE_LABEL
+from seqpipe.data.formats import FASTTEXT, ONE_LABEL
 from seqpipe.data.reading import read_role, read_roles, with_dev
 from seqpipe.data.sources import BadRow, Role, read_rows
 from seqpipe.data.splits import Splits
@@ -120,10 +120,12 @@ class _Reader:
         label = cell.strip()
         if self.data.label_separator is not None:
             labels = split_labels(cell, self.data.label_separator)
-        elif label.startswith("[") and label.endswith("]") and "," in label:
+        elif label.startswith("[") and label.endswith("]") and ("," in label or label[1] in "'\""):
             labels = f"the label is a list: {ONE_LABEL}"
         else:
             labels = [label] if label else "the label is empty"
+        if FASTTEXT in labels:
+            return f"the label is empty: nothing follows {FASTTEXT}"
         unknown = [name for name in labels if name not in known] if known and not isinstance(labels, str) else []
         if not unknown:
             return labels

@@ -199,9 +199,27 @@ def test_classification_all_errors_at_once(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("label", [["a", "b"], "['a', 'b']"])
+@pytest.mark.parametrize("label", [["a", "b"], "['a', 'b']", "['a']"])
 def test_classification_several_labels_are_an_error(label):
     assert "label is a list: a text has one label here, not several" in message([(label, "text"), *rows_of()])
+
+
+@pytest.mark.parametrize("options", [{}, {"label_separator": "|"}])
+def test_classification_label_of_fasttext_without_a_name_is_a_bad_row(options):
+    Path("a.txt").write_text("".join(f"__label__{name} {text}\n" for name, text in [*rows_of(), ("", "text")]))
+    data = ClassificationData(train="files:a.txt", max_bad_fraction=0.1, **options)
+    splits = read_splits(data)
+    assert splits.classes == ["__label__a", "__label__b"]
+    assert "a.txt:21: the label is empty: nothing follows __label__." in findings(splits, "warning")[0]
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [({}, "is empty. Name a class for each label"), ({"a": " "}, "holds ' '"), ({"a ": "b"}, "holds 'a ': labels and")],
+)
+def test_classification_labels_without_a_name(labels, said):
+    with pytest.raises(ValueError, match=said):
+        ClassificationData(train="files:a.csv", labels=labels)
 
 
 def test_classification_columns_are_both_names_or_both_numbers():
@@ -291,6 +309,12 @@ def test_classification_signs_of_a_wrong_encoding():
     wrong = [("a", "it’s".encode().decode("cp1252")), ("b", "café".encode().decode("latin-1")), ("a", "Ã la carte")]
     (found,) = [text for text in findings(read([*rows_of(), *wrong]), "info") if "windows-1252, such" in text]
     assert found.startswith("train: 2 of 23 rows have signs of UTF-8 read as windows-1252")
+
+
+def test_classification_separator_before_all_texts():
+    Path("a.txt").write_text("".join(f"__label__{name} , {text}\n" for name, text in rows_of()))
+    splits = read_splits(ClassificationData(train="files:a.txt"))
+    assert any("20 of 20 rows have a separator before them" in text for text in findings(splits, "info"))
 
 
 def test_classification_as_many_classes_as_rows():
