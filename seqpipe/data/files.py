@@ -112,7 +112,7 @@ def find_files(pattern: str) -> list[Path]:
     if path.is_dir():
         inside = sorted(child.name for child in path.iterdir() if child.is_file())
         holds = f" It holds {', '.join(inside[:3])}{' ...' if len(inside) > 3 else ''}." if inside else ""
-        raise DataError(f"{pattern} is a directory. Name a file, or several as files:{path}/*.csv.{holds}")
+        raise DataError(f"{pattern} is a directory. Name a file, or a pattern such as {path}/*.csv.{holds}")
     if path.exists():
         raise DataError(f"{pattern} is a pipe or a device. Save what comes out of it to a file, and name that.")
     found = _globbed(path)

@@ -199,7 +199,7 @@ def _read_array(
 
 def _check_keys(place: str, record: dict[str, object], columns: Mapping[str, Column]) -> None:
     inside = [f"{key}.{part}" for key, value in record.items() if isinstance(value, dict) for part in value]
-    named = {ours: key for ours, key in columns.items() if isinstance(key, int) or _value(record, key) is _MISSING}
+    named = {ours: key for ours, key in columns.items() if isinstance(key, int) or value_at(record, key) is MISSING}
     lists = [key for key, value in record.items() if isinstance(value, list) and value and isinstance(value[0], dict)]
     if named and lists:
         shown = ", ".join([*record, *inside][:20])
@@ -210,17 +210,17 @@ def _check_keys(place: str, record: dict[str, object], columns: Mapping[str, Col
     check_columns(place, named, [*record, *inside])
 
 
-_MISSING = object()
+MISSING = object()
 
 
-def _value(record: dict[str, object], key: str) -> object:
+def value_at(record: dict[str, object], key: str) -> object:
     """What stands under a key, or under a path such as translation.en."""
     if key in record:
         return record[key]
     value: object = record
     for part in key.split("."):
         if not isinstance(value, dict) or part not in value:
-            return _MISSING
+            return MISSING
         value = value[part]
     return value
 
@@ -230,8 +230,8 @@ def _json_values(
 ) -> dict[str, str] | str:
     values = {}
     for ours, theirs in columns.items():
-        value = _value(record, str(theirs))
-        if value is _MISSING:
+        value = value_at(record, str(theirs))
+        if value is MISSING:
             return f"no key {theirs}"
         several = ours == "label" and label_separator is not None
         if isinstance(value, float) and not math.isfinite(value):
