@@ -57,6 +57,9 @@ def predict(
         texts, input = None, "-"
     if bool(texts) == bool(input):
         raise DataError("predict takes texts or --input FILE, one of them.")
+    if texts and (column is not None or encoding != "utf-8"):
+        option = "--column" if column is not None else "--encoding"
+        raise DataError(f"{option} is of the rows of --input FILE or of standard input, not of texts named here.")
     from seqpipe.runs import predict as predicting
     from seqpipe.serving.find import find_model
 

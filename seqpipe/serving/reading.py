@@ -10,11 +10,13 @@ import csv
 import io
 import json
 import math
+import os
+import stat
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 from seqpipe.config.data import known_encoding
 from seqpipe.data.files import BadRow, as_on_disk, find_files, format_by_ending, read_unpacked
@@ -206,7 +208,7 @@ def _lines_of(path: Path, encoding: str) -> Iterator[str | BadRow]:
 
 
 def _standard_input(encoding: str) -> Iterator[str | BadRow]:
-    for number, raw in enumerate(_raw_lines(sys.stdin.buffer, encoding), start=1):
+    for number, raw in enumerate(_raw_lines(standard_input(), encoding), start=1):
         try:
             line = raw.decode(encoding)
         except UnicodeDecodeError as error:
@@ -216,6 +218,23 @@ def _standard_input(encoding: str) -> Iterator[str | BadRow]:
         if number == 1:
             line = line.removeprefix("\ufeff")
         yield line.removesuffix("\n").removesuffix("\r")
+
+
+def standard_input() -> BinaryIO:
+    """
+    Raises:
+        DataError: it is closed, or a directory.
+    """
+    try:
+        if sys.stdin is not None and not stat.S_ISDIR(os.fstat(sys.stdin.fileno()).st_mode):
+            return sys.stdin.buffer
+    except io.UnsupportedOperation:  # a test's own
+        return sys.stdin.buffer
+    except OSError:
+        pass
+    raise DataError(
+        "standard input is closed, or a directory. Allowed: a pipe or a file, such as `predict MODEL - < FILE`."
+    )
 
 
 def _raw_lines(stream: Any, encoding: str) -> Iterator[bytes]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -138,6 +140,15 @@ def test_reading_keys_of_an_array(tmp_path):
     assert list(read_texts(str(tmp_path / "a.json"), column="a.b")) == ["one", "two"]
     with pytest.raises(DataError, match=r'a\.json: "text" is not a key. Allowed: a\.b\.'):
         list(read_texts(str(tmp_path / "a.json"), column=None))
+
+
+def test_reading_standard_input_that_is_none(monkeypatch, tmp_path):
+    directory = os.open(tmp_path, os.O_RDONLY)
+    for stdin in (None, SimpleNamespace(fileno=lambda: directory)):
+        monkeypatch.setattr("sys.stdin", stdin)
+        with pytest.raises(DataError, match="standard input is closed, or a directory"):
+            list(read_texts("-", column=None))
+    os.close(directory)
 
 
 def test_reading_a_column_of_standard_input_is_refused():
