@@ -100,7 +100,7 @@ def checked(samples: np.ndarray) -> np.ndarray:
     return samples
 
 
-def mended(file: BinaryIO) -> BinaryIO | io.RawIOBase:
+def mended(file: BinaryIO) -> io.RawIOBase:
     """A file from its beginning, with the sizes in its header put right where it is a WAV file.
 
     Raises:
@@ -114,9 +114,9 @@ def mended(file: BinaryIO) -> BinaryIO | io.RawIOBase:
         if head[at : at + len(mark)] == mark:
             raise ValueError(OTHER.format(what, READ))
     if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
-        return _Mended(file, _samples_of(file))
-    file.seek(0)
-    return file
+        samples = _samples_of(file)
+        return _Part(file, _head(samples), samples.start, samples.size)
+    return _Part(file, b"", 0, file.seek(0, io.SEEK_END))
 
 
 @dataclass(frozen=True)
@@ -194,18 +194,22 @@ def _is_unknown(said: int, next_bytes: bytes, left: int) -> bool:
     return not (all(32 <= byte < 127 for byte in name) and size <= left - 8)
 
 
-class _Mended(io.RawIOBase):
-    """A WAV file with true sizes: a new header before samples that stay where they are."""
+def _head(samples: _Samples) -> bytes:
+    """A header with true sizes, before samples that stay where they are."""
+    chunks = struct.pack("<4sI", b"fmt ", len(samples.format)) + samples.format + bytes(len(samples.format) % 2)
+    name, behind = b"RIFF", len(chunks) + 12
+    if behind + samples.size > LARGEST_BYTES:  # then the sizes stand in a chunk of their own
+        name, behind = b"RF64", behind + 36
+        chunks = struct.pack("<4sIQQQI", b"ds64", 28, behind + samples.size, samples.size, 0, 0) + chunks
+    sizes = [min(size, LARGEST_BYTES) for size in (behind + samples.size, samples.size)]
+    return struct.pack("<4sI4s", name, sizes[0], b"WAVE") + chunks + struct.pack("<4sI", b"data", sizes[1])
 
-    def __init__(self, file: BinaryIO, samples: _Samples):
-        chunks = struct.pack("<4sI", b"fmt ", len(samples.format)) + samples.format + bytes(len(samples.format) % 2)
-        name, behind = b"RIFF", len(chunks) + 12
-        if behind + samples.size > LARGEST_BYTES:  # then the sizes stand in a chunk of their own
-            name, behind = b"RF64", behind + 36
-            chunks = struct.pack("<4sIQQQI", b"ds64", 28, behind + samples.size, samples.size, 0, 0) + chunks
-        sizes = [min(size, LARGEST_BYTES) for size in (behind + samples.size, samples.size)]
-        self._head = struct.pack("<4sI4s", name, sizes[0], b"WAVE") + chunks + struct.pack("<4sI", b"data", sizes[1])
-        self._file, self._samples, self._at = file, samples, 0
+
+class _Part(io.RawIOBase):
+    """A head and a part of a file behind it; libsndfile may seek anywhere, and an exception there would be printed."""
+
+    def __init__(self, file: BinaryIO, head: bytes, start: int, size: int):
+        self._file, self._head, self._start, self._size, self._at = file, head, start, size, 0
 
     def readable(self) -> bool:
         return True
@@ -217,18 +221,19 @@ class _Mended(io.RawIOBase):
         return self._at
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        end = len(self._head) + self._samples.size
-        self._at = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: end}[whence] + offset
+        end = len(self._head) + self._size
+        self._at = max(0, {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: end}[whence] + offset)
         return self._at
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        """Into a buffer, as much of head or samples as it holds."""
+        """Into a buffer, as much of head or file as it holds."""
         if self._at < len(self._head):
             part = self._head[self._at : self._at + len(buffer)]
         else:
             place = self._at - len(self._head)
-            self._file.seek(self._samples.start + place)
-            part = self._file.read(max(0, min(len(buffer), self._samples.size - place)))
+            size = max(0, min(len(buffer), self._size - place))
+            self._file.seek(self._start + place if size else 0)
+            part = self._file.read(size)
         buffer[: len(part)] = part
         self._at += len(part)
         return len(part)

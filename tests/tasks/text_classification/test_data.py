@@ -407,6 +407,22 @@ def test_classification_odd_characters_and_the_longest_text():
     assert infos[9] == f"train: 1 of 30 rows have {escapes}, such as train.jsonl:26."
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["caf&eacute;", "&frac12; cup", "ho ##use", "hou</w> se", "\u0120house", "a\uffed b", "x\\u00e9", "one\\nTwo"],
+)
+def test_classification_escapes_of_other_tools(text):
+    infos = findings(read([*rows_of(), ("a", text)]), "info")
+    assert any("1 of 21 rows have escapes" in info for info in infos)
+
+
+def test_classification_what_is_no_escape():
+    plain = [("a", text) for text in ("AT&T; and so on", "item #1 ##", "C:\\new\\users", "R&D;")]
+    assert not any("escapes" in info for info in findings(read([*rows_of(), *plain]), "info"))
+    soft = findings(read([*rows_of(), ("a", "ho\u00aduse"), ("b", "\u202bx")]), "info")
+    assert any("2 of 22 rows have soft hyphens or signs that turn the direction" in info for info in soft)
+
+
 # Other rows for a trained model
 
 
