@@ -26,6 +26,10 @@ _rows = partial(counted, noun="row")
 NOUNS = Nouns("row", "text", "label")
 NOUNS_OF_SEVERAL = Nouns("row", "text", "label set")
 NO_LABEL = Finding("error", "train: no row has a label. Is data.label_column the column of the labels?")
+NO_DEV = Finding(
+    "error",
+    "dev: no rows: no label stands twice in train. Is data.label_column the column of the labels? Or name data.dev.",
+)
 MAP_THEM = "If they are one, map both to one name in data.labels."
 
 
@@ -154,6 +158,8 @@ def read_splits(data: ClassificationData) -> LabelledSplits:
     if "train" in tables and data.dev is None:
         labels = tables["train"].labels
         tables = with_dev(tables, strata(labels) if several else labels, data.dev_every)
+        if len(labels) > 1 and not len(tables["dev"]):
+            findings.append(NO_DEV)
     for role, table in tables.items():
         findings += _check_balance(role, table, classes)
     if "train" in tables:
