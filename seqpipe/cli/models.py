@@ -20,9 +20,7 @@ def predict(
     input: Annotated[
         str | None, typer.Option(metavar="FILE", help="Text, CSV, TSV, JSON or JSON lines; - is standard input.")
     ] = None,
-    column: Annotated[
-        str | None, typer.Option(help="Column (without a header its number) or JSON key of the row; else `text`.")
-    ] = None,
+    column: Annotated[str | None, typer.Option(help="Column, by name or number, or JSON key; else `text`.")] = None,
     encoding: Annotated[str, typer.Option(help="Encoding of --input, such as latin-1 or gb18030.")] = "utf-8",
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Write what was wrong with a row in place of its answer, and go on.")
