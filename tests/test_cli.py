@@ -258,6 +258,8 @@ def test_cli_second_process_in_a_run_directory(home):
         (["compare", "tiny", "tinny"], "Did you mean tiny?"),
         (["predict", "tiny", "a", "--html", "x.html", "--output", "x.csv"], "--html FILE excludes --output"),
         (["predict", "tiny", "a", "--explain", "--format", "csv"], "a CSV row has no place for pieces"),
+        (["predict", "tiny", "a", "--column", "text"], "--column is of the rows of --input FILE or of standard input"),
+        (["predict", "tiny", "a", "--encoding", "latin-1"], "--encoding is of the rows of --input FILE or of"),
         (["evaluate", "tiny"], "name labelled rows for a model with --data SOURCE"),
         (["evaluate", "tiny", "--data", "files:nope.csv"], "nope.csv does not exist"),
         (["schema", "speech"], '"speech" is not a task.'),

@@ -20,7 +20,7 @@ def predict(
     input: Annotated[
         str | None, typer.Option(metavar="FILE", help="Text, CSV, TSV, JSON or JSON lines; - is standard input.")
     ] = None,
-    column: Annotated[str | None, typer.Option(help="Column or JSON key that holds the row; else `text`.")] = None,
+    column: Annotated[str | None, typer.Option(help="Column, by name or number, or JSON key; else `text`.")] = None,
     encoding: Annotated[str, typer.Option(help="Encoding of --input, such as latin-1 or gb18030.")] = "utf-8",
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Write what was wrong with a row in place of its answer, and go on.")
@@ -53,8 +53,7 @@ def predict(
     """Answer texts, or a file of any length in constant memory; answers keep the order of the input."""
     if texts == ["-"]:
         texts, input = None, "-"
-    if bool(texts) == bool(input):
-        raise DataError("predict takes texts or --input FILE, one of them.")
+    _check_rows(texts, input, column, encoding)
     from seqpipe.runs import predict as predicting
     from seqpipe.serving.find import find_model
 
@@ -71,6 +70,18 @@ def predict(
     find_model(model)
     start()
     predicting.predict(model, texts, input, column=column, encoding=encoding, wanted=wanted, out=out, err=err)
+
+
+def _check_rows(texts: list[str] | None, input: str | None, column: str | None, encoding: str) -> None:
+    """
+    Raises:
+        DataError: no rows, rows from two places, or options of a file without one.
+    """
+    if bool(texts) == bool(input):
+        raise DataError("predict takes texts or --input FILE, one of them.")
+    if texts and (column is not None or encoding != "utf-8"):
+        option = "--column" if column is not None else "--encoding"
+        raise DataError(f"{option} is of the rows of --input FILE or of standard input, not of texts named here.")
 
 
 def listen(
@@ -107,8 +118,10 @@ def serve(
         typer.Argument(metavar="[DIRECTORY|NAME]...", help="Models, or directories of models; else all at hand."),
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 is any of this machine.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Of REST, the page and WebSockets; 0 is any free one.")] = 8501,
-    grpc_port: Annotated[int, typer.Option(help="Of gRPC; 0 is any free one.")] = 8500,
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Of REST, the page and WebSockets; 0 is any free one.")
+    ] = 8501,
+    grpc_port: Annotated[int, typer.Option(min=0, max=65_535, help="Of gRPC; 0 is any free one.")] = 8500,
     token: Annotated[str | None, typer.Option(help="That clients must name: Authorization: Bearer TOKEN.")] = None,
     certificate: Annotated[Path | None, typer.Option(metavar="FILE", help="For TLS, with --key (PEM).")] = None,
     key: Annotated[Path | None, typer.Option(metavar="FILE", help="For TLS, with --certificate (PEM).")] = None,
@@ -127,8 +140,11 @@ def serve(
     if (certificate is None) != (key is None):
         raise DataError("--certificate and --key belong together: name both.")
     from seqpipe.serving.server.rest import Settings
-    from seqpipe.serving.server.run import Options, directories
+    from seqpipe.serving.server.run import Options, check_certificate, directories
     from seqpipe.serving.server.run import serve as serve_models
+
+    if certificate is not None and key is not None:
+        check_certificate(certificate, key)
 
     served = directories(models or [])
     start()

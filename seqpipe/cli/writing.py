@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -48,13 +47,14 @@ def write(
     from seqpipe.serving import composing, writing
     from seqpipe.serving.find import find_model
     from seqpipe.serving.model import load
+    from seqpipe.serving.reading import standard_input
 
     first = random.SystemRandom().randrange(1_000_000) if seed is None else seed
     seeds = [first + number for number in range(samples)]
     wishes = writing.Wishes(length, temperature, top_k, top_p, min_p, repetition_penalty)
     in_form = form is not None or acrostic is not None
     _check_form(in_form, prompt=prompt, wishes=wishes, stop=stop, stream=stream, rhyme=rhyme, no_repeats=no_repeats)
-    prompt = sys.stdin.buffer.read().decode("utf-8", "replace") if prompt == "-" else prompt
+    prompt = standard_input().read().decode("utf-8", "replace") if prompt == "-" else prompt
     find_model(model)
     start()
     as_json = format == "jsonl"
@@ -106,8 +106,9 @@ def score(
     from seqpipe.serving import writing
     from seqpipe.serving.find import find_model
     from seqpipe.serving.model import load
+    from seqpipe.serving.reading import standard_input
 
-    text = sys.stdin.buffer.read() if str(file) == "-" else find_files(str(file))[0].read_bytes()
+    text = standard_input().read() if str(file) == "-" else find_files(str(file))[0].read_bytes()
     find_model(model)
     start()
     writing.print_score(load(model), text.decode("utf-8", "replace"), out, page=html)

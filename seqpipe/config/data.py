@@ -35,7 +35,9 @@ def _sources(value: object) -> object:
     several = value if isinstance(value, list) else [value]
     if not several:
         raise ValueError("is an empty list. Name one source or more.")
-    for source in several:
+    for place, source in enumerate(several):
+        if source in several[:place]:
+            raise ValueError(f"names {source!r} twice.")
         if not isinstance(source, str):
             raise ValueError(f"is not a source ({source!r} is no text). Allowed: files:PATH, tfds:NAME, builtin:NAME.")
         try:

@@ -10,4 +10,4 @@ Fraction = float
 class Section(BaseModel):
     """A part of a pipeline file: unknown keys are errors, values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -17,12 +17,15 @@ ODDITIES = {
     "tabs": re.compile("\t"),
     "no-break spaces": re.compile("[\u00a0\u2007\u202f]"),
     "zero-width spaces": re.compile("[\u200b\u2060\ufeff]"),
+    "soft hyphens or signs that turn the direction": re.compile("[\u00ad\u202a-\u202e\u2066-\u2069]"),
     "U+FFFD, left by a wrong encoding": re.compile("\ufffd"),
     "signs of UTF-8 read as windows-1252, such as â€™ or Ã©": re.compile("â€.|[ÃÂ][\u0080-\u00bf]"),
     "HTML tags": re.compile(r"</?[A-Za-z][A-Za-z0-9]*( [^<>]*)?/?>"),
     "quotes around them": re.compile(r'^\s*"(?:[^"]|"")*"\s*$'),
+    "a separator before them, as of another column": re.compile(r"^\s*[,;|]"),
     "escapes of other tools, such as &apos; or @-@": re.compile(
-        r"&(?:amp|apos|quot|lt|gt|nbsp|#[0-9]+|#x[0-9A-Fa-f]+);|@-@|@@( |$)|\u2581"
+        r"&(?:[A-Za-z]{2,8}[0-9]{0,2}|#[0-9]+|#x[0-9A-Fa-f]+);|@-@|@@( |$)|[\u2581\u0120\uffed]|(?:^| )##\w|</w>"
+        r"|\\u[0-9A-Fa-f]{4}|\\n(?![a-z])"
     ),
 }
 

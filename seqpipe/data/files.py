@@ -112,13 +112,18 @@ def find_files(pattern: str) -> list[Path]:
     if path.is_dir():
         inside = sorted(child.name for child in path.iterdir() if child.is_file())
         holds = f" It holds {', '.join(inside[:3])}{' ...' if len(inside) > 3 else ''}." if inside else ""
-        raise DataError(f"{pattern} is a directory. Name a file, or several as files:{path}/*.csv.{holds}")
+        raise DataError(f"{pattern} is a directory. Name a file, or a pattern such as {path}/*.csv.{holds}")
+    if path.exists():
+        raise DataError(f"{pattern} is a pipe or a device. Save what comes out of it to a file, and name that.")
     found = _globbed(path)
     if found:
         return found
     if glob.has_magic(pattern):
         raise DataError(f"no file is named like {pattern} (looked in {Path.cwd()}).")
     folder = path.parent
+    several = [as_on_disk(name.strip()) for name in pattern.split(",")]
+    if len(several) > 1 and all(name.is_file() for name in several):
+        raise DataError(f"{pattern} names {len(several)} files. Several sources are a list: [files:A, files:B].")
     if not folder.is_dir():
         raise DataError(f"{pattern} does not exist: there is no folder {folder} (looked in {Path.cwd()}).")
     guess = nearest(path.name, [child.name for child in folder.iterdir()])
@@ -163,7 +168,11 @@ def _texts_in_folders(pattern: str, columns: Mapping[str, Column], format: Forma
     path = as_on_disk(pattern)
     if path.is_dir():
         if any(map(_is_text, path.glob("*/*/*"))):
-            raise DataError(f"{pattern} holds folders of folders of texts. Name the one whose folders are the classes.")
+            inside = next(text for text in sorted(path.glob("*/*/*")) if _is_text(text))
+            raise DataError(
+                f"{pattern} holds folders of folders of texts, such as {inside}. Name the one whose folders are the "
+                "classes."
+            )
         texts = [text for text in sorted(path.glob("*/*")) if _is_text(text)]
         if not texts and "label" not in columns:
             texts = folder_of_texts(path)
@@ -172,8 +181,10 @@ def _texts_in_folders(pattern: str, columns: Mapping[str, Column], format: Forma
                 f"{pattern} is a directory of texts without classes, and labels are asked for. Allowed: a folder in it "
                 "for each class, or a file that holds texts and labels."
             )
-        if format == "folders" and not texts:
-            raise DataError(f"{pattern} holds no folders of .txt files, one for each class.")
+        unread = [file for file in sorted(path.glob("*/*")) if file.is_file() and not _is_hidden(file)]
+        if not texts and "label" in columns and (format == "folders" or unread):
+            other = f" {unread[0]} is none." if unread else ""
+            raise DataError(f"{pattern} holds no folders of .txt files, one for each class.{other}")
         return texts
     many = glob.has_magic(path.name) and glob.has_magic(str(path.parent)) and not path.exists()
     if format == "folders" or many:

@@ -19,7 +19,7 @@ FASTTEXT = "__label__"
 FASTTEXT_LABELS = re.compile(rf"\s*(?:{FASTTEXT}\S*(?:\s+|$))+")
 ONE_LABEL = "a text has one label here, not several. Are there several? Name data.label_separator"
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-SEPARATORS = re.compile(r"[\t,;|]")
+SEPARATORS = re.compile(r"[\t,;|]|[^\S ]")  # a blank of another kind too
 SEPARATOR_LINE = re.compile(r'"?sep=([^\w"\s]|\t)"?[,;|\t]*')
 LAST_FIELD = re.compile(r'[\t,;|] *([^\t,;|"]{1,40})"?$')
 
@@ -199,7 +199,7 @@ def _read_array(
 
 def _check_keys(place: str, record: dict[str, object], columns: Mapping[str, Column]) -> None:
     inside = [f"{key}.{part}" for key, value in record.items() if isinstance(value, dict) for part in value]
-    named = {ours: key for ours, key in columns.items() if isinstance(key, int) or _value(record, key) is _MISSING}
+    named = {ours: key for ours, key in columns.items() if isinstance(key, int) or value_at(record, key) is MISSING}
     lists = [key for key, value in record.items() if isinstance(value, list) and value and isinstance(value[0], dict)]
     if named and lists:
         shown = ", ".join([*record, *inside][:20])
@@ -210,17 +210,17 @@ def _check_keys(place: str, record: dict[str, object], columns: Mapping[str, Col
     check_columns(place, named, [*record, *inside])
 
 
-_MISSING = object()
+MISSING = object()
 
 
-def _value(record: dict[str, object], key: str) -> object:
+def value_at(record: dict[str, object], key: str) -> object:
     """What stands under a key, or under a path such as translation.en."""
     if key in record:
         return record[key]
     value: object = record
     for part in key.split("."):
         if not isinstance(value, dict) or part not in value:
-            return _MISSING
+            return MISSING
         value = value[part]
     return value
 
@@ -230,8 +230,8 @@ def _json_values(
 ) -> dict[str, str] | str:
     values = {}
     for ours, theirs in columns.items():
-        value = _value(record, str(theirs))
-        if value is _MISSING:
+        value = value_at(record, str(theirs))
+        if value is MISSING:
             return f"no key {theirs}"
         several = ours == "label" and label_separator is not None
         if isinstance(value, float) and not math.isfinite(value):
@@ -274,6 +274,7 @@ def read_label_text(
     check_columns(lines.name, {name: name for name in columns}, ["label", "text"])
     for line in lines:
         whole = cut(line)
+        whole = whole.lstrip(" ") if whole.lstrip(" ").startswith(FASTTEXT) else whole
         label, found, text = whole.partition(separator)
         if not label and not text:
             continue
@@ -318,6 +319,12 @@ def after_label(name: str, begin: Sequence[str]) -> str:
         DataError: the lines are columns in which the label is not clearly the first.
     """
     lines = [line for line in begin if line.strip()]
+    tabs = {line.count("\t") for line in lines}
+    if len(lines) > 1 and len(tabs) == 1 and tabs.pop() > 1:
+        raise DataError(
+            f"{name}: {lines[0].count(chr(9))} tabs in each line. Is it a table? Name data.format = tsv, and "
+            "data.label_column and data.text_column by number."
+        )
     if lines and all("\t" in line for line in lines):
         labels, texts = zip(*(line.split("\t", 1) for line in lines), strict=True)
         few, many = (len(set(labels)), len("".join(labels))), (len(set(texts)), len("".join(texts)))

@@ -93,7 +93,7 @@ class Lines:
     def __iter__(self) -> Iterator[str]:
         try:
             for line in self._decoded():
-                yield line.removeprefix("\ufeff") if self.number == 1 else line
+                yield line.lstrip("\ufeff") if self.number == 1 else line
         except UnicodeDecodeError as error:
             reason = f"not {self._encoding} from here: {error.reason}. Another is named with {self._key}"
             raise DataError(f"{self.name}:{self.number + 1}: {reason}.") from None

@@ -16,8 +16,9 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from seqpipe.data.files import BadRow
 from seqpipe.errors import DataError, ModelError
 from seqpipe.serving.answers import Answer, Presentation, presentation_of
+from seqpipe.serving.explain import visible
 from seqpipe.serving.model import HIGHEST_PENALTY, WIDEST_BEAM, Model, load
-from seqpipe.serving.rows import ERROR, answers_to, predict_rows
+from seqpipe.serving.rows import ERROR, answers_to, predict_rows, stop_at_bad
 from seqpipe.serving.series import SeriesInput
 from seqpipe.tasks import TASKS, task_class
 
@@ -144,6 +145,7 @@ def _as_exported() -> Iterator[None]:
 
 
 def _show(model: Model, rows: Iterable[Any], wanted: Wanted, out: Console, err: Console) -> None:
+    rows = rows if wanted.keep_going else stop_at_bad(rows)
     if wanted.plot is not None:
         rows = list(rows)
         plot_answers(model, _answers(model, rows, wanted), wanted.plot)
@@ -176,14 +178,14 @@ def print_answers(model: Model, answers: Iterator[tuple[Any, Answer]], out: Cons
     widths: list[int] = []
     for row, answer in answers:
         if ERROR in answer:
-            out.print(f"error: {answer[ERROR]}")
+            out.print(visible(f"error: {answer[ERROR]}"))
             continue
         cells = shows.cells(answer)
         if len(cells) == 1:
             out.print(cells[0])
             continue
         widths = [max(pair) for pair in zip(widths or [0] * len(cells), map(len, cells), strict=True)]
-        shown = " ".join(model.input.shown(row).split())
+        shown = visible(" ".join(model.input.shown(row).split()))
         shown = shown if len(shown) <= TEXT_WIDTH else shown[: TEXT_WIDTH - 1] + "…"
         padded = [f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)]
         out.print("  ".join([*padded, shown]))
@@ -223,7 +225,10 @@ def look_ahead(model: Model, steps: int) -> None:
 
 def plot_answers(model: Model, answers: Iterable[tuple[Any, Answer]], file: Path) -> None:
     """Answers as a picture, as the model's task draws them."""
-    presentation(model).plot(((model.input.shown(row), row, answer) for row, answer in answers), file)
+    good = [(model.input.shown(row), row, answer) for row, answer in answers if ERROR not in answer]
+    if not good:
+        raise DataError("--plot: there is no answer to draw.")
+    presentation(model).plot(good, file)
 
 
 def print_explanations(model: Model, rows: Iterable[Any], out: Console) -> None:

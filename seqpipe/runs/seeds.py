@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     Callbacks = Callable[[int, int], Sequence[keras.callbacks.Callback]]
 
+MOST_SEEDS = 1_000
+
 
 def parse_seeds(text: str, first: int) -> list[int]:
     """The seeds that `--seeds` names: so many from `first` on, or each by itself.
@@ -38,6 +40,8 @@ def parse_seeds(text: str, first: int) -> list[int]:
         raise ConfigError(
             [f"--seeds {text}: write how many, such as --seeds 3, or the seeds themselves, such as --seeds 1,5,9."]
         ) from None
+    if max(len(numbers), numbers[0] if "," not in text else 0) > MOST_SEEDS:
+        raise ConfigError([f"--seeds {text}: too many. Allowed: 2 to {MOST_SEEDS:,}."])
     seeds = numbers if "," in text else list(range(first, first + numbers[0]))
     if len(seeds) < 2:
         raise ConfigError([f"--seeds {text}: a spread takes at least two seeds. For one seed use --set seed=..."])

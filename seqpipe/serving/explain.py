@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rich.text import Text
 
+from seqpipe.data.files import BadRow
 from seqpipe.serving.model import BATCH_ROWS, Model
 from seqpipe.serving.rows import in_windows
 from seqpipe.storage import writing
@@ -47,15 +48,21 @@ class Explanation:
         return max((piece.weight for piece in self.pieces), default=0.0)
 
 
-def explain(model: Model, texts: Iterable[str]) -> Iterator[Explanation]:
-    """An explanation of each text, in input order, holding a batch of rows at a time.
+def explain(model: Model, texts: Iterable[str | BadRow]) -> Iterator[Explanation | BadRow]:
+    """An explanation of each text, in input order, holding a batch of rows at a time; a BadRow comes out as it is.
 
     Raises:
         ModelError: the model has no weights to explain with.
     """
     for rows in in_windows(texts, BATCH_ROWS):
-        outputs = model.run(rows, signature="explain")
-        for i in range(len(rows)):
+        good = [row for row in rows if not isinstance(row, BadRow)]
+        outputs = model.run(good, signature="explain") if good else {}
+        places = iter(range(len(good)))
+        for row in rows:
+            if isinstance(row, BadRow):
+                yield row
+                continue
+            i = next(places)
             yield Explanation(
                 label=outputs["label"][i].decode("utf-8", "replace"),
                 probability=float(outputs["probability"][i]),
@@ -64,14 +71,19 @@ def explain(model: Model, texts: Iterable[str]) -> Iterator[Explanation]:
             )
 
 
-def alignments(model: Model, texts: Iterable[str]) -> Iterator[list[str]]:
+def alignments(model: Model, texts: Iterable[str | BadRow]) -> Iterator[list[str]]:
     """Lines for each text: its translation, then each target piece with the source piece it looked at most.
 
     Raises:
         ModelError: the model does not translate.
     """
     for rows in in_windows(texts, BATCH_ROWS):
-        for answer in model(rows, signature="explain"):
+        answers = iter(model([row for row in rows if not isinstance(row, BadRow)], signature="explain"))
+        for row in rows:
+            if isinstance(row, BadRow):
+                yield [_fault(row)]
+                continue
+            answer = next(answers)
             source, target = ([_printable(p) for p in answer[f"{side}_pieces"]] for side in ("source", "target"))
             width = max(map(len, target), default=0)
             lines = [_printable(answer["text"])]
@@ -83,6 +95,10 @@ def alignments(model: Model, texts: Iterable[str]) -> Iterator[list[str]]:
 
 def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else "\ufffd" for character in text)
+
+
+def _fault(row: BadRow) -> str:
+    return visible(f"error: {row.place}: {row.reason}")
 
 
 def readable(pieces: Sequence[bytes], weights: Sequence[float]) -> list[Piece]:
@@ -111,15 +127,15 @@ def readable(pieces: Sequence[bytes], weights: Sequence[float]) -> list[Piece]:
 
 def _decoded(raw: bytes) -> str | None:
     try:
-        return "".join(map(_visible, raw.decode("utf-8")))
+        return visible(raw.decode("utf-8"))
     except UnicodeDecodeError:
         return None
 
 
-def _visible(character: str) -> str:
-    """The character, or <CODE> for one that is invisible or moves the cursor or the direction of writing."""
-    plain = character.isprintable() or character in _JOINERS
-    return character if plain else f"<{ord(character):02X}>"
+def visible(text: str) -> str:
+    """A text with <CODE> for each character that is invisible or moves the cursor or the direction of writing."""
+    plain = text.isprintable()
+    return text if plain else "".join(c if c.isprintable() or c in _JOINERS else f"<{ord(c):02X}>" for c in text)
 
 
 def coloured(explanation: Explanation) -> Text:
@@ -143,16 +159,18 @@ def bracketed(explanation: Explanation) -> str:
     return "".join(parts)
 
 
-def as_line(explanation: Explanation, *, colour: bool) -> Text:
+def as_line(explanation: Explanation | BadRow, *, colour: bool) -> Text:
     """Label, probability and text, for a terminal."""
-    line = Text(f"{''.join(map(_visible, explanation.label))}  {explanation.probability:.3f} ")
+    if isinstance(explanation, BadRow):
+        return Text(_fault(explanation))
+    line = Text(f"{visible(explanation.label)}  {explanation.probability:.3f} ")
     line.append(coloured(explanation) if colour else bracketed(explanation))
     if explanation.truncated:
         line.append(" … (the model read no further)")
     return line
 
 
-def write_page(path: Path, explanations: Iterable[Explanation], *, title: str) -> int:
+def write_page(path: Path, explanations: Iterable[Explanation | BadRow], *, title: str) -> int:
     """Write one HTML page that needs nothing beside it; it appears when it is whole.
 
     Args:
@@ -165,18 +183,20 @@ def write_page(path: Path, explanations: Iterable[Explanation], *, title: str) -
         file.write(_HEAD.replace("TITLE", html.escape(title)))
         for explanation in explanations:
             file.write(_article(explanation))
-            count += 1
+            count += not isinstance(explanation, BadRow)
         file.write("</main>\n</html>\n")
     return count
 
 
-def _article(explanation: Explanation) -> str:
+def _article(explanation: Explanation | BadRow) -> str:
+    if isinstance(explanation, BadRow):
+        return f'<article><p class="answer">{html.escape(_fault(explanation))}</p></article>\n'
     spans = []
     for piece in explanation.pieces:
         strength = piece.weight / explanation.heaviest if explanation.heaviest else 0.0
         text = html.escape(piece.text)
         spans.append(f'<span style="--w:{strength:.3f}" title="{piece.weight:.4f}">{text}</span>')
-    label = html.escape("".join(map(_visible, explanation.label)))
+    label = html.escape(visible(explanation.label))
     more = '<span class="cut" title="the model read no further">…</span>' if explanation.truncated else ""
     return (
         f'<article><p class="answer"><b>{label}</b> {explanation.probability:.3f}</p>\n'

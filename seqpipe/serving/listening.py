@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from seqpipe.config.sound import SILENCE, UNKNOWN
+from seqpipe.data.files import as_on_disk
 from seqpipe.errors import DataError, ModelError
 from seqpipe.sound.recordings import RATE_HZ
 from seqpipe.sound.sound_file import NO_SAMPLES, checked, opened
@@ -174,17 +175,18 @@ def read_blocks(file: Path) -> Iterator[np.ndarray]:
     """
     import soxr
 
-    if not file.is_file():
+    path = as_on_disk(str(file))
+    if not path.is_file():
         raise DataError(f"{file} is no file. Allowed: recordings (WAV, FLAC, OGG, MP3).")
     try:
-        with opened(file) as recording:
+        with opened(path) as recording:
             if not recording.frames:
                 raise ValueError(NO_SAMPLES)
             size = round(BLOCK_S * recording.samplerate)
             resampler = soxr.ResampleStream(recording.samplerate, RATE_HZ, 1, dtype="float32")
             while len(block := recording.read(size, dtype="float32", always_2d=True)):
-                yield resampler.resample_chunk(checked(block).mean(axis=1))
-            yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+                yield np.clip(resampler.resample_chunk(checked(block).mean(axis=1)), -1, 1)
+            yield np.clip(resampler.resample_chunk(np.zeros(0, np.float32), last=True), -1, 1)
     except ValueError as error:
         raise DataError(f"{file} {error}.") from None
 

@@ -10,15 +10,18 @@ import csv
 import io
 import json
 import math
+import os
+import stat
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 from seqpipe.config.data import known_encoding
 from seqpipe.data.files import BadRow, as_on_disk, find_files, format_by_ending, read_unpacked
-from seqpipe.data.formats import LONE_SURROGATE, separator_line
-from seqpipe.data.lines import line_end
+from seqpipe.data.formats import LONE_SURROGATE, MISSING, Column, separator_line, value_at
+from seqpipe.data.lines import encoding_of, line_end
 from seqpipe.data.sources import read_rows
 from seqpipe.errors import DataError, not_allowed
 
@@ -34,7 +37,8 @@ def read_texts(source: str, *, column: str | None, encoding: str = "utf-8") -> I
     A folder of .txt files, or of folders of them, is a text in each file, in the order of their names.
 
     Args:
-        column: of a table, or key of JSON objects; None for `text`, where there are columns.
+        column: of a table, by its name or, without a header, its number from 1; or key of JSON objects; None for
+            `text`, where there are columns.
     Raises:
         DataError: the file as a whole cannot be read, or has no such column.
     """
@@ -53,18 +57,17 @@ def read_texts(source: str, *, column: str | None, encoding: str = "utf-8") -> I
     (path, *more) = find_files(source)
     if more:
         raise DataError(f"--input {source} names {1 + len(more)} files. Name one.")
-    kind, separator = _kind_of(path, column, encoding)
-    if kind == "json":
+    holds = _look_into(path, column, encoding)
+    if holds.kind == "json":
         yield from _read_array(path, column or COLUMN, encoding)
         return
-    columns = {"text": COLUMN if kind == "lines" else column or COLUMN}
     for row in read_rows(
         f"files:{path}",
-        columns=columns,
+        columns={"text": holds.column},
         role="test",
-        format=kind,
+        format=holds.kind,
         encoding=encoding,
-        separator=separator,
+        separator=holds.separator,
         encoding_key="--encoding",
     ):
         yield row if isinstance(row, BadRow) else row.values["text"]
@@ -81,35 +84,59 @@ def check_encoding(encoding: str) -> None:
         raise DataError(f"--encoding {encoding} is not an encoding, such as utf-8, latin-1 or gb18030.") from None
 
 
-def _kind_of(path: Path, column: str | None, encoding: str) -> tuple[Kind, str | None]:
-    """What a file holds, by its ending, else by how it begins; and the separator of a table, where it has another.
+@dataclass(frozen=True)
+class _Holds:
+    """What a file holds; of a table its separator, where it has another than its kind, and the column."""
+
+    kind: Kind
+    separator: str | None = None
+    column: Column = COLUMN
+
+
+def _look_into(path: Path, column: str | None, encoding: str) -> _Holds:
+    """What a file holds, by its ending, else by how it begins.
 
     Raises:
         DataError: a column is named that its first line does not have.
     """
     known = format_by_ending(path)
     if known == "jsonl":
-        return known, None
-    begin = read_unpacked(path, LOOKED_AT_BYTES).decode(encoding, "replace").lstrip("\ufeff")
+        return _Holds(known, column=column or COLUMN)
+    raw = read_unpacked(path, LOOKED_AT_BYTES)
+    begin = raw.decode(encoding_of(raw[:4], encoding), "replace").lstrip("\ufeff")
     table: Kind | None = "csv" if known == "csv" else "tsv" if known == "tsv" else None
     if table is None and begin.lstrip().startswith("[") and _is_json(begin):
-        return "json", None
+        return _Holds("json", column=column or COLUMN)
     if table is None and begin.lstrip().startswith("{"):
-        return "jsonl", None
+        return _Holds("jsonl", column=column or COLUMN)
     first, _, rest = begin.partition(line_end(begin))
     if separator_line(first):
         table, first = "csv", rest.partition(line_end(begin))[0]
-    first = first.rstrip("\r")
-    separators = sorted(SEPARATORS, key=lambda separator: SEPARATORS[separator] != table)
-    found = next((one for one in separators if one in first and (column or COLUMN) in _fields(first, one)), None)
-    if found is not None:
-        kind = SEPARATORS[found]
-        return (kind, None) if kind is not None and table in (kind, None) else ("csv", found)
-    if table is not None:
-        return table, None
-    if column is not None and first.strip() != column:
+    return _look_at_header(path, first.rstrip("\r"), table, column)
+
+
+def _look_at_header(path: Path, first: str, table: Kind | None, column: str | None) -> _Holds:
+    """What a file whose first line is this holds; a number counts the columns where no name is that number.
+
+    Args:
+        table: what its ending says.
+    """
+    wanted = column or COLUMN
+    fields = {one: _fields(first, one) for one in sorted(SEPARATORS, key=lambda one: SEPARATORS[one] != table)}
+    sign = next((one for one, names in fields.items() if len(names) > 1 and wanted in names), None)
+    number = int(wanted) if sign is None and wanted.isascii() and wanted.isdigit() and first.strip() != wanted else 0
+    most = max(fields, key=lambda one: len(fields[one]))  # the first of equals, the table's own
+    if sign is None and (table or (number and len(fields[most]) > 1)):
+        sign = most
+    if sign is not None:
+        kind = SEPARATORS[sign]
+        own = kind is not None and table in (kind, None)
+        return _Holds(kind if own and kind else "csv", None if own else sign, number or wanted)
+    if first.strip() == wanted:
+        return _Holds("csv", column=wanted)
+    if column is not None:
         raise DataError(f"{path}: {not_allowed(column, 'column', [first[:60]])}")
-    return ("csv" if first.strip() == (column or COLUMN) else "lines"), None
+    return _Holds("lines")
 
 
 def _fields(line: str, separator: str) -> list[str]:
@@ -128,15 +155,16 @@ def _is_json(begin: str) -> bool:
 def _read_array(path: Path, column: str, encoding: str) -> Iterator[str | BadRow]:
     raw = read_unpacked(path)
     try:
-        items = json.loads(raw.decode(encoding).lstrip("\ufeff"))
+        items = json.loads(raw.decode(encoding_of(raw[:4], encoding)).lstrip("\ufeff"))
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: byte {error.start} is not {encoding}. Name another with --encoding.") from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON: {error}.") from None
+    objects = [item for item in items if isinstance(item, dict)]
+    if objects and all(value_at(item, column) is MISSING for item in objects):
+        raise DataError(f"{path}: {not_allowed(column, 'key', objects[0])}")
     for number, item in enumerate(items, start=1):
-        value = item
-        for key in column.split(".") if isinstance(item, dict) else ():
-            value = value.get(key) if isinstance(value, dict) else None
+        value = value_at(item, column) if isinstance(item, dict) else item
         if isinstance(value, (bool, int)) or (isinstance(value, float) and math.isfinite(value)):
             value = json.dumps(value)
         if isinstance(value, str) and LONE_SURROGATE.search(value):
@@ -180,7 +208,7 @@ def _lines_of(path: Path, encoding: str) -> Iterator[str | BadRow]:
 
 
 def _standard_input(encoding: str) -> Iterator[str | BadRow]:
-    for number, raw in enumerate(_raw_lines(sys.stdin.buffer, encoding), start=1):
+    for number, raw in enumerate(_raw_lines(standard_input(), encoding), start=1):
         try:
             line = raw.decode(encoding)
         except UnicodeDecodeError as error:
@@ -190,6 +218,23 @@ def _standard_input(encoding: str) -> Iterator[str | BadRow]:
         if number == 1:
             line = line.removeprefix("\ufeff")
         yield line.removesuffix("\n").removesuffix("\r")
+
+
+def standard_input() -> BinaryIO:
+    """
+    Raises:
+        DataError: it is closed, or a directory.
+    """
+    try:
+        if sys.stdin is not None and not stat.S_ISDIR(os.fstat(sys.stdin.fileno()).st_mode):
+            return sys.stdin.buffer
+    except io.UnsupportedOperation:  # a test's own
+        return sys.stdin.buffer
+    except OSError:
+        pass
+    raise DataError(
+        "standard input is closed, or a directory. Allowed: a pipe or a file, such as `predict MODEL - < FILE`."
+    )
 
 
 def _raw_lines(stream: Any, encoding: str) -> Iterator[bytes]:

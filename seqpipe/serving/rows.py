@@ -27,6 +27,17 @@ def in_windows(rows: Iterable[Any], size: int = WINDOW_ROWS) -> Iterator[list[An
         yield window
 
 
+def stop_at_bad(rows: Iterable[Any]) -> Iterator[Any]:
+    """
+    Raises:
+        DataError: a row cannot be read; it is named by file and line.
+    """
+    for row in rows:
+        if isinstance(row, BadRow):
+            raise DataError(f"{row.place}: {row.reason}. --keep-going answers the other rows.")
+        yield row
+
+
 def predict_rows(
     model: Model,
     rows: Iterable[Any],
@@ -47,10 +58,8 @@ def predict_rows(
         if keep_going:
             yield from _kept_going(model, window, signature, options)
         else:
-            for row in window:
-                if isinstance(row, BadRow):
-                    raise DataError(f"{row.place}: {row.reason}. --keep-going answers the other rows.")
-            yield from zip(window, model(window, signature=signature, options=options), strict=True)
+            good = list(stop_at_bad(window))
+            yield from zip(good, model(good, signature=signature, options=options), strict=True)
         advance(len(window))
 
 

@@ -183,6 +183,8 @@ def _read_files(path: str, most: int | None) -> Iterator[Recording | Bad | Findi
         return _look_into(place).recordings(place, most)
     if place.is_file():
         return _read_tar(place, most)
+    if place.exists():
+        raise DataError(f"{path} is a pipe or a device. Allowed: a folder, or a .tar.")
     raise DataError(f"{path} does not exist (looked in {Path.cwd()}).")
 
 
@@ -192,6 +194,7 @@ def _look_into(root: Path) -> _Found:
         if folder.name.startswith("."):
             found.leave_out("hidden file or folder", folder.name)
         elif folder.is_dir():
+            before = (len(found.files), found.unread.total(), found.left_out.total())
             for path in _children(folder):
                 name = f"{folder.name}/{path.name}"
                 if path.name.startswith("."):
@@ -200,6 +203,8 @@ def _look_into(root: Path) -> _Found:
                     found.leave_out("folder inside a word's folder", name)
                 else:
                     found.add(folder.name, path.name, str(path), partial(_decode_file, path))
+            if before == (len(found.files), found.unread.total(), found.left_out.total()):
+                found.leave_out("folder without a recording", folder.name)
         elif folder.is_symlink() and not folder.exists():
             found.leave_out("link that leads nowhere", folder.name)
         elif folder.suffix.lower() in ENDINGS:
@@ -217,11 +222,9 @@ def _children(folder: Path) -> list[Path]:
 def _decode_file(path: Path) -> np.ndarray:
     if path.exists() and not path.is_file():
         raise ValueError("is no file")
-    try:
-        return decode(path)
-    except OSError as error:
-        reason = "it is a link that leads nowhere" if path.is_symlink() and not path.exists() else error.strerror
-        raise ValueError(f"cannot be read: {reason}") from None
+    if path.is_symlink() and not path.exists():
+        raise ValueError("cannot be read: it is a link that leads nowhere")
+    return decode(path)
 
 
 def _read_tar(path: Path, most: int | None) -> Iterator[Recording | Bad | Finding]:
@@ -231,7 +234,12 @@ def _read_tar(path: Path, most: int | None) -> Iterator[Recording | Bad | Findin
                 f"{path} is no .tar. Name a folder or a .tar that holds a folder of recordings for each word."
             )
         with tarfile.open(path) as tar:
-            yield from _look_into_tar(tar, path).recordings(path, most)
+            found = _look_into_tar(tar, path)
+            if tar.fileobj is not None:
+                tar.fileobj.seek(tar.offset)
+                if len(tar.fileobj.read(tarfile.BLOCKSIZE)) < tarfile.BLOCKSIZE:
+                    raise DataError(f"{path} is damaged or cut short: the mark of its end is missing.")
+            yield from found.recordings(path, most)
     except (tarfile.TarError, *CANNOT_UNPACK) as error:
         raise DataError(f"{path} is damaged or cut short: {str(error).rstrip('.')}.") from None
 

@@ -3,6 +3,8 @@
 Who writes into a pipe cannot go back to the header, so a size there that no file has, or zero before samples, counts as
 unknown: all that follows is read. Who counts the header too, or a byte too many, is believed as far as there are bytes.
 Who promises much more than there is was cut short. The size of the whole file, which is said once more, is not needed.
+Of PCM and float the fmt chunk counts as far as code, channels, rate and bits. Samples above full scale are cut there,
+those too that come above it when the rate is changed.
 """
 
 from __future__ import annotations
@@ -22,7 +24,12 @@ if TYPE_CHECKING:
 
 LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 4_000, 192_000
 HIGHEST_SAMPLE = 2.0  # a little above full scale is what resampling leaves
+HIGHEST_CHANNELS = 1_024  # of libsndfile
 UNKNOWN_BYTES = 0x7FFF0000  # from here on a size is none: recorders write 0x7FFFF000, 0x80000000, 0xFFFFFFFF
+LARGEST_BYTES = 2**32 - 1  # that a chunk's size can say
+PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
+# (code, bits a sample) that can be read everywhere; what else libsndfile reads, the graph does not.
+ENCODINGS = ((PCM, 8), (PCM, 16), (PCM, 24), (PCM, 32), (FLOAT, 32), (FLOAT, 64))
 
 # What other bytes are: where they say so, what they say, and what that is.
 OTHERS = (
@@ -42,9 +49,9 @@ NO_FORMAT = "holds no whole fmt chunk before its samples"
 NO_DATA = "holds no data chunk"
 CODEC = (
     "has a codec that is not read: code {}, {} bits. Allowed: PCM (1) of 8, 16, 24 or 32 bits, float (3) of 32 or 64 "
-    "(2, 17 ADPCM, 6 A-law, 7 mu-law, 49 GSM and 85 MP3 are not)"
+    "(seqpipe's command line also reads 2, 17 ADPCM, 6 A-law and 7 mu-law, but not 49 GSM and 85 MP3)"
 )
-CHANNELS = "says that it has {} channels. Allowed: 1 or more"
+CHANNELS = f"says that it has {{}} channels. Allowed: 1 to {HIGHEST_CHANNELS:,}"
 RATE = f"has a rate of {{}} Hz. Allowed: {LOWEST_RATE_HZ:,} to {HIGHEST_RATE_HZ:,}"
 TRUNCATED = "is truncated: {} bytes of samples said, {} there"
 NO_SAMPLES = "holds no samples"
@@ -64,7 +71,10 @@ def opened(file: BinaryIO | Path) -> Iterator[soundfile.SoundFile]:
     import soundfile
 
     with contextlib.ExitStack() as stack:
-        raw = stack.enter_context(file.open("rb")) if isinstance(file, Path) else file
+        try:
+            raw = stack.enter_context(file.open("rb")) if isinstance(file, Path) else file
+        except OSError as error:
+            raise ValueError(f"cannot be read: {error.strerror}") from None
         try:
             recording = stack.enter_context(soundfile.SoundFile(mended(raw)))
             if not LOWEST_RATE_HZ <= recording.samplerate <= HIGHEST_RATE_HZ:
@@ -90,7 +100,7 @@ def checked(samples: np.ndarray) -> np.ndarray:
     return samples
 
 
-def mended(file: BinaryIO) -> BinaryIO | io.RawIOBase:
+def mended(file: BinaryIO) -> io.RawIOBase:
     """A file from its beginning, with the sizes in its header put right where it is a WAV file.
 
     Raises:
@@ -104,9 +114,9 @@ def mended(file: BinaryIO) -> BinaryIO | io.RawIOBase:
         if head[at : at + len(mark)] == mark:
             raise ValueError(OTHER.format(what, READ))
     if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
-        return _Mended(file, _samples_of(file))
-    file.seek(0)
-    return file
+        samples = _samples_of(file)
+        return _Part(file, _head(samples), samples.start, samples.size)
+    return _Part(file, b"", 0, file.seek(0, io.SEEK_END))
 
 
 @dataclass(frozen=True)
@@ -141,39 +151,65 @@ def _samples_of(file: BinaryIO) -> _Samples:
         raise ValueError(NO_DATA if format else NO_FORMAT)
     if not format:
         raise ValueError(NO_FORMAT)
-    _, channels, rate_hz, _, _, bits = struct.unpack_from("<HHIIHH", format)
-    if not channels:
-        raise ValueError(CHANNELS.format(channels))
-    if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
-        raise ValueError(RATE.format(rate_hz))
+    format, frame_bytes = _plain(format)
     there = whole - at
-    size = there if _is_unknown(said, read(at, 8), there) else said
+    size = there if _is_unknown(said, read(at + said, 8), there - said) else said
     if size > there + at:
         raise ValueError(TRUNCATED.format(size, there))
     size = min(size, there)
-    size -= size % (channels * bits // 8 or 1)  # a part of a frame at the end
+    size -= size % (frame_bytes or 1)  # a part of a frame at the end
     if not size:
         raise ValueError(NO_SAMPLES)
     return _Samples(format, at, size)
 
 
-def _is_unknown(said: int, next_bytes: bytes, there: int) -> bool:
-    """Whether the size of the samples is none: too large for a file, or zero though no other chunk follows."""
-    if said or len(next_bytes) < 8:
-        return said >= UNKNOWN_BYTES or not said
+def _plain(format: bytes) -> tuple[bytes, int]:
+    """The body of a fmt chunk, of PCM and float as short as can be, and the bytes of a frame."""
+    code, channels, rate_hz, _, _, bits = struct.unpack_from("<HHIIHH", format)
+    if code == EXTENSIBLE and len(format) >= 26:
+        (code,) = struct.unpack_from("<H", format, 24)
+    if not 1 <= channels <= HIGHEST_CHANNELS:
+        raise ValueError(CHANNELS.format(channels))
+    if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
+        raise ValueError(RATE.format(rate_hz))
+    frame_bytes = channels * bits // 8
+    if code not in (PCM, FLOAT):  # libsndfile says whether it can be read
+        return format, frame_bytes
+    if (code, bits) not in ENCODINGS:
+        raise ValueError(CODEC.format(code, bits))
+    return struct.pack("<HHIIHH", code, channels, rate_hz, rate_hz * frame_bytes, frame_bytes, bits), frame_bytes
+
+
+def _is_unknown(said: int, next_bytes: bytes, left: int) -> bool:
+    """Whether the size of the samples is none: zero or very large, though neither a chunk nor the end follows.
+
+    Args:
+        next_bytes: that stand behind so many samples. left: how many there are of them, below 0 for too few.
+    """
+    if 0 < said < UNKNOWN_BYTES or (said and 0 <= left < 8):
+        return False
+    if left < 8:
+        return True
     name, size = next_bytes[:4], struct.unpack_from("<I", next_bytes, 4)[0]
-    return not (all(32 <= byte < 127 for byte in name) and size <= there - 8)
+    return not (all(32 <= byte < 127 for byte in name) and size <= left - 8)
 
 
-class _Mended(io.RawIOBase):
-    """A WAV file of two chunks, fmt and data, with true sizes: a new header before samples that stay where they are."""
+def _head(samples: _Samples) -> bytes:
+    """A header with true sizes, before samples that stay where they are."""
+    chunks = struct.pack("<4sI", b"fmt ", len(samples.format)) + samples.format + bytes(len(samples.format) % 2)
+    name, behind = b"RIFF", len(chunks) + 12
+    if behind + samples.size > LARGEST_BYTES:  # then the sizes stand in a chunk of their own
+        name, behind = b"RF64", behind + 36
+        chunks = struct.pack("<4sIQQQI", b"ds64", 28, behind + samples.size, samples.size, 0, 0) + chunks
+    sizes = [min(size, LARGEST_BYTES) for size in (behind + samples.size, samples.size)]
+    return struct.pack("<4sI4s", name, sizes[0], b"WAVE") + chunks + struct.pack("<4sI", b"data", sizes[1])
 
-    def __init__(self, file: BinaryIO, samples: _Samples):
-        format = samples.format + bytes(len(samples.format) % 2)
-        chunks = b"WAVEfmt " + struct.pack("<I", len(samples.format)) + format + b"data"
-        self._head = b"RIFF" + struct.pack("<I", len(chunks) + 4 + samples.size) + chunks
-        self._head += struct.pack("<I", samples.size)
-        self._file, self._samples, self._at = file, samples, 0
+
+class _Part(io.RawIOBase):
+    """A head and a part of a file behind it; libsndfile may seek anywhere, and an exception there would be printed."""
+
+    def __init__(self, file: BinaryIO, head: bytes, start: int, size: int):
+        self._file, self._head, self._start, self._size, self._at = file, head, start, size, 0
 
     def readable(self) -> bool:
         return True
@@ -185,18 +221,19 @@ class _Mended(io.RawIOBase):
         return self._at
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        end = len(self._head) + self._samples.size
-        self._at = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: end}[whence] + offset
+        end = len(self._head) + self._size
+        self._at = max(0, {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: end}[whence] + offset)
         return self._at
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        """Into a buffer, as much of head or samples as it holds."""
+        """Into a buffer, as much of head or file as it holds."""
         if self._at < len(self._head):
             part = self._head[self._at : self._at + len(buffer)]
         else:
             place = self._at - len(self._head)
-            self._file.seek(self._samples.start + place)
-            part = self._file.read(max(0, min(len(buffer), self._samples.size - place)))
+            size = max(0, min(len(buffer), self._size - place))
+            self._file.seek(self._start + place if size else 0)
+            part = self._file.read(size)
         buffer[: len(part)] = part
         self._at += len(part)
         return len(part)

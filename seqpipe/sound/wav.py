@@ -15,10 +15,15 @@ import tensorflow as tf
 from seqpipe.sound import sound_file as rules
 from seqpipe.sound.recordings import RATE_HZ
 
-PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
-# (code, bits a sample) that can be read.
-ENCODINGS = ((PCM, 8), (PCM, 16), (PCM, 24), (PCM, 32), (FLOAT, 32), (FLOAT, 64))
-OTHERS = (*rules.OTHERS, (0, b"fLaC", "a FLAC file"), (0, b"OggS", "an Ogg file"), (0, b"ID3", "an MP3 file"))
+RF64 = "an RF64 file, which seqpipe's command line reads"
+OTHERS = (
+    *rules.OTHERS,
+    (0, b"fLaC", "a FLAC file"),
+    (0, b"OggS", "an Ogg file"),
+    (0, b"ID3", "an MP3 file"),
+    (0, b"RF64", RF64),
+    (0, b"BW64", RF64),
+)
 ROLLOFF = 0.94  # of the lower Nyquist frequency, from where the filter falls to nothing
 
 
@@ -51,7 +56,8 @@ def decode_wav(file: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             (highest > rules.HIGHEST_SAMPLE, tf.strings.format(rules.LOUD, highest)),
         )
         mono = tf.reduce_mean(tf.reshape(samples, [-1, header.channels]), axis=1)
-        return tf.cond(error == "", lambda: resample(mono, header.rate_hz), _nothing), error
+        whole = tf.cond(error == "", lambda: resample(mono, header.rate_hz), _nothing)
+        return tf.clip_by_value(whole, -1.0, 1.0), error
 
     return tf.cond(error == "", decoded, lambda: (_nothing(), error))
 
@@ -76,9 +82,9 @@ def _header(file: tf.Tensor) -> tuple[Header, tf.Tensor]:
     code, channels = _number(data, format_at, 2), _number(data, format_at + 2, 2)
     rate_hz, bits = _number(data, format_at + 4, 4), _number(data, format_at + 14, 2)
     # The real code of an extensible format are the first two bytes of its identifier.
-    extended = tf.logical_and(code == EXTENSIBLE, _number(data, format_at - 4, 4) >= 26)
+    extended = tf.logical_and(code == rules.EXTENSIBLE, _number(data, format_at - 4, 4) >= 26)
     code = tf.where(extended, _number(data, format_at + 24, 2), code)
-    known = tf.reduce_any([tf.logical_and(code == c, bits == b) for c, b in ENCODINGS])
+    known = tf.reduce_any([tf.logical_and(code == c, bits == b) for c, b in rules.ENCODINGS])
     there = tf.cast(tf.maximum(0, whole - data_at), tf.int64)
     size = tf.where(_is_unknown(said, data, data_at), there, said)
     kept = tf.minimum(size, there)
@@ -90,7 +96,10 @@ def _header(file: tf.Tensor) -> tuple[Header, tf.Tensor]:
         (~tf.logical_and(_is(data, 0, b"RIFF"), _is(data, 8, b"WAVE")), tf.constant(rules.NO_WAV)),
         (format_at < 0, tf.constant(rules.NO_FORMAT)),
         (data_at < 0, tf.constant(rules.NO_DATA)),
-        (channels == 0, tf.strings.format(rules.CHANNELS, channels)),
+        (
+            tf.logical_or(channels < 1, channels > rules.HIGHEST_CHANNELS),
+            tf.strings.format(rules.CHANNELS, channels),
+        ),
         (
             tf.logical_or(rate_hz < rules.LOWEST_RATE_HZ, rate_hz > rules.HIGHEST_RATE_HZ),
             tf.strings.format(rules.RATE, rate_hz),
@@ -173,7 +182,7 @@ def _samples(body: tf.Tensor, code: tf.Tensor, bits: tf.Tensor) -> tf.Tensor:
     def float_64() -> tf.Tensor:
         return tf.cast(tf.io.decode_raw(body, tf.float64), tf.float32)
 
-    which = tf.where(code == FLOAT, bits // 32 + 3, bits // 8 - 1)
+    which = tf.where(code == rules.FLOAT, bits // 32 + 3, bits // 8 - 1)
     return tf.switch_case(which, [unsigned_8, pcm_16, pcm_24, pcm_32, float_32, float_64])
 
 

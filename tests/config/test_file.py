@@ -110,6 +110,7 @@ def test_config_message(tmp_path, text, expected):
         ("training.epochs", "--set training.epochs: write it as key=value, such as --set training.epochs=3."),
         ("training.epoch=3", "--set training.epoch=3: training.epoch is not a key."),
         ("training.epochs=[", "--set training.epochs=[: the value is not YAML:"),
+        ("training.learning_rate=.inf", "training.learning_rate = inf: input should be a finite number"),
         ("model.convolution.7.filters=3", "leads nowhere in this file."),
         (
             "training.epochs=0",

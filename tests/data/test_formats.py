@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -69,6 +70,19 @@ def test_formats_list_of_labels_in_json():
     assert rows == [f"label is a list: {ONE_LABEL}"]
 
 
+@pytest.mark.parametrize("blank", ["\u00a0", "\u3000", "\u2003"])
+def test_formats_label_before_a_blank_of_another_kind(blank):
+    (row,) = read(write("a.txt", f"__label__a{blank}one two\n"))
+    assert row.startswith(f"{blank!r} in the label ")
+
+
+def test_formats_blanks_before_a_label_of_fasttext():
+    assert read(write("a.txt", "  __label__a one two\n __label__b three\n")) == [
+        ("__label__a", "one two"),
+        ("__label__b", "three"),
+    ]
+
+
 # Label and text apart by tab or comma, in both orders
 
 
@@ -101,6 +115,15 @@ def test_formats_a_tab_in_some_lines():
         *[("a", "one two"), ("b", "three four"), ("a", "five six")] * 40,
         "no tab between label and sentence",
     ]
+
+
+@pytest.mark.parametrize("line", ["{number}\t{label}\t{text}", "{label}\t{text}\t5", "{label}\t\t{text}"])
+def test_formats_more_columns_than_two_are_a_table(line):
+    lines = [line.format(number=number, label=label, text=text) for number, (label, text) in enumerate(PAIRS)]
+    assert message(write("a.txt", "\n".join(lines))) == (
+        "a.txt: 2 tabs in each line. Is it a table? Name data.format = tsv, and data.label_column and "
+        "data.text_column by number."
+    )
 
 
 @pytest.mark.parametrize("sign", [",", ";", "|"])
@@ -149,10 +172,20 @@ def test_formats_a_folder_of_texts_for_each_class(folders, source):
 
 def test_formats_folders_of_texts_by_name(folders):
     assert read("files:train/bad/*", format="folders")[0] == ("bad", "they ignored us\nmore")
-    assert message("files:.") == ". holds folders of folders of texts. Name the one whose folders are the classes."
+    assert message("files:.") == (
+        ". holds folders of folders of texts, such as train/bad/0.TXT. Name the one whose folders are the classes."
+    )
     assert message("files:train/bad", format="folders") == (
         "train/bad holds no folders of .txt files, one for each class."
     )
+
+
+def test_formats_folders_of_files_that_are_no_texts(tmp_path):
+    (tmp_path / "pages" / "good").mkdir(parents=True)
+    (tmp_path / "pages" / "good" / "1.html").touch()
+    expected = "pages holds no folders of .txt files, one for each class. pages/good/1.html is none."
+    assert message("files:pages") == expected
+    assert message("files:pages", format="folders") == expected
 
 
 def test_formats_text_of_a_folder_that_is_no_text(folders):
@@ -188,6 +221,21 @@ def test_formats_name_that_no_file_can_have(name):
     assert "cannot be looked up: " in message(f"files:{name}")
 
 
+def test_formats_pipe_is_no_file(tmp_path):
+    os.mkfifo(tmp_path / "a.csv")
+    rest = "is a pipe or a device. Save what comes out of it to a file, and name that."
+    assert message("files:a.csv") == f"a.csv {rest}"
+    assert message("files:/dev/null") == f"/dev/null {rest}"
+
+
+def test_formats_several_files_apart_by_commas():
+    write("a.csv", "text,label\none,a\n")
+    assert message("files:a.csv, a.csv") == (
+        "a.csv, a.csv names 2 files. Several sources are a list: [files:A, files:B]."
+    )
+    assert read(write("a,a.csv", "text,label\none,a\n")) == [("a", "one")]
+
+
 def test_formats_link_that_leads_nowhere(tmp_path):
     (tmp_path / "b.csv").symlink_to("gone.csv")
     assert message("files:*.csv") == "b.csv is a link that leads nowhere."
@@ -221,6 +269,10 @@ def test_formats_byte_order_mark_names_the_encoding(name, encoding):
 @pytest.mark.parametrize("encoding", ["utf-16-be", "utf-16-le"])
 def test_formats_marks_of_both_orders(encoding):
     assert read(write("a.csv", "\ufefftext,label\n好,a\n", encoding)) == [("a", "好")]
+
+
+def test_formats_two_marks():
+    assert read(write("a.csv", "\ufeff\ufefftext,label\none,a\n")) == [("a", "one")]
 
 
 def test_formats_utf_16_without_its_mark_is_guessed():

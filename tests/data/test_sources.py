@@ -218,7 +218,7 @@ def test_sources_directory(tmp_path):
     (tmp_path / "data").mkdir()
     write("data/a.csv", "")
     assert message("files:data") == (
-        "data is a directory. Name a file, or several as files:data/*.csv. It holds a.csv."
+        "data is a directory. Name a file, or a pattern such as data/*.csv. It holds a.csv."
     )
 
 

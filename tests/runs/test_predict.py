@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import tensorflow as tf
+from rich.console import Console
 
-from seqpipe.errors import ModelError
+from seqpipe.data.files import BadRow
+from seqpipe.errors import DataError, ModelError
 from seqpipe.runs import predict
+from seqpipe.serving.answers import LabelPresentation
+from seqpipe.serving.inputs import TEXT
 
 
 def test_predict_optimizes_graphs_for_many_rows_alone(monkeypatch):
@@ -33,3 +39,45 @@ def test_predict_optimizes_graphs_for_many_rows_alone(monkeypatch):
         answer(["a text"], None)  # of no model
     look()
     assert not seen[-1]
+
+
+ANSWER = {"label": "good", "probability": 0.5, "probabilities": {}}
+
+
+def test_predict_prints_no_character_that_a_terminal_obeys(monkeypatch):
+    monkeypatch.setattr(predict, "presentation", lambda model: LabelPresentation())
+    out = io.StringIO()
+    answers = [
+        ("a\x1b[31mb\x07 :heart: [b]", ANSWER),
+        ("x", {"error": "\x1b]0;t.csv:1: is bad"}),
+        ("\u202eevil", ANSWER),
+    ]
+    console = Console(file=out, soft_wrap=True, highlight=False, markup=False, emoji=False)
+    predict.print_answers(SimpleNamespace(input=TEXT), iter(answers), console)
+    assert out.getvalue().splitlines() == [
+        "good  0.500  a<1B>[31mb<07> :heart: [b]",
+        "error: <1B>]0;t.csv:1: is bad",
+        "good  0.500  <202E>evil",
+    ]
+
+
+@pytest.mark.parametrize("wanted", [{"explain": True}, {"html": Path("page.html")}, {}])
+def test_predict_stops_at_a_bad_row_however_it_is_shown(monkeypatch, tmp_path, wanted):
+    monkeypatch.chdir(tmp_path)
+    model = SimpleNamespace(signatures={}, input=TEXT, name="m", path=tmp_path, run=None)
+    monkeypatch.setattr(predict, "presentation", lambda model: LabelPresentation())
+    wanted = predict.Wanted("table", **wanted)
+    with pytest.raises(DataError, match=r"^a\.csv:2: is bad\. --keep-going answers the other rows\.$"):
+        predict._show(model, [BadRow("a.csv", 2, "is bad")], wanted, Console(file=io.StringIO()), None)
+
+
+def test_predict_draws_what_was_answered(monkeypatch, tmp_path):
+    drawn = []
+    monkeypatch.setattr(
+        predict, "presentation", lambda model: SimpleNamespace(plot=lambda good, file: drawn.extend(good))
+    )
+    model = SimpleNamespace(input=TEXT)
+    predict.plot_answers(model, [("x", ANSWER), (BadRow("a.csv", 2, ""), {"error": "is bad"})], tmp_path / "a.png")
+    assert drawn == [("x", "x", ANSWER)]
+    with pytest.raises(DataError, match="--plot: there is no answer to draw"):
+        predict.plot_answers(model, [], tmp_path / "a.png")

@@ -32,6 +32,7 @@ def test_seeds_are_a_count_or_a_list(text, expected):
         ("1,", "write how many"),
         ("1", "takes at least two seeds"),
         ("0", "takes at least two seeds"),
+        ("99999999999", r"--seeds 99999999999: too many\. Allowed: 2 to 1,000"),
         ("-2", "takes at least two seeds"),
         ("1,5,5,1", r"1, 5 stands twice\. The same seed gives the same run again"),
         ("1,-1", r"-1 is no seed\. Allowed: 0 to 2147483647"),

@@ -9,8 +9,19 @@ import pytest
 from hostile_strings import HOSTILE
 from rich.console import Console
 
+from seqpipe.data.files import BadRow
 from seqpipe.errors import ModelError
-from seqpipe.serving.explain import Explanation, Piece, as_line, bracketed, coloured, explain, readable, write_page
+from seqpipe.serving.explain import (
+    Explanation,
+    Piece,
+    alignments,
+    as_line,
+    bracketed,
+    coloured,
+    explain,
+    readable,
+    write_page,
+)
 
 
 def explanation(*pieces, truncated=False, label="positive"):
@@ -141,6 +152,38 @@ def test_explain_keeps_order_and_asks_batch_by_batch():
     assert [each.pieces[0].text for each in found] == [f"t{i}" for i in range(150)]
     assert [len(each.pieces) for each in found] == [1] * 150
     assert max(Loaded.asked) <= 64
+
+
+class Echo:
+    """A model that explains what it can read."""
+
+    def run(self, rows, *, signature):
+        import numpy as np
+
+        return {
+            "label": np.array([b"yes"] * len(rows), object),
+            "probability": np.full(len(rows), 0.5, np.float32),
+            "pieces": np.array([[row.encode()] for row in rows], object),
+            "weights": np.ones((len(rows), 1)),
+            "truncated": np.array([False] * len(rows)),
+        }
+
+    def __call__(self, rows, *, signature):
+        sides = {f"{side}_pieces": ["a"] for side in ("source", "target")}
+        return [{"text": row, "alignment": [[1.0]], **sides} for row in rows]
+
+
+def test_explain_shows_a_row_that_cannot_be_read_in_its_place(tmp_path):
+    bad = BadRow("a<b>.csv", 2, "byte 3 is not utf-8")
+    rows = ["one", bad, "two"]
+    found = list(explain(Echo(), rows))
+    assert found[1] is bad
+    assert [each.pieces[0].text for each in (found[0], found[2])] == ["one", "two"]
+    assert as_line(bad, colour=True).plain == "error: a<b>.csv:2: byte 3 is not utf-8"
+    assert write_page(tmp_path / "page.html", found, title="t") == 2
+    assert "error: a&lt;b&gt;.csv:2: byte 3 is not utf-8" in (tmp_path / "page.html").read_text()
+    assert [lines[0] for lines in alignments(Echo(), rows)] == ["one", as_line(bad, colour=False).plain, "two"]
+    assert list(explain(Echo(), [bad])) == [bad]
 
 
 def test_explain_a_model_without_weights_is_refused():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -100,6 +102,53 @@ def test_reading_objects_names_lines_that_hold_none(tmp_path):
 def test_reading_a_table_by_what_its_header_is_apart_by(tmp_path, name, begin, sign):
     (tmp_path / name).write_text(f"{begin.format(sign)}id{sign} text\n1{sign}one\n")
     assert list(read_texts(str(tmp_path / name), column=None)) == ["one"]
+
+
+@pytest.mark.parametrize("sign", [",", "\t", ";", "|"])
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.txt"])
+def test_reading_a_column_by_its_number_where_none_is_named(tmp_path, name, sign):
+    (tmp_path / name).write_text(f"1{sign}one\n2{sign}two\n")
+    assert list(read_texts(str(tmp_path / name), column="2")) == ["one", "two"]
+    with pytest.raises(DataError, match=r'"review" is not a column'):
+        list(read_texts(str(tmp_path / name), column="review"))
+
+
+def test_reading_a_number_that_is_a_name_or_no_column(tmp_path):
+    (tmp_path / "a.csv").write_text("1,2\nx,y\n")
+    assert list(read_texts(str(tmp_path / "a.csv"), column="2")) == ["y"]
+    (tmp_path / "a.txt").write_text("a fine film\n")
+    with pytest.raises(DataError, match=r'"1" is not a column. Allowed: a fine film\.'):
+        list(read_texts(str(tmp_path / "a.txt"), column="1"))
+
+
+def test_reading_a_missing_column_lists_those_of_a_table_with_another_separator(tmp_path):
+    (tmp_path / "a.csv").write_text("id;review\n1;one\n")
+    with pytest.raises(DataError, match=r'"text" is not a column. Allowed: id, review\.$'):
+        list(read_texts(str(tmp_path / "a.csv"), column=None))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_reading_what_a_byte_order_mark_names(kind, encoding, tmp_path):
+    name, content, column = KINDS[kind]
+    (tmp_path / name).write_text(content, encoding=encoding)
+    assert list(read_texts(str(tmp_path / name), column=column)) == TEXTS
+
+
+def test_reading_keys_of_an_array(tmp_path):
+    (tmp_path / "a.json").write_text('[{"a.b": "one"}, {"a": {"b": "two"}}]')
+    assert list(read_texts(str(tmp_path / "a.json"), column="a.b")) == ["one", "two"]
+    with pytest.raises(DataError, match=r'a\.json: "text" is not a key. Allowed: a\.b\.'):
+        list(read_texts(str(tmp_path / "a.json"), column=None))
+
+
+def test_reading_standard_input_that_is_none(monkeypatch, tmp_path):
+    directory = os.open(tmp_path, os.O_RDONLY)
+    for stdin in (None, SimpleNamespace(fileno=lambda: directory)):
+        monkeypatch.setattr("sys.stdin", stdin)
+        with pytest.raises(DataError, match="standard input is closed, or a directory"):
+            list(read_texts("-", column=None))
+    os.close(directory)
 
 
 def test_reading_a_column_of_standard_input_is_refused():

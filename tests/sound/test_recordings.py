@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import tarfile
@@ -103,6 +104,19 @@ def test_recordings_of_a_tar_cut_short(folder, tmp_path_factory, ending):
         list(read_recordings(f"files:{path}", "train"))
 
 
+def test_recordings_of_a_tar_cut_between_its_files(folder, tmp_path_factory):
+    path = tmp_path_factory.mktemp("tar") / "words.tar"
+    with tarfile.open(path, "w") as tar:
+        tar.add(folder, ".")
+    with tarfile.open(path) as tar:
+        last = tar.getmembers()[-1]
+    whole = path.read_bytes()
+    for size in (last.offset, last.offset + 100):
+        path.write_bytes(whole[:size])
+        with pytest.raises(DataError, match=r"words\.tar is damaged or cut short: the mark of its end is missing"):
+            list(read_recordings(f"files:{path}", "train"))
+
+
 def noticed(folder, severity):
     found = read_commands(data(folder)).findings
     return [finding.text for finding in found if finding.severity == severity]
@@ -153,6 +167,50 @@ def test_recordings_links_that_lead_nowhere_are_bad_files(folder, tmp_path_facto
             tar.add(folder, "words")
     (bad,) = [r for r in read_recordings(f"files:{source}", "train") if isinstance(r, Bad)]
     assert bad.text.endswith("yes/zz.wav cannot be read: it is a link that leads nowhere")
+
+
+def test_recordings_folder_without_any_is_named(folder):
+    (folder / "maybe").mkdir()
+    (folder / "maybe" / "about.txt").touch()
+    (folder / "hi").mkdir()
+    (folder / "hi" / "a.m4a").touch()
+    said = noticed(folder, "warning")
+    assert said[0] == "train: 1 folder without a recording is left out, such as maybe."
+    assert said[1].startswith("train: files of other formats are not read: 1 .m4a")
+
+
+def test_recordings_of_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "words.tar")
+    with pytest.raises(DataError, match=r"words\.tar is a pipe or a device. Allowed: a folder, or a \.tar\."):
+        list(read_recordings(f"files:{tmp_path}/words.tar", "train"))
+
+
+@pytest.mark.parametrize(
+    "begin", [b"RF64\xff\xff\xff\xffWAVEfmt ", b"FORM\xff\xff\xff\xf0AIFFCOMM", b"RIFX\xff\xff\xff\xffWAVEdata"]
+)
+def test_recordings_of_any_bytes_print_nothing(tmp_path, begin, capfd):
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        with pytest.raises(ValueError):  # noqa: PT011  whichever rule it breaks
+            decode(io.BytesIO(begin + rng.bytes(int(rng.integers(0, 200)))))
+    assert "Exception ignored" not in capfd.readouterr().err
+
+
+def test_commands_reserved_names_in_another_case_are_noticed(folder):
+    for name in ("Silence", "_Unknown_"):
+        (folder / name).mkdir()
+        for number in range(3):
+            shutil.copy(next((folder / "yes").glob("*.wav")), folder / name / f"{number}_nohash_0.wav")
+    splits = read_commands(data(folder))
+    assert "_Unknown_" not in splits.classes
+    assert any('"Silence" and "silence"' in finding.text for finding in splits.findings)
+
+
+def test_commands_named_twice_are_an_error():
+    with pytest.raises(ValueError, match=r"words\n.*names caf\u00e9 twice"):
+        CommandsData(train="files:words", words=["caf\u00e9", "cafe\u0301", "no"])
+    with pytest.raises(ValueError, match="names 'files:words' twice"):
+        CommandsData(train=["files:words", "files:more", "files:words"])
 
 
 def test_recordings_that_are_no_files_are_bad(folder):

@@ -40,8 +40,41 @@ def with_chunk(name, content, *, before, padded=True):
     return file[:12] + chunk + file[12:] if before else file + chunk
 
 
+def damaged(rng):
+    """A file of the table, changed in a few places that writers get wrong."""
+    file = bytearray(KINDS[rng.integers(len(KINDS))])
+    for _ in range(rng.integers(1, 4)):
+        at, form = int(rng.integers(12, 80)), ("<B", "<H", "<I")[rng.integers(3)]
+        match rng.integers(6):
+            case 0 if at + 4 <= len(file):
+                value = int(NUMBERS[rng.integers(len(NUMBERS))])
+                struct.pack_into(form, file, at, value % 256 ** struct.calcsize(form))
+            case 1:
+                del file[int(rng.integers(12, len(file) + 1)) :]
+            case 2:
+                file += rng.bytes(int(rng.integers(1, 9)))
+            case 3:
+                content = rng.bytes(int(rng.integers(0, 40)))
+                file[12:12] = b"LIST" + struct.pack("<I", len(content)) + content + bytes(len(content) % 2)
+            case 4:
+                file[at:at] = file[at : at + int(rng.integers(1, 40))]
+            case 5 if b"data" in file:
+                place = bytes(file).find(b"data") + 4
+                said = len(file) - place - 4 + int(rng.integers(-60, 60))
+                file[place : place + 4] = struct.pack("<I", max(0, said))
+    return bytes(file)
+
+
 BYTES = 2 * FRAMES
 PLAIN = chirp()
+NUMBERS = [*range(9), 16, 18, 20, 24, 32, 40, 64, 0xFE, 0x7FFF, 0xFFFE, 0xFFFF, 2**31 - 1, 2**31, 2**32 - 1, 4_000]
+KINDS = [
+    wav(np.stack([chirp(rate_hz, 0.02)] * channels, axis=1), rate_hz, bits, format)
+    for rate_hz in (4_000, 16_000, 44_100)
+    for channels in (1, 2)
+    for bits in ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
+    for format in ("WAV", "WAVEX")
+]
 
 # File, and the waveform at 16 kHz that it is read as, near enough.
 READ = {
@@ -54,6 +87,9 @@ READ = {
         f"{rate_hz} Hz": (wav(chirp(rate_hz), rate_hz), PLAIN)
         for rate_hz in (4_000, 8_000, 11_025, 12_345, 22_050, 32_000, 44_100, 48_000, 88_200, 96_000, 191_999, 192_000)
     },
+    "above full scale": (wav(3 * PLAIN, subtype="FLOAT"), np.clip(3 * PLAIN, -1, 1)),
+    "an identifier of its own": (wav(format="WAVEX").replace(b"\x38\x9b\x71", b"\x38\x9b\x72"), PLAIN),
+    "a wrong size of frames": (changed((28, "<I", 7), (32, "<H", 3)), PLAIN),
     # Written into a pipe: by ffmpeg, SoX, arecord, and by those whose process was killed before they put the sizes in.
     "pipe ffmpeg": (sizes(0xFFFFFFFF, 0xFFFFFFFF), PLAIN),
     "pipe SoX": (sizes(0x7FFFF024, 0x7FFFF000), PLAIN),
@@ -96,6 +132,8 @@ REFUSED = {
     "no fmt chunk": (wav()[:12] + wav()[36:], "holds no whole fmt chunk before its samples"),
     "no data chunk": (wav()[:36], "holds no data chunk"),
     "no channels": (changed((22, "<H", 0)), "says that it has 0 channels"),
+    "1,025 channels": (changed((22, "<H", 1_025)), "says that it has 1025 channels. Allowed: 1 to 1,024"),
+    "12 bits": (changed((34, "<H", 12)), "has a codec that is not read: code 1, 12 bits. Allowed: PCM (1) of 8, 16, "),
     "no rate": (changed((24, "<I", 0)), "has a rate of 0 Hz. Allowed: 4,000 to 192,000"),
     "low rate": (changed((24, "<I", 3_999)), "has a rate of 3999 Hz"),
     "high rate": (changed((24, "<I", 2**32 - 1)), "has a rate of 4294967295 Hz"),

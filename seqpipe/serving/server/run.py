@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import ssl
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -38,6 +39,20 @@ class Options:
     key: Path | None = None
     most_rows: int = 1024
     settings: Settings = field(default_factory=Settings)
+
+
+def check_certificate(certificate: Path, key: Path) -> None:
+    """
+    Raises:
+        RunError: they are not a certificate and its key.
+    """
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"--certificate {certificate} and --key {key} cannot be used: {error}. Allowed: a certificate and its key "
+            "without a password, both PEM."
+        ) from None
 
 
 def directories(names: Sequence[str]) -> dict[str, Path]:

@@ -30,6 +30,13 @@ def _composed(value: str) -> str:
     return unicodedata.normalize("NFC", value)
 
 
+def _once(value: list[str] | None) -> list[str] | None:
+    twice = next((word for place, word in enumerate(value or []) if word in (value or [])[:place]), None)
+    if twice is not None:
+        raise ValueError(f"names {twice} twice.")
+    return value
+
+
 Word = Annotated[str, AfterValidator(_composed)]  # é as one character, as folders are read
 Pattern = Annotated[str, AfterValidator(_pattern)]
 
@@ -37,7 +44,7 @@ Pattern = Annotated[str, AfterValidator(_pattern)]
 class CommandsData(Data):
     """Recordings of words, a folder for each word; of several commands, other words and noise."""
 
-    words: list[Word] | None = Field(
+    words: Annotated[list[Word] | None, AfterValidator(_once)] = Field(
         None, min_length=2, description="The commands, in class order; without it every word that is not unknown."
     )
     unknown: list[Word] | None = Field(

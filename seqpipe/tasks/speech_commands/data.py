@@ -23,7 +23,10 @@ from seqpipe.sound.recordings import RATE_HZ, Recording, read_recordings
 from seqpipe.sound.synthesis import check_synthesis
 from seqpipe.tasks.speech_commands.config import CommandsData
 
-NOISE_NAMES = re.compile("noise|noisy|background|ambien|room_?tone|no_?speech", re.IGNORECASE)
+NOISE_NAMES = re.compile(
+    "noise|noisy|background|ambien|room[_ -]?tone|no[_ -]?speech|bruit|ruido|rumore|ger(ä|ae)usch|rauschen|шум|噪",
+    re.IGNORECASE,
+)
 LONG_S, MUCH_LONGER = 2.5, 3.0  # recordings so long, and so many times as long as usual, are no words
 
 
@@ -96,7 +99,7 @@ def read_commands(data: CommandsData) -> CommandSplits:
     left_out, clips["train"] = _leave_out(clips["train"], data.leave_out)
     for role, split in clips.items():
         findings += _check_split(role, split, classes, data)
-    findings += alike("train", commands, "If they are one word, put them into one folder.")
+    findings += alike("train", classes, "If they are one word, put them into one folder.")
     if data.speaker is not None:
         findings += _check_speakers(clips)
     raise_errors(findings)
@@ -139,8 +142,8 @@ def _rows_of(data: CommandsData) -> Callable[[str, Role], Iterator[_Read | Bad |
 
 def _reserved(row: Recording) -> Recording:
     """Speech Commands' test set calls the two classes that are no words _unknown_ and _silence_."""
-    name = row.folder.strip("_")
-    return replace(row, folder=name) if row.folder == f"_{name}_" and name in (UNKNOWN, SILENCE) else row
+    name = row.folder.strip("_").lower()
+    return replace(row, folder=name) if row.folder.lower() == f"_{name}_" and name in (UNKNOWN, SILENCE) else row
 
 
 @dataclass

@@ -43,6 +43,16 @@ class LabelledText(TextFiles):
         columns_of_one_kind({"text_column": self.text_column, "label_column": self.label_column})
         return self
 
+    @field_validator("labels")
+    @classmethod
+    def _labels_have_names(cls, value: dict[str, str] | None) -> dict[str, str] | None:
+        if value is not None and not value:
+            raise ValueError("is empty. Name a class for each label, or leave the key out.")
+        for name in [text for pair in (value or {}).items() for text in pair]:
+            if not name.strip() or name != name.strip():
+                raise ValueError(f"holds {name!r}: labels and classes are not empty, and have no blanks around them.")
+        return value
+
     @model_validator(mode="after")
     def _names_without_separator(self) -> LabelledText:
         sign = self.label_separator

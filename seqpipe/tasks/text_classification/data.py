@@ -14,7 +14,7 @@ import numpy as np
 from seqpipe.data.checks import Checked, Nouns, alike, leaks, odd_names, oddities, repeats
 from seqpipe.data.files import unread_in_folders
 from seqpipe.data.findings import Bad, Finding, counted, raise_errors, share
-from seqpipe.data.formats import ONE_LABEL
+from seqpipe.data.formats import FASTTEXT, ONE_LABEL
 from seqpipe.data.reading import read_role, read_roles, with_dev
 from seqpipe.data.sources import BadRow, Role, read_rows
 from seqpipe.data.splits import Splits
@@ -26,6 +26,10 @@ _rows = partial(counted, noun="row")
 NOUNS = Nouns("row", "text", "label")
 NOUNS_OF_SEVERAL = Nouns("row", "text", "label set")
 NO_LABEL = Finding("error", "train: no row has a label. Is data.label_column the column of the labels?")
+NO_DEV = Finding(
+    "error",
+    "dev: no rows: no label stands twice in train. Is data.label_column the column of the labels? Or name data.dev.",
+)
 MAP_THEM = "If they are one, map both to one name in data.labels."
 
 
@@ -120,10 +124,12 @@ class _Reader:
         label = cell.strip()
         if self.data.label_separator is not None:
             labels = split_labels(cell, self.data.label_separator)
-        elif label.startswith("[") and label.endswith("]") and "," in label:
+        elif label.startswith("[") and label.endswith("]") and ("," in label or label[1] in "'\""):
             labels = f"the label is a list: {ONE_LABEL}"
         else:
             labels = [label] if label else "the label is empty"
+        if FASTTEXT in labels:
+            return f"the label is empty: nothing follows {FASTTEXT}"
         unknown = [name for name in labels if name not in known] if known and not isinstance(labels, str) else []
         if not unknown:
             return labels
@@ -152,6 +158,8 @@ def read_splits(data: ClassificationData) -> LabelledSplits:
     if "train" in tables and data.dev is None:
         labels = tables["train"].labels
         tables = with_dev(tables, strata(labels) if several else labels, data.dev_every)
+        if len(labels) > 1 and not len(tables["dev"]):
+            findings.append(NO_DEV)
     for role, table in tables.items():
         findings += _check_balance(role, table, classes)
     if "train" in tables:

@@ -14,6 +14,9 @@ import time
 import fresh
 import pytest
 
+from seqpipe.errors import RunError
+from seqpipe.serving.server.run import check_certificate
+
 
 @pytest.fixture
 def running(place):
@@ -98,3 +101,10 @@ def test_server_answers_a_client_that_nobody_here_wrote(running):
     assert done.returncode == 0, done.stderr
     assert "3" in done.stdout.splitlines()[0]
     assert done.stdout.splitlines()[1] == "not found"
+
+
+def test_run_certificate_that_is_none_is_refused_before_anything_is_loaded(tmp_path):
+    (tmp_path / "a.pem").write_text("no certificate")
+    for name in ("a.pem", "b.pem"):
+        with pytest.raises(RunError, match=r"--certificate .*\.pem and --key .*\.pem cannot be used: "):
+            check_certificate(tmp_path / name, tmp_path / "a.pem")

@@ -72,6 +72,11 @@ def test_classification_label_that_stands_once_stays_in_train():
     assert np.bincount(splits.dev.labels, minlength=3).tolist() == [2, 2, 0]
 
 
+def test_classification_dev_of_no_rows_is_an_error():
+    said = message([(f"label {i}", f"text {i}") for i in range(20)])
+    assert said.startswith("dev: no rows: no label stands twice in train. Is data.label_column the column of the lab")
+
+
 def test_classification_dev_counts_good_rows_only():
     train = rows_of(count=12)
     train.insert(1, ("a", " "))
@@ -199,9 +204,27 @@ def test_classification_all_errors_at_once(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("label", [["a", "b"], "['a', 'b']"])
+@pytest.mark.parametrize("label", [["a", "b"], "['a', 'b']", "['a']"])
 def test_classification_several_labels_are_an_error(label):
     assert "label is a list: a text has one label here, not several" in message([(label, "text"), *rows_of()])
+
+
+@pytest.mark.parametrize("options", [{}, {"label_separator": "|"}])
+def test_classification_label_of_fasttext_without_a_name_is_a_bad_row(options):
+    Path("a.txt").write_text("".join(f"__label__{name} {text}\n" for name, text in [*rows_of(), ("", "text")]))
+    data = ClassificationData(train="files:a.txt", max_bad_fraction=0.1, **options)
+    splits = read_splits(data)
+    assert splits.classes == ["__label__a", "__label__b"]
+    assert "a.txt:21: the label is empty: nothing follows __label__." in findings(splits, "warning")[0]
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [({}, "is empty. Name a class for each label"), ({"a": " "}, "holds ' '"), ({"a ": "b"}, "holds 'a ': labels and")],
+)
+def test_classification_labels_without_a_name(labels, said):
+    with pytest.raises(ValueError, match=said):
+        ClassificationData(train="files:a.csv", labels=labels)
 
 
 def test_classification_columns_are_both_names_or_both_numbers():
@@ -293,11 +316,16 @@ def test_classification_signs_of_a_wrong_encoding():
     assert found.startswith("train: 2 of 23 rows have signs of UTF-8 read as windows-1252")
 
 
+def test_classification_separator_before_all_texts():
+    Path("a.txt").write_text("".join(f"__label__{name} , {text}\n" for name, text in rows_of()))
+    splits = read_splits(ClassificationData(train="files:a.txt"))
+    assert any("20 of 20 rows have a separator before them" in text for text in findings(splits, "info"))
+
+
 def test_classification_as_many_classes_as_rows():
-    warnings = findings(read([(f"text {i}", "ab"[i % 2]) for i in range(30)]), "warning")
-    assert (
-        "train: 30 classes in 30 rows. Is data.label_column the column of the labels? The first row's is 'text 0'."
-        in warnings
+    warnings = findings(read([(f"text {i % 29}", "ab"[i % 2]) for i in range(30)]), "warning")
+    assert any(
+        "train: 29 classes in 29 rows. Is data.label_column the column of the labels?" in said for said in warnings
     )
 
 
@@ -381,6 +409,22 @@ def test_classification_odd_characters_and_the_longest_text():
     assert infos[8] == "train: 1 of 30 rows have quotes around them, such as train.jsonl:27."
     escapes = "escapes of other tools, such as &apos; or @-@"
     assert infos[9] == f"train: 1 of 30 rows have {escapes}, such as train.jsonl:26."
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["caf&eacute;", "&frac12; cup", "ho ##use", "hou</w> se", "\u0120house", "a\uffed b", "x\\u00e9", "one\\nTwo"],
+)
+def test_classification_escapes_of_other_tools(text):
+    infos = findings(read([*rows_of(), ("a", text)]), "info")
+    assert any("1 of 21 rows have escapes" in info for info in infos)
+
+
+def test_classification_what_is_no_escape():
+    plain = [("a", text) for text in ("AT&T; and so on", "item #1 ##", "C:\\new\\users", "R&D;")]
+    assert not any("escapes" in info for info in findings(read([*rows_of(), *plain]), "info"))
+    soft = findings(read([*rows_of(), ("a", "ho\u00aduse"), ("b", "\u202bx")]), "info")
+    assert any("2 of 22 rows have soft hyphens or signs that turn the direction" in info for info in soft)
 
 
 # Other rows for a trained model
