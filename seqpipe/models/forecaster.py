@@ -68,6 +68,7 @@ def forecaster(config: Forecaster, features: SeriesFeatures, *, frame: Frame, na
         frame.series,
         normalisation="mean" if config.normalisation == "revin" else config.normalisation,
         transform=features.transform,
+        usual=True,
         name="scale",
     )
     x, seen, level, unit, last = scale(hidden, series)
