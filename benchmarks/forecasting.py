@@ -26,18 +26,18 @@ M4 = {  # features, horizon
 
 
 def etth1(data: Path, place: Path, horizon: int) -> dict[str, Any]:
-    """The split of the literature: 8,640, 2,880 and 2,880 rows, every window."""
+    """The split of the literature: 8,640, 2,880 and 2,880 rows, every window; validation in whole horizons."""
     with gzip.open(data / "ett" / "ETTh1.csv.gz", "rt") as file:
-        rows = file.read().split("\n")[: 1 + 14_400]
-    (place / "ETTh1.csv").write_text("\n".join(rows) + "\n")
-    windows = 2880 // horizon
+        header, *rows = file.read().split("\n")[: 1 + 14_400]
+    for name, some in (("train", rows[:11_520]), ("test", rows[11_520:])):
+        (place / f"{name}.csv").write_text("\n".join([header, *some]) + "\n")
     return {
         "data": {
-            "train": f"files:{place / 'ETTh1.csv'}",
+            "train": f"files:{place / 'train.csv'}",
+            "test": f"files:{place / 'test.csv'}",
             "time_column": "date",
             "values": ETT,
-            "validation_windows": windows,
-            "test_windows": windows,
+            "validation_windows": 2880 // horizon,
             "every_steps": 1,
         },
         "features": {"look_back_steps": 336, "seasons_steps": [24]},
@@ -118,6 +118,7 @@ def weather(data: Path, place: Path) -> dict[str, Any]:
 
 SETS = {
     "ett96": lambda data, place: etth1(data, place, 96),
+    "ett336": lambda data, place: etth1(data, place, 336),
     "ett720": lambda data, place: etth1(data, place, 720),
     "melbourne": melbourne,
     "melbourne1": lambda data, place: melbourne(data, place, 1),

@@ -117,9 +117,9 @@ class Forecaster(Section):
     )
     normalisation: Literal["last", "changes", "mean", "revin", "none"] = Field(
         "last",
-        description="What a window is measured from and in: its last value and its spread; its last value and its mean "
-        "change (changes: for what walks at random); its mean and its spread, with learned units (revin) or without; "
-        "nothing.",
+        description="What a window is measured from and in: its last value and the usual spread of its series' "
+        "windows; its last value and its own mean change (changes: for what walks at random); its mean and the usual "
+        "spread, with learned units (revin) or without; nothing.",
     )
     segment_steps: int | Auto = Field("auto", description="Steps read at once.")
     convolution: list[Convolution] = Field([], description="Blocks over single steps, before segments are cut.")

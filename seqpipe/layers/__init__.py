@@ -17,6 +17,7 @@ from seqpipe.layers.series import (
     MixedExperts,
     SeasonProfile,
     SegmentRecurrence,
+    SpreadQuantiles,
 )
 from seqpipe.layers.series_scale import Restored, SeriesUnits, WindowScale
 from seqpipe.layers.spectrogram import FixedScale, LastSteps, SpectrogramBlock
@@ -49,6 +50,7 @@ __all__ = [
     "SeriesUnits",
     "SimpleRNN",
     "SpectrogramBlock",
+    "SpreadQuantiles",
     "TiedEmbedding",
     "WindowScale",
     "WordDropout",

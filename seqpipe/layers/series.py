@@ -183,6 +183,34 @@ class SegmentRecurrence(Fixed):
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")
+class SpreadQuantiles(Fixed):
+    """Quantiles in their order: the median, and from it outwards steps that are never negative.
+
+    What the outer quantiles lack teaches the steps alone, so that the median is learned as if it were alone.
+
+    Args:
+        median: its place among the quantiles.
+    Call with float [B, H, Q], any; returns the same shape, sorted along Q.
+    """
+
+    arguments = ("median",)
+
+    def __init__(self, median: int, **base: Any):
+        super().__init__(**base)
+        self.median = median
+
+    def call(self, x: Tensor) -> Tensor:
+        middle = x[:, :, self.median : self.median + 1]
+        centre, steps = tf.stop_gradient(middle), tf.math.softplus(x)
+        below = centre - tf.cumsum(steps[:, :, : self.median], axis=2, reverse=True)
+        above = centre + tf.cumsum(steps[:, :, self.median + 1 :], axis=2)
+        return tf.concat([below, middle, above], axis=2)
+
+    def compute_output_spec(self, x: Any) -> Any:
+        return keras.KerasTensor(x.shape, dtype=self.compute_dtype)
+
+
+@keras.saving.register_keras_serializable(package="seqpipe")
 class FilledBySeason(Fixed):
     """Missing values of a window from a season before, else 0: a line through the past wants a number everywhere.
 

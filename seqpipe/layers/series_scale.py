@@ -13,6 +13,7 @@ import tensorflow as tf
 from seqpipe.layers.lengths import Tensor
 
 HUGE = 1e30  # a value beyond is taken for this one, so that no sum overflows
+FARTHEST = 4.0  # from a window's scale to its series' own one, as a factor: what has grown is measured anew
 LEAST_SCALE = 0.02  # of the series' own scale: below it a window counts as still, and its intervals keep some width
 
 
@@ -57,13 +58,15 @@ class Fixed(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="seqpipe")
 class WindowScale(Fixed):
-    """A window in its own units: what it is measured from, and how much it varies around its mean.
+    """A window in its own units or those of its series: what it is measured from, and how much it varies.
 
     Args:
         series: number of known series; number 0 is any other.
-        normalisation: last; changes, which counts in the mean change from one step to the next; mean; none, which is
-            each series' own level and scale.
+        normalisation: last; changes, which counts in the mean change from one step to the next of the window; mean;
+            none, which is each series' own level and scale.
         transform: of values, before all else.
+        usual: a known series has one scale in all its windows, of last and mean, so that a calm window differs from a
+            lively one; up to four times that of the window, or a fourth.
     Call arguments:
         values: float32 [B, L], NaN where missing.
         series: int32 [B].
@@ -72,11 +75,13 @@ class WindowScale(Fixed):
         place of the last value (the last place where there is none). A window without values has its series' own level.
     """
 
-    arguments = ("series", "normalisation", "transform")
+    arguments = ("series", "normalisation", "transform", "usual")
 
-    def __init__(self, series: int, *, normalisation: str = "last", transform: str = "none", **base: Any):
+    def __init__(
+        self, series: int, *, normalisation: str = "last", transform: str = "none", usual: bool = False, **base: Any
+    ):
         super().__init__(**base)
-        self.series, self.normalisation, self.transform = series, normalisation, transform
+        self.series, self.normalisation, self.transform, self.usual = series, normalisation, transform, usual
 
     def build(self, values_shape: Any = None, series_shape: Any = None) -> None:
         self.own_level = self.fixed("own_level", (self.series + 1,))
@@ -104,15 +109,16 @@ class WindowScale(Fixed):
         known = tf.cast(series > 0, tf.float32)[:, None]
         scale = tf.maximum(scale, LEAST_SCALE * known * own_scale)
         scale = tf.where(none, own_scale, scale)
+        given = (known > 0) & (own_scale > 0)
+        usual = tf.where(given & self.usual, tf.clip_by_value(own_scale, scale / FARTHEST, scale * FARTHEST), scale)
         match self.normalisation:
             case "last":
-                level = last
+                level, scale = last, usual
             case "changes":
                 level, scale = last, tf.where(none, own_scale, _mean_change(x, is_seen, least=LEAST_SCALE * scale))
             case "mean":
-                level, x = last + mean, tf.where(is_seen, x - mean, 0.0)
+                level, scale, x = last + mean, usual, tf.where(is_seen, x - mean, 0.0)
             case "none":
-                given = (known > 0) & (own_scale > 0)
                 level, scale = tf.where(given, own_level, last), tf.where(given, own_scale, scale)
                 x = tf.where(is_seen, values - level, 0.0)
             case other:

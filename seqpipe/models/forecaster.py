@@ -68,6 +68,7 @@ def forecaster(config: Forecaster, features: SeriesFeatures, *, frame: Frame, na
         frame.series,
         normalisation="mean" if config.normalisation == "revin" else config.normalisation,
         transform=features.transform,
+        usual=True,
         name="scale",
     )
     x, seen, level, unit, last = scale(hidden, series)
@@ -96,10 +97,9 @@ def forecaster(config: Forecaster, features: SeriesFeatures, *, frame: Frame, na
     parts = _Parts(x, seen, series, calendar, phases, known, past, inputs.get("static"), last)
     ridge = _ridge(config, frame, parts) if config.linear else None
     levels = levels_of(config.quantiles)
-    network = _network(config, frame, parts, len(levels))
-    mixed = series_layers.MixedExperts(levels.index(0.5), name="mix")(
-        network, network[:, :, levels.index(0.5)] if ridge is None else ridge
-    )
+    median = levels.index(0.5)
+    network = _network(config, frame, parts, quantiles=len(levels), median=median)
+    mixed = series_layers.MixedExperts(median, name="mix")(network, network[:, :, median] if ridge is None else ridge)
     answer = series_scale.Restored(features.transform, frame.lower, name="answer")(mixed, level, unit)
     return keras.Model(inputs, answer, name=name)
 
@@ -119,7 +119,7 @@ class _Parts:
     last: Any
 
 
-def _network(config: Forecaster, frame: Frame, parts: _Parts, quantiles: int) -> Any:
+def _network(config: Forecaster, frame: Frame, parts: _Parts, *, quantiles: int, median: int) -> Any:
     """float32 [B, H, Q], sorted."""
     horizon, steps, units = config.horizon_steps, frame.look_back, config.recurrent.units
     x, season = parts.x, None
@@ -152,7 +152,7 @@ def _network(config: Forecaster, frame: Frame, parts: _Parts, quantiles: int) ->
         answers = keras.layers.Dropout(config.recurrent.dropout)(answers)
     heads = keras.layers.Dense(ahead * quantiles, dtype="float32", name="heads")(answers)
     heads = ops.reshape(heads, (-1, queries.shape[1] * ahead, quantiles))[:, :horizon]  # [B, H, Q]
-    heads = ops.sort(heads, axis=2)
+    heads = series_layers.SpreadQuantiles(median, dtype="float32", name="quantiles")(heads)
     heads = heads if own is None else own(heads, parts.series, undo=True)
     return heads if season is None else heads + season[:, steps:, None]
 

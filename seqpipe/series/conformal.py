@@ -49,6 +49,15 @@ def width(scores: np.ndarray, share: float) -> np.ndarray:
     return widths
 
 
+def latest(origins: np.ndarray, series: np.ndarray, window_steps: int) -> np.ndarray:
+    """bool [N]: whether a window is among the last window_steps of its own series, whose end is not that of others."""
+    found = np.zeros(len(origins), bool)
+    for number in np.unique(series):
+        own = series == number
+        found[own] = origins[own] > origins[own].max() - window_steps
+    return found
+
+
 def static_widths(quantiles: np.ndarray, wanted: np.ndarray, levels: Sequence[float]) -> np.ndarray:
     """What is added to each quantile, [H, Q]."""
     found = np.zeros(quantiles.shape[1:])

@@ -24,6 +24,28 @@ def test_scale_follows_any_unit_and_level(normalisation):
     np.testing.assert_allclose(back.numpy()[there], (VALUES * 40 - 300)[there], rtol=1e-5)
 
 
+def test_scale_of_a_known_series_is_its_own_as_far_as_windows_resemble():
+    layer = WindowScale(1, usual=True)
+    window = np.array([[0.0, 2.0, 0.0, 2.0]], np.float32)  # its own scale is 1
+    known, unknown = np.array([1], np.int32), np.array([0], np.int32)
+    layer(window, known)
+    layer.own_scale.assign([1.0, 3.0])
+    for size, wanted in ((1.0, 3.0), (2.0, 3.0), (100.0, 25.0), (0.5, 2.0)):
+        x, _, level, scale, _ = layer(window * size, known)
+        np.testing.assert_allclose(scale, [[wanted]], rtol=1e-6)
+        np.testing.assert_allclose(x * scale + level, window * size, rtol=1e-5)
+        np.testing.assert_allclose(layer(window * size, unknown)[3], [[size]], rtol=1e-6)
+    np.testing.assert_allclose(layer(window * NAN, known)[3], [[3.0]])
+
+
+def test_scale_of_a_layer_saved_before_is_of_the_window():
+    config = {name: value for name, value in WindowScale(1).get_config().items() if name != "usual"}
+    layer = WindowScale.from_config(config)
+    layer(VALUES[:1], SERIES[:1])
+    layer.own_scale.assign([7.0, 7.0])
+    np.testing.assert_allclose(layer(VALUES[:1], SERIES[:1])[3], [[(2 + 0 + 1 + 3) / 4]])
+
+
 def test_scale_by_changes_counts_pairs_that_are_seen():
     _, _, level, scale, _ = WindowScale(2, normalisation="changes")(VALUES, SERIES)
     np.testing.assert_allclose(level[:, 0], [6.0, 7.0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from seqpipe.series.conformal import rolling, static_widths, width
+from seqpipe.series.conformal import latest, rolling, static_widths, width
 
 LEVELS = [0.1, 0.5, 0.9]
 
@@ -32,3 +32,9 @@ def test_conformal_rolling_uses_no_error_that_is_not_known_yet():
     after = rolling(quantiles, changed, origins, LEVELS, **options)
     np.testing.assert_array_equal(before[:201], after[:201])
     assert not np.array_equal(before[205:], after[205:])
+
+
+def test_conformal_latest_windows_are_those_of_each_series():
+    origins, series = np.array([1, 2, 3, 90, 95, 100]), np.array([1, 1, 1, 2, 2, 2])
+    np.testing.assert_array_equal(latest(origins, series, 2), [False, True, True, False, False, True])
+    assert not len(latest(origins[:0], series[:0], 2))

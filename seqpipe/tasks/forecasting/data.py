@@ -23,6 +23,7 @@ from seqpipe.storage import write_json
 from seqpipe.tasks.forecasting.config import ForecastingPipeline
 
 LONG = 336  # steps that are looked back on where there are enough
+SPREADS = 60  # windows of a series whose spread is looked at
 FACTS = "facts.json"
 
 
@@ -231,9 +232,9 @@ class Facts:
     """What the training part fixes; kept with the run, and all that an artefact needs.
 
     names: of series, the first is number 1 of the model. static: the known values of each static column.
-    level, scale: of each series, transformed, for windows without a value. error: of the seasonal naive forecast in
-    training, transformed, that losses are counted in. mase: the same untransformed; NaN where it is 0. mean, std: of
-    training values. known, past: mean and spread of each column. lower: no answer lies below it.
+    level, scale: of each series, transformed: its median, and the usual spread of its windows. error: of the seasonal
+    naive forecast in training, transformed, that losses are counted in. mase: the same untransformed; NaN where it is
+    0. mean, std: of training values. known, past: mean and spread of each column. lower: no answer lies below it.
     """
 
     step: tuple[str, int]
@@ -291,7 +292,7 @@ def fit_facts(panel: Panel, config: ForecastingPipeline) -> Facts:
     segment = _segment(look_back) if asked == "auto" else min(asked, look_back)
     season = seasons[0] if seasons else 1
     level = [_or(np.nanmedian, values, 0.0) for values in changed]
-    scale = [_or(lambda v: np.nanmean(np.abs(v - np.nanmean(v))), values, 0.0) for values in changed]
+    scale = [usual_spread(values, look_back) for values in changed]
     naive = [naive_error(values, season) for values in changed]
     usual = float(np.median([error for error in naive if error > 0] or [1.0]))
     return Facts(
@@ -331,6 +332,14 @@ def naive_error(values: np.ndarray, season: int) -> float:
     errors = np.abs(values[season:] - values[:-season])
     errors = errors[np.isfinite(errors)]
     return float(errors.mean()) if len(errors) else 0.0
+
+
+def usual_spread(values: np.ndarray, look_back: int) -> float:
+    """Median over windows of the mean absolute distance from their mean, of those that move; 0 where none does."""
+    ends = np.unique(np.linspace(min(look_back, len(values)), len(values), SPREADS).astype(int))
+    windows = [window[np.isfinite(window)] for window in (values[max(0, end - look_back) : end] for end in ends)]
+    spreads = np.array([np.mean(np.abs(window - window.mean())) if len(window) else 0.0 for window in windows])
+    return float(np.median(spreads[spreads > 0])) if (spreads > 0).any() else 0.0
 
 
 def _look_back(lengths: list[int], horizon: int, seasons: list[int]) -> int:

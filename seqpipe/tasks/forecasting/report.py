@@ -24,7 +24,7 @@ from seqpipe.evaluation.forecasts import (
 from seqpipe.evaluation.rows import RowFigures
 from seqpipe.series import baselines
 from seqpipe.series.clock import DAY_S, YEAR_S
-from seqpipe.series.conformal import pairs_of, rolling, static_widths
+from seqpipe.series.conformal import latest, pairs_of, rolling, static_widths
 from seqpipe.series.seasons import is_yearly
 
 if TYPE_CHECKING:
@@ -79,8 +79,8 @@ def fit_experts(task: Forecasting, model: Any, examples: dict[str, Examples]) ->
     share = fit_shares(network[:, :, middle], ridge, wanted, weights, squared=task.config.training.loss == "mse")
     share = share if task.config.model.linear else np.ones(task.horizon)
     mixed = _mixed(network, ridge, share, middle)
-    latest = dev.origins > dev.origins[-1] - window_steps(task) if len(dev) else np.zeros(0, bool)
-    widths = static_widths(mixed[latest], wanted[latest], task.levels)
+    near = latest(dev.origins, dev.series, window_steps(task))
+    widths = static_widths(mixed[near], wanted[near], task.levels)
     return {"share": share.tolist(), "widths": widths.tolist(), "memory": _memory(mixed[:, :, middle], wanted)}
 
 

@@ -18,7 +18,7 @@ from seqpipe.errors import DataError
 from seqpipe.runs.run import open_run
 from seqpipe.serving.model import load
 from seqpipe.tasks.forecasting.config import ForecastingPipeline
-from seqpipe.tasks.forecasting.data import fit_facts
+from seqpipe.tasks.forecasting.data import fit_facts, usual_spread
 from seqpipe.tasks.forecasting.describe import verdict
 from seqpipe.tasks.forecasting.ridge import refit_ridge
 from seqpipe.tasks.forecasting.task import Forecasting
@@ -82,6 +82,14 @@ def test_task_facts_are_of_the_training_part_alone():
         one.past[cut.train :] = -1e3
     facts, others = (asdict(fit_facts(task.panel, task.config)) for task in tasks)
     assert facts == others
+
+
+def test_task_spread_of_a_series_is_that_of_its_usual_window():
+    waves = np.tile([0.0, 2.0], 50)
+    np.testing.assert_allclose(usual_spread(waves + np.arange(100) // 50 * 100, 10), 1.0)  # not of its levels
+    np.testing.assert_allclose(usual_spread(np.r_[np.zeros(200), waves * 3], 10), 3.0)  # of windows that move
+    np.testing.assert_allclose(usual_spread(np.r_[np.nan, waves[:5], np.nan], 10), 0.96)
+    assert usual_spread(np.full(30, 4.0), 10) == usual_spread(np.full(30, np.nan), 10) == 0.0
 
 
 def test_task_refit_learns_from_validation_and_never_from_test(tmp_path):
