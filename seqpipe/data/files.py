@@ -167,10 +167,10 @@ def _texts_in_folders(pattern: str, columns: Mapping[str, Column], format: Forma
         return []
     path = as_on_disk(pattern)
     if path.is_dir():
-        if any(map(_is_text, path.glob("*/*/*"))):
-            inside = next(text for text in sorted(path.glob("*/*/*")) if _is_text(text))
+        deeper = min(filter(_is_text, path.glob("*/*/*")), default=None)
+        if deeper is not None:
             raise DataError(
-                f"{pattern} holds folders of folders of texts, such as {inside}. Name the one whose folders are the "
+                f"{pattern} holds folders of folders of texts, such as {deeper}. Name the one whose folders are the "
                 "classes."
             )
         texts = [text for text in sorted(path.glob("*/*")) if _is_text(text)]
@@ -181,10 +181,11 @@ def _texts_in_folders(pattern: str, columns: Mapping[str, Column], format: Forma
                 f"{pattern} is a directory of texts without classes, and labels are asked for. Allowed: a folder in it "
                 "for each class, or a file that holds texts and labels."
             )
-        unread = [file for file in sorted(path.glob("*/*")) if file.is_file() and not _is_hidden(file)]
-        if not texts and "label" in columns and (format == "folders" or unread):
-            other = f" {unread[0]} is none." if unread else ""
-            raise DataError(f"{pattern} holds no folders of .txt files, one for each class.{other}")
+        if not texts and "label" in columns:
+            unread = next((file for file in sorted(path.glob("*/*")) if file.is_file() and not _is_hidden(file)), None)
+            if format == "folders" or unread is not None:
+                other = f" {unread} is none." if unread is not None else ""
+                raise DataError(f"{pattern} holds no folders of .txt files, one for each class.{other}")
         return texts
     many = glob.has_magic(path.name) and glob.has_magic(str(path.parent)) and not path.exists()
     if format == "folders" or many:

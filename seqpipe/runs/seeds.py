@@ -40,7 +40,7 @@ def parse_seeds(text: str, first: int) -> list[int]:
         raise ConfigError(
             [f"--seeds {text}: write how many, such as --seeds 3, or the seeds themselves, such as --seeds 1,5,9."]
         ) from None
-    if max(len(numbers), numbers[0] if "," not in text else 0) > MOST_SEEDS:
+    if (len(numbers) if "," in text else numbers[0]) > MOST_SEEDS:
         raise ConfigError([f"--seeds {text}: too many. Allowed: 2 to {MOST_SEEDS:,}."])
     seeds = numbers if "," in text else list(range(first, first + numbers[0]))
     if len(seeds) < 2:

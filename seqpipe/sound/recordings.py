@@ -235,10 +235,9 @@ def _read_tar(path: Path, most: int | None) -> Iterator[Recording | Bad | Findin
             )
         with tarfile.open(path) as tar:
             found = _look_into_tar(tar, path)
-            if tar.fileobj is not None:
-                tar.fileobj.seek(tar.offset)
-                if len(tar.fileobj.read(tarfile.BLOCKSIZE)) < tarfile.BLOCKSIZE:
-                    raise DataError(f"{path} is damaged or cut short: the mark of its end is missing.")
+            # The last block read is the mark of the end, unless the file ends before it.
+            if tar.fileobj is not None and tar.fileobj.tell() < tar.offset + tarfile.BLOCKSIZE:
+                raise DataError(f"{path} is damaged or cut short: the mark of its end is missing.")
             yield from found.recordings(path, most)
     except (tarfile.TarError, *CANNOT_UNPACK) as error:
         raise DataError(f"{path} is damaged or cut short: {str(error).rstrip('.')}.") from None
