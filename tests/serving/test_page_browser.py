@@ -174,6 +174,7 @@ def test_page_writes_step_by_step_what_write_answers(served):
     answered(page)
     served.look("verses")
     assert page.text_content("#answer .pieces") == "The " + by_curl(page)["text"][0]
+    assert page.input_value("#seed") == "2"
 
 
 def test_page_composes_texts_of_a_form(served):
@@ -192,6 +193,7 @@ def test_page_composes_texts_of_a_form(served):
     lines = [FORM.split(text) for text in texts]
     assert [[(line[0], len(line)) for line in each] for each in lines] == [[(first, 3) for first in "stuv"]] * 2
     assert texts[0] != texts[1]
+    assert page.get_by_label("seed").input_value() == "9"
     served.look("poems")
 
 

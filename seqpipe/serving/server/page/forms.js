@@ -36,6 +36,7 @@ const composed = {
     if (!current()) return;
     $("answer").replaceChildren(make("ol", {class: acrostic ? "texts acrostic" : "texts"}, ...texts.map((text, i) =>
       make("li", {}, ...inLines(text, length).map((line) => make("div", {dir: "auto"}, line)), make("small", {class: "note"}, `seed ${seeds[i]}`)))));
+    $("seed").value = seed + count; // asked once more it composes others
   },
 };
 

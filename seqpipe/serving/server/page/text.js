@@ -91,17 +91,16 @@ const continued = {
     $("answer").replaceChildren(line);
     $("answer").setAttribute("aria-busy", "true");
     try {
-      if (!("sample" in model.signatures && "start" in model.signatures)) {
-        line.append((await predict("write", {text, length, seed, stop: [], ...how})).text[0]);
-        return;
-      }
-      let state = await predict("start", {text});
-      for (let number = 0; number < length && current(); number++) {
-        const {text: [part], ...next} = await predict("sample", {...state, number, seed, ...how});
-        if (next.tokens[0] === 0) break; // the end; a part may be empty, as when a character is not whole yet
-        if (current()) line.append(part);
-        state = next;
-      }
+      if ("sample" in model.signatures && "start" in model.signatures) {
+        let state = await predict("start", {text});
+        for (let number = 0; number < length && current(); number++) {
+          const {text: [part], ...next} = await predict("sample", {...state, number, seed, ...how});
+          if (next.tokens[0] === 0) break; // the end; a part may be empty, as when a character is not whole yet
+          if (current()) line.append(part);
+          state = next;
+        }
+      } else line.append((await predict("write", {text, length, seed, stop: [], ...how})).text[0]);
+      if (current()) $("seed").value = seed[0] + 1; // asked once more it writes another
     } finally { $("answer").setAttribute("aria-busy", "false"); }
   },
 };
