@@ -7,6 +7,7 @@ from seqpipe.layers.decoder import AttentionDecoder
 from seqpipe.layers.embedding import TiedEmbedding
 from seqpipe.layers.lengths import step_mask, strided, zero_beyond
 from seqpipe.layers.ngrams import NgramExpert
+from seqpipe.layers.open_set import OpenSetScores
 from seqpipe.layers.pooling import AttentionMaxPooling, AttentionPooling, MaxPooling, MeanPooling
 from seqpipe.layers.recurrent import GRU, LSTM, Bidirectional, SimpleRNN
 from seqpipe.layers.series import (
@@ -44,6 +45,7 @@ __all__ = [
     "MeanPooling",
     "MixedExperts",
     "NgramExpert",
+    "OpenSetScores",
     "Restored",
     "SeasonProfile",
     "SegmentRecurrence",

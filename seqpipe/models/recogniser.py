@@ -9,6 +9,8 @@ from seqpipe import layers
 from seqpipe.config.networks import RecogniserModel
 from seqpipe.models.classifier import CELLS, POOLINGS
 
+PART_OF_CHANNELS = 4  # directions of the distance from the commands, as a part of the channels that are scored
+
 
 def commands_model(
     config: RecogniserModel,
@@ -25,7 +27,7 @@ def commands_model(
         config: what to build.
         bands: mel bands.
         clip_frames: frames of a clip; a streaming model pools over the last so many.
-        classes: number of classes.
+        classes: number of classes, the last two unknown and silence.
         mean, deviation: of each band in decibels, float [bands].
     Returns:
         A functional model. Inputs: `spectrogram` float32 [B, T, bands] in decibels and `lengths` int32 [B]; output:
@@ -65,10 +67,16 @@ def commands_model(
         x, steps = layers.LastSteps(-(-clip_frames // stride), name="window")(x, steps)
     x, _ = POOLINGS[config.pooling](x.shape[-1] // 2, name="pooling")(x, steps)  # [B, C]
     x = _dropout(config.dropout, x)
-    logits = keras.layers.Dense(classes, dtype="float32", name="logits")(x)
+    logits = _scores(classes, x)
     scale.set_weights([mean, deviation])
     return keras.Model([spectrogram, lengths], logits, name="n")  # short: it stands in the name of every node
 
 
 def _dropout(share: float, x: keras.KerasTensor) -> keras.KerasTensor:
     return keras.layers.Dropout(share)(x) if share else x
+
+
+def _scores(classes: int, x: keras.KerasTensor) -> keras.KerasTensor:
+    directions = x.shape[-1] // PART_OF_CHANNELS
+    layer = layers.OpenSetScores(classes, known=classes - 2, directions=directions, dtype="float32", name="logits")
+    return layer(x)

@@ -198,9 +198,9 @@ class Run:
             raise RunError(f"{self.directory} holds no finished training. Run `seqpipe train` first, or `seqpipe run`.")
         self._refit()
         examples = self.prepare()
+        fitted = self._fit(examples)
         self.task.fit_baseline(examples.pop("train"))
         self.say(f"Evaluating on {', '.join(examples)}")
-        fitted = self._fit(examples)
         self.task.before_refit = self._with_fitted(self.best_model) if self.finished("refit") else None
         report = self.task.evaluate(self.finished_model(), fitted, examples, self.directory / "report")
         report["findings"] = [f"{finding.severity}: {finding.text}" for finding in self.findings]

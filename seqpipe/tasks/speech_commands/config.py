@@ -82,6 +82,13 @@ class CommandTraining(LabelTraining):
         description="Taken off each class's score once trained: so much of the log of its share of the training rows. "
         "With 1 a common class is as likely as a rare one; rows of unknown words are many.",
     )
+    distance_weight: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="Commands' scores fall where a clip lies far from all of them: so many times the log of how many "
+        "times farther than usual. Rejects words never heard.",
+    )
     teachers: list[str] = Field(
         [], description="Published recognisers, by name or directory, whose answers (their mean) are learned too."
     )

@@ -32,7 +32,8 @@ from seqpipe.tasks.speech_commands.baseline import SpectrogramBaseline, spectrog
 from seqpipe.tasks.speech_commands.config import SpeechCommandsPipeline
 from seqpipe.tasks.speech_commands.data import CommandSplits, read_clips, read_commands
 from seqpipe.tasks.speech_commands.probes import probes, read_wav, wav_probes
-from seqpipe.tasks.speech_commands.teachers import Teachers, adjustments, find_teachers
+from seqpipe.tasks.speech_commands.scores import adjustments, fit_scores, set_scores
+from seqpipe.tasks.speech_commands.teachers import Teachers, find_teachers
 from seqpipe.training.class_weights import class_weights
 from seqpipe.training.objective import Batch
 
@@ -260,17 +261,10 @@ class SpeechCommands(Task):
         return {"accuracy": hits(batch["label"], outputs)}
 
     def fit(self, model: keras.Model, examples: dict[str, Examples]) -> Fitted:
-        from seqpipe.evaluation.metrics import fit_temperature
-        from seqpipe.training.predict import predict
-
-        dev = examples["dev"]
-        logits = predict(model, self, dev) + self.adjustments
-        bias = model.get_layer("logits").bias.numpy() + self.adjustments
-        temperature = fit_temperature(logits, np.asarray(dev.columns["label"]))
-        return {"temperature": temperature, "bias": bias.tolist()}
+        return fit_scores(self, model, examples)
 
     def finish(self, model: keras.Model, fitted: Fitted) -> None:
-        model.get_layer("logits").bias.assign(fitted["bias"])
+        set_scores(model, fitted)
 
     def fit_baseline(self, train: Examples) -> None:
         if self.config.evaluation.baseline:

@@ -17,6 +17,7 @@ from seqpipe.config.sound import AudioFeatures
 from seqpipe.errors import ModelError
 from seqpipe.export.artefact import FEATURES, KERAS_MODEL, PIPELINE
 from seqpipe.serving.find import find_model
+from seqpipe.tasks.speech_commands.scores import adjustments, without_distance
 
 CLASSES = "classes.json"
 
@@ -44,7 +45,7 @@ def find_teachers(names: Sequence[str], features: AudioFeatures, classes: Sequen
 
 
 class Teachers:
-    """The mean of the answers of published recognisers, as they were taught: before `training.logit_adjustment`.
+    """The mean of the answers of published recognisers, as they were taught: before anything was done to their scores.
 
     Args:
         places: their directories, as `find_teachers` found them.
@@ -57,7 +58,7 @@ class Teachers:
         import seqpipe.layers  # noqa: F401  what model.keras is made of
 
         self.clip_frames = clip_frames
-        self.models = [keras.saving.load_model(place / KERAS_MODEL) for place in places]
+        self.models = [without_distance(keras.saving.load_model(place / KERAS_MODEL)) for place in places]
         self.adjustments = [_adjustment(place) for place in places]
 
     def __call__(self, spectrogram: Any) -> Any:
@@ -78,8 +79,3 @@ def _adjustment(place: Path) -> np.ndarray:
     share = yaml.safe_load((place / PIPELINE).read_text(encoding="utf-8"))["training"].get("logit_adjustment", 0.0)
     rows = np.array(json.loads((place / FEATURES / CLASSES).read_text(encoding="utf-8"))["train_rows"])
     return adjustments(share, rows)
-
-
-def adjustments(share: float, rows: np.ndarray) -> np.ndarray:
-    """What makes scores count classes alike, by so much of the log of their training rows, float32 [C]."""
-    return (-share * np.log(rows / rows.sum())).astype(np.float32)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -14,6 +16,7 @@ from seqpipe.serving.model import Model
 from seqpipe.sound.log_mel import LogMel
 from seqpipe.tasks.speech_commands.config import SpeechCommandsPipeline
 from seqpipe.tasks.speech_commands.probes import probes
+from seqpipe.tasks.speech_commands.scores import without_distance
 from seqpipe.tasks.speech_commands.signatures import CommandRecogniser, best_window, ranked
 from seqpipe.tasks.speech_commands.streaming import StreamingRecogniser, prove_stream, whole_clip
 from seqpipe.tasks.speech_commands.task import SpeechCommands, fit_clip
@@ -210,3 +213,22 @@ def test_logit_adjustment_takes_the_share_of_a_class_off_its_score(tmp_path):
         task.finish(model, fitted)
         wanted = before - 0.5 * np.log(rows / rows.sum())
         np.testing.assert_allclose(predict(model, task, dev), wanted, atol=1e-5)
+
+
+def test_distance_weight_lowers_the_commands_of_what_is_far_from_all_of_them(tmp_path):
+    tree = {**TONES, "training": {"distance_weight": 2.0}}
+    task = SpeechCommands(SpeechCommandsPipeline.model_validate(tree))
+    task.read()
+    task.fit_features(tmp_path)
+    model, examples = task.build(), {split: task.examples(split) for split in ("train", "dev")}
+    before = predict(model, task, examples["dev"])
+    fitted = task.fit(model, examples)
+    np.testing.assert_array_equal(predict(model, task, examples["dev"]), before)  # until it is finished
+    task.finish(model, json.loads(json.dumps(fitted)))
+    fallen = before - predict(model, task, examples["dev"])
+    commands = len(task.classes) - 2
+    np.testing.assert_allclose(fallen[:, commands:], 0, atol=1e-5)
+    np.testing.assert_allclose(fallen[:, :commands], np.tile(fallen[:, :1], commands), atol=1e-4)
+    clips = np.asarray(examples["dev"].columns["label"]) < commands
+    assert abs(np.median(fallen[clips, 0])) < 1e-4
+    np.testing.assert_allclose(predict(without_distance(model), task, examples["dev"]), before, atol=1e-5)
