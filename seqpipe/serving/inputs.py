@@ -127,10 +127,11 @@ class WaveformInput(Input):
                 )
             return samples.astype(np.float32)
         from seqpipe.sound.recordings import INT16, decode
+        from seqpipe.sound.sound_file import READ
 
         path = as_on_disk(str(value))
         if not path.is_file():
-            raise DataError(f"{value} is no file. A model that hears takes recordings (WAV, FLAC, OGG, MP3).")
+            raise DataError(f"{value} is no file. A model that hears takes recordings ({READ}).")
         try:
             return (decode(path) / INT16).astype(np.float32)
         except ValueError as error:

@@ -15,7 +15,7 @@ from seqpipe.config.sound import SILENCE, UNKNOWN
 from seqpipe.data.files import as_on_disk
 from seqpipe.errors import DataError, ModelError
 from seqpipe.sound.recordings import RATE_HZ
-from seqpipe.sound.sound_file import NO_SAMPLES, checked, opened
+from seqpipe.sound.sound_file import NO_SAMPLES, READ, checked, opened
 
 if TYPE_CHECKING:
     from seqpipe.serving.model import Model
@@ -177,7 +177,7 @@ def read_blocks(file: Path) -> Iterator[np.ndarray]:
 
     path = as_on_disk(str(file))
     if not path.is_file():
-        raise DataError(f"{file} is no file. Allowed: recordings (WAV, FLAC, OGG, MP3).")
+        raise DataError(f"{file} is no file. Allowed: recordings ({READ}).")
     try:
         with opened(path) as recording:
             if not recording.frames:

@@ -26,7 +26,7 @@ from seqpipe.sound.sound_file import NO_SAMPLES, checked, opened
 from seqpipe.sound.tones import TONES_ROWS, tones
 
 RATE_HZ = 16_000
-ENDINGS = (".wav", ".flac", ".ogg", ".mp3")
+ENDINGS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif")
 NO_SOUND = ("", ".txt", ".md", ".csv", ".tsv", ".json", ".jsonl", ".yaml", ".yml", ".html", ".pdf", ".lab", ".textgrid")
 SILENT_PEAK = 1e-4  # of full scale; a 16-bit recording of nothing has a step or two
 CLIPPED_FRACTION = 0.25  # of samples at full scale, from where a recording is no longer speech

@@ -58,7 +58,7 @@ NO_SAMPLES = "holds no samples"
 NO_NUMBER = "holds NaN or infinity"
 LOUD = "holds samples far outside -1..1 (divide floats in the range of 16 bits by 32,768); the highest is {}"
 
-READ = "WAV, FLAC, OGG, MP3"
+READ = "WAV, FLAC, OGG, Opus, MP3, AIFF"
 
 
 @contextlib.contextmanager
@@ -83,7 +83,8 @@ def opened(file: BinaryIO | Path) -> Iterator[soundfile.SoundFile]:
                 raise ValueError(f"has a codec that is not read: {recording.subtype_info}")
             yield recording
         except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
-            raise ValueError(f"cannot be decoded: {str(error).rpartition(': ')[2].rstrip('.')}") from None
+            reason = str(error).rpartition(": ")[2].rstrip(".")
+            raise ValueError(f"cannot be decoded: {reason}. Allowed: {READ}") from None
 
 
 def checked(samples: np.ndarray) -> np.ndarray:

@@ -43,7 +43,7 @@ def data(folder, **changes):
 
 
 @pytest.mark.parametrize(
-    ("ending", "subtype"), [("wav", "PCM_24"), ("flac", "PCM_16"), ("ogg", "VORBIS"), ("mp3", None)]
+    ("ending", "subtype"), [("wav", "PCM_24"), ("flac", "PCM_16"), ("ogg", "VORBIS"), ("mp3", None), ("aiff", "PCM_16")]
 )
 @pytest.mark.parametrize("rate_hz", [8_000, 16_000, 44_100])
 def test_recordings_of_any_format_rate_and_channels(tmp_path, ending, subtype, rate_hz):
@@ -53,6 +53,13 @@ def test_recordings_of_any_format_rate_and_channels(tmp_path, ending, subtype, r
     assert samples.dtype == np.int16
     assert len(samples) == pytest.approx(8_000, abs=1_700)  # MP3 pads to whole frames
     assert np.abs(samples).max() == pytest.approx(0.5 * 2**15, rel=0.1)
+
+
+def test_recordings_of_opus(tmp_path):
+    soundfile.write(tmp_path / "a.opus", sound(0.5, 16_000), 16_000, format="OGG", subtype="OPUS")
+    samples = decode(tmp_path / "a.opus")
+    assert len(samples) == pytest.approx(8_000, abs=10)
+    assert np.abs(samples).max() == pytest.approx(0.5 * 2**15, rel=0.2)
 
 
 def test_recordings_of_a_tar_are_those_of_its_folder(folder, tmp_path_factory):
