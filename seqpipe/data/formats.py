@@ -214,14 +214,17 @@ MISSING = object()
 
 
 def value_at(record: dict[str, object], key: str) -> object:
-    """What stands under a key, or under a path such as translation.en."""
+    """What stands under a key, or under a path such as translation.en or answers.0.text, the first of a list."""
     if key in record:
         return record[key]
     value: object = record
     for part in key.split("."):
-        if not isinstance(value, dict) or part not in value:
+        if isinstance(value, dict) and part in value:
+            value = value[part]
+        elif isinstance(value, list) and part.isdecimal() and int(part) < len(value):
+            value = value[int(part)]
+        else:
             return MISSING
-        value = value[part]
     return value
 
 
@@ -248,7 +251,8 @@ def _json_values(
             inside = ", ".join(f"{theirs}.{key}" for key in list(value)[:5])
             return f"{theirs} is an object, not a string" + (f"; inside it: {inside}" if inside else "")
         else:
-            return f"{theirs} is {'null' if value is None else 'a list'}, not a string"
+            said = "null, not a string" if value is None else f"a list, not a string; its first is {theirs}.0"
+            return f"{theirs} is {said}"
         if LONE_SURROGATE.search(values[ours]):
             return f"{theirs} holds half a surrogate pair, which is no character"
         if "\0" in values[ours]:

@@ -304,6 +304,11 @@ def test_formats_keys_inside_keys():
     )
 
 
+def test_formats_keys_inside_lists():
+    write("a.jsonl", '{"said": [{"by": "a", "text": "one"}, {"text": "two"}], "label": 1}\n{"said": [], "label": 2}\n')
+    assert read("files:a.jsonl", {"text": "said.1.text", "label": "label"}) == [("1", "two"), "no key said.1.text"]
+
+
 def test_formats_blank_rows_of_a_spreadsheet():
     assert read(write("a.csv", "text,label\n,\none,a\n,,,\n\n")) == [("a", "one")]
 

@@ -76,7 +76,7 @@ def test_sources_jsonl_takes_numbers_and_truth_values():
         ('["a", 1]', "a JSON list, not an object"),
         ('{"text": "a"}', "no key label"),
         ('{"text": null, "label": 1}', "text is null, not a string"),
-        ('{"text": ["a"], "label": 1}', "text is a list, not a string"),
+        ('{"text": ["a"], "label": 1}', "text is a list, not a string; its first is text.0"),
         ('{"text": {"a": 1}, "label": 1}', "text is an object, not a string; inside it: text.a"),
         ('{"text": "\\ud83d", "label": 1}', "text holds half a surrogate pair, which is no character"),
         ('{"text": "a\\u0000b", "label": 1}', "text holds NUL"),
