@@ -22,7 +22,7 @@ class OpenSetScores(keras.layers.Layer):
 
     What falls off is weight * log(d / usual): d is the squared Mahalanobis distance from the nearest of their centres,
     in the directions in which inputs of one class differ most, and usual is the median of such distances. Until
-    `place` is called nothing falls off, so the layer is trained as a dense one.
+    these weights are assigned nothing falls off, so the layer is trained as a dense one.
 
     Source: Lee et al. 2018, A Simple Unified Framework for Detecting Out-of-Distribution Samples.
 
@@ -39,18 +39,18 @@ class OpenSetScores(keras.layers.Layer):
         self.units, self.known, self.most_directions = units, known, directions
 
     def build(self, shape: tuple[int | None, ...]) -> None:
-        def placed(name: str, *size: int | None) -> Any:
+        def fitted(name: str, *size: int | None) -> Any:
             return self.add_weight(shape=size, initializer="zeros", trainable=False, name=name)
 
         self.kernel = self.add_weight(shape=(shape[-1], self.units), initializer="glorot_uniform", name="kernel")
         self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
-        self.directions = placed("directions", shape[-1], self.most_directions)
-        self.centres = placed("centres", self.known, self.most_directions)
-        self.usual = placed("usual")
-        self.weight = placed("weight")
+        self.directions = fitted("directions", shape[-1], self.most_directions)
+        self.centres = fitted("centres", self.known, self.most_directions)
+        self.usual = fitted("usual")
+        self.weight = fitted("weight")
 
-    def place(self, x: np.ndarray, labels: np.ndarray, others: np.ndarray, *, weight: float) -> dict[str, np.ndarray]:
-        """The weights that `set_placed` takes, by name.
+    def placed(self, x: np.ndarray, labels: np.ndarray, others: np.ndarray, *, weight: float) -> dict[str, np.ndarray]:
+        """The weights that measure distance, by name, for `assign`.
 
         Args:
             x: float [N, D], inputs of known classes, several of each.
@@ -63,10 +63,11 @@ class OpenSetScores(keras.layers.Layer):
         directions = vectors[:, kept] / np.sqrt(np.maximum(variances[kept], 1e-9))
         centres = centres @ directions
         distances = np.square(others @ directions - centres[:, np.newaxis]).sum(axis=-1).min(axis=0)
-        return {"directions": directions, "centres": centres, "usual": np.median(distances), "weight": weight}
+        return {"directions": directions, "centres": centres, "usual": np.median(distances), "weight": np.array(weight)}
 
-    def set_placed(self, placed: dict[str, Any]) -> None:
-        for name, value in placed.items():
+    def assign(self, values: dict[str, Any]) -> None:
+        """Set weights by name."""
+        for name, value in values.items():
             getattr(self, name).assign(np.asarray(value, np.float32))
 
     def call(self, x: Tensor) -> Tensor:

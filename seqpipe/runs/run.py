@@ -20,6 +20,7 @@ from seqpipe.evaluation.measures import headline, monitored
 from seqpipe.runs.state import read_state
 from seqpipe.storage import locked, remove_leftovers, unhide, unwritable, write_json, write_text
 from seqpipe.tasks import make_task
+from seqpipe.tasks.protocol import IN_WEIGHTS
 from seqpipe.training.workers import is_chief, wait_for
 
 if TYPE_CHECKING:
@@ -264,7 +265,7 @@ class Run:
             self.task.artefact(model, fitted, version),
             directory / str(version),
             run_directory=self.directory,
-            facts=fitted,
+            facts={name: value for name, value in fitted.items() if name != IN_WEIGHTS},
             files=files,
         )
         self._finish("export", {"path": str(path), "section": section})
@@ -369,9 +370,7 @@ def open_run(
     directory = config.run_path
     if not is_chief():
         if fresh:
-            raise RunError(
-                "--fresh and TF_CONFIG exclude each other: a worker could not tell the old run from the new one."
-            )
+            raise RunError("--fresh and TF_CONFIG exclude each other: workers cannot tell an old run from a new one.")
         yield Run(config, say, callbacks, {}, chief=False)
         return
     with locked(directory.parent / f".{directory.name}.lock"):

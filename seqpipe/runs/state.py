@@ -10,14 +10,16 @@ from seqpipe.config import file as pipeline_file
 from seqpipe.config.pipeline import Pipeline
 from seqpipe.errors import RunError
 
-# Sections and keys that a step depends on: a change asks for it anew, or contradicts it where training has begun.
+# Sections and keys that a step depends on: a change asks for it anew, or contradicts it where training has begun. A key
+# that is listed belongs to its step alone, whatever its section.
 DEPENDS_ON = {
     "train": ("task", "seed", "data", "features", "model", "form", "training"),
     "refit": (),
-    "fit": ("conformal", "export.weight_bits"),
+    "fit": ("conformal", "export.weight_bits", "training.logit_adjustment", "training.distance_weight"),
     "evaluate": ("evaluation", "sampling"),
     "export": ("description", "export"),
 }
+OWN_KEYS = {key for keys in DEPENDS_ON.values() for key in keys if "." in key}
 # Keys that may change in the middle of a run, since they change nothing that is computed.
 FREE_KEYS = ("training.save_every_steps", "training.tensorboard")
 
@@ -31,20 +33,25 @@ def read_state(directory: Path, config: Pipeline) -> dict[str, Any]:
     state = json.loads(file.read_text(encoding="utf-8"))
     before = state["config"]
     changed = [key for key in pipeline_file.changed_keys(before, config) if key not in FREE_KEYS]
-    fixed = [key for key in changed if key.partition(".")[0] in DEPENDS_ON["train"]]
+    fixed = [key for key in changed if _owner(key) in DEPENDS_ON["train"]]
     if fixed:
         lines = [f"  {key} = {_shown(wanted, key)} here, {_shown(before, key)} in the run" for key in sorted(fixed)]
         raise RunError(
             f"The configuration contradicts the run in {directory}:\n" + "\n".join(lines) + "\n"
             "Use --fresh to start over, or give the new run another name: --set name=..."
         )
-    touched = {*changed, *(key.partition(".")[0] for key in changed)}
+    touched = {_owner(key) for key in changed}
     steps = list(DEPENDS_ON)
     for step in steps:
         if touched & set(DEPENDS_ON[step]):
             for later in steps[steps.index(step) :]:
                 state["steps"].pop(later, None)
     return {**state, "config": wanted}
+
+
+def _owner(key: str) -> str:
+    """What DEPENDS_ON has a key as: itself, or its section."""
+    return key if key in OWN_KEYS else key.partition(".")[0]
 
 
 def _shown(leaves: dict[str, Any], key: str) -> str:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 Report = dict[str, Any]
 Fitted = dict[str, Any]
+IN_WEIGHTS = "weights"  # what stands in a Fitted under it goes into the model's weights
 Say = Callable[[str], None]
 Callbacks = Callable[[int, int], Sequence[Any]]
 
@@ -120,7 +121,8 @@ class Task(Objective):
     def fit(self, model: keras.Model, examples: dict[str, Examples]) -> Fitted:
         """What is fitted on dev once the weights are final, such as a temperature: a value that JSON can hold.
 
-        It is kept with the run, and given to `evaluate` and `artefact`.
+        It is kept with the run, and given to `evaluate` and `artefact`; but for what stands under IN_WEIGHTS, which
+        `finish` puts into the model, also with the artefact.
         """
         return {}
 

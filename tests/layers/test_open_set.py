@@ -26,7 +26,7 @@ def dense(layer, x):
     return x @ layer.kernel.numpy() + layer.bias.numpy()
 
 
-def test_is_a_dense_layer_until_it_is_placed(learned):
+def test_is_a_dense_layer_until_distances_are_assigned(learned):
     layer, x, _ = learned
     np.testing.assert_allclose(layer(x), dense(layer, x), atol=1e-4)
     assert [weight.path.split("/")[-1] for weight in layer.trainable_weights] == ["kernel", "bias"]
@@ -34,7 +34,7 @@ def test_is_a_dense_layer_until_it_is_placed(learned):
 
 def test_scores_of_known_classes_fall_by_the_log_of_the_mahalanobis_distance(learned):
     layer, x, labels = learned
-    layer.set_placed(layer.place(x[::2], labels[::2], x[1::2], weight=2.0))
+    layer.assign(layer.placed(x[::2], labels[::2], x[1::2], weight=2.0))
     centres = np.stack([x[::2][labels[::2] == known].mean(axis=0) for known in range(KNOWN)])
     variances, vectors = np.linalg.eigh(np.cov(x[::2] - centres[labels[::2]], rowvar=False))
     within = vectors[:, -DIRECTIONS:]  # the widest
@@ -53,14 +53,14 @@ def test_scores_of_known_classes_fall_by_the_log_of_the_mahalanobis_distance(lea
 
 def test_stays_finite_in_the_very_centre_and_far_away(learned):
     layer, x, labels = learned
-    layer.set_placed(layer.place(x, labels, x, weight=1.0))
+    layer.assign(layer.placed(x, labels, x, weight=1.0))
     centre = x[labels == 0].mean(axis=0)
     assert np.isfinite(layer(np.stack([centre, centre * 1e6]))).all()
 
 
 def test_is_saved_and_loaded(learned, tmp_path):
     layer, x, labels = learned
-    layer.set_placed(layer.place(x, labels, x, weight=1.0))
+    layer.assign(layer.placed(x, labels, x, weight=1.0))
     inputs = keras.Input((CHANNELS,))
     keras.Model(inputs, layer(inputs)).save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")

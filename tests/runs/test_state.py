@@ -20,6 +20,7 @@ STEPS = ("features", "train", "fit", "evaluate", "export")
         ("write_verses", "evaluation.samples=2", STEPS[:3]),
         ("write_verses", "description=another", STEPS[:4]),
         ("write_verses", "export.weight_bits=9", STEPS[:2]),
+        ("commands", "training.logit_adjustment=0.5", STEPS[:2]),
         ("forecast_series", "conformal.window_steps=90", STEPS[:2]),
         ("forecast_series", "evaluation.bootstrap_samples=200", STEPS[:3]),
     ],

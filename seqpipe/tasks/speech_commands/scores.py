@@ -5,12 +5,12 @@ Axes: B batch (rows), C classes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from seqpipe.sound.augmentation import Kind
-from seqpipe.tasks.protocol import Fitted
+from seqpipe.tasks.protocol import IN_WEIGHTS, Fitted
 
 if TYPE_CHECKING:
     import keras
@@ -35,10 +35,11 @@ def fit_scores(task: SpeechCommands, model: keras.Model, examples: dict[str, Exa
     from seqpipe.training.predict import predict
 
     scores, dev = model.get_layer(SCORES), examples["dev"]
-    fitted: Fitted = {"bias": (scores.bias.numpy() + task.adjustments).tolist()}
-    if task.config.training.distance_weight > 0:
-        fitted["placed"] = _placed(task, model, examples)
     taught = scores.get_weights()
+    weights = {"bias": scores.bias.numpy() + task.adjustments}
+    if task.config.training.distance_weight > 0:
+        weights |= _placed(task, model, examples)
+    fitted: Fitted = {IN_WEIGHTS: {name: np.asarray(value).tolist() for name, value in weights.items()}}
     set_scores(model, fitted)
     fitted["temperature"] = fit_temperature(predict(model, task, dev), np.asarray(dev.columns["label"]))
     scores.set_weights(taught)
@@ -46,21 +47,20 @@ def fit_scores(task: SpeechCommands, model: keras.Model, examples: dict[str, Exa
 
 
 def set_scores(model: keras.Model, fitted: Fitted) -> None:
-    scores = model.get_layer(SCORES)
-    scores.bias.assign(fitted["bias"])
-    if "placed" in fitted:
-        scores.set_placed(fitted["placed"])
+    model.get_layer(SCORES).assign(fitted[IN_WEIGHTS])
 
 
 def without_distance(model: keras.Model) -> keras.Model:
     """The model, whose scores do not fall with the distance, as while it was trained."""
+    from seqpipe.layers import OpenSetScores
+
     scores = model.get_layer(SCORES)
-    if hasattr(scores, "set_placed"):  # a recogniser of before has a dense layer
-        scores.set_placed({"weight": 0.0})
+    if isinstance(scores, OpenSetScores):  # a recogniser of before has a dense layer
+        scores.assign({"weight": 0.0})
     return model
 
 
-def _placed(task: SpeechCommands, model: keras.Model, examples: dict[str, Examples]) -> dict[str, Any]:
+def _placed(task: SpeechCommands, model: keras.Model, examples: dict[str, Examples]) -> dict[str, np.ndarray]:
     """Of clips of commands, those of train as they are, not as they are changed in training."""
     import keras
 
@@ -74,5 +74,4 @@ def _placed(task: SpeechCommands, model: keras.Model, examples: dict[str, Exampl
         clips = (np.asarray(examples[split].columns["kind"]) == Kind.CLIP) & (labels < scores.known)
         parts.append((predict(heard, task, examples[split])[clips], labels[clips]))
     (train, labels), (dev, _) = parts
-    placed = scores.place(train, labels, dev, weight=task.config.training.distance_weight)
-    return {name: np.asarray(value).tolist() for name, value in placed.items()}
+    return scores.placed(train, labels, dev, weight=task.config.training.distance_weight)
