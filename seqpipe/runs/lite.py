@@ -11,6 +11,7 @@ from seqpipe.errors import ConfigError, DataError, ModelError, not_allowed
 from seqpipe.export import lite
 from seqpipe.export.artefact import CARD, KERAS_MODEL, PIPELINE
 from seqpipe.runs.outcome import RUNS
+from seqpipe.runs.run import train_source
 from seqpipe.serving.find import find_model
 from seqpipe.tasks import load_pipeline, make_task, schemas
 
@@ -72,7 +73,7 @@ def add_lite(place: Path, config: Pipeline, *, data_named: bool, say: Callable[[
 def of_model(artefact: Path, config: Pipeline, data_named: bool, say: Callable[[str], None]) -> lite.LiteFiles:
     task = make_task(config)
     try:
-        say(f"Reading {config.model_dump()['data']['train']}")
+        say(f"Reading {train_source(config)}")
         task.read()
         at_hand = True
     except DataError as error:

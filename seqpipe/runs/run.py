@@ -69,7 +69,7 @@ class Run:
     @cached_property
     def findings(self) -> list[Finding]:
         """Reads and validates the data, once; a run whose data changed meanwhile is refused."""
-        self.say(f"Reading {_source(self.config)}")
+        self.say(f"Reading {train_source(self.config)}")
         findings = self.task.read()
         if self.finished("features") and self.state["steps"]["features"]["data_key"] != self.task.data_key():
             raise RunError(
@@ -388,7 +388,7 @@ def open_run(
             raise unwritable(Path(error.filename or directory), error) from error
 
 
-def _source(config: Pipeline) -> str:
+def train_source(config: Pipeline) -> str:
     """Where the training rows come from."""
     source = config.model_dump()["data"]["train"]
     return ", ".join(source) if isinstance(source, list) else str(source)
