@@ -34,6 +34,7 @@ from seqpipe.tasks.translation.data import read_pairs
 from seqpipe.text.vocabulary import EOS
 from seqpipe.training.loop import Trainer
 from seqpipe.training.losses import softmax_cross_entropy
+from seqpipe.training.objective import Objective
 
 VOCABULARY, BATCH_ROWS, SEARCH_ROWS = 6000, 128, 100
 SENTENCE = "Two dogs are playing in the snow."
@@ -42,7 +43,7 @@ TRAINED = Seq2Seq.model_validate(
 )
 
 
-class Captions:
+class Captions(Objective):
     """The loss of a translation task, without its data."""
 
     def forward(self, model, batch, training):
@@ -51,9 +52,6 @@ class Captions:
 
     def loss(self, batch, outputs):
         return tf.reduce_sum(softmax_cross_entropy(batch["target"], outputs, batch["target_lengths"]), axis=1) / 18
-
-    def metrics(self, batch, outputs):
-        return {}
 
 
 def decoding(model: str, source: str) -> None:

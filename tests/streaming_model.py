@@ -44,7 +44,7 @@ def recogniser(model: keras.Model, task: Any, *, temperature: float) -> Streamin
 def save(directory: Path, *, temperature: float) -> None:
     """An artefact, as far as serving and LiteRT files need one."""
     directory.mkdir(parents=True)
-    (directory / "card.md").write_text("# tiny\n\n## Limits\n\n- none\n")
+    (directory / "card.md").write_text("---\nname: tiny\nsize_mb: 0.0\n---\n\n# tiny\n\n## Limits\n\n- none\n")
     model, task = tiny(directory, stride=4)
     module = recogniser(model, task, temperature=temperature)
     tf.saved_model.save(module, str(directory), signatures=module.functions())

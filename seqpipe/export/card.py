@@ -169,6 +169,13 @@ def exported_again(text: str, directory: Path, *, parity: dict[str, Any], versio
     return with_section(f"---\n{_yaml(facts)}\n---\n{body}", "Proof", f"{note}\n\n{_proof(parity)}")
 
 
+def resized(text: str, directory: Path) -> str:
+    """A card whose `size_mb` is that of its directory now, what was added behind it included."""
+    _, head, body = text.split("---\n", 2)
+    facts = {**yaml.safe_load(head), "size_mb": _size_mb(directory)}
+    return f"---\n{_yaml(facts)}\n---\n{body}"
+
+
 def with_section(text: str, title: str, section: str) -> str:
     """A card with a section of level two before its limits, in the place of one of that title.
 

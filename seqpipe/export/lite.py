@@ -17,7 +17,7 @@ import numpy as np
 
 from seqpipe.config.pipeline import DeviceExport, Pipeline
 from seqpipe.errors import ProofError, RunError
-from seqpipe.export.card import with_section
+from seqpipe.export.card import resized, with_section
 from seqpipe.storage import write_json, write_text, writing_directory
 
 if TYPE_CHECKING:
@@ -193,16 +193,17 @@ def add(artefact: Path, make: Callable[[Path], LiteFiles]) -> Path:
         ProofError, RunError: there is none, or they cannot be written; the artefact is as it was.
     """
     place = artefact / DIRECTORY
+    card = artefact / "card.md"
+    before = after = card.read_text(encoding="utf-8")
     if not place.exists():
         files = make(artefact)
         with writing_directory(place) as directory:
             for name, content in files.contents.items():
                 (directory / name).write_bytes(content)
             write_json(directory / REPORT, files.report())
-    card = artefact / "card.md"
-    before = card.read_text(encoding="utf-8")
+        after = resized(before, artefact)
     report = json.loads((place / REPORT).read_text(encoding="utf-8"))
-    after = with_section(before, "On a device", to_markdown(report))
+    after = with_section(after, "On a device", to_markdown(report))
     if after != before:
         write_text(card, after)
     return place

@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from seqpipe.errors import RunError
 from seqpipe.storage import writing
 
 
@@ -16,8 +17,18 @@ def save_weights(model: keras.Model, path: Path) -> None:
 
 
 def load_weights(model: keras.Model, path: Path) -> None:
+    """
+    Raises:
+        RunError: the file is of a model with other weights.
+    """
     with np.load(path) as saved:
-        model.set_weights([saved[f"w{i}"] for i in range(len(saved.files))])
+        try:
+            model.set_weights([saved[f"w{i}"] for i in range(len(saved.files))])
+        except ValueError as error:
+            raise RunError(
+                f"{path} holds the weights of another model than this seqpipe builds; an older one may have made it. "
+                "Use --fresh to start over."
+            ) from error
 
 
 def rounded(weights: np.ndarray, bits: int) -> np.ndarray:

@@ -119,7 +119,10 @@ def test_task_with_a_lite_form_exports_it_with_the_rest(published, monkeypatch):
         return
     report = json.loads((path / "lite" / "report.json").read_text())
     assert report["rows"].endswith("rows of dev")
-    assert "## On a device" in (path / "card.md").read_text()
+    card = (path / "card.md").read_text()
+    assert "## On a device" in card
+    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) / 1e6
+    assert float(card.partition("size_mb: ")[2].partition("\n")[0]) == pytest.approx(size, abs=0.011)
     again: list[str] = []
     place, config = on_device.find("tiny", [])
     assert place.name == "tiny", "the run, not its model"
