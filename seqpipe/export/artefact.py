@@ -35,7 +35,7 @@ Row = dict[str, np.ndarray]  # one request's inputs, or one answer's outputs, wi
 class Artefact:
     """What a task hands over to be exported.
 
-    module: holds the variables the signatures use.
+    module: what the signatures are methods of; it keeps the variables they use alive.
     model: the Keras model, saved beside as model.keras.
     signatures: `tf.function`s with an input signature, by permanent name.
     probes: rows to prove each signature with; a signature without probes is proved to exist only.

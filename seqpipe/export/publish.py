@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 
 from seqpipe.errors import ProofError, RunError
-from seqpipe.export import graph
+from seqpipe.export import graph, variables
 from seqpipe.export.artefact import FORMAT, KERAS_MODEL, PARITY, Artefact
 from seqpipe.export.proof import prove, prove_traced_once
 from seqpipe.export.warmup import write_warmup
@@ -66,7 +66,7 @@ def _save_and_prove(artefact: Artefact, staging: Path, run_directory: Path | Non
     prove_traced_once(artefact)
     try:
         # Not their concrete functions: those would be saved beside the ones that saving traces.
-        tf.saved_model.save(artefact.module, str(staging), signatures=dict(artefact.signatures))
+        tf.saved_model.save(variables.holder(artefact.signatures.values()), str(staging), signatures=dict(artefact.signatures))
     except (TypeError, ValueError, AssertionError) as error:
         raise ProofError(f"The model cannot be saved as a SavedModel: {error}") from error
     graph.drop_notes(staging)
