@@ -66,7 +66,9 @@ def _save_and_prove(artefact: Artefact, staging: Path, run_directory: Path | Non
     prove_traced_once(artefact)
     try:
         # Not their concrete functions: those would be saved beside the ones that saving traces.
-        tf.saved_model.save(variables.holder(artefact.signatures.values()), str(staging), signatures=dict(artefact.signatures))
+        tf.saved_model.save(
+            variables.holder(artefact.signatures.values()), str(staging), signatures=dict(artefact.signatures)
+        )
     except (TypeError, ValueError, AssertionError) as error:
         raise ProofError(f"The model cannot be saved as a SavedModel: {error}") from error
     graph.drop_notes(staging)
