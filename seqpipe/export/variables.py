@@ -1,4 +1,4 @@
-"""The variables a SavedModel holds: where two bytes a number are enough they lie in it so, and are float32 once loaded."""
+"""The variables a SavedModel holds: where two bytes a number are enough they lie in it so, float32 once loaded."""
 
 from __future__ import annotations
 
