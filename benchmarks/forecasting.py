@@ -19,9 +19,9 @@ from seqpipe.tasks.forecasting.config import ForecastingPipeline
 
 ETT = ["HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT"]
 NAIVE2 = {"weekly": (9.161, 2.777), "hourly": (18.383, 2.395)}  # sMAPE and MASE of M4's Naive2, whose OWA is 1
-M4 = {  # features, horizon
-    "weekly": ({"seasons_steps": [1]}, 13),
-    "hourly": ({"seasons_steps": [24, 168], "look_back_steps": 168}, 48),
+M4 = {  # seasons, horizon, windows a step
+    "weekly": ([1], 13, 128),
+    "hourly": ([24, 168], 48, 32),
 }
 
 
@@ -50,7 +50,7 @@ def melbourne(data: Path, place: Path, horizon: int = 14) -> dict[str, Any]:
     """Validation 1988, test 1989 and 1990."""
     table = {"train": f"files:{data / 'melbourne.csv.gz'}", "time_column": "Date", "value_column": "Temp"}
     held_back = {"validation_windows": 365 // horizon, "test_windows": 730 // horizon, "every_steps": 1}
-    training = {"loss": "mae", "epochs": 8, "batch_size": 64}
+    training = {"loss": "mae", "batch_size": 16}
     return {
         "data": table | held_back,
         "model": {"horizon_steps": horizon, "recurrent": {"units": 32}},
@@ -84,12 +84,12 @@ def m4(data: Path, place: Path, kind: str) -> dict[str, Any]:
         "validation_windows": 1,
         "every_steps": 13,
     }
-    features, horizon = M4[kind]
+    seasons, horizon, batch = M4[kind]
     return {
         "data": table,
-        "features": features | {"transform": "log1p"},
+        "features": {"seasons_steps": seasons, "transform": "log1p"},
         "model": {"horizon_steps": horizon},
-        "training": {"loss": "mae", "epochs": 12, "learning_rate": 0.003},
+        "training": {"loss": "mae", "batch_size": batch, "learning_rate": 0.003},
     }
 
 
@@ -111,8 +111,8 @@ def weather(data: Path, place: Path) -> dict[str, Any]:
     }
     return {
         "data": {**table, "value_column": "temp_max", "past": ["temp_min", "wind", "precipitation"]},
-        "model": {"horizon_steps": 7, "recurrent": {"units": 48}},
-        "training": {"epochs": 10, "batch_size": 64},
+        "model": {"horizon_steps": 7, "recurrent": {"units": 96}},
+        "training": {"batch_size": 16},
     }
 
 

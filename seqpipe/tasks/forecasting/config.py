@@ -18,7 +18,7 @@ class ForecastingTraining(Training):
     loss: Literal["pinball", "mae", "mse", "huber"] = Field("pinball", description="Of the median; pinball beside it.")
     monitor: Literal["loss", "mase"] = Field("loss", description="Dev figure the best epoch is chosen by.")
     epochs: int = Field(12, ge=1, description="Passes over the windows of an epoch, at most; see patience.")
-    batch_size: int = Field(128, ge=1, description="Windows a step.")
+    batch_size: int = Field(32, ge=1, description="Windows a step; fewer make more steps, which short series need.")
     schedule: Literal["constant", "linear", "cosine"] = Field("cosine", description="Course down to zero at the end.")
     patience: int | None = Field(4, ge=1, description="Stop after so many epochs without a better dev figure.")
     refit: bool = Field(
