@@ -99,7 +99,8 @@ def training(rounds: int) -> None:
     """A batch with all augmentation, and the step that waits for it."""
     sources = [f"data.{row.replace(': ', '=')}" for row in ROWS]
     config = load_pipeline(
-        ROOT / "pipelines" / "commands.yaml", [*sources, "data.words=[ba, di, gu, aya]", "data.synthesis=null"]
+        ROOT / "pipelines" / "commands.yaml",
+        [*sources, "data.words=[ba, di, gu, aya]", "data.synthesis=null", "training.teachers=[]"],
     ).config
     task: Any = make_task(config)
     task.read()
