@@ -34,6 +34,17 @@ def blocks(page: str, language: str) -> list[str]:
     )
 
 
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "docs/experiments.md"])
+def test_a_released_model_named_with_its_version_is_there(page):
+    named = re.findall(r"saved_models/(\w+)/(\d+)", (ROOT / page).read_text(encoding="utf-8"))
+    models = ROOT / "saved_models"
+    assert [
+        f"{name}/{version}"
+        for name, version in named
+        if (models / name).is_dir() and not (models / name / version).is_dir()
+    ] == []
+
+
 def write_stars(directory: Path) -> None:
     """Texts whose number is how often they say good."""
     rng = random.Random(1)
