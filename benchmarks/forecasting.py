@@ -50,11 +50,10 @@ def melbourne(data: Path, place: Path, horizon: int = 14) -> dict[str, Any]:
     """Validation 1988, test 1989 and 1990."""
     table = {"train": f"files:{data / 'melbourne.csv.gz'}", "time_column": "Date", "value_column": "Temp"}
     held_back = {"validation_windows": 365 // horizon, "test_windows": 730 // horizon, "every_steps": 1}
-    training = {"loss": "mae", "batch_size": 16}
     return {
         "data": table | held_back,
         "model": {"horizon_steps": horizon, "recurrent": {"units": 32}},
-        "training": training,
+        "training": {"loss": "mae"},
     }
 
 
