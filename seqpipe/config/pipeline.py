@@ -26,7 +26,10 @@ class Export(Section):
     directory: str = Field("saved_models", description="The artefact is published as DIRECTORY/NAME/VERSION.")
     version: int | None = Field(None, ge=1, description="Without it the next free number.")
     weight_bits: int | None = Field(
-        None, ge=6, le=24, description="Significant bits that weights keep, of 24; a model is smaller for it, and half as large with up to 8."
+        None,
+        ge=6,
+        le=24,
+        description="Significant bits that weights keep, of 24; a model is smaller for it, and much so from 8 down.",
     )
 
 
