@@ -20,6 +20,7 @@ from seqpipe.errors import DataError
 Kind = Literal["seconds", "months", "count", "rows"]
 DAY_S = 86_400
 WEEK_S = 7 * DAY_S
+EARLIEST_S, LATEST_S = -62_135_510_400, 253_402_214_400  # 0001-01-02 and 9999-12-31, in any zone a time of datetime
 YEAR_S = 31_556_952  # the Gregorian mean, 365.2425 days
 UNITS_S = {"s": 1, "min": 60, "t": 60, "h": 3600, "d": DAY_S, "w": WEEK_S}
 UNITS_MONTHS = {"m": 1, "ms": 1, "me": 1, "q": 3, "qs": 3, "y": 12, "ys": 12, "a": 12}
@@ -126,14 +127,25 @@ class Times:
 
 
 def parse_times(texts: list[str]) -> tuple[Times, int | None]:
-    """Times as they are written, and the index of the first that is none (then the times are useless)."""
+    """Times as they are written, and the index of the first that is none (then the times are useless).
+
+    None is also what no clock can show: not a time, or beyond the years 1 to 9999.
+    """
+    times, bad = _parsed(texts)
+    if bad is None and times.kind == "seconds":
+        beyond = (times.clock < EARLIEST_S) | (times.clock > LATEST_S)
+        bad = int(np.argmax(beyond)) if beyond.any() else None
+    return times, bad
+
+
+def _parsed(texts: list[str]) -> tuple[Times, int | None]:
     array = np.array(texts, dtype=np.str_)
     if not len(array):
         return Times(np.zeros(0, np.int64), "count"), None
     first = texts[0].strip()
     if all(DAY.fullmatch(text.strip()) for text in texts):
         texts = [f"{text[:4]}-{text[4:6]}-{text[6:]}" for text in map(str.strip, texts)]
-        return parse_times(texts)
+        return _parsed(texts)
     if NUMBER.fullmatch(first):
         return _numbers(texts)
     if QUARTER.fullmatch(first):

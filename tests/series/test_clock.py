@@ -59,6 +59,20 @@ def test_clock_counts_plain_numbers_and_names_the_first_bad_time():
     assert parse_times(["1", "x"])[1] == 1
 
 
+@pytest.mark.parametrize("text", ["NaT", "12345-01-01", "-0044-03-15", "0000Q1", "0001-01-01", "292277020000-01-01"])
+def test_a_time_that_no_clock_shows_is_none(text):
+    assert parse_times(["2016-07-01", text])[1] == 1 or parse_times([text])[1] == 0
+
+
+@pytest.mark.parametrize("text", ["0001-01-02", "1000-01-01", "9999-12-31"])
+@pytest.mark.parametrize("name", ["Pacific/Kiritimati", "Etc/GMT+12"])
+def test_the_first_and_last_times_are_of_any_zone(text, name):
+    times, bad = parse_times([text])
+    assert bad is None
+    utc = to_utc(times.clock, name)
+    np.testing.assert_array_equal(utc + local_offsets(utc, name), times.clock)
+
+
 @pytest.mark.parametrize(
     ("times", "step"),
     [
