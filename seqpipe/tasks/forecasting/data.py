@@ -188,6 +188,14 @@ def _flat(panel: Panel) -> list[Finding]:
     return [Finding("warning", f"flat stretches: {listed(found)}.")] if found else []
 
 
+def _in_line(both: np.ndarray) -> bool:
+    """Whether enough pairs [2, N] lie on a line; their size does not matter."""
+    if both.shape[1] <= 20:
+        return False
+    both = both / np.maximum(np.abs(both).max(axis=1, keepdims=True), 1e-300)
+    return bool(both.std(axis=1).min() > 0 and abs(np.corrcoef(both)[0, 1]) > 0.9999)
+
+
 def _leaks(panel: Panel, data: SeriesData, horizon: int) -> list[Finding]:
     """Covariates that equal the value to come."""
     found = []
@@ -199,8 +207,7 @@ def _leaks(panel: Panel, data: SeriesData, horizon: int) -> list[Finding]:
                     covariate = getattr(one, kind)[: len(one) - shift, index]
                     pairs.append(np.stack([covariate, one.values[shift:]]))
                 both = np.concatenate(pairs, axis=1)
-                both = both[:, np.isfinite(both).all(axis=0)]
-                if both.shape[1] > 20 and both.std(axis=1).min() > 0 and abs(np.corrcoef(both)[0, 1]) > 0.9999:
+                if _in_line(both[:, np.isfinite(both).all(axis=0)]):
                     if kind == "past" and shift == 0:
                         continue  # the value itself again, which the past may hold
                     when = "the value of the same step" if shift == 0 else f"the value {counted(shift, 'step')} later"
