@@ -17,7 +17,7 @@ def holder(functions: Iterable[tf.types.experimental.PolymorphicFunction]) -> tf
     for variable in used.values():
         if _fits(variable):
             stored = tf.Variable(tf.cast(variable, tf.bfloat16), trainable=False, name="stored")
-            held.stored.append(stored)
+            held.stored.append(stored)  # which a resource does not track
             held.expanded.append(_Expanded(variable, stored, f"expanded_{len(held.expanded)}"))
         else:
             held.plain.append(variable)

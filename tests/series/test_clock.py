@@ -61,7 +61,7 @@ def test_clock_counts_plain_numbers_and_names_the_first_bad_time():
 
 @pytest.mark.parametrize("text", ["NaT", "12345-01-01", "-0044-03-15", "0000Q1", "0001-01-01", "292277020000-01-01"])
 def test_a_time_that_no_clock_shows_is_none(text):
-    assert parse_times(["2016-07-01", text])[1] == 1 or parse_times([text])[1] == 0
+    assert parse_times([text])[1] == 0
 
 
 @pytest.mark.parametrize("text", ["0001-01-02", "1000-01-01", "9999-12-31"])
