@@ -21,11 +21,13 @@ TOLD = ("place", "rhyme", "opening")  # inputs of a model that is told of the ne
 
 
 class Told(NamedTuple):
-    """How many codes there are of the next character's place and of its rhyme, and the units of a vector."""
+    """How many codes there are of the next character's place and of its rhyme, the units of a vector, and how many
+    groups of characters rhyme."""
 
     places: int
     rhymes: int
     units: int
+    groups: int
 
 
 def character_model(
@@ -38,8 +40,8 @@ def character_model(
             that is wanted, and the character that opens the next line.
     Returns:
         A model of [ids int32 [B, T], lengths int32 [B], state [B, U] each] and, where it is told, place, rhyme and
-        opening, int32 [B, T] each; it gives [logits float32 [B, T, V], state [B, U] each]. A row's state stops at its
-        length.
+        opening, int32 [B, T] each; it gives [logits float32 [B, T, V], state [B, U] each] and, where groups rhyme,
+        float32 [B, T, groups], scores of the rhyme that it keeps in mind. A row's state stops at its length.
     """
     units, recurrent = config.embedding.units, config.recurrent
     ids = keras.Input((None,), dtype="int32", name="ids")
@@ -76,7 +78,10 @@ def character_model(
     else:
         logits = keras.layers.Dense(vocabulary_size, name="scores")(x)
     logits = keras.layers.Activation("linear", dtype="float32", name="logits")(logits)
-    return keras.Model([ids, lengths, *state, *of_next], [logits, *after], name=name)
+    kept = []
+    if told and told.groups:
+        kept = [keras.layers.Dense(told.groups, dtype="float32", name="kept_rhyme")(x)]
+    return keras.Model([ids, lengths, *state, *of_next], [logits, *after, *kept], name=name)
 
 
 def _told_vectors(told: Told, embedding: keras.layers.Layer, of_next: Sequence[Tensor]) -> list[Tensor]:
@@ -109,7 +114,7 @@ class Reader:
         self.tied = "project" in layers
         self.model = model
         self.told = [layers[name] for name in ("told_place", "told_rhyme", "told_opening") if name in layers]
-        self._states = keras.Model(model.inputs, [layers["hidden"].output, *model.outputs[1:]])
+        self._states = keras.Model(model.inputs, [layers["hidden"].output, *model.outputs[1 : 1 + len(self.units)]])
 
     def zero_state(self, rows: Tensor) -> list[tf.Tensor]:
         return [tf.zeros([rows, units]) for units in self.units]

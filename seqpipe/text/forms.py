@@ -164,6 +164,24 @@ class Form:
         codes[:, 2] = np.append(np.where(openings == UNKNOWN, 0, openings), 0)[plan.opening]
         return codes
 
+    def kept(self, text: str) -> np.ndarray:
+        """int32 [T], what is to be kept in mind at the edge before a text and at each of its characters: 1 + the group
+        of what closed the last rhyming line so far; before there is one, of what closed the last line of any kind. 0
+        where that is in no group, after the last rhyming line, and all along a text of no form."""
+        codes = np.zeros(len(text) + 1, np.int32)
+        poem = self.split(text)
+        if poem is None:
+            return codes
+        after, rhymed = 0, False
+        for number, line in enumerate(poem, start=1):
+            after += len(line) + 1
+            rhymes = number in self.rhyme_lines
+            if rhymes or not rhymed:
+                group = self.group(line[-1])
+                codes[after:] = 0 if group is None or number >= max(self.rhyme_lines, default=0) else 1 + group
+            rhymed = rhymed or rhymes
+        return codes
+
     def members(self, characters: Units) -> np.ndarray:
         """bool [G, V]."""
         found = np.zeros((len(self.groups), characters.size), bool)

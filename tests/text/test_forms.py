@@ -72,3 +72,12 @@ def test_form_that_train_does_not_have_is_refused(texts, change, rule):
     with pytest.raises(DataError) as caught:
         Form.fit(texts, CHARACTERS, **{**WANTED, "groups": RHYMES, **change})
     assert rule in str(caught.value)
+
+
+def test_form_keeps_the_rhyme_in_mind_until_the_last_line_that_rhymes():
+    first, second = 1 + FORM.group("j"), 1 + FORM.group("b")
+    assert first != second
+    kept = FORM.kept(TEXT.replace("sta", "stj"))
+    assert kept.tolist() == [0] * 4 + [first] * 4 + [second] * 8 + [0], "line 2 rhymes, line 3 does not"
+    assert FORM.kept(TEXT.replace("sta", "stu")).tolist() == [0] * 8 + [second] * 8 + [0], "u is in no group"
+    assert not FORM.kept("no form at all").any()

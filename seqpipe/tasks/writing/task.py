@@ -1,12 +1,12 @@
 """Writing: a beginning in, what follows it out; and how likely a text is.
 
-Axes: B batch (rows or streams), T time (characters), V vocabulary, N characters of a split.
+Axes: B batch (rows or streams), T time (characters), V vocabulary, G groups that rhyme, N characters of a split.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -37,6 +37,14 @@ if TYPE_CHECKING:
 DEV_STREAMS = 16  # parts of dev that are read side by side after each epoch
 UNITS: dict[str, type[Characters] | type[Pieces]] = {"characters": Characters, "pieces": Pieces}
 HIDDEN_PART = 0.25  # of texts that the network is told of, those of which it is not told place, rhyme or opening
+KEPT_RHYME = 0.1  # of the nats of the rhyme to be kept in mind, what is learned beside the next character
+
+
+class Scores(NamedTuple):
+    """next: float32 [B, T - 1, V], of each next id. kept: float32 [B, T - 1, G], of the rhyme kept in mind there."""
+
+    next: tf.Tensor
+    kept: tf.Tensor | None
 
 
 class Writing(Task):
@@ -128,7 +136,7 @@ class Writing(Task):
 
         if not self.stream:
             rows = Ragged.from_rows(as_rows(self.characters, self.texts(split)))
-            return Examples({"ids": rows, "told": self._told(split)} if self.form else {"ids": rows})
+            return Examples({"ids": rows, **self._of_form(split)})
         ids = as_stream(self.characters, self.texts(split))
         if split != "train":
             rows = Ragged.from_rows(windows(ids, self.config.evaluation.window))
@@ -142,15 +150,19 @@ class Writing(Task):
         chunks = Ragged(ids, np.arange(len(ids) // size + 1, dtype=np.int64) * size)
         return Examples({"ids": chunks, "goes_on": np.ones(len(chunks), np.float32)})
 
-    def _told(self, split: str) -> Ragged:
-        """Of each id of a text what the network may be told of the next, [3]; of held-back texts nothing."""
-        rows = []
+    def _of_form(self, split: str) -> dict[str, Ragged]:
+        """Of each id of a text what the network may be told of the next, [3], and the rhyme that it is to keep in mind
+        there; of held-back texts nothing."""
+        if self.form is None:
+            return {}
+        told, kept = [], []
         for text in self.texts(split):
-            codes = np.zeros((len(text) + 2, 3), np.int32)
-            if self.form is not None and split == "train":
-                codes[:-1] = self.form.told(text, self.characters)
-            rows.append(codes)
-        return Ragged.from_rows(rows)
+            codes, rhymes = np.zeros((len(text) + 2, 3), np.int32), np.zeros(len(text) + 2, np.int32)
+            if split == "train":
+                codes[:-1], rhymes[:-1] = self.form.told(text, self.characters), self.form.kept(text)
+            told.append(codes)
+            kept.append(rhymes)
+        return {"told": Ragged.from_rows(told), "kept": Ragged.from_rows(kept)}
 
     # Training
 
@@ -159,7 +171,7 @@ class Writing(Task):
 
         told = None
         if self.form is not None and self.config.form is not None:
-            told = Told(self.form.places, self.form.rhymes, self.config.form.told_units)
+            told = Told(self.form.places, self.form.rhymes, self.config.form.told_units, len(self.form.groups))
         return character_model(self.config.model, vocabulary_size=self.characters.size, told=told, name="writer")
 
     def plan(self, examples: Examples, *, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
@@ -206,8 +218,8 @@ class Writing(Task):
             self.state = [tf.Variable(tf.zeros([rows, units]), trainable=False) for units in Reader(model).units]
         return self.state
 
-    def forward(self, model: keras.Model, batch: Batch, training: bool) -> tf.Tensor:
-        """Logits float32 [B, T - 1, V] of each id but the first."""
+    def forward(self, model: keras.Model, batch: Batch, training: bool) -> Scores:
+        """Of each id but the last."""
         import tensorflow as tf
 
         ids, lengths = batch["ids"][:, :-1], batch["ids_lengths"] - 1
@@ -219,21 +231,26 @@ class Writing(Task):
             state = [tf.zeros([tf.shape(ids)[0], size]) for size in units]
         told = [batch["told"][:, :-1, part] for part in range(3)] if "told" in batch else []
         logits, *after = model([ids, lengths, *state, *told], training=training)
+        after, kept = after[: len(state)], after[len(state) :]
         if training and self.state:
             for variable, value in zip(self.state, after, strict=True):
                 variable.assign(tf.cast(value, tf.float32))
-        return logits
+        return Scores(logits, kept[0] if kept else None)
 
-    def loss(self, batch: Batch, outputs: Any) -> tf.Tensor:
-        """Nats a character, the mean of each row."""
+    def loss(self, batch: Batch, outputs: Scores) -> tf.Tensor:
+        """Nats a character, the mean of each row, and a part of those of the rhyme that is to be kept in mind."""
         import tensorflow as tf
 
         lengths = batch["ids_lengths"] - 1
-        nats = tf.nn.sparse_softmax_cross_entropy_with_logits(batch["ids"][:, 1:], outputs)
+        nats = tf.nn.sparse_softmax_cross_entropy_with_logits(batch["ids"][:, 1:], outputs.next)
+        if outputs.kept is not None:
+            kept = batch["kept"][:, :-1]
+            of_rhyme = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(kept - 1, 0), outputs.kept)
+            nats += KEPT_RHYME * tf.where(kept > 0, of_rhyme, 0.0)
         inside = tf.sequence_mask(lengths, tf.shape(nats)[1], nats.dtype)
         return tf.reduce_sum(nats * inside, axis=1) / tf.cast(tf.maximum(lengths, 1), tf.float32)
 
-    def metrics(self, batch: Batch, outputs: Any) -> dict[str, tf.Tensor]:
+    def metrics(self, batch: Batch, outputs: Scores) -> dict[str, tf.Tensor]:
         return {"cold": self.loss(batch, outputs)} if self.stream else {}
 
     def dev_figures(self, model: keras.Model) -> dict[str, float]:

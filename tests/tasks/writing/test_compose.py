@@ -23,7 +23,7 @@ WISHES = {"line_length": 4, "temperature": 1.0, "seed": [1], "rhyme": True, "no_
 @pytest.fixture(scope="module")
 def model():
     keras.utils.set_random_seed(1)
-    told = Told(FORM.places, FORM.rhymes, 4)
+    told = Told(FORM.places, FORM.rhymes, 4, len(FORM.groups))
     built = character_model(Writer.model_validate(SMALL), vocabulary_size=CHARACTERS.size, told=told)
     built.set_weights([2 * weight for weight in built.get_weights()])
     return built
@@ -132,6 +132,20 @@ def test_told_model_steps_agree_with_reading(model):
         logits, state = reader.step(tf.constant(ids[:, place]), state, [part[:, place] for part in told])
         np.testing.assert_allclose(logits, reader.scores(hidden[:, place]), atol=1e-5)
     assert np.abs(hidden - bare).max() > 0.01
+
+
+def test_training_keeps_the_rhyme_in_mind_and_dev_does_not_count_it(task, model):
+    train, dev = (task.examples(split).batch(np.arange(4)) for split in ("train", "dev"))
+    assert train["kept"].shape == train["ids"].shape
+    assert train["kept"].any()
+    assert not dev["kept"].any()
+    for arrays, counts in ((train, True), (dev, False)):
+        batch = {name: tf.constant(array) for name, array in arrays.items()}
+        outputs = task.forward(model, batch, False)
+        assert outputs.kept.shape == (*outputs.next.shape[:2], len(task.form.groups))
+        right = 100.0 * tf.one_hot(batch["kept"][:, :-1] - 1, len(task.form.groups))
+        losses = task.loss(batch, outputs), task.loss(batch, outputs._replace(kept=right))
+        assert bool(tf.reduce_all(losses[0] > losses[1])) == counts
 
 
 def test_model_without_a_form_is_told_nothing():
