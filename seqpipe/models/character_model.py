@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from seqpipe.config.networks import Writer
@@ -31,13 +32,19 @@ class Told(NamedTuple):
 
 
 def character_model(
-    config: Writer, *, vocabulary_size: int, told: Told | None = None, name: str | None = None
+    config: Writer,
+    *,
+    vocabulary_size: int,
+    told: Told | None = None,
+    kinds: Sequence[np.ndarray] = (),
+    name: str | None = None,
 ) -> keras.Model:
     """Embedding -> recurrent layers -> scores of the next character.
 
     Args:
         told: with it the network is told, beside each character, of the one to come: its place in a form, the rhyme
             that is wanted, and the character that opens the next line.
+        kinds: int [V] each, of a tied embedding: characters of the same number share a part of their vectors.
     Returns:
         A model of [ids int32 [B, T], lengths int32 [B], state [B, U] each] and, where it is told, place, rhyme and
         opening, int32 [B, T] each; it gives [logits float32 [B, T, V], state [B, U] each] and, where groups rhyme,
@@ -52,7 +59,10 @@ def character_model(
         for layer in range(recurrent.layers)
         for part in range(each)
     ]
-    embedding = (TiedEmbedding if config.tied else keras.layers.Embedding)(vocabulary_size, units, name="embedding")
+    if config.tied:
+        embedding = TiedEmbedding(vocabulary_size, units, kinds, name="embedding")
+    else:
+        embedding = keras.layers.Embedding(vocabulary_size, units, name="embedding")
     x = embedding(ids)  # [B, T, E]
     x = keras.layers.SpatialDropout1D(config.embedding.dropout, name="embedding_dropout")(x)
     of_next = [keras.Input((None,), dtype="int32", name=part) for part in TOLD] if told else []
@@ -94,6 +104,19 @@ def _told_vectors(told: Told, embedding: keras.layers.Layer, of_next: Sequence[T
         ]
     )
     return [form, keras.layers.Dense(told.units, use_bias=False, name="told_opening")(embedding(opening))]
+
+
+def lean(model: keras.Model, config: Writer, *, vocabulary_size: int, told: Told | None) -> keras.Model:
+    """The same answers from a model without what only training needs: shared parts of vectors, the rhyme in mind."""
+    told = told and told._replace(groups=0)
+    found = character_model(config, vocabulary_size=vocabulary_size, told=told, name=model.name)
+    for layer in found.layers:
+        trained = model.get_layer(layer.name)
+        if isinstance(trained, TiedEmbedding):
+            layer.set_weights([trained.table(), trained.bias])
+        else:
+            layer.set_weights(trained.get_weights())
+    return found
 
 
 def untold(model: keras.Model, ids: Tensor) -> list[tf.Tensor]:

@@ -320,6 +320,7 @@ class Run:
 
         model = self.task.build()
         load_weights(model, weights)
+        model = self.task.trained(model)
         if (bits := self.config.export.weight_bits) is not None:
             model.set_weights([rounded(weights, bits) for weights in model.get_weights()])
         return model

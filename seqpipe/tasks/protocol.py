@@ -118,6 +118,10 @@ class Task(Objective):
 
     # After training
 
+    def trained(self, model: keras.Model) -> keras.Model:
+        """The model to fit, evaluate and publish, of one as it was trained: without what only training needs."""
+        return model
+
     def fit(self, model: keras.Model, examples: dict[str, Examples]) -> Fitted:
         """What is fitted on dev once the weights are final, such as a temperature: a value that JSON can hold.
 

@@ -122,3 +122,28 @@ def test_tied_embedding_looks_up_and_scores_with_one_matrix(tmp_path):
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(again(np.array([[3, 10]]))[1].numpy(), scores)
+
+
+def test_tied_embedding_of_kinds_shares_parts_of_vectors(tmp_path):
+    ids = keras.Input((None,), dtype="int32")
+    layer = TiedEmbedding(5, 4, kinds=[[0, 1, 1, 2, 0], [3, 0, 1, 1, 2]])
+    vectors = layer(ids)
+    model = keras.Model(ids, [vectors, layer(vectors, score=True)])
+    table = layer.embeddings.numpy()
+    first, second = (part.numpy() for part in layer.shared)
+    assert first.shape == (2, 4)
+    assert second.shape == (3, 4)
+    none = np.zeros(4)
+    whole = table + np.stack([none, first[0], first[0], first[1], none])
+    whole += np.stack([second[2], none, second[0], second[0], second[1]])
+    np.testing.assert_allclose(layer.table(), whole, atol=1e-6)
+    found, scores = (part.numpy() for part in model(np.arange(5)[None]))
+    np.testing.assert_allclose(found[0], whole, atol=1e-6)
+    np.testing.assert_allclose(scores[0], whole @ whole.T, atol=1e-5)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(layer(tf.constant([[1, 2, 2]])))
+    gradient = tf.convert_to_tensor(tape.gradient(loss, layer.shared[0].value))
+    np.testing.assert_allclose(gradient, [[3.0] * 4, [0.0] * 4])
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(again(np.arange(5)[None])[1].numpy(), scores)

@@ -20,9 +20,10 @@ from seqpipe.tasks.writing.config import WritingPipeline
 from seqpipe.tasks.writing.data import Texts, as_rows, as_stream, read_splits
 from seqpipe.tasks.writing.measures import NATS
 from seqpipe.text.bytes import Bytes
-from seqpipe.text.characters import EDGE, FILE, Characters
+from seqpipe.text.characters import EDGE, FILE, FIRST, Characters
 from seqpipe.text.forms import FILE as FORM_FILE
 from seqpipe.text.forms import Form
+from seqpipe.text.radicals import radicals
 from seqpipe.text.rhymes import read_groups
 from seqpipe.text.units import FILES, Pieces, Units
 from seqpipe.training.objective import Batch
@@ -32,12 +33,13 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from seqpipe.export.artefact import Artefact
+    from seqpipe.models.character_model import Told
     from seqpipe.serving.model import Model
 
 DEV_STREAMS = 16  # parts of dev that are read side by side after each epoch
 UNITS: dict[str, type[Characters] | type[Pieces]] = {"characters": Characters, "pieces": Pieces}
 HIDDEN_PART = 0.25  # of texts that the network is told of, those of which it is not told place, rhyme or opening
-KEPT_RHYME = 0.1  # of the nats of the rhyme to be kept in mind, what is learned beside the next character
+KEPT_RHYME = 0.2  # of the nats of the rhyme to be kept in mind, what is learned beside the next character
 
 
 class Scores(NamedTuple):
@@ -167,12 +169,33 @@ class Writing(Task):
     # Training
 
     def build(self) -> keras.Model:
-        from seqpipe.models.character_model import Told, character_model
+        from seqpipe.models.character_model import character_model
 
-        told = None
-        if self.form is not None and self.config.form is not None:
-            told = Told(self.form.places, self.form.rhymes, self.config.form.told_units, len(self.form.groups))
-        return character_model(self.config.model, vocabulary_size=self.characters.size, told=told, name="writer")
+        size, told = self.characters.size, self._what_is_told()
+        kinds = self._kinds() if self.config.model.tied else []
+        return character_model(self.config.model, vocabulary_size=size, told=told, kinds=kinds, name="writer")
+
+    def trained(self, model: keras.Model) -> keras.Model:
+        from seqpipe.models.character_model import lean
+
+        return lean(model, self.config.model, vocabulary_size=self.characters.size, told=self._what_is_told())
+
+    def _what_is_told(self) -> Told | None:
+        from seqpipe.models.character_model import Told
+
+        if self.form is None or self.config.form is None:
+            return None
+        return Told(self.form.places, self.form.rhymes, self.config.form.told_units, len(self.form.groups))
+
+    def _kinds(self) -> list[np.ndarray]:
+        """Characters that share a part of their vectors, int32 [V] each, 0 for none: of a radical; of a rhyme."""
+        found = []
+        if isinstance(self.characters, Characters):
+            found.append(np.concatenate([np.zeros(FIRST, np.int32), radicals(self.characters.known)]))
+        if self.form is not None and self.form.groups:
+            members = self.form.members(self.characters)
+            found.append(np.where(members.any(0), 1 + members.argmax(0), 0).astype(np.int32))
+        return [kind for kind in found if kind.any()]
 
     def plan(self, examples: Examples, *, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
         """Of a stream: the next chunk of each of the streams that run side by side."""

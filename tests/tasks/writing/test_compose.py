@@ -148,6 +148,20 @@ def test_training_keeps_the_rhyme_in_mind_and_dev_does_not_count_it(task, model)
         assert bool(tf.reduce_all(losses[0] > losses[1])) == counts
 
 
+def test_trained_model_answers_alike_without_what_only_training_needs(task):
+    whole = task.build()
+    whole.set_weights([2 * weight for weight in whole.get_weights()])
+    found = task.trained(whole)
+    given = [weight.path for weight in whole.weights]
+    assert any("shared_0" in path for path in given)
+    assert any("kept_rhyme" in path for path in given)
+    assert not any("shared" in weight.path or "kept_rhyme" in weight.path for weight in found.weights)
+    batch = {name: tf.constant(array) for name, array in task.examples("train").batch(np.arange(8)).items()}
+    before, after = (task.forward(model, batch, False) for model in (whole, found))
+    np.testing.assert_allclose(before.next, after.next, atol=1e-5)
+    assert after.kept is None
+
+
 def test_model_without_a_form_is_told_nothing():
     plain = character_model(Writer.model_validate(SMALL), vocabulary_size=CHARACTERS.size)
     assert not {spec.name for spec in plain.inputs} & set(TOLD)
