@@ -49,6 +49,15 @@ class WritingFeatures(Section):
         return self
 
 
+class Distillation(Section):
+    """Writers that are trained first, like this one but of the next seeds; it learns their guesses beside the text."""
+
+    teachers: int = Field(1, ge=1, le=16, description="How many; it learns the mean of what they guess.")
+    fraction: Fraction = Field(
+        0.5, gt=0, le=1, description="Share of each target that is the teachers' guess, the rest the text."
+    )
+
+
 class WritingTraining(Training):
     """How a writer is trained; batch_size is the number of streams read side by side."""
 
@@ -56,6 +65,9 @@ class WritingTraining(Training):
     chunk_characters: int = Field(64, ge=2, description="Of a stream: units a step, through which gradients go.")
     epochs: int = Field(10, ge=1, description="Passes over the text, at most; see patience.")
     monitor: Literal["loss"] = Field("loss", description="Dev figure the best epoch is chosen by.")
+    distillation: Distillation | None = Field(
+        None, description="Teachers that are trained first: some per cent less perplexity where text is scarce."
+    )
 
 
 class Sampling(Section):

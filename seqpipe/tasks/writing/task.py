@@ -1,12 +1,12 @@
 """Writing: a beginning in, what follows it out; and how likely a text is.
 
-Axes: B batch (rows or streams), T time (characters), V vocabulary, G groups that rhyme, N characters of a split.
+Axes: B batch (rows or streams), T time (characters), V vocabulary, N characters of a split.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from seqpipe.data.findings import Finding
 from seqpipe.errors import DataError
 from seqpipe.serving.answers import TextPresentation
 from seqpipe.serving.inputs import TEXT
-from seqpipe.tasks.protocol import Fitted, Report, Task
+from seqpipe.tasks.protocol import Callbacks, Fitted, Report, Say, Task
 from seqpipe.tasks.writing.config import WritingPipeline
 from seqpipe.tasks.writing.data import Texts, as_rows, as_stream, read_splits
 from seqpipe.tasks.writing.measures import NATS
@@ -35,18 +35,11 @@ if TYPE_CHECKING:
     from seqpipe.export.artefact import Artefact
     from seqpipe.models.character_model import Told
     from seqpipe.serving.model import Model
+    from seqpipe.tasks.writing.scores import Scores
 
 DEV_STREAMS = 16  # parts of dev that are read side by side after each epoch
 UNITS: dict[str, type[Characters] | type[Pieces]] = {"characters": Characters, "pieces": Pieces}
 HIDDEN_PART = 0.25  # of texts that the network is told of, those of which it is not told place, rhyme or opening
-KEPT_RHYME = 0.2  # of the nats of the rhyme to be kept in mind, what is learned beside the next character
-
-
-class Scores(NamedTuple):
-    """next: float32 [B, T - 1, V], of each next id. kept: float32 [B, T - 1, G], of the rhyme kept in mind there."""
-
-    next: tf.Tensor
-    kept: tf.Tensor | None
 
 
 class Writing(Task):
@@ -67,7 +60,8 @@ class Writing(Task):
     def __init__(self, config: WritingPipeline):
         self.config = config
         self.stream = config.data.layout == "stream"
-        self.state: list[tf.Variable] = []
+        self.states: list[list[tf.Variable]] = []  # that are carried: of the model in training, of each teacher
+        self.teachers: list[keras.Model] = []
         self.surprisal: Any = None
         self.published_prompts: list[str] | None = None
 
@@ -231,47 +225,41 @@ class Writing(Task):
         hidden = self.config.form.hidden_fraction if self.config.form is not None else 1.0
         return (drawn[:, :1] >= hidden) & (drawn[:, 1:] >= HIDDEN_PART)
 
+    def pretrain(self, directory: Path, *, say: Say, callbacks: Callbacks) -> str | None:
+        if self.config.training.distillation is None:
+            return None
+        from seqpipe.tasks.writing.teachers import train_teachers
+
+        return train_teachers(self, directory, say=say, callbacks=callbacks)
+
+    def load_pretrained(self, directory: Path) -> None:
+        from seqpipe.tasks.writing.teachers import load_teachers
+
+        self.teachers = load_teachers(self, directory)
+
     def carried(self, model: keras.Model) -> list[tf.Variable]:
-        import tensorflow as tf
+        from seqpipe.tasks.writing.scores import zero_state
 
-        from seqpipe.models.character_model import Reader
-
-        if self.stream:
-            rows = self.config.training.batch_size
-            self.state = [tf.Variable(tf.zeros([rows, units]), trainable=False) for units in Reader(model).units]
-        return self.state
+        rows = self.config.training.batch_size
+        self.states = [zero_state(each, rows) if self.stream else [] for each in (model, *self.teachers)]
+        return [variable for state in self.states for variable in state]
 
     def forward(self, model: keras.Model, batch: Batch, training: bool) -> Scores:
         """Of each id but the last."""
-        import tensorflow as tf
+        from seqpipe.tasks.writing.scores import read, taught
 
-        ids, lengths = batch["ids"][:, :-1], batch["ids_lengths"] - 1
-        if training and self.state:
-            goes_on = batch["goes_on"][:, tf.newaxis]
-            state = [variable * goes_on for variable in self.state]
-        else:
-            units = [spec.shape[1] for spec in model.inputs if spec.name.startswith("state_")]
-            state = [tf.zeros([tf.shape(ids)[0], size]) for size in units]
-        told = [batch["told"][:, :-1, part] for part in range(3)] if "told" in batch else []
-        logits, *after = model([ids, lengths, *state, *told], training=training)
-        after, kept = after[: len(state)], after[len(state) :]
-        if training and self.state:
-            for variable, value in zip(self.state, after, strict=True):
-                variable.assign(tf.cast(value, tf.float32))
-        return Scores(logits, kept[0] if kept else None)
+        own, *of_teachers = self.states if training and self.states else [[] for _ in (model, *self.teachers)]
+        scores = read(model, batch, own, training)
+        if not training or not self.teachers:
+            return scores
+        return scores._replace(taught=taught(self.teachers, batch, of_teachers))
 
     def loss(self, batch: Batch, outputs: Scores) -> tf.Tensor:
-        """Nats a character, the mean of each row, and a part of those of the rhyme that is to be kept in mind."""
-        import tensorflow as tf
+        """Nats a character, the mean of each row, and what else is learned."""
+        from seqpipe.tasks.writing.scores import loss
 
-        lengths = batch["ids_lengths"] - 1
-        nats = tf.nn.sparse_softmax_cross_entropy_with_logits(batch["ids"][:, 1:], outputs.next)
-        if outputs.kept is not None:
-            kept = batch["kept"][:, :-1]
-            of_rhyme = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(kept - 1, 0), outputs.kept)
-            nats += KEPT_RHYME * tf.where(kept > 0, of_rhyme, 0.0)
-        inside = tf.sequence_mask(lengths, tf.shape(nats)[1], nats.dtype)
-        return tf.reduce_sum(nats * inside, axis=1) / tf.cast(tf.maximum(lengths, 1), tf.float32)
+        distillation = self.config.training.distillation
+        return loss(batch, outputs, taught_fraction=distillation.fraction if distillation else 0.0)
 
     def metrics(self, batch: Batch, outputs: Scores) -> dict[str, tf.Tensor]:
         return {"cold": self.loss(batch, outputs)} if self.stream else {}

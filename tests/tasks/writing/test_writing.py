@@ -196,7 +196,7 @@ def trained(directory, steps=None):
         )
         with contextlib.suppress(KeyboardInterrupt):
             trainer.run(callbacks)
-    return [*trainer.model.get_weights(), *(variable.numpy() for variable in task.state)]
+    return [*trainer.model.get_weights(), *(variable.numpy() for state in task.states for variable in state)]
 
 
 def test_writing_training_goes_on_bit_for_bit_where_it_stopped(tmp_path):
