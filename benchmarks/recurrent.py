@@ -93,9 +93,11 @@ class Row:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="two sizes, full lengths, one direction; writes nothing")
-    parser.add_argument("--rounds", type=int, help="measurements of each figure; 15, quick 7")
+    parser.add_argument("--rounds", type=int, help="measurements of each figure, at least 2; 15, quick 7")
     parser.add_argument("--forms", action="store_true", help="the ways a layer can compute; into docs/recurrent.md")
     arguments = parser.parse_args()
+    if arguments.rounds is not None and arguments.rounds < 2:
+        parser.error(f"--rounds {arguments.rounds}: a spread takes at least 2.")
     tf.config.threading.set_inter_op_parallelism_threads(THREADS)
     tf.config.threading.set_intra_op_parallelism_threads(THREADS)
     quick = arguments.quick
