@@ -66,7 +66,7 @@ class WritingTraining(Training):
     epochs: int = Field(10, ge=1, description="Passes over the text, at most; see patience.")
     monitor: Literal["loss"] = Field("loss", description="Dev figure the best epoch is chosen by.")
     distillation: Distillation | None = Field(
-        None, description="Teachers that are trained first: some per cent less perplexity where text is scarce."
+        None, description="Teachers that are trained first, so that training takes more than twice as long; null is none."
     )
 
 
