@@ -6,6 +6,7 @@ Axes: B batch, T time (characters), E embedding units, U state units, V vocabula
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import keras
@@ -59,10 +60,8 @@ def character_model(
         for layer in range(recurrent.layers)
         for part in range(each)
     ]
-    if config.tied:
-        embedding = TiedEmbedding(vocabulary_size, units, kinds, name="embedding")
-    else:
-        embedding = keras.layers.Embedding(vocabulary_size, units, name="embedding")
+    make_embedding = partial(TiedEmbedding, kinds=kinds) if config.tied else keras.layers.Embedding
+    embedding = make_embedding(vocabulary_size, units, name="embedding")
     x = embedding(ids)  # [B, T, E]
     x = keras.layers.SpatialDropout1D(config.embedding.dropout, name="embedding_dropout")(x)
     of_next = [keras.Input((None,), dtype="int32", name=part) for part in TOLD] if told else []

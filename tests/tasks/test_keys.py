@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from pipelines import PHRASES, TINY, TONES, VERSES
 from seqpipe.config.training import Training
 from seqpipe.tasks import make_task, schemas
+from seqpipe.tasks.writing.scores import Scores
 
 # What each tiny pipeline has beside, so that every section of its schema is there.
 BASES: dict[str, dict[str, Any]] = {
@@ -164,7 +165,9 @@ def fingerprint(made: Any, part: str) -> list[Any]:
         logits = np.random.default_rng(0).normal(size=(*wanted.shape, 500))
         if hasattr(made, "classes") and made.classes is not None:
             logits = logits[..., : len(made.classes)]
-        return [*map(_bytes, batch.values()), _bytes(np.asarray(made.loss(batch, logits.astype(np.float32))))]
+        outputs = logits.astype(np.float32)
+        loss = made.loss(batch, Scores(outputs) if made.name == "writing" else outputs)
+        return [*map(_bytes, batch.values()), _bytes(np.asarray(loss))]
     if part == "features":
         dev = made.examples("dev")
         return [*map(_bytes, batch_of(made).values()), *map(_bytes, dev.batch(np.arange(len(dev))).values())]
