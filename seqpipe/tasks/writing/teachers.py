@@ -27,6 +27,7 @@ def train_teachers(task: Writing, directory: Path, *, say: Say, callbacks: Callb
         What was reached, in a line.
     """
     reached = []
+    train, dev = task.examples("train"), task.examples("dev")
     for teacher in _teachers(task):
         seed, training = teacher.config.seed, teacher.config.training
         say(f"Training the teacher of seed {seed}")
@@ -34,8 +35,8 @@ def train_teachers(task: Writing, directory: Path, *, say: Say, callbacks: Callb
             teacher.build,
             objective=teacher,
             config=training,
-            train=teacher.examples("train"),
-            dev=teacher.examples("dev"),
+            train=train,
+            dev=dev,
             seed=seed,
             directory=_place(directory, teacher),
             say=say,
