@@ -10,6 +10,7 @@ Axes: B batch, T time (steps), T' time in the loop (a multiple of its steps a tu
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -82,11 +83,10 @@ class _Lengths(keras.layers.RNN):
 
     def _weights(self, x: Tensor, h: Tensor, *, training: bool) -> tuple[Tensor, kernels.Weights]:
         """Inputs with dropout; what the loop multiplies by."""
-        kernel: Tensor | None = self._value(self.cell.kernel)
-        recurrent_kernel = self._value(self.cell.recurrent_kernel)
-        bias, recurrent_bias = self._biases(None if self.cell.bias is None else self._value(self.cell.bias))
+        weights = self._all_weights()
         if not training:
-            return x, kernels.Weights(kernel, bias, recurrent_kernel, recurrent_bias)
+            return x, weights
+        kernel, recurrent_kernel = weights.kernel, weights.recurrent_kernel
         masks = self.cell.get_dropout_mask(x[:, 0]) if 0 < self.cell.dropout < 1 else []
         state_masks = self.cell.get_recurrent_dropout_mask(h) if 0 < self.cell.recurrent_dropout < 1 else []
         self.cell.reset_dropout_mask()
@@ -102,7 +102,12 @@ class _Lengths(keras.layers.RNN):
                 recurrent_kernel, self.weight_dropout, seed=self.cell.seed_generator
             )
         state_masks = state_masks if isinstance(state_masks, list) else [state_masks]
-        return x, kernels.Weights(kernel, bias, recurrent_kernel, recurrent_bias, state_masks)
+        return x, replace(weights, kernel=kernel, recurrent_kernel=recurrent_kernel, masks=state_masks)
+
+    def _all_weights(self) -> kernels.Weights:
+        bias, recurrent_bias = self._biases(None if self.cell.bias is None else self._value(self.cell.bias))
+        kernel, recurrent_kernel = self._value(self.cell.kernel), self._value(self.cell.recurrent_kernel)
+        return kernels.Weights(kernel, bias, recurrent_kernel, recurrent_bias)
 
     def _biases(self, bias: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
         """The bias of the inputs, and of a GRU's candidate the one that the reset gate reaches."""
@@ -154,11 +159,11 @@ class _Lengths(keras.layers.RNN):
 
         The first tensor of the state is the output.
         """
-        _, weights = self._weights(x, state[0], training=False)
-        used, inputs = kernels.project(weights, x[tf.newaxis])
-        cell = self._cell()
-        after, _ = cell.forward(inputs[0], kernels.Product(used, cell.gates, by_gate=False), *state)
-        return list(after)
+        return kernels.step(self._cell(), self._all_weights(), x, state)
+
+    def stepper(self) -> kernels.Step:
+        """`step` for a loop of the caller's own: called before it, so that weights are read once."""
+        return kernels.stepper(self._cell(), self._all_weights())
 
     def _by_hand(self) -> bool:
         """Whether the gradient written by hand applies."""

@@ -15,11 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
 
 Tensors = Sequence[tf.Tensor]
+Step = Callable[[tf.Tensor, Tensors], list[tf.Tensor]]  # (x [B, C], state before it [B, U] each) to the state after it
 TRAINED = ("kernel", "bias", "recurrent_kernel", "recurrent_bias")
 sigmoid_gradient, tanh_gradient = tf.raw_ops.SigmoidGrad, tf.raw_ops.TanhGrad
 
@@ -193,6 +195,16 @@ class Product:
         return tf.concat([tf.matmul(a, p, transpose_a=True) for a, p in zip(masked, parts, strict=True)], axis=1)
 
 
+class Included(Product):
+    """A product that is in the inputs already."""
+
+    def __init__(self, gates: int):
+        self.count = gates
+
+    def sums(self, x: tf.Tensor, h: tf.Tensor) -> Tensors:
+        return tf.split(x, self.count, axis=1)
+
+
 def project(weights: Weights, x: tf.Tensor) -> tuple[Weights, tf.Tensor]:
     """Inputs [T, B, C] times their kernel, plus bias, over all steps at once: [T, B, GU], and the weights left."""
     steps, batch = tf.shape(x)[0], tf.shape(x)[1]
@@ -263,6 +275,29 @@ def block_lstm(weights: Weights, x: tf.Tensor, state: Tensors) -> Tensors:
         use_peephole=False,
     )
     return answer.h, answer.cs
+
+
+def stepper(cell: Cell, weights: Weights) -> Step:
+    """A step for a loop of the caller's own; what can be prepared before the loop is."""
+    if cell.gradients != 1:
+        return partial(step, cell, weights)
+    # Inputs and state meet their kernels in one product.
+    both = tf.concat([weights.kernel, weights.recurrent_kernel], axis=0)
+
+    def run(x: tf.Tensor, state: Tensors) -> list[tf.Tensor]:
+        sums = tf.matmul(tf.concat([x, state[0]], axis=1), both)
+        sums = sums if weights.bias is None else tf.nn.bias_add(sums, weights.bias)
+        after, _ = cell.forward(sums, Included(cell.gates), *state)
+        return list(after)
+
+    return run
+
+
+def step(cell: Cell, weights: Weights, x: tf.Tensor, state: Tensors) -> list[tf.Tensor]:
+    """A single step: x [B, C] and the state before it to the state after it, [B, U] each."""
+    used, inputs = project(weights, x[tf.newaxis])
+    after, _ = cell.forward(inputs[0], Product(used, cell.gates, by_gate=False), *state)
+    return list(after)
 
 
 def _forward(

@@ -5,7 +5,7 @@ Axes: B batch, T time (characters), E embedding units, U state units, V vocabula
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from seqpipe.config.networks import Writer
 from seqpipe.layers.embedding import TiedEmbedding
 from seqpipe.layers.lengths import Tensor
 from seqpipe.layers.recurrent import GRU, LSTM
+from seqpipe.layers.recurrent_kernels import Step
 
 STATES = {"lstm": 2, "gru": 1}  # tensors of a layer's state
 TOLD = ("place", "rhyme", "opening")  # inputs of a model that is told of the next character; 0 is not told
@@ -166,14 +167,23 @@ class Reader:
         Args:
             told: of the next character, int32 [B] each; None tells nothing.
         """
+        return self._step([layer.step for layer in self.recurrent], ids, state, told)
+
+    def stepper(self) -> Callable[..., tuple[tf.Tensor, list[tf.Tensor]]]:
+        """`step` for a loop of the caller's own: called before it, so that weights are prepared once."""
+        return partial(self._step, [layer.stepper() for layer in self.recurrent])
+
+    def _step(
+        self, layers: Sequence[Step], ids: Tensor, state: Sequence[Tensor], told: Sequence[Tensor] | None = None
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         x = self.embedding(ids)
         if self.told:
             place, rhyme, opening = untold(self.model, ids) if told is None else told
             of_place, of_rhyme, of_opening = self.told
             x = tf.concat([x, of_place(place) + of_rhyme(rhyme), of_opening(self.embedding(opening))], -1)
         after: list[tf.Tensor] = []
-        for number, layer in enumerate(self.recurrent):
-            parts = layer.step(x, state[number * self.each : (number + 1) * self.each])
+        for number, layer in enumerate(layers):
+            parts = layer(x, state[number * self.each : (number + 1) * self.each])
             after += parts
             x = parts[0]
         return self.scores(x), after

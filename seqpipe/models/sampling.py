@@ -44,20 +44,16 @@ def uniform(seed: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
 
     Source of the mixing: Wellons 2018, Prospecting for Hash Functions.
     """
-    return uniform_of(mixed_seed(seed), step)
-
-
-def mixed_seed(seed: tf.Tensor) -> tf.Tensor:
-    """int64 [B], what `uniform` makes of seeds before it sees a step: a loop does it once."""
     low, high = tf.bitwise.bitwise_and(seed, MASK), tf.bitwise.bitwise_and(tf.bitwise.right_shift(seed, 32), MASK)
-    return _mixed(tf.bitwise.bitwise_xor(low, _mixed(tf.bitwise.bitwise_and(high + GOLDEN, MASK))))
-
-
-def uniform_of(of_seed: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
-    """`uniform`, of what `mixed_seed` gave."""
+    of_seed = _mixed(tf.bitwise.bitwise_xor(low, _mixed(tf.bitwise.bitwise_and(high + GOLDEN, MASK))))
     place = tf.bitwise.bitwise_and((tf.cast(step, tf.int64) + 1) * GOLDEN, MASK)
     drawn = _mixed(tf.bitwise.bitwise_and(of_seed + place, MASK))
     return tf.cast(tf.bitwise.right_shift(drawn, 8), tf.float32) / 2.0**24
+
+
+def uniforms(seed: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
+    """float32 [steps, B]: `uniform` of each of so many steps, for a loop."""
+    return uniform(seed, tf.range(steps)[:, tf.newaxis])
 
 
 def _mixed(x: tf.Tensor) -> tf.Tensor:
@@ -75,68 +71,76 @@ def draw(logits: tf.Tensor, uniforms: tf.Tensor, settings: Settings, seen: tf.Te
         uniforms: float32 [B].
         seen: bool [B, V], ids in the text so far.
     """
-    penalty = settings.repetition_penalty
-    penalised = tf.where(logits > 0, logits / penalty, tf.maximum(logits * penalty, NEVER))
-    scores = tf.where(seen, penalised, logits)
-    size = scores.shape[1]
-    if size is None or size <= 2 * FEW:
-        return _draw_among_all(scores, uniforms, settings)
-    found, sure = _draw_among_few(scores, uniforms, settings)
-    others = tf.where(~sure)
-    rows = others[:, 0]
-    rest = _draw_among_all(tf.gather(scores, rows), tf.gather(uniforms, rows), settings)
-    return tf.tensor_scatter_nd_update(found, others, rest)
+    return Drawer(settings, logits.shape[1])(logits, uniforms, seen)
 
 
-def _draw_among_all(scores: tf.Tensor, uniforms: tf.Tensor, settings: Settings) -> tf.Tensor:
-    scores, order = tf.math.top_k(scores, tf.shape(scores)[1])  # equal ones by id
-    weights = _weights(scores, scores[:, :1], settings)
-    weights = tf.where((settings.top_k <= 0) | (tf.range(tf.shape(scores)[1]) < settings.top_k), weights, 0.0)
-    summed = _summed(weights / tf.reduce_sum(weights, axis=1, keepdims=True), settings)
-    return _at(
-        order, tf.reduce_sum(tf.cast(summed <= uniforms[:, tf.newaxis] * summed[:, -1:], tf.int32), 1), summed, settings
-    )
+class Drawer:
+    """`draw` for a loop: what settings mean is worked out before it.
+
+    Args:
+        size: V.
+    """
+
+    def __init__(self, settings: Settings, size: int):
+        self.penalty, self.top_p = settings.repetition_penalty, tf.minimum(settings.top_p, 1.0)
+        self.temperature = tf.maximum(settings.temperature, 1e-6)
+        self.scale = tf.cast(settings.temperature > 0, tf.float32)  # of the draw: 0 takes the likeliest
+        # How far below the likeliest a score may lie; what is forbidden lies deeper. By rank for top-k.
+        self.lowest = tf.maximum(tf.math.log(settings.min_p), NEVER / 2)
+        self.top_k = tf.where(settings.top_k > 0, settings.top_k, size)
+        self.lowest_by_rank = tf.where(tf.range(size) < self.top_k, self.lowest, np.inf)
+        self.limited, self.size = self.top_k < size, size
+
+    def __call__(self, logits: tf.Tensor, uniforms: tf.Tensor, seen: tf.Tensor) -> tf.Tensor:
+        penalised = tf.where(logits > 0, logits / self.penalty, logits * self.penalty)
+        scores, uniforms = tf.where(seen, penalised, logits), (uniforms * self.scale)[:, tf.newaxis]
+        if self.size <= 2 * FEW:
+            return self._among_all(scores, uniforms)
+        found, sure = self._among_few(scores, uniforms)
+        others = tf.where(~sure)
+        rows = others[:, 0]
+        rest = self._among_all(tf.gather(scores, rows), tf.gather(uniforms, rows))
+        return tf.tensor_scatter_nd_update(found, others, rest)
+
+    def _among_all(self, scores: tf.Tensor, uniforms: tf.Tensor) -> tf.Tensor:
+        scores, order = tf.math.top_k(scores, self.size)  # equal ones by id
+        summed, kept = self._kept(self._weights(scores, scores[:, :1], self.lowest_by_rank))
+        return tf.gather(order, _place(summed, uniforms * kept), batch_dims=1)
+
+    def _among_few(self, scores: tf.Tensor, uniforms: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """As `_among_all` without sorting all; bool [B], whether what was drawn stands among the FEW likeliest."""
+        few, order = tf.math.top_k(scores, FEW)
+        weights = self._weights(few, few[:, :1], self.lowest_by_rank[:FEW])
+        all_weights = self._weights(scores, few[:, :1], self.lowest)
+        every = tf.where(self.limited, tf.reduce_sum(weights, 1), tf.reduce_sum(all_weights, 1))[:, tf.newaxis]
+        summed, kept = self._kept(weights, every)
+        wanted, last = self.top_p * every, weights[:, -1:]
+        ended = (summed[:, -1:] >= wanted) | (last <= 0)
+        # Behind the few, what is kept reaches top_p, and goes beyond it by less than the last of them.
+        least = tf.where(ended, kept, wanted * (1 - ROUNDING))
+        most = tf.where(ended, kept, tf.minimum(wanted + last, every) * (1 + ROUNDING))
+        first, place = (_place(summed, uniforms * of) for of in (least, most))
+        sure = (self.top_k <= FEW) | ~self.limited
+        sure &= ended[:, 0] | ((first == place) & (place < FEW))
+        return tf.gather(order, tf.minimum(place, FEW - 1), batch_dims=1), sure
+
+    def _weights(self, scores: tf.Tensor, highest: tf.Tensor, lowest: tf.Tensor) -> tf.Tensor:
+        """What is drawn in proportion to, 1 for the highest score; 0 where too low."""
+        below = scores - highest
+        return tf.where(below >= lowest, tf.exp(below / self.temperature), 0.0)
+
+    def _kept(self, weights: tf.Tensor, every: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Cumulated weights [B, N], in order; and [B, 1] what those that top_p keeps come to, of all together."""
+        summed = tf.cumsum(weights, axis=1)
+        wanted = self.top_p * (summed[:, -1:] if every is None else every)
+        kept = tf.where(summed - weights < wanted, summed, 0.0)
+        return summed, tf.reduce_max(kept, axis=1, keepdims=True)
 
 
-def _draw_among_few(scores: tf.Tensor, uniforms: tf.Tensor, settings: Settings) -> tuple[tf.Tensor, tf.Tensor]:
-    """As `_draw_among_all` without sorting all; bool [B], whether what was drawn stands among the FEW likeliest."""
-    few, order = tf.math.top_k(scores, FEW)
-    weights = _weights(few, few[:, :1], settings)
-    weights = tf.where((settings.top_k <= 0) | (tf.range(FEW) < settings.top_k), weights, 0.0)
-    every = tf.where(
-        settings.top_k > 0, tf.reduce_sum(weights, 1), tf.reduce_sum(_weights(scores, few[:, :1], settings), 1)
-    )
-    weights /= every[:, tf.newaxis]
-    summed = _summed(weights, settings)
-    kept, last = summed[:, -1], weights[:, -1]
-    ended = (tf.reduce_sum(weights, 1) >= settings.top_p) | (last <= 0)
-    # Behind the few, what is kept reaches top_p, and goes beyond it by less than the last of them.
-    least = tf.where(ended, kept, tf.minimum(settings.top_p, 1.0) * (1 - ROUNDING))
-    most = tf.where(ended, kept, tf.minimum(settings.top_p + last, 1.0) * (1 + ROUNDING))
-    places = [tf.reduce_sum(tf.cast(summed <= (uniforms * of)[:, tf.newaxis], tf.int32), 1) for of in (least, most)]
-    sure = (settings.top_k <= FEW) & (ended | ((places[0] == places[1]) & (places[1] < FEW)))
-    return _at(order, places[1], summed, settings), sure | (settings.temperature <= 0)
-
-
-def _weights(scores: tf.Tensor, highest: tf.Tensor, settings: Settings) -> tf.Tensor:
-    """Weights of what is neither forbidden nor below min_p, those of the highest 1."""
-    allowed = (scores > NEVER / 2) & (tf.exp(scores - highest) >= settings.min_p)
-    return tf.where(allowed, tf.exp((scores - highest) / tf.maximum(settings.temperature, 1e-6)), 0.0)
-
-
-def _summed(weights: tf.Tensor, settings: Settings) -> tf.Tensor:
-    """Cumulated weights of what top_p keeps."""
-    before = tf.cumsum(weights, axis=1, exclusive=True)
-    return tf.cumsum(tf.where(before < settings.top_p, weights, 0.0), axis=1)
-
-
-def _at(order: tf.Tensor, place: tf.Tensor, summed: tf.Tensor, settings: Settings) -> tf.Tensor:
-    """The ids at places, at the last that is kept where rounding leads beyond it."""
-    last = tf.reduce_sum(tf.cast(summed < summed[:, -1:], tf.int32), axis=1)
-    place = tf.minimum(place, last)
-    # Where settings leave nothing, the place is none at all: whoever forbids them says so, not this lookup.
-    place = tf.where(settings.temperature <= 0, 0, tf.maximum(place, 0))
-    return tf.gather(order, place, batch_dims=1)
+def _place(summed: tf.Tensor, drawn: tf.Tensor) -> tf.Tensor:
+    """int32 [B], where a draw [B, 1] lies among cumulated weights. A uniform number of 24 bits times what is kept
+    stays below that, so that nothing behind it is found."""
+    return tf.reduce_sum(tf.cast(summed <= drawn, tf.int32), axis=1)
 
 
 def uniform_numpy(seed: int, step: int) -> np.float32:

@@ -280,6 +280,21 @@ def test_recurrent_dropout_continues_from_its_saved_seed_state():
     np.testing.assert_array_equal(layer(x, training=True), second)  # inference draws nothing
 
 
+@pytest.mark.parametrize("options", [{}, {"use_bias": False}, {"activation": "relu"}, {"reset_after": False}], ids=str)
+@pytest.mark.parametrize("cell", CELLS)
+def test_recurrent_steps_of_a_loop_equal_the_layer(cell, options):
+    if "reset_after" in options and cell != "GRU":
+        pytest.skip("of the GRU")
+    layer = CELLS[cell](UNITS, return_sequences=True, **options)
+    x = numbers(4, STEPS, CHANNELS)
+    wanted = layer(x).numpy()
+    for advance in (layer.step, layer.stepper()):
+        state = [tf.zeros([4, UNITS])] * STATES[cell]
+        for number in range(STEPS):
+            state = advance(x[:, number], state)
+            np.testing.assert_allclose(state[0], wanted[:, number], atol=TOLERANCE)
+
+
 @pytest.mark.parametrize("cell", CELLS)
 def test_recurrent_stateful_carries_the_state_over(cell):
     options = {**OPTIONS["sequences"], "stateful": True}

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from seqpipe.models.character_model import Reader
-from seqpipe.models.sampling import NEVER, Settings, draw, uniform
+from seqpipe.models.sampling import NEVER, Drawer, Settings, uniform, uniforms
 from seqpipe.text.characters import EDGE, UNKNOWN
 from seqpipe.text.forms import Form
 from seqpipe.text.units import Units
@@ -152,21 +152,22 @@ class Composer:
         plan = self._plan(wish.length)
         none = tf.zeros([rows, self.size], tf.bool)
         total = self.form.lines * (wish.length + 1)
+        drawings = uniforms(seed, total)
+        draw, step = Drawer(settings, self.size), self.reader.stepper()
 
         def body(number, logits, used, closed, ids, state):
             allowed = self._allowed(plan, number, wish, used, closed) if self.masked else self._known(rows)
             possible = tf.reduce_all(tf.reduce_any(allowed, axis=1))
             line = plan[0][number] + 1
             _require(possible, f"the form and the wishes leave no character for a line. {SELDOM} It is line", line)
-            drawn = draw(tf.where(allowed, logits, NEVER), uniform(seed, number), settings, none)
+            drawn = draw(tf.where(allowed, logits, NEVER), tf.gather(drawings, number), none)
             chosen = tf.one_hot(drawn, self.size, on_value=True, off_value=False)
             closed |= chosen & (plan[3][number] == 2)
-            logits, state = self.reader.step(drawn, state, self._told(plan, number + 1, wish))
+            logits, state = step(drawn, state, self._told(plan, number + 1, wish))
             return number + 1, logits, used | chosen, closed, ids.write(number, drawn), state
 
-        logits, state = self.reader.step(
-            tf.fill([rows], self.first), self.reader.zero_state(rows), self._told(plan, tf.constant(0), wish)
-        )
+        first = tf.fill([rows], self.first)
+        logits, state = step(first, self.reader.zero_state(rows), self._told(plan, tf.constant(0), wish))
         ids = tf.TensorArray(tf.int32, size=0, dynamic_size=True, element_shape=[None])
         start = (tf.constant(0), logits, none, none, ids, state)
         *_, ids, _ = tf.while_loop(lambda number, *_: number < total, body, start)

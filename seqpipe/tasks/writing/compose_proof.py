@@ -47,19 +47,19 @@ class NumpyComposer:
         self.step = tf.function(self.reader.step, autograph=False)
         self.members = [set(characters.encode(group).tolist()) for group in form.groups]
 
-    def answers(self, rows: list[Row]) -> list[Row]:
-        """
+    def answers(self, rows: list[Row]) -> list[tuple[str, bool]]:
+        """The texts of rows, and whether each is the same where rounding differs.
+
         Raises:
             ProofError: a text has not the form.
         """
-        found: list[Row] = []
+        found = []
         for row in rows:
             acrostic = row["acrostic"].item().decode()
-            text, sure = self.compose(acrostic, int(row["seed"]))
-            if broken := broken_rule(self.form, text, acrostic):
-                raise ProofError(f"compose wrote {text!r}, whose {broken}.")
-            found.append({"text": np.array(text.encode(), object)} if sure else {})
-        return settled(found, "compose")
+            found.append(self.compose(acrostic, int(row["seed"])))
+            if broken := broken_rule(self.form, found[-1][0], acrostic):
+                raise ProofError(f"compose wrote {found[-1][0]!r}, whose {broken}.")
+        return found
 
     def compose(self, acrostic: str, seed: int) -> tuple[str, bool]:
         """The text, and whether it is the same where rounding differs."""
@@ -114,15 +114,21 @@ class NumpyComposer:
         return int((summed <= uniform_numpy(seed, BEFORE_ALL) * summed[-1]).sum())
 
 
-def settled(answers: list[Row], signature: str) -> list[Row]:
-    """Answers to probes, empty where rounding decides a draw.
+def settled(rows: list[Row], texts: list[tuple[str, bool]], signature: str) -> tuple[list[Row], list[Row]]:
+    """Probes and the texts that answer them, without those where rounding decides a draw: they are not even the same
+    alone and beside others.
 
+    Args:
+        texts: of each probe, and whether it is the same where rounding differs.
     Raises:
-        ProofError: that is so of more than half.
+        ProofError: that is so of fewer than half.
     """
-    if 2 * sum(map(bool, answers)) < len(answers):
+    kept = [
+        (row, {"text": np.array(text.encode(), object)}) for row, (text, sure) in zip(rows, texts, strict=True) if sure
+    ]
+    if 2 * len(kept) < len(rows):
         raise ProofError(f"{signature}: rounding decides what is drawn for more than half of the probes.")
-    return answers
+    return [row for row, _ in kept], [answer for _, answer in kept]
 
 
 def broken_rule(form: Form, text: str, acrostic: str) -> str | None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PROMPTS = 4  # real ones, whose states `step` and `sample` are proved with
 SCORED = 1_000  # bytes of the longest probe of `score`
-WRITTEN = 60  # characters of a probe of `write`
+WRITTEN = 32  # characters of a probe of `write`
 SETTINGS = {  # of `write` and, without the first and the last, of `sample`
     "length": np.array(WRITTEN, np.int32),
     "temperature": np.array(1.0, np.float32),
@@ -47,7 +47,6 @@ def make_artefact(task: Writing, model: keras.Model, version: int) -> Artefact:
     )
     hostile = text_probes([])
     prompts = [{"text": np.array(text.encode(), object)} for text in task.prompts if text] + hostile
-    written = [{**row, "seed": np.array(7 + number, np.int64)} for number, row in enumerate(prompts)]
     started = [
         {name: value[0].numpy() for name, value in module.functions["start"](tf.constant([row["text"].item()])).items()}
         for row in prompts[:PROMPTS]
@@ -55,20 +54,20 @@ def make_artefact(task: Writing, model: keras.Model, version: int) -> Artefact:
     steps = [{name: value for name, value in row.items() if name not in ("seen", "held")} for row in started]
     samples = [{**row, "seed": np.array(number, np.int64)} for number, row in enumerate(started)]
     writer = NumpyWriter(model, task.characters, first=task.first, ends=not task.stream)
-    default = Settings(
-        sampling.temperature, sampling.top_k, sampling.top_p, sampling.min_p, sampling.repetition_penalty
-    )
-
-    def by_default(rows: list[Row]) -> list[Row]:
-        texts = [writer.write(row["text"].item(), sampling.length, default, 1) for row in rows]
-        return compose_proof.settled([_text(text) if sure else {} for text, sure in texts], "serving_default")
-
+    written = [{**row, "seed": np.array(7 + number, np.int64)} for number, row in enumerate(prompts)]
+    asked = Settings(*(SETTINGS[name].item() for name in Settings._fields))
+    texts = [writer.write(row["text"].item(), WRITTEN, asked, row["seed"].item()) for row in written]
+    written, _ = compose_proof.settled(written, texts, "write")
+    short = prompts[: PROMPTS + 2] + prompts[-2:]
+    default = Settings(*(getattr(sampling, name) for name in Settings._fields))
+    texts = [writer.write(row["text"].item(), sampling.length, default, 1) for row in short]
+    short, by_default = compose_proof.settled(short, texts, "serving_default")
     made = Artefact(
         module=module,
         model=model,
         signatures=module.functions,
         probes={
-            "serving_default": prompts[: PROMPTS + 2] + prompts[-2:],
+            "serving_default": short,
             "write": written,
             "score": [row for row in prompts if len(row["text"].item()) <= SCORED],
             "start": prompts,
@@ -82,7 +81,7 @@ def make_artefact(task: Writing, model: keras.Model, version: int) -> Artefact:
                 **{name: value for name, value in SETTINGS.items() if name not in ("length", "stop")},
             },
         },
-        reference={"serving_default": by_default, "score": writer.score},
+        reference={"serving_default": lambda _: by_default, "score": writer.score},
         tolerance=1e-3,  # nats of a whole text are summed in float32
     )
     return _with_forms(made, task)
@@ -91,15 +90,12 @@ def make_artefact(task: Writing, model: keras.Model, version: int) -> Artefact:
 def _with_forms(made: Artefact, task: Writing) -> Artefact:
     """With the probes of `compose`, where there is a form."""
     if task.form is not None:
-        made.probes["compose"] = compose_proof.probes(task.form)
-        made.shared["compose"] = compose_proof.shared(task.form)
         composer = compose_proof.NumpyComposer(made.model, task.characters, task.form, first=task.first)
-        made.reference["compose"] = composer.answers
+        rows = compose_proof.probes(task.form)
+        rows, answers = compose_proof.settled(rows, composer.answers(rows), "compose")
+        made.probes["compose"], made.shared["compose"] = rows, compose_proof.shared(task.form)
+        made.reference["compose"] = lambda _: answers
     return made
-
-
-def _text(text: str) -> Row:
-    return {"text": np.array(text.encode(), object)}
 
 
 class NumpyWriter:

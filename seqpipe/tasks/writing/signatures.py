@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from seqpipe.layers.recurrent_form import traced_for
 from seqpipe.models.character_model import Reader
-from seqpipe.models.sampling import NEVER, Settings, draw, mixed_seed, uniform, uniform_of
+from seqpipe.models.sampling import NEVER, Drawer, Settings, draw, uniform, uniforms
 from seqpipe.tasks.writing import compose
 from seqpipe.tasks.writing.compose import Composer
 from seqpipe.tasks.writing.config import Sampling
@@ -208,32 +208,27 @@ class WritingModel(tf.Module):
         seed: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
         """Ids int32 [B, T], EDGE behind an end, bytes to drop, nats and how each row finished; ends when all have."""
-        rows = tf.shape(seed)[0]
-        none, of_seed = tf.zeros([rows], tf.int32), mixed_seed(seed)
+        rows, length = tf.shape(seed)[0], tf.maximum(length, 1)  # a forbidden length meets its assertion alone
+        none = tf.zeros([rows], tf.int32)
         may_stop = tf.size(endings.sizes) > 0
+        drawings = uniforms(seed, length)
+        draw, step = Drawer(settings, self._size), self._reader().stepper()
 
-        def go_on(number: tf.Tensor, active: tf.Tensor, *_: Any) -> tf.Tensor:
-            # At least once, so that a forbidden length meets its assertion and nothing else.
-            return (number < tf.maximum(length, 1)) & tf.reduce_any(active)
-
-        def body(number, active, logits, seen, recent, ids, dropped, nats, reason, state, whole):
+        def body(number, active, logits, seen, recent, ids, dropped, nats, state, whole):
             logits = self._allowed(logits, whole.within)
-            drawn = draw(logits, uniform_of(of_seed, number), settings, seen)
+            drawn = draw(logits, tf.gather(drawings, number), seen)
             surprise = tf.nn.sparse_softmax_cross_entropy_with_logits(drawn, logits)
             nats += tf.where(active, surprise, 0.0)
-            ended = active & (drawn == EDGE)
             drawn = tf.where(active, drawn, EDGE)
+            goes_on = drawn != EDGE
             now = recent, drawn  # bound early: each branch is traced apart
             recent, cut = tf.cond(may_stop, lambda: self._stops.after(*now, endings), lambda: (now[0], none))
-            stopped = active & ~ended & (cut > 0)
-            dropped = tf.where(stopped, cut, dropped)
-            reason = tf.where(ended, 2, tf.where(stopped, 1, reason))
+            dropped = tf.where(goes_on, cut, dropped)
             seen |= tf.one_hot(drawn, self._size, on_value=True, off_value=False)
-            logits, state = self._reader().step(drawn, state)
+            logits, state = step(drawn, state)
             ids = ids.write(number, drawn)
             whole = self._after(whole, drawn, active)
-            active &= ~ended & ~stopped
-            return number + 1, active, logits, seen, recent, ids, dropped, nats, reason, state, whole
+            return number + 1, goes_on & (cut <= 0), logits, seen, recent, ids, dropped, nats, state, whole
 
         start = (
             tf.constant(0),
@@ -244,11 +239,13 @@ class WritingModel(tf.Module):
             tf.TensorArray(tf.int32, size=0, dynamic_size=True, element_shape=[None]),
             none,
             tf.zeros([rows]),
-            none,
             state,
             Whole(none, none),
         )
-        _, _, _, _, _, ids, dropped, nats, reason, _, whole = tf.while_loop(go_on, body, start)
+        _, active, _, _, _, ids, dropped, nats, _, whole = tf.while_loop(
+            lambda number, active, *_: (number < length) & tf.reduce_any(active), body, start
+        )
+        reason = tf.where(dropped > 0, 1, tf.where(active, 0, 2))
         return tf.transpose(ids.stack()), dropped + whole.begun, nats, reason
 
     def _allowed(self, logits: tf.Tensor, within: tf.Tensor) -> tf.Tensor:

@@ -10,6 +10,7 @@ from poems import CHARACTERS, FORM, MARKS, RHYMES, poems
 from pydantic import ValidationError
 
 from seqpipe.config.networks import Writer
+from seqpipe.errors import ProofError
 from seqpipe.models.character_model import TOLD, Reader, Told, character_model, untold
 from seqpipe.tasks import make_task, schemas
 from seqpipe.tasks.writing import compose_proof, form_report
@@ -83,9 +84,18 @@ def test_compose_is_the_same_alone_and_beside_others(compose):
 def test_compose_repeats_in_numpy(compose, model):
     composer = compose_proof.NumpyComposer(model, CHARACTERS, FORM, first=0)
     rows = compose_proof.probes(FORM)
-    wanted = [row["text"].item().decode() for row in composer.answers(rows)]
+    wanted = [text for text, _ in composer.answers(rows)]
     acrostics = [row["acrostic"].item() for row in rows]
     assert compose(acrostics, seed=[int(row["seed"]) for row in rows], no_repeats=True) == wanted
+
+
+def test_compose_probes_whose_text_rounding_decides_are_left_out():
+    rows = [{"seed": np.array(seed)} for seed in range(4)]
+    kept, answers = compose_proof.settled(rows, [("a", True), ("b", False), ("c", True), ("d", True)], "write")
+    assert [int(row["seed"]) for row in kept] == [0, 2, 3]
+    assert [answer["text"].item() for answer in answers] == [b"a", b"c", b"d"]
+    with pytest.raises(ProofError, match="write: rounding decides what is drawn for more than half of the probes"):
+        compose_proof.settled(rows, [("a", True), ("b", False), ("c", False), ("d", False)], "write")
 
 
 def test_compose_greedy_is_the_same_whatever_the_seed(compose):
