@@ -208,7 +208,8 @@ class WritingModel(tf.Module):
         seed: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
         """Ids int32 [B, T], EDGE behind an end, bytes to drop, nats and how each row finished; ends when all have."""
-        rows, length = tf.shape(seed)[0], tf.maximum(length, 1)  # a forbidden length meets its assertion alone
+        # A forbidden length meets its assertion, and nothing that grows with it.
+        rows, length = tf.shape(seed)[0], tf.clip_by_value(length, 1, LONGEST)
         none = tf.zeros([rows], tf.int32)
         may_stop = tf.size(endings.sizes) > 0
         drawings = uniforms(seed, length)

@@ -120,6 +120,7 @@ def test_writing_names_unknown_characters_of_a_prompt_and_never_writes_them(writ
     ("change", "rule"),
     [
         ({"length": 0}, "length must be 1 to 100,000 characters, not"),
+        ({"length": 2**31 - 1}, "length must be 1 to 100,000 characters, not"),
         ({"length": -3}, "length must be 1 to 100,000 characters, not"),
         ({"temperature": -1.0}, "temperature must be 0"),
         ({"temperature": float("nan")}, "temperature must be 0"),
