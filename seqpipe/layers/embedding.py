@@ -67,10 +67,11 @@ class TiedEmbedding(keras.layers.Layer):
         return table
 
     def _vectors(self, ids: Tensor) -> tf.Tensor:
-        vectors = tf.cast(tf.gather(self.embeddings.value, ids), self.compute_dtype)
+        # Out of what was read: a variable that is gathered from itself is copied each time that `table` reads it whole.
+        vectors = tf.cast(tf.gather(self.embeddings.value.read_value(), ids), self.compute_dtype)
         for kind, shared in zip(self.kinds, self.shared, strict=True):
             of = tf.gather(kind, ids)
-            part = tf.cast(tf.gather(shared.value, tf.maximum(of - 1, 0)), vectors.dtype)
+            part = tf.cast(tf.gather(shared.value.read_value(), tf.maximum(of - 1, 0)), vectors.dtype)
             vectors += tf.where((of > 0)[..., tf.newaxis], part, 0.0)
         return vectors
 

@@ -124,6 +124,15 @@ def test_tied_embedding_looks_up_and_scores_with_one_matrix(tmp_path):
     np.testing.assert_array_equal(again(np.array([[3, 10]]))[1].numpy(), scores)
 
 
+@pytest.mark.parametrize("kinds", [[], [[0, 1, 1, 2, 0]]], ids=["plain", "kinds"])
+def test_tied_embedding_reads_its_table_without_a_copy(kinds):
+    layer = TiedEmbedding(5, 4, kinds=kinds)
+    layer.build()
+    both = tf.function(lambda ids: layer(layer(ids), score=True)).get_concrete_function(tf.TensorSpec([None], tf.int32))
+    # A variable that was once read so is copied whole by each later read.
+    assert not any(operation.type == "ResourceGather" for operation in both.graph.get_operations())
+
+
 def test_tied_embedding_of_kinds_shares_parts_of_vectors(tmp_path):
     ids = keras.Input((None,), dtype="int32")
     layer = TiedEmbedding(5, 4, kinds=[[0, 1, 1, 2, 0], [3, 0, 1, 1, 2]])
