@@ -16,6 +16,7 @@ from seqpipe.text.rhymes import rhyme
 from seqpipe.text.units import Units
 
 PROBES = 4
+LEFT = 0.25  # of the probes, whose texts do not hang on rounding
 
 
 def probes(form: Form) -> list[Row]:
@@ -121,13 +122,13 @@ def settled(rows: list[Row], texts: list[tuple[str, bool]], signature: str) -> t
     Args:
         texts: of each probe, and whether it is the same where rounding differs.
     Raises:
-        ProofError: that is so of fewer than half.
+        ProofError: so few are left that they prove little.
     """
     kept = [
         (row, {"text": np.array(text.encode(), object)}) for row, (text, sure) in zip(rows, texts, strict=True) if sure
     ]
-    if 2 * len(kept) < len(rows):
-        raise ProofError(f"{signature}: rounding decides what is drawn for more than half of the probes.")
+    if len(kept) < LEFT * len(rows):
+        raise ProofError(f"{signature}: rounding decides what is drawn for all but {len(kept)} of {len(rows)} probes.")
     return [row for row, _ in kept], [answer for _, answer in kept]
 
 
