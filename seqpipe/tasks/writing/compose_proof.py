@@ -48,18 +48,19 @@ class NumpyComposer:
         self.step = tf.function(self.reader.step, autograph=False)
         self.members = [set(characters.encode(group).tolist()) for group in form.groups]
 
-    def answers(self, rows: list[Row]) -> list[tuple[str, bool]]:
-        """The texts of rows, and whether each is the same where rounding differs.
+    def answers(self, rows: list[Row]) -> list[Row]:
+        """The texts of rows, empty where rounding decides a draw.
 
         Raises:
             ProofError: a text has not the form.
         """
-        found = []
+        found: list[Row] = []
         for row in rows:
             acrostic = row["acrostic"].item().decode()
-            found.append(self.compose(acrostic, int(row["seed"])))
-            if broken := broken_rule(self.form, found[-1][0], acrostic):
-                raise ProofError(f"compose wrote {found[-1][0]!r}, whose {broken}.")
+            text, sure = self.compose(acrostic, int(row["seed"]))
+            if broken := broken_rule(self.form, text, acrostic):
+                raise ProofError(f"compose wrote {text!r}, whose {broken}.")
+            found.append({"text": np.array(text.encode(), object)} if sure else {})
         return found
 
     def compose(self, acrostic: str, seed: int) -> tuple[str, bool]:
@@ -115,21 +116,18 @@ class NumpyComposer:
         return int((summed <= uniform_numpy(seed, BEFORE_ALL) * summed[-1]).sum())
 
 
-def settled(rows: list[Row], texts: list[tuple[str, bool]], signature: str) -> tuple[list[Row], list[Row]]:
-    """Probes and the texts that answer them, without those where rounding decides a draw: they are not even the same
-    alone and beside others.
+def settled(rows: list[Row], answers: list[Row], signature: str) -> list[Row]:
+    """Probes without those where rounding decides a draw: their texts are not even the same alone and beside others.
 
     Args:
-        texts: of each probe, and whether it is the same where rounding differs.
+        answers: to each probe, empty where rounding decides.
     Raises:
         ProofError: so few are left that they prove little.
     """
-    kept = [
-        (row, {"text": np.array(text.encode(), object)}) for row, (text, sure) in zip(rows, texts, strict=True) if sure
-    ]
+    kept = [row for row, answer in zip(rows, answers, strict=True) if answer]
     if len(kept) < LEFT * len(rows):
         raise ProofError(f"{signature}: rounding decides what is drawn for all but {len(kept)} of {len(rows)} probes.")
-    return [row for row, _ in kept], [answer for _, answer in kept]
+    return kept
 
 
 def broken_rule(form: Form, text: str, acrostic: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import keras
@@ -54,14 +55,20 @@ def make_artefact(task: Writing, model: keras.Model, version: int) -> Artefact:
     steps = [{name: value for name, value in row.items() if name not in ("seen", "held")} for row in started]
     samples = [{**row, "seed": np.array(number, np.int64)} for number, row in enumerate(started)]
     writer = NumpyWriter(model, task.characters, first=task.first, ends=not task.stream)
-    written = [{**row, "seed": np.array(7 + number, np.int64)} for number, row in enumerate(prompts)]
+    write = functools.cache(writer.write)
     asked = Settings(*(SETTINGS[name].item() for name in Settings._fields))
-    texts = [writer.write(row["text"].item(), WRITTEN, asked, row["seed"].item()) for row in written]
-    written, _ = compose_proof.settled(written, texts, "write")
-    short = prompts[: PROMPTS + 2] + prompts[-2:]
     default = Settings(*(getattr(sampling, name) for name in Settings._fields))
-    texts = [writer.write(row["text"].item(), sampling.length, default, 1) for row in short]
-    short, by_default = compose_proof.settled(short, texts, "serving_default")
+
+    def as_asked(rows: list[Row]) -> list[Row]:
+        return [_text(*write(row["text"].item(), WRITTEN, asked, row["seed"].item())) for row in rows]
+
+    def by_default(rows: list[Row]) -> list[Row]:
+        return [_text(*write(row["text"].item(), sampling.length, default, 1)) for row in rows]
+
+    written = [{**row, "seed": np.array(7 + number, np.int64)} for number, row in enumerate(prompts)]
+    written = compose_proof.settled(written, as_asked(written), "write")
+    short = prompts[: PROMPTS + 2] + prompts[-2:]
+    short = compose_proof.settled(short, by_default(short), "serving_default")
     made = Artefact(
         module=module,
         model=model,
@@ -81,7 +88,7 @@ def make_artefact(task: Writing, model: keras.Model, version: int) -> Artefact:
                 **{name: value for name, value in SETTINGS.items() if name not in ("length", "stop")},
             },
         },
-        reference={"serving_default": lambda _: by_default, "score": writer.score},
+        reference={"serving_default": by_default, "score": writer.score},
         tolerance=1e-3,  # nats of a whole text are summed in float32
     )
     return _with_forms(made, task)
@@ -92,10 +99,14 @@ def _with_forms(made: Artefact, task: Writing) -> Artefact:
     if task.form is not None:
         composer = compose_proof.NumpyComposer(made.model, task.characters, task.form, first=task.first)
         rows = compose_proof.probes(task.form)
-        rows, answers = compose_proof.settled(rows, composer.answers(rows), "compose")
-        made.probes["compose"], made.shared["compose"] = rows, compose_proof.shared(task.form)
-        made.reference["compose"] = lambda _: answers
+        made.probes["compose"] = compose_proof.settled(rows, composer.answers(rows), "compose")
+        made.shared["compose"] = compose_proof.shared(task.form)
+        made.reference["compose"] = composer.answers
     return made
+
+
+def _text(text: str, sure: bool) -> Row:
+    return {"text": np.array(text.encode(), object)} if sure else {}
 
 
 class NumpyWriter:
