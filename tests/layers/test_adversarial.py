@@ -34,6 +34,15 @@ def test_adversarial_noise_follows_the_slope_at_its_size_within_the_row():
             )
 
 
+def test_adversarial_layers_of_a_pass_have_a_slope_each():
+    lengths = np.array([5, 5, 5], np.int32)
+    slopes = [tf.constant(RNG.normal(size=X.shape).astype(np.float32)) for _ in range(2)]
+    with noisy_pass(slopes):
+        moved = [AdversarialNoise(0.5)(X, lengths, training=True).numpy() - X for _ in slopes]
+    for noise, slope in zip(moved, slopes, strict=True):
+        np.testing.assert_allclose(np.sign(noise), np.sign(slope))
+
+
 def test_adversarial_notes_what_it_sees():
     with noisy_pass() as clean:
         AdversarialNoise(0.5)(X, LENGTHS, training=True)

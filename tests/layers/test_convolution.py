@@ -26,12 +26,13 @@ def test_convolution_block_properties(options):
     run_layer_test(lambda: ConvolutionBlock(**options))
 
 
-@pytest.mark.parametrize(("padding", "keras_padding"), [("same", "same"), ("causal", "causal")])
-def test_convolution_block_is_keras_conv1d_on_a_full_row(padding, keras_padding):
+@pytest.mark.parametrize("padding", ["same", "causal"])
+@pytest.mark.parametrize(("kernel", "dilation"), [(5, 2), (4, 1)])
+def test_convolution_block_is_keras_conv1d_on_a_full_row(padding, kernel, dilation):
     x = np.random.default_rng(0).normal(size=(2, 17, 4)).astype(np.float32)
-    block = ConvolutionBlock(6, kernel_size=5, dilation=2, padding=padding, activation="linear")
+    block = ConvolutionBlock(6, kernel_size=kernel, dilation=dilation, padding=padding, activation="linear")
     y, lengths = block(x, np.array([17, 17], np.int32))
-    stock = keras.layers.Conv1D(6, 5, dilation_rate=2, padding=keras_padding)
+    stock = keras.layers.Conv1D(6, kernel, dilation_rate=dilation, padding=padding)
     stock.build(x.shape)
     stock.set_weights(block.get_weights())
     np.testing.assert_allclose(y, stock(x), atol=1e-6)

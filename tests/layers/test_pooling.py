@@ -36,7 +36,7 @@ def test_pooling_mean_and_max_are_numpys():
 
 
 def test_pooling_max_is_shared_by_steps_that_tie_but_for_rounding():
-    x = np.array([[[2.0, -300.0], [2.0 + 1e-6, -300.0003], [1.9, -400.0], [9.0, 9.0]]], np.float32)
+    x = np.array([[[2.0, -300.0003], [2.0 + 1e-6, -300.0], [1.9, -400.0], [9.0, 9.0]]], np.float32)
     pooled, weights = MaxPooling()(x, np.array([3], np.int32))
     np.testing.assert_array_equal(pooled[0], [2.0 + np.float32(1e-6), -300.0])
     np.testing.assert_allclose(weights[0], [0.5, 0.5, 0, 0], atol=1e-7)

@@ -21,6 +21,7 @@ from seqpipe.layers.recurrent_form import Form, by_rows, choose_form, traced_for
         (4, 255, False, True, True, "any", Form.INPUTS_FIRST),
         (4, 255, False, True, False, "serving", Form.INPUTS_FIRST),
         (15, 256, False, True, False, "any", Form.INPUTS_FIRST_BY_GATE),
+        (15, 512, False, True, False, "any", Form.INPUTS_FIRST_BY_GATE),
         (1, 128, False, False, False, "xla_loops", Form.INPUTS_FIRST),
     ],
 )
