@@ -4,7 +4,7 @@
     python tools/mutants.py seqpipe/sound --most 20             # so many drawn changes a module; minutes
 
 Cosmic Ray (https://cosmic-ray.readthedocs.io) makes the changes, in a copy of the checkout, from an environment of its
-own: .venv-mutants. Changes of types, decorators and strings are left out.
+own: .venv-mutants. Changes of types, decorators and strings are left out, and of `self.built`, which Keras sets too.
 """
 
 from __future__ import annotations
@@ -106,13 +106,13 @@ def mutate(module: Path, copy: Path, cosmic_ray: Path, arguments: argparse.Names
 
 def choose(session: Path, lines: list[str], arguments: argparse.Namespace) -> int:
     """Leave in a session what is worth making; how many that is."""
-    annotated = annotations("\n".join(lines))
+    left_out = annotations("\n".join(lines)) | {row for row, line in enumerate(lines, 1) if "self.built = True" in line}
     with sqlite3.connect(session) as database:
         rows = database.execute("select job_id, operator_name, start_pos_row from mutation_specs order by 1").fetchall()
         wanted = [
             job
             for job, name, row in sorted(rows, key=lambda row: (row[2], row[1]))
-            if not any(part in name for part in LEFT_OUT) and row not in annotated
+            if not any(part in name for part in LEFT_OUT) and row not in left_out
         ]
         if arguments.most is not None and len(wanted) > arguments.most:
             wanted = random.Random(arguments.seed).sample(wanted, arguments.most)

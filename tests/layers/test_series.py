@@ -55,7 +55,13 @@ def test_calendar_of_hours_tells_hour_and_day_of_the_year():
     np.testing.assert_array_equal(phases[0, :, 1], hours % 3)
     for place, hour in enumerate(hours):
         year = (noon + 3600 * (place - 2)) % 31_556_952 / 31_556_952
-        expected = [*turn(hour % 24 / 24), *turn(2 * (hour % 24) / 24), *turn(hour % 3 / 3), *turn(year), *turn(2 * year)]
+        expected = [
+            *turn(hour % 24 / 24),
+            *turn(2 * (hour % 24) / 24),
+            *turn(hour % 3 / 3),
+            *turn(year),
+            *turn(2 * year),
+        ]
         np.testing.assert_allclose(features[0, place], expected, atol=1e-5)
 
 
