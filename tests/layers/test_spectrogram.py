@@ -18,6 +18,37 @@ def test_spectrogram_block(padding, kernel, stride):
     )
 
 
+@pytest.mark.parametrize("stride_bands", [1, 2, 3])
+def test_spectrogram_block_is_keras_conv2d_on_a_full_row(stride_bands):
+    x = np.random.default_rng(0).normal(size=(2, 9, 8, 3)).astype(np.float32)
+    block = SpectrogramBlock(4, kernel_frames=3, kernel_bands=4, stride_bands=stride_bands)
+    y, lengths = block(x, np.array([9, 9], np.int32))
+    assert lengths.numpy().tolist() == [9, 9]
+    same = tf.nn.conv2d(x, block.convolution.kernel, strides=(1, stride_bands), padding="SAME")
+    np.testing.assert_allclose(y, tf.nn.relu(same / np.sqrt(1 + block.norm.epsilon)), atol=1e-5)
+
+
+@pytest.mark.parametrize("lengths", [[7, 7], [7, 3], [0, 0]])
+def test_spectrogram_block_normalises_by_the_real_frames_of_the_batch(lengths):
+    x = np.random.default_rng(0).normal(2.0, 3.0, size=(2, 7, 2)).astype(np.float32)
+    block = SpectrogramBlock(3, kernel_frames=1, kernel_bands=1)
+    block.build(x.shape)
+    block.norm.gamma.assign([1.0, 2.0, 0.5])
+    block.norm.beta.assign([0.5, 0.0, -0.5])
+    y, _ = block(x, np.array(lengths, np.int32), training=True)
+    kernel = block.convolution.kernel.numpy().reshape(1, 3)
+    real = np.concatenate([x[row, :length].reshape(-1, 1) @ kernel for row, length in enumerate(lengths)])
+    mean, variance = (real.mean(0), real.var(0)) if len(real) else (np.zeros(3), np.zeros(3))
+    np.testing.assert_allclose(block.norm.moving_mean, (1 - block.norm.momentum) * mean, rtol=1e-4, atol=1e-6)
+    kept = block.norm.momentum + (1 - block.norm.momentum) * variance
+    np.testing.assert_allclose(block.norm.moving_variance, kept, rtol=1e-5)
+    scale = np.array([1.0, 2.0, 0.5]) / np.sqrt(variance + block.norm.epsilon)
+    for row, length in enumerate(lengths):
+        expected = np.maximum((x[row, :length, :, None] * kernel[0] - mean) * scale + [0.5, 0.0, -0.5], 0)
+        np.testing.assert_allclose(y[row, :length], expected, atol=1e-4)
+        assert not y[row, length:].numpy().any()
+
+
 def test_last_steps():
     run_layer_test(lambda: LastSteps(4))
     x = np.arange(12, dtype=np.float32).reshape(2, 6, 1)
