@@ -14,8 +14,9 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from keras import KerasTensor
 
-from seqpipe.layers.lengths import Tensor, step_mask, zero_beyond
+from seqpipe.layers.lengths import Shape, Tensor, step_mask, zero_beyond
 
 
 class _Attention(keras.layers.Layer):
@@ -39,11 +40,13 @@ class _Attention(keras.layers.Layer):
         memory = zero_beyond(memory, lengths)
         return self.attend(queries, self.keys(memory), memory, lengths)
 
-    def compute_output_spec(self, queries: Any, memory: Any, lengths: Any) -> tuple[Any, Any]:
+    def compute_output_spec(
+        self, queries: KerasTensor, memory: KerasTensor, lengths: KerasTensor
+    ) -> tuple[KerasTensor, KerasTensor]:
         rows, steps, _ = queries.shape
         return (
-            keras.KerasTensor((rows, steps, memory.shape[2]), dtype=self.compute_dtype),
-            keras.KerasTensor((rows, steps, memory.shape[1]), dtype="float32"),
+            KerasTensor((rows, steps, memory.shape[2]), dtype=self.compute_dtype),
+            KerasTensor((rows, steps, memory.shape[1]), dtype="float32"),
         )
 
 
@@ -54,7 +57,7 @@ class LuongAttention(_Attention):
     Source: Luong et al. 2015, Effective Approaches to Attention-based Neural Machine Translation ("general").
     """
 
-    def build(self, queries_shape: Any, memory_shape: Any, lengths_shape: Any = None) -> None:
+    def build(self, queries_shape: Shape, memory_shape: Shape, lengths_shape: Shape | None = None) -> None:
         self.kernel = self.add_weight(name="kernel", shape=(memory_shape[-1], queries_shape[-1]))
         self.built = True
 
@@ -79,7 +82,7 @@ class BahdanauAttention(_Attention):
         super().__init__(**base)
         self.units = units
 
-    def build(self, queries_shape: Any, memory_shape: Any, lengths_shape: Any = None) -> None:
+    def build(self, queries_shape: Shape, memory_shape: Shape, lengths_shape: Shape | None = None) -> None:
         self.query_kernel = self.add_weight(name="query_kernel", shape=(queries_shape[-1], self.units))
         self.memory_kernel = self.add_weight(name="memory_kernel", shape=(memory_shape[-1], self.units))
         self.score_kernel = self.add_weight(name="score_kernel", shape=(self.units, 1))

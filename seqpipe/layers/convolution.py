@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import keras
-from keras import ops
+from keras import KerasTensor, ops
 
-from seqpipe.layers.lengths import Tensor, step_mask, strided, zero_beyond
+from seqpipe.layers.lengths import Shape, Tensor, step_mask, strided, zero_beyond
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")
@@ -91,7 +91,7 @@ class ConvolutionBlock(keras.layers.Layer):
         """Steps from the first to the last one a filter sees."""
         return (self.kernel_size - 1) * self.dilation + 1
 
-    def build(self, x_shape: tuple[int | None, ...], lengths_shape: tuple[int | None, ...] | None = None) -> None:
+    def build(self, x_shape: Shape, lengths_shape: Shape | None = None) -> None:
         self.convolution.build((None, None, x_shape[-1]))  # any number of steps: they are padded first
         if self.norm is not None:
             self.norm.build((*x_shape[:-1], self.filters))
@@ -123,13 +123,15 @@ class ConvolutionBlock(keras.layers.Layer):
             lengths = strided(lengths, self.pool)
         return zero_beyond(y, lengths), lengths
 
-    def compute_output_spec(self, x: Any, lengths: Any, training: bool | None = None) -> tuple[Any, Any]:
+    def compute_output_spec(
+        self, x: KerasTensor, lengths: KerasTensor, training: bool | None = None
+    ) -> tuple[KerasTensor, KerasTensor]:
         steps = x.shape[1]
         if steps is not None:
             steps = strided(strided(steps, self.stride), self.pool)
         return (
-            keras.KerasTensor((x.shape[0], steps, self.filters), dtype=self.compute_dtype),
-            keras.KerasTensor(lengths.shape, dtype="int32"),
+            KerasTensor((x.shape[0], steps, self.filters), dtype=self.compute_dtype),
+            KerasTensor(lengths.shape, dtype="int32"),
         )
 
     def get_config(self) -> dict[str, Any]:

@@ -14,9 +14,10 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from keras import KerasTensor
 
 from seqpipe.layers.attention import BahdanauAttention, LuongAttention
-from seqpipe.layers.lengths import Tensor, zero_beyond
+from seqpipe.layers.lengths import Shape, Tensor, zero_beyond
 from seqpipe.layers.recurrent import GRU, LSTM
 
 CELLS = {"lstm": LSTM, "gru": GRU}
@@ -94,7 +95,7 @@ class AttentionDecoder(keras.layers.Layer):
         """State tensors of one recurrent layer."""
         return 2 if self.cell == "lstm" else 1
 
-    def build(self, x_shape: Any, lengths_shape: Any = None, memory_shape: Any = None, *rest: Any) -> None:
+    def build(self, x_shape: Shape, lengths_shape: Shape | None = None, memory_shape: Shape = (), *rest: Any) -> None:
         channels = memory_shape[-1]
         below = x_shape[-1] + (self.output_units if self.input_feeding else 0)
         for layer in self.recurrent:
@@ -183,11 +184,18 @@ class AttentionDecoder(keras.layers.Layer):
         outputs, alignment = (tf.transpose(array.stack(), [1, 0, 2]) for array in arrays)
         return tf.ensure_shape(outputs, [None, None, self.output_units]), alignment
 
-    def compute_output_spec(self, x: Any, lengths: Any, memory: Any, memory_lengths: Any, training: Any = None) -> Any:
+    def compute_output_spec(
+        self,
+        x: KerasTensor,
+        lengths: KerasTensor,
+        memory: KerasTensor,
+        memory_lengths: KerasTensor,
+        training: bool | None = None,
+    ) -> KerasTensor:
         rows, steps, _ = x.shape
         return (
-            keras.KerasTensor((rows, steps, self.output_units), dtype=self.compute_dtype),
-            keras.KerasTensor((rows, steps, memory.shape[1]), dtype="float32"),
+            KerasTensor((rows, steps, self.output_units), dtype=self.compute_dtype),
+            KerasTensor((rows, steps, memory.shape[1]), dtype="float32"),
         )
 
     def get_config(self) -> dict[str, Any]:

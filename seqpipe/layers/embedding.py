@@ -11,8 +11,9 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import KerasTensor
 
-from seqpipe.layers.lengths import Tensor
+from seqpipe.layers.lengths import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")
@@ -39,7 +40,7 @@ class TiedEmbedding(keras.layers.Layer):
         self.vocabulary_size, self.units = vocabulary_size, units
         self.kinds = [np.asarray(kind, np.int32) for kind in kinds]
 
-    def build(self, x_shape: Any = None) -> None:
+    def build(self, x_shape: Shape | None = None) -> None:
         initializer = keras.initializers.RandomNormal(stddev=self.units**-0.5)
         self.embeddings = self.add_weight(
             name="embeddings", shape=(self.vocabulary_size, self.units), initializer=initializer
@@ -75,9 +76,9 @@ class TiedEmbedding(keras.layers.Layer):
             vectors += tf.where((of > 0)[..., tf.newaxis], part, 0.0)
         return vectors
 
-    def compute_output_spec(self, x: Any, score: bool = False) -> Any:
+    def compute_output_spec(self, x: KerasTensor, score: bool = False) -> KerasTensor:
         shape = (*x.shape[:-1], self.vocabulary_size) if score else (*x.shape, self.units)
-        return keras.KerasTensor(shape, dtype=self.compute_dtype)
+        return KerasTensor(shape, dtype=self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         kinds = {"kinds": [kind.tolist() for kind in self.kinds]} if self.kinds else {}

@@ -10,6 +10,7 @@ from typing import Any
 from keras import ops
 
 Tensor = Any
+Shape = tuple[Any, ...]  # sizes, None where any
 
 
 def step_mask(lengths: Tensor, steps: int | Tensor) -> Tensor:

@@ -9,8 +9,9 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from keras import KerasTensor
 
-from seqpipe.layers.lengths import Tensor
+from seqpipe.layers.lengths import Shape, Tensor
 from seqpipe.text.ngrams import HALF, MASK, MULTIPLIER, NgramTables
 
 NOTHING = (1 << 31) - 1  # stands where there is no n-gram; sorts behind all
@@ -37,7 +38,7 @@ class NgramExpert(keras.layers.Layer):
         super().__init__(**base)
         self.longest, self.entries, self.classes, self.several = longest, entries, classes, several
 
-    def build(self, *shapes: Any) -> None:
+    def build(self, *shapes: Shape) -> None:
         def table(name: str, *shape: int, dtype: str) -> Any:
             return self.add_weight(name=name, shape=shape, dtype=dtype, initializer="zeros", trainable=False)
 
@@ -95,8 +96,10 @@ class NgramExpert(keras.layers.Layer):
             found.append(tf.where(whole, tf.cast(mixed - HALF, tf.int32), NOTHING))
         return tf.concat(found, axis=1)
 
-    def compute_output_spec(self, logits: Any, ids: Any, lengths: Any, training: bool | None = None) -> Any:
-        return keras.KerasTensor(logits.shape, dtype=logits.dtype)
+    def compute_output_spec(
+        self, logits: KerasTensor, ids: KerasTensor, lengths: KerasTensor, training: bool | None = None
+    ) -> KerasTensor:
+        return KerasTensor(logits.shape, dtype=logits.dtype)
 
     def get_config(self) -> dict[str, Any]:
         own = {"longest": self.longest, "entries": self.entries, "classes": self.classes, "several": self.several}

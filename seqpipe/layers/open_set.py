@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from seqpipe.layers.lengths import Tensor
+from seqpipe.layers.lengths import Shape, Tensor
 
 LEAST = 1e-3  # of the usual distance: nearer counts no more
 
@@ -38,7 +38,7 @@ class OpenSetScores(keras.layers.Layer):
         super().__init__(**kwargs)
         self.units, self.known, self.most_directions = units, known, directions
 
-    def build(self, shape: tuple[int | None, ...]) -> None:
+    def build(self, shape: Shape) -> None:
         def fitted(name: str, *size: int | None) -> Any:
             return self.add_weight(shape=size, initializer="zeros", trainable=False, name=name)
 
@@ -78,7 +78,7 @@ class OpenSetScores(keras.layers.Layer):
         scores = ops.matmul(x, self.kernel) + self.bias
         return scores - falls * ops.cast(ops.arange(self.units) < self.known, scores.dtype)
 
-    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, shape: Shape) -> Shape:
         return (*shape[:-1], self.units)
 
     def get_config(self) -> dict[str, Any]:

@@ -11,18 +11,18 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import ops
+from keras import KerasTensor, ops
 
-from seqpipe.layers.lengths import Tensor, step_mask, zero_beyond
+from seqpipe.layers.lengths import Shape, Tensor, step_mask, zero_beyond
 
 TIE = 1e-5  # how far from the largest a step may be and still count as that, of 1 + its size
 
 
 class _Pooling(keras.layers.Layer):
-    def compute_output_spec(self, x: Any, lengths: Any) -> tuple[Any, Any]:
+    def compute_output_spec(self, x: KerasTensor, lengths: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
         return (
-            keras.KerasTensor((x.shape[0], x.shape[2]), dtype=self.compute_dtype),
-            keras.KerasTensor(x.shape[:2], dtype="float32"),
+            KerasTensor((x.shape[0], x.shape[2]), dtype=self.compute_dtype),
+            KerasTensor(x.shape[:2], dtype="float32"),
         )
 
 
@@ -42,7 +42,7 @@ class AttentionPooling(_Pooling):
         self.hidden = keras.layers.Dense(units, activation="tanh", dtype=self.dtype_policy)
         self.score = keras.layers.Dense(1, use_bias=False, dtype=self.dtype_policy)
 
-    def build(self, x_shape: tuple[int | None, ...], lengths_shape: tuple[int | None, ...] | None = None) -> None:
+    def build(self, x_shape: Shape, lengths_shape: Shape | None = None) -> None:
         self.hidden.build(x_shape)
         self.score.build((*x_shape[:-1], self.units))
         self.built = True
@@ -75,7 +75,7 @@ class AttentionMaxPooling(_Pooling):
         self.attention = AttentionPooling(units, dtype=self.dtype_policy)
         self.maximum = MaxPooling(dtype=self.dtype_policy)
 
-    def build(self, x_shape: tuple[int | None, ...], lengths_shape: tuple[int | None, ...] | None = None) -> None:
+    def build(self, x_shape: Shape, lengths_shape: Shape | None = None) -> None:
         self.attention.build(x_shape)
         self.built = True
 
@@ -84,9 +84,9 @@ class AttentionMaxPooling(_Pooling):
         largest, largest_weights = self.maximum(x, lengths)
         return ops.concatenate([mean, largest], axis=1), (mean_weights + largest_weights) / 2.0
 
-    def compute_output_spec(self, x: Any, lengths: Any) -> tuple[Any, Any]:
+    def compute_output_spec(self, x: KerasTensor, lengths: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
         _, weights = super().compute_output_spec(x, lengths)
-        return keras.KerasTensor((x.shape[0], 2 * x.shape[2]), dtype=self.compute_dtype), weights
+        return KerasTensor((x.shape[0], 2 * x.shape[2]), dtype=self.compute_dtype), weights
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "units": self.units}

@@ -18,11 +18,9 @@ import tensorflow as tf
 
 from seqpipe.layers import recurrent_form
 from seqpipe.layers import recurrent_kernels as kernels
+from seqpipe.layers.lengths import Shape, Tensor
 from seqpipe.layers.recurrent_form import Form, by_rows, choose_form
 from seqpipe.layers.recurrent_rows import Rows, prefix_lengths
-
-Tensor = Any
-Shape = tuple[int | None, ...]
 
 STEPS_A_TURN = 5  # of the loop; more win little, and the last turn computes up to this many steps too many
 
@@ -38,11 +36,13 @@ class _Lengths(keras.layers.RNN):
         super().__init__(*args, **kwargs)
         self.weight_dropout = weight_dropout
 
-    def build(self, sequences_shape: Shape, lengths_shape: Any = None, initial_state_shape: Any = None) -> None:
+    def build(
+        self, sequences_shape: Shape, lengths_shape: Shape | None = None, initial_state_shape: Shape | None = None
+    ) -> None:
         super().build(sequences_shape)
 
     def compute_output_shape(
-        self, sequences_shape: Shape, lengths_shape: Any = None, initial_state_shape: Any = None
+        self, sequences_shape: Shape, lengths_shape: Shape | None = None, initial_state_shape: Shape | None = None
     ) -> Any:
         return super().compute_output_shape(sequences_shape)
 
@@ -267,11 +267,13 @@ class Bidirectional(keras.layers.Bidirectional):
             raise ValueError(f'merge_mode = "{self.merge_mode}" is not allowed. Allowed: concat, None.')
         self.forward_layer.wrapped = self.backward_layer.wrapped = True
 
-    def build(self, sequences_shape: Shape, lengths_shape: Any = None, initial_state_shape: Any = None) -> None:
+    def build(
+        self, sequences_shape: Shape, lengths_shape: Shape | None = None, initial_state_shape: Shape | None = None
+    ) -> None:
         super().build(sequences_shape)
 
     def compute_output_shape(
-        self, sequences_shape: Shape, lengths_shape: Any = None, initial_state_shape: Any = None
+        self, sequences_shape: Shape, lengths_shape: Shape | None = None, initial_state_shape: Shape | None = None
     ) -> Any:
         return super().compute_output_shape(sequences_shape)
 

@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 import keras
 import tensorflow as tf
+from keras import KerasTensor
 
-from seqpipe.layers.lengths import Tensor
+from seqpipe.layers.lengths import Shape, Tensor
 from seqpipe.layers.recurrent import GRU, LSTM
 from seqpipe.layers.series_scale import Fixed
 from seqpipe.series.clock import YEAR_S, Step
@@ -88,11 +89,11 @@ class Calendar(Fixed):
     def channels(self) -> int:
         return sum(2 * min(2, season // 2) for season in self.seasons) + 4 * self.yearly
 
-    def compute_output_spec(self, time: Any) -> tuple[Any, Any]:
+    def compute_output_spec(self, time: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
         steps = self.look_back + self.horizon
         return (
-            keras.KerasTensor((time.shape[0], steps, self.channels), dtype="float32"),
-            keras.KerasTensor((time.shape[0], steps, max(1, len(self.seasons))), dtype="int32"),
+            KerasTensor((time.shape[0], steps, self.channels), dtype="float32"),
+            KerasTensor((time.shape[0], steps, max(1, len(self.seasons))), dtype="int32"),
         )
 
 
@@ -116,7 +117,7 @@ class SeasonProfile(Fixed):
         super().__init__(**base)
         self.series, self.seasons = series, list(seasons)
 
-    def build(self, *shapes: Any) -> None:
+    def build(self, *shapes: Shape) -> None:
         self.tables = [
             self.add_weight(name=f"season_{season}", shape=((self.series + 1) * season,), initializer="zeros")
             for season in self.seasons
@@ -130,8 +131,8 @@ class SeasonProfile(Fixed):
         total = tf.where(series[:, None] > 0, total, 0.0)
         return total - tf.gather(total, last, batch_dims=1)[:, None]
 
-    def compute_output_spec(self, series: Any, phases: Any, last: Any) -> Any:
-        return keras.KerasTensor(phases.shape[:2], dtype="float32")
+    def compute_output_spec(self, series: KerasTensor, phases: KerasTensor, last: KerasTensor) -> KerasTensor:
+        return KerasTensor(phases.shape[:2], dtype="float32")
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")
@@ -141,7 +142,7 @@ class Covariates(Fixed):
     Call with float [B, T, K]; returns the same shape.
     """
 
-    def build(self, shape: Any) -> None:
+    def build(self, shape: Shape) -> None:
         self.mean, self.spread = self.fixed("mean", (shape[-1],)), self.fixed("spread", (shape[-1],), 1.0)
         self.built = True
 
@@ -166,7 +167,7 @@ class SegmentRecurrence(Fixed):
         self.cell, self.units = cell, units
         self.recurrence = {"lstm": LSTM, "gru": GRU}[cell](units, return_state=True, name="recurrence")
 
-    def build(self, past_shape: Any, queries_shape: Any = None) -> None:
+    def build(self, past_shape: Shape, queries_shape: Shape | None = None) -> None:
         self.recurrence.build((None, None, past_shape[-1]))
         self.built = True
 
@@ -178,8 +179,8 @@ class SegmentRecurrence(Fixed):
         answer = self.recurrence.step(flat, repeated)[0]
         return tf.reshape(answer, [-1, queries.shape[1], self.units])
 
-    def compute_output_spec(self, past: Any, queries: Any, training: bool | None = None) -> Any:
-        return keras.KerasTensor((*queries.shape[:2], self.units), dtype=self.compute_dtype)
+    def compute_output_spec(self, past: KerasTensor, queries: KerasTensor, training: bool | None = None) -> KerasTensor:
+        return KerasTensor((*queries.shape[:2], self.units), dtype=self.compute_dtype)
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")
@@ -206,8 +207,8 @@ class SpreadQuantiles(Fixed):
         above = centre + tf.cumsum(steps[:, :, self.median + 1 :], axis=2)
         return tf.concat([below, middle, above], axis=2)
 
-    def compute_output_spec(self, x: Any) -> Any:
-        return keras.KerasTensor(x.shape, dtype=self.compute_dtype)
+    def compute_output_spec(self, x: KerasTensor) -> KerasTensor:
+        return KerasTensor(x.shape, dtype=self.compute_dtype)
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")
@@ -233,8 +234,8 @@ class FilledBySeason(Fixed):
             seen = tf.maximum(seen, other_seen)
         return x
 
-    def compute_output_spec(self, x: Any, seen: Any) -> Any:
-        return keras.KerasTensor(x.shape, dtype="float32")
+    def compute_output_spec(self, x: KerasTensor, seen: KerasTensor) -> KerasTensor:
+        return KerasTensor(x.shape, dtype="float32")
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")
@@ -251,7 +252,7 @@ class MixedExperts(Fixed):
         super().__init__(**base)
         self.median = median
 
-    def build(self, network_shape: Any, ridge_shape: Any = None) -> None:
+    def build(self, network_shape: Shape, ridge_shape: Shape | None = None) -> None:
         self.share = self.fixed("share", (network_shape[1],), 1.0)
         self.widths = self.fixed("widths", tuple(network_shape[1:]))
         self.built = True
@@ -265,5 +266,5 @@ class MixedExperts(Fixed):
         above = tf.maximum(answer[:, :, self.median + 1 :], centre)
         return tf.concat([tf.sort(below, axis=2), centre, tf.sort(above, axis=2)], axis=2)
 
-    def compute_output_spec(self, network: Any, ridge: Any) -> Any:
-        return keras.KerasTensor(network.shape, dtype="float32")
+    def compute_output_spec(self, network: KerasTensor, ridge: KerasTensor) -> KerasTensor:
+        return KerasTensor(network.shape, dtype="float32")

@@ -9,8 +9,9 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from keras import KerasTensor
 
-from seqpipe.layers.lengths import Tensor
+from seqpipe.layers.lengths import Shape, Tensor
 
 HUGE = 1e30  # a value beyond is taken for this one, so that no sum overflows
 FARTHEST = 4.0  # from a window's scale to its series' own one, as a factor: what has grown is measured anew
@@ -83,7 +84,7 @@ class WindowScale(Fixed):
         super().__init__(**base)
         self.series, self.normalisation, self.transform, self.usual = series, normalisation, transform, usual
 
-    def build(self, values_shape: Any = None, series_shape: Any = None) -> None:
+    def build(self, values_shape: Shape | None = None, series_shape: Shape | None = None) -> None:
         self.own_level = self.fixed("own_level", (self.series + 1,))
         self.own_scale = self.fixed("own_scale", (self.series + 1,))
         self.built = True
@@ -125,7 +126,7 @@ class WindowScale(Fixed):
                 raise ValueError(f'normalisation = "{other}" is not one of last, changes, mean, none.')
         return x / tf.maximum(scale, 1e-30), seen, level, scale, last_place
 
-    def compute_output_spec(self, values: Any, series: Any) -> tuple[Any, ...]:
+    def compute_output_spec(self, values: KerasTensor, series: KerasTensor) -> tuple[KerasTensor, ...]:
         rows = values.shape[0]
         made = keras.KerasTensor
         return (
@@ -158,7 +159,7 @@ class SeriesUnits(Fixed):
         super().__init__(**base)
         self.series = series
 
-    def build(self, *shapes: Any) -> None:
+    def build(self, *shapes: Shape) -> None:
         shape = (self.series + 1,)
         self.log_factor = self.add_weight(name="log_factor", shape=shape, initializer="zeros")
         self.shift = self.add_weight(name="shift", shape=shape, initializer="zeros")
@@ -171,8 +172,8 @@ class SeriesUnits(Fixed):
         shift = tf.reshape(tf.gather(tf.convert_to_tensor(self.shift), series) * known, shape)
         return (x - shift) / factor if undo else x * factor + shift
 
-    def compute_output_spec(self, x: Any, series: Any, undo: bool = False) -> Any:
-        return keras.KerasTensor(x.shape, dtype="float32")
+    def compute_output_spec(self, x: KerasTensor, series: KerasTensor, undo: bool = False) -> KerasTensor:
+        return KerasTensor(x.shape, dtype="float32")
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")

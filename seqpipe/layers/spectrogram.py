@@ -10,9 +10,9 @@ from typing import Any, Literal
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import ops
+from keras import KerasTensor, ops
 
-from seqpipe.layers.lengths import Tensor, step_mask, strided, zero_beyond
+from seqpipe.layers.lengths import Shape, Tensor, step_mask, strided, zero_beyond
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")
@@ -70,7 +70,7 @@ class SpectrogramBlock(keras.layers.Layer):
     def stride(self) -> int:
         return self.stride_frames
 
-    def build(self, x_shape: tuple[int | None, ...], lengths_shape: tuple[int | None, ...] | None = None) -> None:
+    def build(self, x_shape: Shape, lengths_shape: Shape | None = None) -> None:
         channels = x_shape[3] if len(x_shape) == 4 else 1
         self.convolution.build((None, None, None, channels))
         self.norm.build((None, None, None, self.filters))
@@ -127,12 +127,14 @@ class SpectrogramBlock(keras.layers.Layer):
             moving.assign(moving * norm.momentum + tf.stop_gradient(value) * (1 - norm.momentum))
         return normalised
 
-    def compute_output_spec(self, x: Any, lengths: Any, training: bool | None = None) -> tuple[Any, Any]:
+    def compute_output_spec(
+        self, x: KerasTensor, lengths: KerasTensor, training: bool | None = None
+    ) -> tuple[KerasTensor, KerasTensor]:
         steps = None if x.shape[1] is None else strided(x.shape[1], self.stride_frames)
         bands = strided(x.shape[2], self.stride_bands)
         return (
-            keras.KerasTensor((x.shape[0], steps, bands, self.filters), dtype=self.compute_dtype),
-            keras.KerasTensor(lengths.shape, dtype="int32"),
+            KerasTensor((x.shape[0], steps, bands, self.filters), dtype=self.compute_dtype),
+            KerasTensor(lengths.shape, dtype="int32"),
         )
 
     def get_config(self) -> dict[str, Any]:
@@ -206,11 +208,11 @@ class LastSteps(keras.layers.Layer):
         mask = step_mask(kept, size)[:, :, None]
         return ops.where(mask, y, ops.zeros((), dtype=x.dtype)), kept
 
-    def compute_output_spec(self, x: Any, lengths: Any) -> tuple[Any, Any]:
+    def compute_output_spec(self, x: KerasTensor, lengths: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
         steps = None if x.shape[1] is None else min(x.shape[1], self.steps)
         return (
-            keras.KerasTensor((x.shape[0], steps, x.shape[2]), dtype=x.dtype),
-            keras.KerasTensor(lengths.shape, dtype="int32"),
+            KerasTensor((x.shape[0], steps, x.shape[2]), dtype=x.dtype),
+            KerasTensor(lengths.shape, dtype="int32"),
         )
 
     def get_config(self) -> dict[str, Any]:
@@ -221,14 +223,14 @@ class LastSteps(keras.layers.Layer):
 class FixedScale(keras.layers.Layer):
     """(x - mean) / deviation, band by band, fitted once: the same for a stream as for the whole."""
 
-    def build(self, x_shape: tuple[int | None, ...]) -> None:
+    def build(self, x_shape: Shape) -> None:
         self.mean = self.add_weight(shape=(x_shape[-1],), initializer="zeros", trainable=False, name="mean")
         self.deviation = self.add_weight(shape=(x_shape[-1],), initializer="ones", trainable=False, name="deviation")
 
     def call(self, x: Tensor) -> Tensor:
         return (x - ops.cast(self.mean, x.dtype)) / ops.cast(self.deviation, x.dtype)
 
-    def compute_output_shape(self, x_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, x_shape: Shape) -> Shape:
         return x_shape
 
 

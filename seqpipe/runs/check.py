@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
@@ -14,6 +14,9 @@ from seqpipe.config.pipeline import Pipeline
 from seqpipe.data.batches import padding_fraction
 from seqpipe.errors import DataError
 from seqpipe.tasks import make_task
+
+if TYPE_CHECKING:
+    import keras
 
 
 def check_pipeline(config: Pipeline, out: Console) -> None:
@@ -43,7 +46,7 @@ def check_pipeline(config: Pipeline, out: Console) -> None:
     report_receptive_fields(model, lengths, out)
 
 
-def report_receptive_fields(model: Any, lengths: np.ndarray, out: Console) -> None:
+def report_receptive_fields(model: keras.Model, lengths: np.ndarray, out: Console) -> None:
     """Print a row a layer; lengths int [N] are those of the training rows."""
     from seqpipe.models import receptive_field_report
 

@@ -20,7 +20,7 @@ from seqpipe.evaluation.measures import headline, monitored
 from seqpipe.runs.state import read_state
 from seqpipe.storage import locked, remove_leftovers, unhide, unwritable, write_json, write_text
 from seqpipe.tasks import make_task
-from seqpipe.tasks.protocol import IN_WEIGHTS
+from seqpipe.tasks.protocol import IN_WEIGHTS, Fitted, Report
 from seqpipe.training.workers import is_chief, wait_for
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ class Run:
                 wait_for(lambda: self._is_there("pretrain"), "finish pre-training")
         self.task.load_pretrained(directory)
 
-    def evaluate(self) -> dict[str, Any]:
+    def evaluate(self) -> Report:
         if self.finished("evaluate") and self._report_file.exists():
             self.say(f"Evaluation is finished: {self.state['steps']['evaluate']['summary']}")
             return self._report()
@@ -303,19 +303,19 @@ class Run:
     def _report_file(self) -> Path:
         return self.directory / "report" / "report.json"
 
-    def _report(self) -> dict[str, Any]:
+    def _report(self) -> Report:
         return json.loads(self._report_file.read_text(encoding="utf-8"))
 
     @cached_property
-    def best_model(self) -> Any:
+    def best_model(self) -> keras.Model:
         """The best epoch's weights in a float32 model, whatever precision it was trained in."""
         return self._model(self.directory / "best.npz")
 
     @cached_property
-    def _refitted_model(self) -> Any:
+    def _refitted_model(self) -> keras.Model:
         return self._model(self.directory / "refit" / "best.npz")
 
-    def _model(self, weights: Path) -> Any:
+    def _model(self, weights: Path) -> keras.Model:
         from seqpipe.training.weights import load_weights, rounded
 
         model = self.task.build()
@@ -325,25 +325,25 @@ class Run:
             model.set_weights([rounded(weights, bits) for weights in model.get_weights()])
         return model
 
-    def _fit(self, examples: dict[str, Examples]) -> dict[str, Any]:
+    def _fit(self, examples: dict[str, Examples]) -> Fitted:
         """What is fitted on dev once the weights are final; once a run."""
         if not self.finished("fit"):
             write_json(self._fitted_file, self.task.fit(self.best_model, examples))
             self._finish("fit", {})
         return self.fitted()
 
-    def fitted(self) -> dict[str, Any]:
+    def fitted(self) -> Fitted:
         return json.loads(self._fitted_file.read_text(encoding="utf-8"))
 
     @property
     def _fitted_file(self) -> Path:
         return self.directory / "fitted.json"
 
-    def finished_model(self) -> Any:
+    def finished_model(self) -> keras.Model:
         """The weights to publish, with what was fitted on dev."""
         return self._with_fitted(self._refitted_model if self.finished("refit") else self.best_model)
 
-    def _with_fitted(self, model: Any) -> Any:
+    def _with_fitted(self, model: keras.Model) -> keras.Model:
         self.task.finish(model, self.fitted())
         return model
 

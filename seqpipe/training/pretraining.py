@@ -13,10 +13,11 @@ from seqpipe.config.training import Pretraining, Training
 from seqpipe.data.examples import Examples, Ragged
 from seqpipe.errors import DataError, ModelError
 from seqpipe.storage import writing
-from seqpipe.training.objective import Objective
+from seqpipe.training.objective import Batch, Objective
 
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
 
 ENCODER = "encoder.npz"
 LEAST_PIECES = 12  # a shorter rest of a text teaches a language model nothing
@@ -26,10 +27,10 @@ DEV_EVERY, DEV_CHUNKS = 50, 200  # every 50th chunk watches the training, up to 
 class LanguageModelling(Objective):
     """What pre-training minimises: the mean cross-entropy of a row's guesses, which the model itself returns."""
 
-    def forward(self, model: keras.Model, batch: dict[str, Any], training: bool) -> Any:
+    def forward(self, model: keras.Model, batch: Batch, training: bool) -> Any:
         return model([batch["ids"], batch["ids_lengths"]], training=training)
 
-    def loss(self, batch: dict[str, Any], outputs: Any) -> Any:
+    def loss(self, batch: Batch, outputs: Any) -> tf.Tensor:
         return outputs
 
 

@@ -16,11 +16,12 @@ from seqpipe.tasks.forecasting.signatures import Forecasts
 
 if TYPE_CHECKING:
     from seqpipe.tasks.forecasting.task import Forecasting
+    from seqpipe.tasks.protocol import Fitted
 
 TOLERANCE = 1e-4
 
 
-def make_artefact(task: Forecasting, model: keras.Model, fitted: dict[str, Any], version: int) -> Artefact:
+def make_artefact(task: Forecasting, model: keras.Model, fitted: Fitted, version: int) -> Artefact:
     """Signatures with probes, real and hostile, and what the Keras model answers to them."""
     module = Forecasts(
         model,

@@ -6,11 +6,13 @@ Validation has said how many epochs, which penalty, which shares and widths; it 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from seqpipe.tasks.forecasting.ridge import refit_ridge
 
 if TYPE_CHECKING:
+    import keras
+
     from seqpipe.tasks.forecasting.task import Forecasting
     from seqpipe.tasks.protocol import Callbacks, Say
 
@@ -23,7 +25,7 @@ def refit(task: Forecasting, directory: Path, *, epochs: int, say: Say, callback
     say(f"Training once more, on {len(learned):,} windows of training and validation; dev is among what it learns")
     kernel = refit_ridge(task, learned, task.penalty) if task.penalty is not None else None
 
-    def build() -> Any:
+    def build() -> keras.Model:
         model = task.build()
         if kernel is not None:
             model.get_layer("ridge").kernel.assign(kernel)

@@ -28,7 +28,10 @@ from seqpipe.series.conformal import latest, pairs_of, rolling, static_widths
 from seqpipe.series.seasons import is_yearly
 
 if TYPE_CHECKING:
+    import keras
+
     from seqpipe.tasks.forecasting.task import Forecasting
+    from seqpipe.tasks.protocol import Fitted
 
 SHARES = np.linspace(0, 1, 21)
 DAYS = 60  # of errors that widths are made from
@@ -66,7 +69,7 @@ def windows_of(task: Forecasting, examples: Examples) -> Windows:
     return Windows(sorted_examples, places[order], series[order], origins[order], wanted)
 
 
-def fit_experts(task: Forecasting, model: Any, examples: dict[str, Examples]) -> dict[str, Any]:
+def fit_experts(task: Forecasting, model: keras.Model, examples: dict[str, Examples]) -> dict[str, Any]:
     """Shares of the network beside the ridge, widths of intervals, and how errors of neighbouring steps hang together.
 
     All from validation windows; the widths from the latest of them.
@@ -84,7 +87,7 @@ def fit_experts(task: Forecasting, model: Any, examples: dict[str, Examples]) ->
     return {"share": share.tolist(), "widths": widths.tolist(), "memory": _memory(mixed[:, :, middle], wanted)}
 
 
-def expert_forecasts(task: Forecasting, model: Any, examples: Examples) -> Experts:
+def expert_forecasts(task: Forecasting, model: keras.Model, examples: Examples) -> Experts:
     """Network [N, H, Q] and ridge [N, H] in units of the window; level and scale, [N] each."""
     import keras
 
@@ -147,7 +150,7 @@ def window_steps(task: Forecasting) -> int:
 
 
 def evaluate(
-    task: Forecasting, model: Any, fitted: dict[str, Any], examples: dict[str, Examples], directory: Path
+    task: Forecasting, model: keras.Model, fitted: Fitted, examples: dict[str, Examples], directory: Path
 ) -> dict[str, Any]:
     """Write the report and its pictures; see `seqpipe.tasks.protocol.Task.evaluate`."""
     from seqpipe.tasks.forecasting.pictures import draw
@@ -179,7 +182,7 @@ def evaluate(
     return report
 
 
-def _rolled(task: Forecasting, fitted: dict[str, Any], learned: list[tuple[Windows, Experts]]) -> np.ndarray:
+def _rolled(task: Forecasting, fitted: Fitted, learned: list[tuple[Windows, Experts]]) -> np.ndarray:
     """Quantiles of the last windows; their widths follow the errors known at each origin, of all windows."""
     windows = learned[-1][0]
     columns: list[list[np.ndarray]] = [[], [], [], [], []]

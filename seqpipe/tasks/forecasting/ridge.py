@@ -11,8 +11,11 @@ import numpy as np
 
 from seqpipe.data.examples import Examples
 from seqpipe.series.ridge import PENALTIES, RidgeSums
+from seqpipe.training.objective import Batch
 
 if TYPE_CHECKING:
+    import keras
+
     from seqpipe.tasks.forecasting.task import Forecasting
 
 BATCH = 2048
@@ -45,7 +48,7 @@ def refit_ridge(task: Forecasting, examples: Examples, penalty: float) -> np.nda
     return None if sums is None else sums.solve()[int(np.argmin(np.abs(PENALTIES - penalty)))]
 
 
-def _design(model: Any) -> Any:
+def _design(model: keras.Model) -> Any:
     """What the ridge of a model eats, and the units of each window."""
     import keras
 
@@ -69,7 +72,7 @@ def _batches(task: Forecasting, design: Any, examples: Examples) -> Any:
     from seqpipe.layers.series_scale import transformed
 
     @tf.function(autograph=False)
-    def made(batch: dict[str, Any]) -> Any:
+    def made(batch: Batch) -> Any:
         found = design(task.window(batch, task_inputs), training=False)
         wanted = transformed(task.targets(batch), task.config.features.transform)
         unit = tf.gather(task.tensors["error"], batch["series"])

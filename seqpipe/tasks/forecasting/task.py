@@ -22,9 +22,13 @@ from seqpipe.serving.series import SeriesInput
 from seqpipe.tasks.forecasting.answers import ForecastPresentation
 from seqpipe.tasks.forecasting.config import ForecastingPipeline
 from seqpipe.tasks.forecasting.data import Facts, Panel, fit_facts, read_panel
-from seqpipe.tasks.protocol import Callbacks, Say, Task
+from seqpipe.tasks.protocol import Callbacks, Fitted, Report, Say, Task
+from seqpipe.training.objective import Batch
 
 if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
     from seqpipe.export.artefact import Artefact
     from seqpipe.serving.model import Model
 
@@ -140,7 +144,7 @@ class Forecasting(Task):
 
     # The model
 
-    def build(self) -> Any:
+    def build(self) -> keras.Model:
         from seqpipe.models.forecaster import forecaster
 
         model = forecaster(self.config.model, self.config.features, frame=self.facts.frame(), name=self.config.name)
@@ -182,7 +186,7 @@ class Forecasting(Task):
                 "mase": tf.constant([1.0, *self.facts.mase], tf.float32),
             }
 
-    def window(self, batch: dict[str, Any], names: Any) -> dict[str, Any]:
+    def window(self, batch: Batch, names: Any) -> dict[str, Any]:
         """The inputs of the model, by name: of values, nothing behind the place."""
         import tensorflow as tf
 
@@ -199,16 +203,16 @@ class Forecasting(Task):
         }
         return {name: made[name]() for name in names}
 
-    def forward(self, model: Any, batch: dict[str, Any], training: bool) -> Any:
+    def forward(self, model: keras.Model, batch: Batch, training: bool) -> Any:
         """Quantiles [B, H, Q]."""
         return model(self.window(batch, model.input), training=training)
 
-    def targets(self, batch: dict[str, Any]) -> Any:
+    def targets(self, batch: Batch) -> Any:
         import tensorflow as tf
 
         return tf.gather(self.tensors["values"], batch["place"][:, None] + tf.range(1, self.horizon + 1))
 
-    def loss(self, batch: dict[str, Any], outputs: Any) -> Any:
+    def loss(self, batch: Batch, outputs: Any) -> tf.Tensor:
         import tensorflow as tf
 
         from seqpipe.layers.series_scale import transformed
@@ -220,7 +224,7 @@ class Forecasting(Task):
         errors = (wanted - transformed(outputs, transform)) / unit  # [B, H, Q], NaN where nothing is known
         return quantile_loss(errors, self.levels, point=self.config.training.loss)
 
-    def metrics(self, batch: dict[str, Any], outputs: Any) -> dict[str, Any]:
+    def metrics(self, batch: Batch, outputs: Any) -> dict[str, tf.Tensor]:
         import tensorflow as tf
 
         errors = tf.abs(self.targets(batch) - outputs[:, :, self.levels.index(0.5)])
@@ -242,17 +246,17 @@ class Forecasting(Task):
 
     # After training
 
-    def fit(self, model: Any, examples: dict[str, Examples]) -> dict[str, Any]:
+    def fit(self, model: keras.Model, examples: dict[str, Examples]) -> Fitted:
         from seqpipe.tasks.forecasting.report import fit_experts
 
         return {**fit_experts(self, model, examples), "facts": asdict(self.facts)}
 
-    def finish(self, model: Any, fitted: dict[str, Any]) -> None:
+    def finish(self, model: keras.Model, fitted: Fitted) -> None:
         mix = model.get_layer("mix")
         mix.share.assign(np.array(fitted["share"], np.float32))
         mix.widths.assign(np.array(fitted["widths"], np.float32))
 
-    def evaluate(self, model: Any, fitted: dict[str, Any], examples: dict[str, Examples], directory: Path) -> Any:
+    def evaluate(self, model: keras.Model, fitted: Fitted, examples: dict[str, Examples], directory: Path) -> Report:
         from seqpipe.tasks.forecasting.report import evaluate
 
         return evaluate(self, model, fitted, examples, directory)
@@ -281,7 +285,7 @@ class Forecasting(Task):
             "happened in training.",
         ]
 
-    def artefact(self, model: Any, fitted: dict[str, Any], version: int) -> Artefact:
+    def artefact(self, model: keras.Model, fitted: Fitted, version: int) -> Artefact:
         from seqpipe.tasks.forecasting.artefact import make_artefact
 
         return make_artefact(self, model, fitted, version)

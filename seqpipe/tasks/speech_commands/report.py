@@ -25,13 +25,15 @@ from seqpipe.tasks.speech_commands.baseline import spectrograms
 from seqpipe.training.predict import predict
 
 if TYPE_CHECKING:
+    import keras
+
     from seqpipe.tasks.speech_commands.task import SpeechCommands
 
 NOISE_S = 60.0  # generated, beside the recorded
 
 
 def evaluate_commands(
-    task: SpeechCommands, model: Any, temperature: float, examples: dict[str, Examples], directory: Path
+    task: SpeechCommands, model: keras.Model, temperature: float, examples: dict[str, Examples], directory: Path
 ) -> dict[str, Any]:
     """The whole report, with a report and pictures of each split in a folder of its own."""
     wanted = task.config.evaluation
@@ -62,7 +64,7 @@ def evaluate_commands(
 
 
 def _draw_attention(
-    task: SpeechCommands, model: Any, split: str, rows: Examples, probabilities: np.ndarray, directory: Path
+    task: SpeechCommands, model: keras.Model, split: str, rows: Examples, probabilities: np.ndarray, directory: Path
 ) -> None:
     """Write SPLIT/attention.png: right answers to different words, and the wrong ones that were surest."""
     words, labels, decibels = task.splits.get(split).words, np.asarray(rows.columns["label"]), spectrograms(rows)
@@ -100,7 +102,7 @@ def telling_rows(probabilities: np.ndarray, labels: np.ndarray) -> tuple[list[in
     return [right[label] for label in sorted(right)][:CLIPS_A_ROW], wrong[:CLIPS_A_ROW]
 
 
-def _attention(task: SpeechCommands, model: Any) -> Callable[[np.ndarray], np.ndarray]:
+def _attention(task: SpeechCommands, model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
     """What each frame of a spectrogram [T, F] counts for in the answer, 1 on average."""
     import keras
 
@@ -116,7 +118,7 @@ def _attention(task: SpeechCommands, model: Any) -> Callable[[np.ndarray], np.nd
     return attend
 
 
-def _listening(task: SpeechCommands, model: Any, temperature: float) -> dict[str, Any]:
+def _listening(task: SpeechCommands, model: keras.Model, temperature: float) -> dict[str, Any]:
     from seqpipe.tasks.speech_commands.streaming import StreamingRecogniser
 
     module = StreamingRecogniser(model, task.mel, classes=task.classes, temperature=temperature, version=0)
@@ -140,7 +142,7 @@ def _listening(task: SpeechCommands, model: Any, temperature: float) -> dict[str
     )
 
 
-def _never_heard(task: SpeechCommands, model: Any) -> dict[str, Any] | None:
+def _never_heard(task: SpeechCommands, model: keras.Model) -> dict[str, Any] | None:
     """How many recordings of the words left out of training are taken for no command, by word."""
     if not len(task.splits.left_out):
         return None

@@ -39,6 +39,7 @@ from seqpipe.training.objective import Batch
 
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
 
     from seqpipe.export.artefact import Artefact, Row
     from seqpipe.export.lite import LiteFiles
@@ -235,7 +236,7 @@ class SpeechCommands(Task):
     def forward(self, model: keras.Model, batch: Batch, training: bool) -> Any:
         return model([batch["spectrogram"], batch["spectrogram_lengths"]], training=training)
 
-    def loss(self, batch: Batch, outputs: Any) -> Any:
+    def loss(self, batch: Batch, outputs: Any) -> tf.Tensor:
         from seqpipe.training.losses import label_loss
 
         training = self.config.training
@@ -255,7 +256,7 @@ class SpeechCommands(Task):
         with tf.init_scope():
             return Teachers(self._teachers, self.mel.clip_frames) if self._teachers else None
 
-    def metrics(self, batch: Batch, outputs: Any) -> dict[str, Any]:
+    def metrics(self, batch: Batch, outputs: Any) -> dict[str, tf.Tensor]:
         from seqpipe.training.losses import hits
 
         return {"accuracy": hits(batch["label"], outputs)}

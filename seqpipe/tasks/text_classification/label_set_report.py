@@ -41,6 +41,7 @@ from seqpipe.training.predict import predict
 
 if TYPE_CHECKING:
     from seqpipe.serving.model import Model
+    from seqpipe.tasks.protocol import Fitted
     from seqpipe.tasks.text_classification.task import TextClassification
 
 Report = dict[str, Any]
@@ -77,7 +78,7 @@ class Settings:
     seed: int
 
 
-def calibrate(task: TextClassification, model: Any, dev: Examples) -> dict[str, Any]:
+def calibrate(task: TextClassification, model: keras.Model, dev: Examples) -> Fitted:
     """Fit on dev the temperature, the weight of the network beside n-grams, and thresholds of the probabilities."""
     labels = task.splits.dev.labels
     logits = predict(model, task, dev).astype(np.float64)
@@ -95,12 +96,12 @@ def calibrate(task: TextClassification, model: Any, dev: Examples) -> dict[str, 
     return {"temperature": temperature, **shares, **thresholds}
 
 
-def thresholds_of(fitted: dict[str, Any]) -> Thresholds:
+def thresholds_of(fitted: Fitted) -> Thresholds:
     return Thresholds(np.array(fitted["thresholds"]), np.array(fitted["own_thresholds"], bool))
 
 
 def evaluate(
-    task: TextClassification, model: Any, fitted: dict[str, Any], examples: dict[str, Examples], directory: Path
+    task: TextClassification, model: keras.Model, fitted: Fitted, examples: dict[str, Examples], directory: Path
 ) -> Report:
     """Write the report; see `seqpipe.tasks.protocol.Task.evaluate`."""
     train, dev, wanted = task.splits.train, task.splits.dev, task.config.evaluation
@@ -136,7 +137,7 @@ def evaluate(
     return report
 
 
-def evaluate_served(model: Model, table: Table, fitted: dict[str, Any], source: str, directory: Path) -> dict[str, Any]:
+def evaluate_served(model: Model, table: Table, fitted: Fitted, source: str, directory: Path) -> dict[str, Any]:
     """The report on an exported model as it answers rows; `splits` holds `test`.
 
     Args:

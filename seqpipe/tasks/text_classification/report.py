@@ -22,11 +22,12 @@ from seqpipe.tasks.text_classification.signatures import piece_weights
 from seqpipe.training.predict import predict
 
 if TYPE_CHECKING:
+    from seqpipe.tasks.protocol import Fitted
     from seqpipe.tasks.text_classification.task import TextClassification
 
 
 def evaluate(
-    task: TextClassification, model: Any, fitted: dict[str, Any], examples: dict[str, Examples], directory: Path
+    task: TextClassification, model: keras.Model, fitted: Fitted, examples: dict[str, Examples], directory: Path
 ) -> dict[str, Any]:
     """Write the report and its pictures; see `seqpipe.tasks.protocol.Task.evaluate`."""
     train, wanted = task.splits.train, task.config.evaluation
@@ -74,7 +75,7 @@ def _probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
     return softmax(logits / temperature)
 
 
-def calibrate(task: TextClassification, model: Any, dev: Examples) -> dict[str, float]:
+def calibrate(task: TextClassification, model: keras.Model, dev: Examples) -> dict[str, float]:
     """Fit on dev what makes probabilities honest: the temperature, and the weight of the network beside n-grams."""
     labels = task.splits.dev.labels
     together = predict(model, task, dev)
@@ -87,7 +88,7 @@ def calibrate(task: TextClassification, model: Any, dev: Examples) -> dict[str, 
 
 
 def deletion_of(
-    task: TextClassification, model: Any, dev: Examples, of_logits: Callable[[np.ndarray], np.ndarray]
+    task: TextClassification, model: keras.Model, dev: Examples, of_logits: Callable[[np.ndarray], np.ndarray]
 ) -> dict[str, Any] | None:
     """The deletion test of the weights that `explain` gives; None for a model that has none.
 

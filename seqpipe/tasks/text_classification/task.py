@@ -20,7 +20,7 @@ from seqpipe.export.artefact import FEATURES
 from seqpipe.serving.answers import LabelPresentation
 from seqpipe.serving.inputs import TEXT
 from seqpipe.storage import write_json
-from seqpipe.tasks.protocol import Task
+from seqpipe.tasks.protocol import Fitted, Task
 from seqpipe.tasks.text_classification.config import TextClassificationPipeline
 from seqpipe.tasks.text_classification.data import LabelledSplits, Table, read_splits, read_table, read_unlabelled
 from seqpipe.tasks.text_classification.label_set_figures import MEASURES
@@ -29,9 +29,13 @@ from seqpipe.text.pieces import TextFeatures, cut, head_pieces
 from seqpipe.text.probes import text_probes
 from seqpipe.text.word_vectors import PieceVectors, spread_vectors
 from seqpipe.training.class_weights import class_weights, log_odds, positive_weights
+from seqpipe.training.objective import Batch
 from seqpipe.training.pretraining import ENCODER, find_encoder, load_encoder, pretrain, save_encoder
 
 if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
     from seqpipe.export.artefact import Artefact, Row
     from seqpipe.export.label_answer import LabelSets
     from seqpipe.serving.model import Model
@@ -172,7 +176,7 @@ class TextClassification(Task):
             raise ModelError(f"This pipeline has no {split} split: data.{split} is not set.")
         return table
 
-    def build(self) -> Any:
+    def build(self) -> keras.Model:
         from seqpipe.models import classifier
         from seqpipe.models.language_model import set_encoder_weights
         from seqpipe.models.user_model import own_model
@@ -214,16 +218,16 @@ class TextClassification(Task):
     def load_pretrained(self, directory: Path) -> None:
         self.start = load_encoder(directory / ENCODER)
 
-    def keep(self, model: Any, directory: Path) -> None:
+    def keep(self, model: keras.Model, directory: Path) -> None:
         from seqpipe.models.language_model import encoder_weights
 
         save_encoder(encoder_weights(model), directory / ENCODER)
 
-    def forward(self, model: Any, batch: dict[str, Any], training: bool) -> Any:
+    def forward(self, model: keras.Model, batch: Batch, training: bool) -> Any:
         """Logits [B, C]."""
         return model([batch["ids"], batch["ids_lengths"]], training=training)
 
-    def loss(self, batch: dict[str, Any], outputs: Any) -> Any:
+    def loss(self, batch: Batch, outputs: Any) -> tf.Tensor:
         from seqpipe.training.losses import label_loss, label_set_loss
 
         smoothing = self.config.training.label_smoothing
@@ -232,12 +236,12 @@ class TextClassification(Task):
             return label_set_loss(batch["label"], outputs, positive_weights=weights, label_smoothing=smoothing)
         return label_loss(batch["label"], outputs, class_weights=self.class_weights, label_smoothing=smoothing)
 
-    def metrics(self, batch: dict[str, Any], outputs: Any) -> dict[str, Any]:
+    def metrics(self, batch: Batch, outputs: Any) -> dict[str, tf.Tensor]:
         from seqpipe.training.losses import all_hits, hits
 
         return {"accuracy": (all_hits if self.config.several else hits)(batch["label"], outputs)}
 
-    def dev_figures(self, model: Any) -> dict[str, float]:
+    def dev_figures(self, model: keras.Model) -> dict[str, float]:
         """Of several labels, micro and macro F1."""
         if not self.config.several:
             return {}
@@ -250,18 +254,18 @@ class TextClassification(Task):
         _, dev, forward = self._watched
         return f1_of_an_epoch(predict(model, self, dev, forward=forward), self.splits.dev.labels)
 
-    def fit(self, model: Any, examples: dict[str, Examples]) -> dict[str, Any]:
+    def fit(self, model: keras.Model, examples: dict[str, Examples]) -> Fitted:
         from seqpipe.tasks.text_classification import label_set_report, report
 
         calibrate = label_set_report.calibrate if self.config.several else report.calibrate
         return calibrate(self, model, examples["dev"])
 
-    def finish(self, model: Any, fitted: dict[str, Any]) -> None:
+    def finish(self, model: keras.Model, fitted: Fitted) -> None:
         if "network_scale" in fitted:
             model.get_layer("ngrams").network_scale.assign(fitted["network_scale"])
 
     def evaluate(
-        self, model: Any, fitted: dict[str, Any], examples: dict[str, Examples], directory: Path
+        self, model: keras.Model, fitted: Fitted, examples: dict[str, Examples], directory: Path
     ) -> dict[str, Any]:
         from seqpipe.tasks.text_classification import label_set_report, report
 
@@ -320,7 +324,7 @@ class TextClassification(Task):
             "probability reaches its threshold. Each label has a probability of its own: they do not add to one."
         )
 
-    def artefact(self, model: Any, fitted: dict[str, Any], version: int) -> Artefact:
+    def artefact(self, model: keras.Model, fitted: Fitted, version: int) -> Artefact:
         from seqpipe.export.artefact import Artefact
         from seqpipe.export.label_answer import expected_scores
         from seqpipe.tasks.text_classification.signatures import TextClassifier
@@ -353,13 +357,13 @@ class TextClassification(Task):
             },
         )
 
-    def _sets(self, fitted: dict[str, Any]) -> LabelSets | None:
+    def _sets(self, fitted: Fitted) -> LabelSets | None:
         from seqpipe.export.label_answer import LabelSets
 
         separator = self.config.data.label_separator
         return None if separator is None else LabelSets(separator, fitted["thresholds"])
 
-    def _reference(self, model: Any, fitted: dict[str, Any], rows: list[Row]) -> list[Row]:
+    def _reference(self, model: keras.Model, fitted: Fitted, rows: list[Row]) -> list[Row]:
         """What the Keras model answers, each row alone, through the sentencepiece library."""
         from seqpipe.export.label_answer import expected_answer, expected_label_set
         from seqpipe.training.predict import predict

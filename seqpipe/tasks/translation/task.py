@@ -21,7 +21,7 @@ from seqpipe.export.artefact import FEATURES
 from seqpipe.serving.answers import TextPresentation
 from seqpipe.serving.inputs import TEXT
 from seqpipe.storage import write_json
-from seqpipe.tasks.protocol import Task
+from seqpipe.tasks.protocol import Fitted, Task
 from seqpipe.tasks.translation.bleu import CORPUS_BLEU
 from seqpipe.tasks.translation.config import TranslationPipeline
 from seqpipe.tasks.translation.data import Pairs, read_pair_splits, read_pairs
@@ -29,8 +29,12 @@ from seqpipe.text.piece_cutting import PieceSplitter
 from seqpipe.text.pieces import TextFeatures
 from seqpipe.text.probes import text_probes
 from seqpipe.text.vocabulary import BOS, EOS
+from seqpipe.training.objective import Batch
 
 if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
     from seqpipe.export.artefact import Artefact, Row
     from seqpipe.serving.model import Model
 
@@ -122,7 +126,7 @@ class Translation(Task):
             columns[name] = splitter(column.take(rows), fraction, generator)
         return Examples(columns).batch(np.arange(len(rows)))
 
-    def build(self) -> Any:
+    def build(self) -> keras.Model:
         from seqpipe.models import seq2seq
 
         return seq2seq(
@@ -132,13 +136,13 @@ class Translation(Task):
             name=self.config.name,
         )
 
-    def forward(self, model: Any, batch: dict[str, Any], training: bool) -> Any:
+    def forward(self, model: keras.Model, batch: Batch, training: bool) -> Any:
         from seqpipe.models.searches import shifted
 
         inputs = [batch["source"], batch["source_lengths"], shifted(batch["target"]), batch["target_lengths"]]
         return model(inputs, training=training)[0]
 
-    def loss(self, batch: dict[str, Any], outputs: Any) -> Any:
+    def loss(self, batch: Batch, outputs: Any) -> tf.Tensor:
         """Nats of a row over the pieces of a usual row: the mean over a batch is about that of its pieces."""
         import tensorflow as tf
 
@@ -148,10 +152,10 @@ class Translation(Task):
         losses = softmax_cross_entropy(batch["target"], outputs, batch["target_lengths"], label_smoothing=smoothing)
         return tf.reduce_sum(losses, axis=1) / self.mean_pieces
 
-    def metrics(self, batch: dict[str, Any], outputs: Any) -> dict[str, Any]:
+    def metrics(self, batch: Batch, outputs: Any) -> dict[str, tf.Tensor]:
         return {}
 
-    def dev_figures(self, model: Any) -> dict[str, float]:
+    def dev_figures(self, model: keras.Model) -> dict[str, float]:
         """BLEU of greedy search on dev, 0..100."""
         import tensorflow as tf
 
@@ -165,7 +169,7 @@ class Translation(Task):
         answers = self.translate(self._dev_search[1], dev.sources)
         return {"bleu": bleu(answers, dev.targets, self.config.evaluation.tokenize)}
 
-    def _searches(self, model: Any) -> Any:
+    def _searches(self, model: keras.Model) -> Any:
         from seqpipe.models.searches import Searches
 
         return Searches(model, self.config.model, length_penalty=self.config.evaluation.length_penalty)
@@ -184,7 +188,7 @@ class Translation(Task):
         return answers
 
     def evaluate(
-        self, model: Any, fitted: dict[str, Any], examples: dict[str, Examples], directory: Path
+        self, model: keras.Model, fitted: Fitted, examples: dict[str, Examples], directory: Path
     ) -> dict[str, Any]:
         import tensorflow as tf
 
@@ -245,7 +249,7 @@ class Translation(Task):
             "Rare names and numbers are often wrong: compare them with the source.",
         ]
 
-    def artefact(self, model: Any, fitted: dict[str, Any], version: int) -> Artefact:
+    def artefact(self, model: keras.Model, fitted: Fitted, version: int) -> Artefact:
         from seqpipe.export.artefact import Artefact
         from seqpipe.tasks.translation.signatures import Translator
         from seqpipe.text.tokenizer import TextTokenizer
@@ -276,7 +280,7 @@ class Translation(Task):
             tolerance=SCORE_TOLERANCE,
         )
 
-    def _reference(self, model: Any, rows: list[Row]) -> list[Row]:
+    def _reference(self, model: keras.Model, rows: list[Row]) -> list[Row]:
         """What the Keras model answers, through the sentencepiece library: no step, but whole texts again and again."""
         import tensorflow as tf
 
