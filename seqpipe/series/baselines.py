@@ -59,7 +59,8 @@ def drift(history: np.ndarray, horizon: int) -> np.ndarray:
     last = history.shape[1] - 1 - np.argmax(seen[:, ::-1], axis=1)
     start = np.take_along_axis(full, first[:, None], axis=1)[:, 0]
     slope = (full[:, -1] - start) / np.maximum(last - first, 1)
-    return full[:, -1:] + slope[:, None] * np.arange(1, horizon + 1)
+    since = (history.shape[1] - 1 - last)[:, None]  # steps at the end that have no value
+    return full[:, -1:] + slope[:, None] * (since + np.arange(1, horizon + 1))
 
 
 class Climatology:

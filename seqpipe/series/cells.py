@@ -54,12 +54,11 @@ def read_numbers(
         findings: to which is added what is noticed.
     """
     findings += _odd_numbers(name, texts, wanted.decimal)
-    if wanted.decimal == ",":
-        texts = [text.replace(",", ".") if text.count(",") == 1 and "." not in text else text for text in texts]
+    plain = texts if wanted.decimal == "." else _with_points(texts)
     try:
-        values = np.array(texts, dtype=np.float64) if texts else np.zeros(0)
+        values = np.array(plain, dtype=np.float64) if plain else np.zeros(0)
     except ValueError:
-        values = _slowly(texts, name, place, wanted, findings)
+        values = _slowly(texts, plain, name, place, wanted, findings)
     infinite = np.flatnonzero(np.isinf(values))
     if len(infinite):
         findings.append(
@@ -72,20 +71,38 @@ def read_numbers(
     return values
 
 
+def _with_points(texts: list[str]) -> list[str]:
+    """Numbers with a decimal comma as Python writes them. Beside such, one with a point is none: it may be thousands."""
+    commas = any("," in text for text in texts)
+    return [
+        text.replace(",", ".")
+        if text.count(",") == 1 and "." not in text
+        else f"{text}?"
+        if commas and "." in text
+        else text
+        for text in texts
+    ]
+
+
 def _slowly(
-    texts: list[str], name: str, place: Callable[[int], str], wanted: SeriesTable, findings: list[Finding]
+    texts: list[str],
+    plain: list[str],
+    name: str,
+    place: Callable[[int], str],
+    wanted: SeriesTable,
+    findings: list[Finding],
 ) -> np.ndarray:
     values = np.full(len(texts), np.nan)
     bad = BadRows("row")
     for index, text in enumerate(texts):
-        small = text.strip().lower()
+        small = plain[index].strip().lower()
         if small in MISSING:
             continue
         try:
             values[index] = float(TRUTH.get(small, small))
         except ValueError:
             hint = ""
-            if "," in text or " " in text.strip() or "'" in text:
+            if {",", ".", " ", "'"} & set(text.strip()):
                 hint = f" Numbers have no thousands separators, and the decimal mark {wanted.decimal} (data.decimal)."
             bad.add(f'{place(index)}: {name} = "{text:.30}" is no number.{hint}')
     findings += bad.check("values", good=len(texts) - bad.count, max_bad_fraction=wanted.max_bad_fraction)

@@ -28,6 +28,7 @@ UNIX_TIMES = {1: 10**9, 1000: 10**12, 10**6: 10**15}  # numbers from here to ten
 QUARTER = re.compile(r"(\d{4})-?Q([1-4])", re.IGNORECASE)
 MONTH = re.compile(r"\d{4}-\d{2}")
 DAY = re.compile(r"(1[89]|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")  # 20160701
+FORMS = [day + time for day in ("%d/%m/%Y", "%d.%m.%Y", "%Y/%m/%d") for time in ("", " %H:%M", " %H:%M:%S")]
 NUMBER = re.compile(r"[+-]?\d+(\.0*)?")
 
 
@@ -44,6 +45,10 @@ class Step:
                 if self.size % seconds == 0:
                     return f"{self.size // seconds}{unit}"
         return {"months": f"{self.size}MS", "count": f"{self.size}", "rows": "rows"}[self.kind]
+
+    @property
+    def whole_days(self) -> bool:
+        return self.kind == "months" or (self.kind == "seconds" and self.size % DAY_S == 0)
 
     def ticks(self, clock: Any) -> Any:
         """Clock readings (seconds, numbers) as whole steps since the clock's zero."""
@@ -150,21 +155,24 @@ def _parsed(texts: list[str]) -> tuple[Times, int | None]:
         return _numbers(texts)
     if QUARTER.fullmatch(first):
         return _quarters(texts)
-    zoned = first.endswith(("Z", "z")) or bool(re.search(r"\d[+-]\d\d:?\d\d$", first[10:]))
-    plain = np.char.rstrip(np.char.strip(array), "Zz") if first.endswith(("Z", "z")) else np.char.strip(array)
-    if not zoned or first.endswith(("Z", "z")):
+    array = np.char.strip(array)
+    in_utc = np.char.endswith(np.char.upper(array), "Z")
+    # numpy reads most forms at once; it takes words such as "today" for times too.
+    if (in_utc.all() or not in_utc.any()) and np.char.isdigit(array.astype("U1")).all():
         try:
             with np.errstate(all="raise"), warnings.catch_warnings():
                 warnings.simplefilter("error")  # what numpy only half understands
-                return Times(plain.astype("datetime64[s]").astype(np.int64), "seconds", zoned), None
+                plain = np.char.rstrip(array, "Zz").astype("datetime64[s]")
+                return Times(plain.astype(np.int64), "seconds", bool(in_utc[0])), None
         except (ValueError, DeprecationWarning, UserWarning):
             pass
-    clock = np.zeros(len(texts), np.int64)
-    for index, text in enumerate(texts):
-        seconds = _iso(text.strip())
-        if seconds is None:
+    clock, zoned = np.zeros(len(texts), np.int64), False
+    for index, text in enumerate(array.tolist()):
+        time = _iso(text)
+        if time is None or (index and (time.tzinfo is not None) != zoned):
             return Times(clock, "seconds"), index
-        clock[index] = seconds
+        zoned = time.tzinfo is not None
+        clock[index] = round((time if zoned else time.replace(tzinfo=datetime.UTC)).timestamp())
     return Times(clock, "seconds", zoned), None
 
 
@@ -195,17 +203,14 @@ def _quarters(texts: list[str]) -> tuple[Times, int | None]:
     return Times(clock, "seconds"), None
 
 
-def _iso(text: str) -> int | None:
+def _iso(text: str) -> datetime.datetime | None:
     if MONTH.fullmatch(text):
         text += "-01"
-    for form in (None, "%d/%m/%Y", "%d.%m.%Y", "%Y/%m/%d", "%Y/%m/%d %H:%M", "%Y/%m/%d %H:%M:%S"):
+    for form in (None, *FORMS):
         try:
-            time = datetime.datetime.fromisoformat(text) if form is None else datetime.datetime.strptime(text, form)
+            return datetime.datetime.fromisoformat(text) if form is None else datetime.datetime.strptime(text, form)
         except ValueError:
             continue
-        if time.tzinfo is None:
-            time = time.replace(tzinfo=datetime.UTC)
-        return round(time.timestamp())
     return None
 
 

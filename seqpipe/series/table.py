@@ -97,22 +97,33 @@ def read_series(source: str, wanted: SeriesTable, role: Role = "train", *, step:
         if name[:2] in ("v:", "k:", "p:")
     }
     raise_errors(findings)
-    utc = times.clock
-    if wanted.time_zone is not None and times.kind == "seconds" and not times.zoned:
-        utc = to_utc(utc, wanted.time_zone)
     groups = _groups(rows, count)
+    zone = wanted.time_zone if times.kind == "seconds" and wanted.time_column is not None else None
+    utc = times.clock
+    if zone is not None and not times.zoned:
+        utc = np.zeros_like(times.clock)
+        for members in groups.values():
+            utc[members] = to_utc(times.clock[members], zone)
     order = {name: _sorted(name, members, utc, rows, numbers, wanted, findings) for name, members in groups.items()}
     raise_errors(findings)
-    chosen = step or parse_step(wanted.step) or infer_step([utc[members] for members in order.values()], times.kind)
+    # Days and months are those of the zone's clock; hours go on when that is put forward or back.
+    clock = utc if zone is None else utc + local_offsets(utc, zone)
+    chosen = step or parse_step(wanted.step) or infer_step([clock[members] for members in order.values()], times.kind)
     if wanted.time_column is None:
         chosen = Step("rows")
+    if not chosen.whole_days:
+        clock = utc
     findings.append(Finding("info", f"{role}: step {chosen}{'' if wanted.step == 'auto' else ' as configured'}."))
-    made = [
-        series
-        for name, members in order.items()
-        for series in _grids(name, members, utc, times, rows, numbers, wanted, chosen, findings)
-    ]
+    of_hours = None if chosen.whole_days or chosen.kind == "rows" else zone
+    made: list[Series] = []
+    gaps: dict[str, tuple[int, int]] = {}
+    for name, members in order.items():
+        found = _grids(name, members, clock, of_hours, rows, numbers, wanted, chosen, findings)
+        made += found
+        if found and len(found[0]) > len(members):
+            gaps[name] = len(found[0]) - len(members), len(found[0])
     raise_errors(findings)
+    findings += _gaps(gaps, len(order))
     return SeriesSet(made, chosen, findings)
 
 
@@ -128,6 +139,9 @@ def _read(source: str, wanted: SeriesTable, role: Role) -> tuple[_Rows, list[Fin
     elif scheme == "files":
         paths = find_files(rest)
         packed = [path for path in paths if path.name.lower().endswith((".parquet", ".pq"))]
+        if packed and len(packed) < len(paths):
+            other = next(path for path in paths if path not in packed)
+            raise DataError(f"{other} and {packed[0]}: Allowed: Parquet files alone, or none.")
         names = (
             _parquet_names(packed[0])
             if packed
@@ -275,24 +289,23 @@ def _sorted(
 def _grids(
     name: str,
     members: np.ndarray,
-    utc: np.ndarray,
-    times: Times,
+    clock: np.ndarray,
+    zone: str | None,
     rows: _Rows,
     numbers: dict[str, np.ndarray],
     wanted: SeriesTable,
     step: Step,
     findings: list[Finding],
 ) -> list[Series]:
-    """A series a value column, on the grid of the step."""
-    own = utc[members]
+    """A series a value column, on the grid of the step; where a zone is given, on that one's clock afterwards."""
+    own = clock[members]
     places = _places(name, own, step, rows, members, findings)
     if places is None or not len(places):
         return []
     length = int(places[-1]) + 1
-    grid_utc = _grid(own[0], length, step)
-    clock = grid_utc
-    if times.kind == "seconds" and step.kind != "rows" and wanted.time_zone is not None:
-        clock = grid_utc + local_offsets(grid_utc, wanted.time_zone)
+    grid = _grid(own[0], length, step)
+    if zone is not None:
+        grid = grid + local_offsets(grid, zone)
 
     def spread(columns: list[str]) -> np.ndarray:
         made = np.full((length, len(columns)), np.nan)
@@ -302,18 +315,27 @@ def _grids(
 
     known, past = spread([f"k:{c}" for c in wanted.known]), spread([f"p:{c}" for c in wanted.past])
     static = tuple(_static(name, column, rows, members, findings) for column in wanted.static)
-    if length > len(members) and name in ("", *rows.columns.get("series", [])[:1]):
-        gaps = length - len(members)
-        findings.append(
-            Finding(
-                "info",
-                f"{f'series {name}' if name else 'the series'}: {counted(gaps, 'step')} of {length:,} "
-                f"({share(gaps, length)}) have no row and count as missing.",
-            )
-        )
     return [
-        Series(column if wanted.values else name, clock, spread([f"v:{column}"])[:, 0], known, past, static)
+        Series(column if wanted.values else name, grid, spread([f"v:{column}"])[:, 0], known, past, static)
         for column in wanted.values or [wanted.value_column]
+    ]
+
+
+def _gaps(gaps: dict[str, tuple[int, int]], series: int) -> list[Finding]:
+    """What is said of steps without a row: how many there are in the series that lacks most, of how many steps."""
+    if not gaps:
+        return []
+    name = max(gaps, key=lambda name: gaps[name][0] / gaps[name][1])
+    lacks, steps = gaps[name]
+    of_one = f"{counted(lacks, 'step')} of {steps:,} ({share(lacks, steps)})"
+    if series == 1:
+        return [Finding("info", f"the series: {of_one} have no row and count as missing.")]
+    return [
+        Finding(
+            "info",
+            f"{len(gaps):,} of {series:,} series have steps without a row, which count as missing, most of "
+            f"them {name}: {of_one}.",
+        )
     ]
 
 

@@ -41,6 +41,9 @@ def test_clock_months_agree_with_numpy():
         ("2016-03", "2016-03-01T00:00:00"),
         ("2016Q2", "2016-04-01T00:00:00"),
         ("31/12/2016", "2016-12-31T00:00:00"),
+        ("31/12/2016 23:00", "2016-12-31T23:00:00"),
+        ("31.12.2016 23:00:30", "2016-12-31T23:00:30"),
+        ("2016/12/31 23:00", "2016-12-31T23:00:00"),
         ("1467379800", "2016-07-01T13:30:00"),
         ("1467379800000", "2016-07-01T13:30:00"),
         ("1467379800000000", "2016-07-01T13:30:00"),
@@ -59,7 +62,16 @@ def test_clock_counts_plain_numbers_and_names_the_first_bad_time():
     assert parse_times(["1", "x"])[1] == 1
 
 
-@pytest.mark.parametrize("text", ["NaT", "12345-01-01", "-0044-03-15", "0000Q1", "0001-01-01", "292277020000-01-01"])
+@pytest.mark.parametrize("zoned", ["2016-07-01T01:00Z", "2016-07-01T01:00+02:00"])
+def test_clock_of_times_with_and_without_a_zone_is_none(zoned):
+    for texts in ([zoned, "2016-07-01T02:00"], ["2016-07-01T02:00", zoned]):
+        assert parse_times(texts)[1] == 1
+    assert parse_times([zoned, "2016-07-01T02:00Z"])[1] is None, "several zones are one clock"
+
+
+@pytest.mark.parametrize(
+    "text", ["NaT", "today", "now", "12345-01-01", "-0044-03-15", "0000Q1", "0001-01-01", "292277020000-01-01"]
+)
 def test_a_time_that_no_clock_shows_is_none(text):
     assert parse_times([text])[1] == 0
 

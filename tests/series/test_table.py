@@ -28,7 +28,46 @@ def test_table_of_two_series_with_a_gap(tmp_path):
     said = " ".join(finding.text for finding in found.findings)
     assert "series a: rows do not stand in the order of time; they were sorted." in said
     assert "step 1D" in said
-    assert "1 step of 4 (25.0 %) have no row and count as missing" in said
+    assert (
+        "1 of 2 series have steps without a row, which count as missing, most of them a: 1 step of 4 (25.0 %)." in said
+    )
+
+
+def test_table_of_one_series_says_its_gaps(tmp_path):
+    found = read(tmp_path, "time,value\n2020-01-01,1\n2020-01-02,2\n2020-01-04,4\n")
+    assert "the series: 1 step of 4 (25.0 %) have no row and count as missing." in [f.text for f in found.findings]
+
+
+def test_table_hour_that_comes_twice_does_so_in_each_series(tmp_path):
+    hours = ["2024-10-27 01:00", "2024-10-27 02:00", "2024-10-27 02:00", "2024-10-27 03:00"]
+    text = "".join(f"{name},{hour},{number}\n" for number, hour in enumerate(hours) for name in "ab")
+    found = read(tmp_path, "series,time,value\n" + text, time_zone="Europe/Paris")
+    assert str(found.step) == "1h"
+    for one in found.series:
+        np.testing.assert_array_equal(one.values, [0, 1, 2, 3])
+        np.testing.assert_array_equal(np.diff(one.clock), [3600, 0, 3600])
+
+
+@pytest.mark.parametrize("suffix", ["", "T00:00:00{offset}"])
+def test_table_days_are_those_of_the_zone(tmp_path, suffix):
+    days = np.arange("2024-03-25", "2024-04-05", dtype="datetime64[D]")
+    offset = ["+02:00" if day >= np.datetime64("2024-04-01") else "+01:00" for day in days]  # put forward on the 31st
+    text = "".join(
+        f"{day}{suffix.format(offset=o)},{number}\n" for number, (day, o) in enumerate(zip(days, offset, strict=True))
+    )
+    found = read(tmp_path, "time,value\n" + text, time_zone="Europe/Paris")
+    assert str(found.step) == "1D"
+    np.testing.assert_array_equal(found.series[0].clock, days.astype("datetime64[s]").astype(int))
+    np.testing.assert_array_equal(found.series[0].values, np.arange(len(days)))
+
+
+@pytest.mark.parametrize("step", ["auto", "1MS"])
+def test_table_months_are_those_of_the_zone(tmp_path, step):
+    months = np.arange("2024-01", "2024-06", dtype="datetime64[M]")
+    text = "".join(f"{month}-01,{number}\n" for number, month in enumerate(months))
+    found = read(tmp_path, "time,value\n" + text, time_zone="Europe/Paris", step=step)
+    assert str(found.step) == "1MS"
+    np.testing.assert_array_equal(found.series[0].clock, months.astype("datetime64[s]").astype(int))
 
 
 def test_table_wide_with_covariates_is_a_series_a_column(tmp_path):
@@ -96,6 +135,13 @@ def test_table_rows_alone_count_where_asked(tmp_path):
     assert str(found.step) == "rows"
 
 
+def test_table_files_of_both_kinds_are_refused(tmp_path):
+    for name in ("a.csv", "b.parquet"):
+        (tmp_path / name).write_text("time,value\n1,1\n")
+    with pytest.raises(DataError, match=r"a.csv and .*b.parquet: Allowed: Parquet files alone, or none"):
+        read_series(f"files:{tmp_path}/*", SeriesTable())
+
+
 def test_table_decimal_comma(tmp_path):
     found = read(tmp_path, "time\tvalue\n1\t1,5\n2\t2,5\n", "series.tsv", decimal=",")
     assert found.series[0].values.tolist() == [1.5, 2.5]
@@ -107,6 +153,17 @@ def test_table_decimal_comma(tmp_path):
         ("time,value\n", {}, "train: no rows."),
         ("time,value\n1,1\n1,2\n", {}, r"series.csv:3: the series has the time 1 twice, with other values"),
         ('time,value\n1,"1,234.5"\n', {}, r'series.csv:2: value = "1,234.5" is no number. Numbers have no thousands'),
+        (
+            "time\tvalue\n1\t987,5\n2\t1.234\n",
+            {"decimal": ",", "separator": "\t"},
+            r'series.csv:3: value = "1.234" is no number. Numbers have no',
+        ),
+        ("time,value\n2020-01-01,1\ntoday,2\n", {}, 'series.csv:3: the time "today" is none'),
+        (
+            "time,value\n2020-01-01T00:00Z,1\n2020-01-01T01:00,2\n",
+            {},
+            'series.csv:3: the time "2020-01-01T01:00" is none',
+        ),
         ("time,value\n1,inf\n2,3\n", {}, "series.csv:2: value is infinite, in 1 row"),
         ("time,value\n2020-01-01,1\nsoon,2\n", {}, r'series.csv:3: the time "soon" is none. Allowed: ISO dates'),
         (
