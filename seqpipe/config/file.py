@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -360,7 +361,7 @@ def _message(error: ErrorDetails, schema: type[BaseModel], file: Path, origin: d
     value = error["input"]
     shown = f'"{value}"' if isinstance(value, str) else str(value) if not isinstance(value, dict) else "{...}"
     if kind == "literal_error":
-        allowed = [part.strip("' ") for part in error["ctx"]["expected"].replace(" or ", ", ").split(",")]
+        allowed = re.findall(r"'(.*?)'(?=, | or |$)", error["ctx"]["expected"])
         return f"{place}: {path} = {not_allowed(value, str(location[-1]), allowed)}"
     if kind == "value_error":
         text = str(error["ctx"]["error"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -40,6 +41,14 @@ class Convolution(StepwiseConvolution):
     stride: int = Field(1, ge=1, description="Output step i stands at input step i * stride.")
     pool: int = Field(1, ge=1, description="Steps pooled into one after the activation; 1 pools nothing.")
     pool_kind: Literal["max", "average"] = Field("max", description="What pooled steps become.")
+
+    @model_validator(mode="after")
+    def _strided_or_dilated(self) -> Convolution:
+        if self.stride > 1 and self.dilation > 1:
+            raise ValueError(
+                f"stride = {self.stride} and dilation = {self.dilation} exclude each other: one must be 1."
+            )
+        return self
 
 
 class RecurrentLayers(Section):
@@ -112,7 +121,7 @@ class Classifier(Section):
     def _one_origin(self) -> Classifier:
         if self.builder is not None and self.keras is not None:
             raise ValueError("builder and keras exclude each other: name one.")
-        if self.builder is not None and self.builder.count(":") != 1:
+        if self.builder is not None and not re.fullmatch(r"[^:]+:[^:]+", self.builder):
             raise ValueError(f'builder = "{self.builder}" is not module:function, such as mymodule:build.')
         return self
 

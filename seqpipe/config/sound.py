@@ -28,8 +28,8 @@ class Synthesis(Section):
 class AudioFeatures(Section):
     """Log-mel spectrogram of 16 kHz sound."""
 
-    window_ms: float = Field(25.0, gt=0, le=32, description="Length of the Hann window.")
-    hop_ms: float = Field(10.0, gt=0, le=32, description="Distance between two frames.")
+    window_ms: float = Field(25.0, ge=1, le=32, description="Length of the Hann window.")
+    hop_ms: float = Field(10.0, ge=1, le=32, description="Distance between two frames.")
     bands: int = Field(40, ge=8, le=128, description="Mel bands (Slaney's scale).")
     lowest_hz: float = Field(20.0, ge=0, lt=8000, description="Where the lowest band begins.")
     highest_hz: float = Field(7600.0, gt=0, le=8000, description="Where the highest band ends.")
@@ -57,9 +57,9 @@ class Augmentation(Section):
     pitch: Fraction = Field(0.1, ge=0, lt=0.5, description="Frequencies higher or lower by up to this share.")
     reverberation_fraction: Fraction = Field(0.3, ge=0, le=1, description="Share of clips that a room is put around.")
     longest_reverberation_ms: float = Field(600.0, gt=0, description="Longest time in which an echo falls by 60 dB.")
-    time_masks: int = Field(2, ge=0, description="SpecAugment: stretches of time masked.")
+    time_masks: int = Field(2, ge=0, le=7, description="SpecAugment: stretches of time masked.")
     longest_time_mask_ms: float = Field(150.0, gt=0, description="The longest of them.")
-    band_masks: int = Field(2, ge=0, description="SpecAugment: stretches of mel bands masked.")
+    band_masks: int = Field(2, ge=0, le=7, description="SpecAugment: stretches of mel bands masked.")
     widest_band_mask: int = Field(6, ge=1, description="Mel bands in the widest of them.")
 
     @model_validator(mode="after")

@@ -181,7 +181,7 @@ def _no_object(record: object) -> str:
 def _read_array(
     lines: Lines, first: str, columns: Mapping[str, Column], label_separator: str | None
 ) -> Iterator[Row | BadRow]:
-    text = "\n".join([first, *lines])
+    text = "".join([first, *lines])
     if fault := lines.take_fault():
         raise DataError(f"{lines.name}: {fault}.")
     try:

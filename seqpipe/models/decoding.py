@@ -74,7 +74,7 @@ def _follow(step: Step, state: Any, bounds: tf.Tensor, choose: Callable, length_
         lengths += tf.where(ended | ends, 0, 1)
         return t + 1, chosen, state, scores, lengths, ended | ends, written.write(t, tf.where(ends, PAD, chosen))
 
-    written = tf.TensorArray(tf.int32, size=tf.reduce_max(bounds) + 1, element_shape=[None])
+    written = tf.TensorArray(tf.int32, size=tf.reduce_max(tf.concat([bounds, [0]], 0)) + 1, element_shape=[None])
     first = (0, tf.fill([rows], BOS), state, tf.zeros([rows]), tf.zeros([rows], tf.int32), bounds <= 0, written)
     steps, _, _, scores, lengths, _, written = tf.while_loop(
         # One step in any case: no steps have no shape.

@@ -45,6 +45,8 @@ def _built(name: str, config: Classifier, vocabulary_size: int, classes: int) ->
         module = importlib.import_module(module_name)
     except ImportError as error:
         raise ModelError(f"model.builder = {name}: {module_name} cannot be imported: {error}.") from error
+    except Exception as error:  # what the module does when it is imported, or how it is written
+        raise ModelError(f"model.builder = {name}: {module_name} fails: {type(error).__name__}: {error}.") from error
     function = getattr(module, function_name, None)
     if function is None:
         raise ModelError(

@@ -72,7 +72,7 @@ def read_numbers(
 
 
 def _with_points(texts: list[str]) -> list[str]:
-    """Numbers with a decimal comma as Python writes them. Beside such, one with a point is none: it may be thousands."""
+    """Numbers with a decimal comma as Python writes them. Beside such, one with a point is none: perhaps thousands."""
     commas = any("," in text for text in texts)
     return [
         text.replace(",", ".")

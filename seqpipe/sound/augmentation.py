@@ -15,7 +15,7 @@ import numpy as np
 
 from seqpipe.config.sound import Augmentation
 
-DRAWS = 48  # uniform numbers a row and an epoch
+DRAWS = 48  # uniform numbers a row and an epoch, enough for the most masks that are allowed
 
 
 class Kind(IntEnum):
@@ -174,7 +174,7 @@ class _Draws:
 
     def _next(self) -> np.ndarray:
         self.used += 1
-        return self.uniform[:, (self.used - 1) % DRAWS]
+        return self.uniform[:, self.used - 1]
 
     def between(self, low: float, high: float) -> np.ndarray:
         return low + (high - low) * self._next()

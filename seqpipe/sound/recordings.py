@@ -296,6 +296,11 @@ def _read_tfds(source: str, rest: str, role: Role) -> Iterator[Recording | Bad]:
     config = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)  # rows in the order of the files
     for number, row in enumerate(tfds.as_numpy(builder.as_dataset(split=split, read_config=config))):
         place = f"tfds:{name}/{split}:{number}"
-        samples = np.clip(row["audio"], -INT16, INT16 - 1).astype(np.int16)
-        folder = features["label"].int2str(int(row["label"])).strip("_")  # it has _unknown_ and _silence_
+        label = int(row["label"])
+        if not 0 <= label < features["label"].num_classes:  # -1 where it is withheld
+            yield Bad(f"{place} has the label {label}, which is none of the {features['label'].num_classes} classes")
+            continue
+        wave = resampled(np.asarray(row["audio"], np.float32), features["audio"].sample_rate or RATE_HZ)
+        samples = np.clip(np.round(wave), -INT16, INT16 - 1).astype(np.int16)
+        folder = features["label"].int2str(label).strip("_")  # it has _unknown_ and _silence_
         yield _checked(samples, folder, f"{number}.wav", place)

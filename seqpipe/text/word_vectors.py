@@ -76,7 +76,8 @@ def spread_vectors(pattern: str, features: TextFeatures, *, units: int) -> Piece
         words += len(batch)
         for pieces, (_, vector) in zip(features.encode([word for word, _ in batch]), batch, strict=True):
             if len(pieces) == 1:
-                own[pieces[0]] = vector
+                if np.isnan(own[pieces[0], 0]):  # the first is the most frequent of Apple, apple and APPLE
+                    own[pieces[0]] = vector
             else:
                 totals[pieces] += vector
                 weights[pieces] += 1
@@ -94,13 +95,15 @@ def _batches(pattern: str, units: int) -> Iterator[list[tuple[str, np.ndarray]]]
     """Words with their vectors, so many at a time."""
     batch = []
     for path in find_files(pattern):
+        settled = False
         for row in read_files(str(path), columns={"line": "line"}, format="lines"):
             if isinstance(row, BadRow):
                 raise DataError(f"{row.place}: {row.reason}.")
             fields = row.values["line"].rstrip(" ").split(" ")
             if row.line == 1 and len(fields) == 2 and all(map(_is_number, fields)):
                 continue  # word2vec's header
-            batch.append(_word_and_vector(fields, units, row.place))
+            batch.append(_word_and_vector(fields, units, row.place, settled=settled))
+            settled = True
             if len(batch) == WORDS_A_BATCH:
                 yield batch
                 batch = []
@@ -108,11 +111,17 @@ def _batches(pattern: str, units: int) -> Iterator[list[tuple[str, np.ndarray]]]
         yield batch
 
 
-def _word_and_vector(fields: list[str], units: int, place: str) -> tuple[str, np.ndarray]:
-    """The word is what stands before the last numbers: some of GloVe's hold spaces."""
+def _word_and_vector(fields: list[str], units: int, place: str, *, settled: bool) -> tuple[str, np.ndarray]:
+    """The word is what stands before the last numbers: some of GloVe's hold spaces.
+
+    Args:
+        settled: vectors before had so many numbers: what is more of them here belongs to a phrase, as in "windows 95".
+    """
     start = len(fields)
     while start > 1 and _is_number(fields[start - 1]):
         start -= 1
+    if settled:
+        start = max(start, len(fields) - units)
     width = len(fields) - start
     if width != units:
         raise DataError(f"{place}: a vector of {width} numbers; model.embedding.units is {units}.")

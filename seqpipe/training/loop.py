@@ -118,13 +118,15 @@ class Trainer:
             self.position.xla = self._choose_xla()
         with self._signals(), self._history() as history:
             self.callbacks.on_train_begin()
-            for epoch in range(self.position.epoch, self.until or self.config.epochs):
-                self._run_epoch(epoch, history)
-                if self._enough():
-                    break
-            self.position.finished = True
-            self.save(history)
-            self.callbacks.on_train_end()
+            try:
+                for epoch in range(self.position.epoch, self.until or self.config.epochs):
+                    self._run_epoch(epoch, history)
+                    if self._enough():
+                        break
+                self.position.finished = True
+                self.save(history)
+            finally:  # a progress bar gives the terminal its cursor back
+                self.callbacks.on_train_end()
         return self.position
 
     def _run_epoch(self, epoch: int, history: io.BufferedIOBase) -> None:
@@ -175,7 +177,8 @@ class Trainer:
 
     def _keep_best(self, epoch: int, figure: float) -> None:
         position = self.position
-        better = position.best is None or (figure > position.best if self.higher_is_better else figure < position.best)
+        best = position.best if position.best is not None and np.isfinite(position.best) else None
+        better = best is None or (figure > best if self.higher_is_better else figure < best)
         if self.until is not None:
             better = epoch + 1 == self.until
         if not better:

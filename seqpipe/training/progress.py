@@ -33,6 +33,7 @@ class TrainingProgress(keras.callbacks.Callback):
         self.bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self.task: TaskID | None = None
         self.rows = self.steps = 0
+        self.speed = ""
         self.epoch_started = 0.0
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -49,7 +50,8 @@ class TrainingProgress(keras.callbacks.Callback):
             return
         self.rows += logs["rows"]
         self.steps += logs["steps"]
-        self.bar.update(self.task, completed=batch + 1, loss=logs["loss"], speed=self._speed())
+        self.speed = self._speed()  # of training alone: dev comes after the last batch
+        self.bar.update(self.task, completed=batch + 1, loss=logs["loss"], speed=self.speed)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         figures = "  ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
@@ -59,7 +61,7 @@ class TrainingProgress(keras.callbacks.Callback):
         left = seconds * (self.epochs - epoch - 1)
         end = f"  at most {_duration(left)} to go" if left else ""
         self.console.print(
-            f"epoch {epoch + 1}/{self.epochs}  {figures}  {self._speed()}  {_duration(seconds)}{end}", highlight=False
+            f"epoch {epoch + 1}/{self.epochs}  {figures}  {self.speed}  {_duration(seconds)}{end}", highlight=False
         )
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:

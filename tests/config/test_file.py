@@ -87,6 +87,12 @@ def test_config_reports_all_mistakes_at_once(tmp_path):
         (GOOD.replace("name: mine", "name: a/b"), 'mine.yaml:2: name = "a/b": string should match pattern'),
         (GOOD + "model:\n  dropout: 0\n", "mine.yaml:10: the key model stands twice."),
         (GOOD + "training:\n  weight_decay: 0.1\n", 'weight_decay = 0.1 needs optimizer = "adamw", not "adam".'),
+        (
+            GOOD.replace("filters: 8", "{filters: 8, stride: 2, dilation: 2}"),
+            "mine.yaml:9: model.convolution.0: stride = 2 and dilation = 2 exclude each other: one must be 1.",
+        ),
+        (GOOD + "  builder: ':build'\n", 'builder = ":build" is not module:function, such as mymodule:build.'),
+        (GOOD + "training:\n  class_weights: {a: -1}\n", "greater than or equal to 0"),
         (GOOD + "  builder: mymodule\n", 'builder = "mymodule" is not module:function, such as mymodule:build.'),
         (GOOD + "  builder: a:b\n  keras: c.keras\n", "builder and keras exclude each other: name one."),
         (
@@ -110,6 +116,7 @@ def test_config_message(tmp_path, text, expected):
         ("training.epochs", "--set training.epochs: write it as key=value, such as --set training.epochs=3."),
         ("training.epoch=3", "--set training.epoch=3: training.epoch is not a key."),
         ("training.epochs=[", "--set training.epochs=[: the value is not YAML:"),
+        ("model.convolution.0.padding=full", '"full" is not a padding. Allowed: same, causal.'),
         ("training.learning_rate=.inf", "training.learning_rate = inf: input should be a finite number"),
         ("model.convolution.7.filters=3", "leads nowhere in this file."),
         (
@@ -268,3 +275,9 @@ def test_file_paths_that_end_at_a_comment_are_named(tmp_path, monkeypatch):
     assert pipeline_file.cut_at_comments(file) == []
     Path("notes #2.csv").touch()
     assert pipeline_file.cut_at_comments(file) == [hint]
+
+
+def test_config_message_lists_allowed_signs(tmp_path):
+    file = write(tmp_path, "task: forecasting\nname: mine\ndata:\n  train: builtin:series\n  decimal: x\n")
+    with pytest.raises(ConfigError, match=r'data.decimal = "x" is not a decimal. Allowed: \., ,\.'):
+        load_pipeline(file, [])

@@ -415,3 +415,8 @@ def test_formats_any_bytes_are_rows_or_an_error(content, ending, columns, encodi
 def test_formats_any_name_is_rows_or_an_error(name):
     with contextlib.suppress(SeqpipeError):
         list(read_rows(f"files:in/{name}", columns=BOTH, role="train"))
+
+
+def test_a_faulty_array_is_named_by_its_line():
+    content = '[\n{"text": "one", "label": "a"},\n{"text": "two", "label": "b"},\n{"text" "three"}\n]\n'
+    assert "line 4 column" in message(write("a.json", content))

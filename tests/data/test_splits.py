@@ -36,6 +36,11 @@ def test_splits_every_class_is_in_train_and_in_dev_where_that_can_be(labels, eve
     assert (np.abs(dev - rows / every) <= np.maximum(1, rows / every)).all()
 
 
+def test_splits_a_single_row_is_in_train():
+    assert dev_rows(np.array([0]), 10).tolist() == [False]
+    assert dev_rows(np.array([0, 0]), 10).tolist() == [True, False]
+
+
 def test_splits_part_is_spread_over_rows_and_groups():
     assert part_of(["a"] * 10, 5).tolist() == [0, 1, 3, 5, 7]
     assert part_of("ab", 5).tolist() == [0, 1]

@@ -6,11 +6,13 @@ import importlib
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from read_sources import BOTH, TEXT, message, read, values
 
 from seqpipe.data.sources import read_rows
 from seqpipe.errors import DataError
+from seqpipe.sound.recordings import Bad, Recording, read_recordings
 
 BUILDER = """
 import numpy as np
@@ -49,6 +51,23 @@ class TinyPairs(tfds.core.GeneratorBasedBuilder):
         for i in range(3):
             yield i, {"en": f"Film {i}", "fr": f"Un film {i}"}
 
+class TinyWords(tfds.core.GeneratorBasedBuilder):
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict({
+            "audio": tfds.features.Audio(sample_rate=8000),
+            "label": tfds.features.ClassLabel(names=["no", "yes"]),
+        }))
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+        wave = np.round(8000 * np.sin(2 * np.pi * 200 * np.arange(4000) / 8000)).astype(np.int64)
+        for i in range(3):
+            yield i, {"audio": wave, "label": i - 1}
+
 class FarReviews(TinyReviews):
     VERSION = tfds.core.Version("1.0.0")
 
@@ -75,7 +94,7 @@ def prepared(tmp_path_factory):
     import tensorflow_datasets as tfds
 
     tfds.disable_progress_bar()
-    for builder in (module.TinyReviews, module.TinyPairs):
+    for builder in (module.TinyReviews, module.TinyPairs, module.TinyWords):
         builder(data_dir=folder).download_and_prepare()
     return folder
 
@@ -97,6 +116,17 @@ def test_tfds_reads_names_of_classes_and_decoded_text():
     assert bad == {"the label -1 is none of the 2 classes", "byte 4 of the text (0xff) is not utf-8"}
     assert rows[0][0] == "tfds:tiny_reviews/train:1"
     assert read("tfds:tiny_reviews") == rows
+
+
+@pytest.mark.usefixtures("tfds_folder")
+def test_tfds_recordings_are_brought_to_16_kHz():
+    rows = list(read_recordings("tfds:tiny_words", "train"))
+    good = sorted((row for row in rows if isinstance(row, Recording)), key=lambda row: row.folder)
+    assert [row.folder for row in good] == ["no", "yes"]
+    expected = 8000 * np.sin(2 * np.pi * 200 * np.arange(8000) / 16_000)
+    np.testing.assert_allclose(good[0].samples[500:-500], expected[500:-500], atol=20)
+    (bad,) = (row for row in rows if isinstance(row, Bad))
+    assert bad.text.endswith("has the label -1, which is none of the 2 classes")
 
 
 @pytest.mark.usefixtures("tfds_folder")

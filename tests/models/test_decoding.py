@@ -143,3 +143,10 @@ def test_decoding_without_a_row_or_a_piece_to_find():
         assert not answers.lengths.numpy().any()
         assert not answers.truncated.numpy().any()
         assert answers.scores.numpy().reshape(2, -1)[:, 0].tolist() == [0.0, 0.0]
+
+
+def test_decoding_of_no_rows_is_no_answers():
+    model = Table(2).take([])
+    for search in (decoding.greedy, lambda *args: decoding.beam(*args, width=3)):
+        answers = search(model.step, model.state, tf.zeros([0], tf.int32))
+        assert len(answers.ids) == len(answers.scores) == 0

@@ -76,3 +76,10 @@ def test_own_model_file_stays_in_safe_mode(here):
     keras.Model([x, n], keras.layers.Lambda(lambda y: y[:, :3])(x)).save(here / "lambda.keras")
     with pytest.raises(ModelError, match=r"safe_mode|unsafe"):
         own_model(Classifier(keras="lambda.keras"), **SIZES)
+
+
+@pytest.mark.parametrize(("text", "fault"), [("def build(:\n", "SyntaxError"), ("1 / 0\n", "ZeroDivisionError")])
+def test_own_model_of_a_module_that_fails_names_it(here, text, fault):
+    (here / f"my_{fault}.py").write_text(text)
+    with pytest.raises(ModelError, match=f"model.builder = my_{fault}:build: my_{fault} fails: {fault}: "):
+        own_model(Classifier(builder=f"my_{fault}:build"), **SIZES)

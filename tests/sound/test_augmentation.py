@@ -167,3 +167,10 @@ def test_augmentation_made_words_are_of_clips_equally_loud():
     rows = (np.array([row]) for row in (0, 1, 6))
     (word,) = made._made_words(*rows, np.array([0.95]), np.array([0.4]))
     np.testing.assert_allclose(word[25, [0, 4, 9]], 1.0, rtol=1e-3)  # bands of one clip alone
+
+
+def test_augmentation_has_numbers_for_as_many_masks_as_are_allowed():
+    most = augmenter(time_masks=7, band_masks=7, speed=0.1, noise_fraction=1)
+    assert np.isfinite(most.batch(ROWS, 0)).all()
+    with pytest.raises(ValueError, match="less than or equal to 7"):
+        Augmentation(time_masks=8)

@@ -45,6 +45,20 @@ def test_vectors_read_word2vec_header_gz_and_words_with_spaces(features, tmp_pat
     assert spread_vectors(str(file), features, units=2).words == 3
 
 
+def test_vectors_of_a_word_in_several_cases_are_those_of_the_first(features, tmp_path):
+    file = tmp_path / "vectors.txt"
+    file.write_text("good 1 2\nGood 30 40\nGOOD 500 600\n")
+    found = spread_vectors(str(file), features, units=2)
+    (piece,) = features.encode(["good"])[0]
+    np.testing.assert_array_equal(found.vectors[piece], [1, 2])
+
+
+def test_vectors_of_a_phrase_may_stand_behind_a_number(features, tmp_path):
+    file = tmp_path / "vectors.txt"
+    file.write_text("good 1 2\nwindows 95 3 4\nfilm 5 6\n")
+    assert spread_vectors(str(file), features, units=2).words == 3
+
+
 def test_vectors_keep_what_is_not_known_and_take_the_tables_spread(features, tmp_path):
     file = tmp_path / "vectors.txt"
     file.write_text("good 100 -50\nfilm 30 20\nbad -80 10\n")

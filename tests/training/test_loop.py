@@ -155,6 +155,13 @@ def test_training_keeps_the_lowest_of_a_figure_that_is_better_when_it_is_lower(t
     assert (run.position.best, run.position.best_epoch) == (8.0, 1)
 
 
+def test_training_does_not_keep_a_figure_that_is_none(tmp_path):
+    run = trainer(tmp_path, epochs=3, xla="never", objective=Figured(), monitor="own")
+    for epoch, figure in enumerate((np.nan, 3.0, np.nan)):
+        run._keep_best(epoch, figure)
+    assert (run.position.best, run.position.best_epoch, run.position.epochs_without_better) == (3.0, 1, 1)
+
+
 def test_training_names_the_figures_there_are_when_the_monitored_one_is_not_among_them(tmp_path):
     run = trainer(tmp_path, epochs=1, xla="never", monitor="acuracy")
     with pytest.raises(RunError, match=r"training\.monitor = \"?acuracy\"? is not a dev figure .* accuracy"):
@@ -229,11 +236,14 @@ def test_training_traces_each_step_once(tmp_path):
 
 
 def test_training_names_what_to_lower_when_the_loss_is_not_finite(tmp_path):
+    ended = []
     run = trainer(tmp_path, optimizer="sgd", learning_rate=1e30, clip_norm=None)
+    callback = keras.callbacks.LambdaCallback(on_train_end=lambda logs: ended.append(True))
     with pytest.raises(
         RunError, match=r"The loss became (nan|inf) in epoch .* Lower training.learning_rate \(now 1e\+30\)"
     ):
-        run.run()
+        run.run([callback])
+    assert ended == [True], "a progress bar is taken away"
 
 
 def test_training_needs_rows(tmp_path):
