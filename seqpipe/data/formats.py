@@ -181,7 +181,7 @@ def _no_object(record: object) -> str:
 def _read_array(
     lines: Lines, first: str, columns: Mapping[str, Column], label_separator: str | None
 ) -> Iterator[Row | BadRow]:
-    text = "".join([first, *lines])
+    text = "".join(["\n" * (lines.number - 1), first, "\n", *lines])  # its lines are those of the file
     if fault := lines.take_fault():
         raise DataError(f"{lines.name}: {fault}.")
     try:

@@ -418,5 +418,5 @@ def test_formats_any_name_is_rows_or_an_error(name):
 
 
 def test_a_faulty_array_is_named_by_its_line():
-    content = '[\n{"text": "one", "label": "a"},\n{"text": "two", "label": "b"},\n{"text" "three"}\n]\n'
-    assert "line 4 column" in message(write("a.json", content))
+    content = '\n[\n{"text": "one", "label": "a"},\n{"text": "two", "label": "b"},\n{"text" "three"}\n]\n'
+    assert "line 5 column" in message(write("a.json", content))

@@ -65,7 +65,7 @@ def describe(report: dict[str, Any]) -> str:
         f"steps: {seasons}. The network's share beside the ridge is {percent(report['share'], 0)}, "
         "fitted on validation.\n"
     )
-    if report["refit"] and "test" in report["splits"]:
+    if report.get("refit") and "test" in report["splits"]:
         lines.append(
             "What is published was trained once more, on training and validation together, for as many epochs as were "
             "best: dev's figures are of the model before, test's of what is published.\n"

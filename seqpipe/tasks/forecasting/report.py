@@ -234,7 +234,8 @@ def judge(
     if not counted.any():  # constant series alone: errors as they are
         mase, counted = row_mean(errors), np.isfinite(row_mean(errors))
     headline = {**block_interval(mase, windows.origins, **options), "n": int(counted.sum())}
-    key = content_key(facts.names, windows.places[counted], windows.series[counted], windows.wanted[counted])
+    names = [facts.names[number - 1] for number in windows.series[counted]]
+    key = content_key(names, windows.origins[counted], windows.wanted[counted])
     report: dict[str, Any] = {
         "measures": {"mase": headline},
         "windows": len(windows),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from seqpipe.data.examples import Examples
 from seqpipe.data.findings import Finding
 from seqpipe.errors import DataError, ModelError
 from seqpipe.export.artefact import KERAS_MODEL, PARITY
+from seqpipe.series.table import Series
 from seqpipe.series.windows import EVALUATED, Cut, held_back_origins, stride
 from seqpipe.tasks.forecasting.data import Facts, Panel, read_panel
 
@@ -37,22 +37,20 @@ def evaluate_served(task: Forecasting, model: Model, directory: Path) -> tuple[d
         raise ModelError(f"{model.path}/{PARITY} does not say what the training data fixed.")
     panel, findings = read_panel(task.config.data, task.horizon)
     known = Facts(**facts)
-    task.facts, chosen = known, [one for one in panel.series if one.name in known.names]
-    if not chosen:
+    if panel.step != (step := known.frame().step):
+        raise DataError(f"{task.config.data.train} has a step of {panel.step}; that of {model.path} is {step}.")
+    found = {one.name: one for one in panel.series if one.name in known.names}
+    if not found:
         raise DataError(f"None of the series is known to {model.path}. It knows {', '.join(known.names[:5])}.")
-    order = sorted(range(len(chosen)), key=lambda index: known.names.index(chosen[index].name))
-    series = [chosen[index] for index in order]
-    cuts = [Cut(min(known.look_back, one.end), min(known.look_back, one.end), one.end) for one in series]
-    task.panel = Panel(series, cuts, panel.step)
-    numbers = [known.names.index(one.name) + 1 for one in series]
+    # Each keeps its number in the network: series that are not in the source have no values.
+    series = [found.get(name) or _empty(name, next(iter(found.values()))) for name in known.names]
+    cuts = [Cut(0, min(known.look_back, one.end), one.end) for one in series]  # nothing here was learned from
+    task.facts, task.panel = known, Panel(series, cuts, panel.step)
     origins = [held_back_origins(cut.dev, cut.end, horizon=task.horizon) for cut in cuts]
     every = stride(sum(map(len, origins)), EVALUATED, known.seasons)
-    origins = [found[::-1][::every][::-1] for found in origins]
+    origins = [places[::-1][::every][::-1] for places in origins]
     if not sum(map(len, origins)):
         raise DataError(f"No series is longer than look-back and horizon, {known.look_back + task.horizon:,} steps.")
-    if numbers != list(range(1, len(numbers) + 1)):
-        kept = [number - 1 for number in numbers]
-        task.facts = known = _only(known, kept)
     examples = task._windows(origins, None)
     windows = windows_of(task, examples)
     network = keras.saving.load_model(model.path / KERAS_MODEL)
@@ -71,25 +69,9 @@ def evaluate_served(task: Forecasting, model: Model, directory: Path) -> tuple[d
     return report, findings
 
 
-def _only(facts: Facts, kept: list[int]) -> Facts:
-    """What is known of some of the series."""
-
-    def some(values: list[Any]) -> list[Any]:
-        return [values[index] for index in kept]
-
-    def rows(values: list[float]) -> list[float]:  # behind that of an unknown series
-        return [values[0], *some(values[1:])]
-
-    return replace(
-        facts,
-        names=some(facts.names),
-        mase=some(facts.mase),
-        mean=some(facts.mean),
-        std=some(facts.std),
-        level=rows(facts.level),
-        scale=rows(facts.scale),
-        error=rows(facts.error),
-    )
+def _empty(name: str, other: Series) -> Series:
+    """A series without a step, of the columns of another."""
+    return Series(name, other.clock[:0], other.values[:0], other.known[:0], other.past[:0], other.static)
 
 
 def _asked(task: Forecasting, model: Model, examples: Examples) -> np.ndarray:

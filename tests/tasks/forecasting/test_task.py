@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -12,10 +13,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from finished import finished
+from rich.console import Console
 
 from pipelines import SHOPS
 from seqpipe.errors import DataError
+from seqpipe.runs.evaluate import evaluate_artefact
 from seqpipe.runs.run import open_run
+from seqpipe.series.builtin import builtin_rows
 from seqpipe.serving.model import load
 from seqpipe.tasks.forecasting.config import ForecastingPipeline
 from seqpipe.tasks.forecasting.data import fit_facts, usual_spread
@@ -272,6 +276,46 @@ def test_task_table_in_and_table_out(home, model, tmp_path, monkeypatch):
         DataError, match="series market has no offer at 2024-03-04T03:00, 4 steps behind its last value"
     ):
         list(model.input.from_file(str(file), column="value"))
+
+
+def test_task_is_evaluated_on_some_of_its_series_as_on_all(home, tmp_path):
+    names, rows = builtin_rows("builtin:series?rows=300&series=2&seed=2")
+    rows = list(rows)
+
+    def evaluated(*chosen):
+        file = tmp_path / "rows.csv"
+        lines = [",".join(row.values()) for row in rows if row["series"] in chosen]
+        file.write_text("\n".join([",".join(names), *lines, ""]))
+        console = Console(file=io.StringIO())
+        report = evaluate_artefact(
+            str(home / "saved_models" / "tiny" / "1"),
+            f"files:{file}",
+            overrides=[],
+            directory=tmp_path,
+            console=console,
+        )
+        assert "### Verdict" in console.file.getvalue()
+        part = report["splits"]["test"]
+        by_name = {row["name"]: row["mase"] for row in part["baselines"]}
+        return part["windows"], part["measures"]["mase"]["value"], by_name["ridge"], set(by_name)
+
+    first, second = dict.fromkeys(row["series"] for row in rows)
+    parts = [evaluated(first), evaluated(second)]
+    whole = evaluated(second, first)
+    assert whole[0] == sum(part[0] for part in parts)
+    for figure in (1, 2):
+        assert whole[figure] == pytest.approx(np.mean([part[figure] for part in parts]), rel=1e-4)
+    assert "climatology + AR" not in whole[3], "nothing here was learned from"
+
+
+def test_task_is_not_evaluated_on_another_step(home, tmp_path):
+    file = tmp_path / "days.csv"
+    days = np.arange("2024-01-01", "2024-04-01", dtype="datetime64[D]")
+    lines = [f"harbour,{day},1,0,1,coast" for day in days]
+    file.write_text("\n".join(["series,time,value,offer,visitors,region", *lines, ""]))
+    model = str(home / "saved_models" / "tiny" / "1")
+    with pytest.raises(DataError, match=r"has a step of 1D; that of .* is 1h"):
+        evaluate_artefact(model, f"files:{file}", overrides=[], directory=tmp_path, console=Console(file=io.StringIO()))
 
 
 def test_task_card_claims_only_what_is_shown():
