@@ -52,7 +52,7 @@ class SmoothedTraining(Training):
 class LabelTraining(SmoothedTraining):
     """Training towards one label a row."""
 
-    class_weights: Literal["none", "balanced"] | dict[str, Annotated[float, Field(ge=0)]] = Field(
+    class_weights: Literal["none", "balanced"] | dict[str, Annotated[float, Field(gt=0)]] = Field(
         "none", description="balanced: each class weighs the same in the loss; or a weight for each class name."
     )
     monitor: Literal["accuracy", "loss"] = Field("accuracy", description="Dev figure the best epoch is chosen by.")

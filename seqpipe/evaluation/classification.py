@@ -18,7 +18,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from seqpipe.config.pipeline import Evaluation
 from seqpipe.evaluation import metrics, pictures
 from seqpipe.evaluation.classification_words import to_markdown
 from seqpipe.evaluation.figures import percent, row_count
@@ -147,7 +146,7 @@ def evaluate_classifier(
 
 
 def evaluate_served(
-    model: ServedModel, inputs: Sequence[Any], labels: np.ndarray, source: str, directory: Path
+    model: ServedModel, inputs: Sequence[Any], labels: np.ndarray, source: str, directory: Path, *, samples: int
 ) -> dict[str, Any]:
     """The report on an exported model as it answers rows, with its pictures; `splits` holds `test`.
 
@@ -156,11 +155,11 @@ def evaluate_served(
         inputs: N rows as it takes them.
         labels: int [N], by the order of its classes.
         source: what the rows are, in words.
+        samples: resamples behind each interval.
     """
     shares = np.array([[row["probabilities"][name] for name in model.labels] for row in model(inputs)], np.float64)
     # The logarithm of a probability is a logit; a probability that underflowed counts as the smallest one.
     answered = Answered(source, np.log(np.maximum(shares, np.finfo(np.float32).tiny)), labels)
-    samples = Evaluation().bootstrap_samples
     report = evaluate_classifier(answered, classes=model.labels, bootstrap_samples=samples, seed=1)
     write_report(report, answered, directory)
     return {"classes": list(model.labels), "splits": {"test": report}}

@@ -131,6 +131,8 @@ def fit_shares(first: ArrayLike, second: ArrayLike, labels: ArrayLike) -> tuple[
     """
     first, labels = checked(first, labels)
     second, _ = checked(second, labels)
+    if np.all((first + second).argmax(axis=1) == labels):
+        return 1.0, 1.0  # the rows cannot tell, as in `fit_temperature`
     return likeliest_shares(lambda mixed: _mean_nll(mixed, labels), first, second)
 
 

@@ -30,6 +30,7 @@ class Series:
     """One series on its grid; NaN is a missing value.
 
     clock: int64 [T], what the clock of the place reads, seconds or a number; of `step: rows` 0, 1, 2 ...
+    grid: the same in steps one apart, where a zone's hours are put forward and back; None is the clock itself.
     values: float64 [T].
     known: float64 [T, K]. past: float64 [T, P]. static: a text for each static column.
     """
@@ -40,6 +41,11 @@ class Series:
     known: np.ndarray
     past: np.ndarray
     static: tuple[str, ...] = ()
+    grid: np.ndarray | None = None
+
+    @property
+    def steps_on(self) -> np.ndarray:
+        return self.clock if self.grid is None else self.grid
 
     def __len__(self) -> int:
         return len(self.values)
@@ -304,8 +310,7 @@ def _grids(
         return []
     length = int(places[-1]) + 1
     grid = _grid(own[0], length, step)
-    if zone is not None:
-        grid = grid + local_offsets(grid, zone)
+    shown = grid if zone is None else grid + local_offsets(grid, zone)
 
     def spread(columns: list[str]) -> np.ndarray:
         made = np.full((length, len(columns)), np.nan)
@@ -316,7 +321,7 @@ def _grids(
     known, past = spread([f"k:{c}" for c in wanted.known]), spread([f"p:{c}" for c in wanted.past])
     static = tuple(_static(name, column, rows, members, findings) for column in wanted.static)
     return [
-        Series(column if wanted.values else name, grid, spread([f"v:{column}"])[:, 0], known, past, static)
+        Series(column if wanted.values else name, shown, spread([f"v:{column}"])[:, 0], known, past, static, grid)
         for column in wanted.values or [wanted.value_column]
     ]
 

@@ -120,9 +120,9 @@ class Trainer:
             self.callbacks.on_train_begin()
             try:
                 for epoch in range(self.position.epoch, self.until or self.config.epochs):
-                    self._run_epoch(epoch, history)
-                    if self._enough():
+                    if self._enough():  # before an epoch, so that a run that goes on asks too
                         break
+                    self._run_epoch(epoch, history)
                 self.position.finished = True
                 self.save(history)
             finally:  # a progress bar gives the terminal its cursor back

@@ -92,7 +92,7 @@ def test_config_reports_all_mistakes_at_once(tmp_path):
             "mine.yaml:9: model.convolution.0: stride = 2 and dilation = 2 exclude each other: one must be 1.",
         ),
         (GOOD + "  builder: ':build'\n", 'builder = ":build" is not module:function, such as mymodule:build.'),
-        (GOOD + "training:\n  class_weights: {a: -1}\n", "greater than or equal to 0"),
+        (GOOD + "training:\n  class_weights: {a: -1}\n", "greater than 0"),
         (GOOD + "  builder: mymodule\n", 'builder = "mymodule" is not module:function, such as mymodule:build.'),
         (GOOD + "  builder: a:b\n  keras: c.keras\n", "builder and keras exclude each other: name one."),
         (

@@ -119,7 +119,7 @@ def test_tfds_reads_names_of_classes_and_decoded_text():
 
 
 @pytest.mark.usefixtures("tfds_folder")
-def test_tfds_recordings_are_brought_to_16_kHz():
+def test_tfds_recordings_are_brought_to_the_usual_rate():
     rows = list(read_recordings("tfds:tiny_words", "train"))
     good = sorted((row for row in rows if isinstance(row, Recording)), key=lambda row: row.folder)
     assert [row.folder for row in good] == ["no", "yes"]

@@ -124,6 +124,11 @@ def test_metrics_fit_shares_recovers_how_two_halves_of_the_evidence_were_scaled(
     assert metrics.fit_shares(first, second, labels) == pytest.approx((2.0, 0.5), abs=0.05)
 
 
+def test_metrics_fit_shares_are_one_where_all_rows_are_right():
+    logits = np.array([[2.0, 0.0], [0.0, 1.0], [0.5, 0.0]])
+    assert metrics.fit_shares(logits, 0.1 * logits, np.array([0, 1, 0])) == (1.0, 1.0)
+
+
 def test_metrics_fit_shares_gives_nothing_to_a_model_that_is_worse_than_a_guess():
     logits, labels = _calibrated(5_000, 3, seed=9)
     noise = -logits

@@ -174,6 +174,16 @@ def test_training_stops_when_patience_ends(tmp_path):
     assert run.position.epoch == 3
 
 
+def test_training_whose_patience_had_ended_when_it_was_stopped_stays_so(tmp_path):
+    run = trainer(tmp_path, epochs=3, patience=1)
+    run.run()
+    run = trainer(tmp_path, epochs=3, patience=1)
+    run.restore()
+    run.position.finished, run.position.epoch, run.position.epochs_without_better = False, 2, 1
+    run.restore = lambda: None
+    assert run.run().epoch == 2
+
+
 def test_training_averages_follow_the_weights(tmp_path):
     run = trainer(tmp_path, epochs=1, average_decay=0.3, xla="never")
     expected = [v.numpy() for v in run.model.trainable_variables]

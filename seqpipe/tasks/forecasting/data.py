@@ -88,8 +88,8 @@ def _joined(train: Series, later: Series, end: int, step: Step, findings: list[F
     if step.kind == "rows":
         start = end
     else:
-        first = step.ticks(train.clock[:1])[0]
-        start = int(step.ticks(later.clock[:1])[0] - first)
+        first = step.ticks(train.steps_on[:1])[0]
+        start = int(step.ticks(later.steps_on[:1])[0] - first)
     if start < end:
         findings.append(Finding("error", f"series {train.name}: data.test begins before data.train ends."))
         return train, end
@@ -101,11 +101,12 @@ def _joined(train: Series, later: Series, end: int, step: Step, findings: list[F
         whole[start:] = other
         return whole
 
-    clock = np.asarray(step.later(train.clock[0], np.arange(length))) if step.kind != "rows" else np.arange(length)
-    clock[: min(len(train), start)], clock[start:] = (
-        train.clock[:start],
-        later.clock if step.kind != "rows" else clock[start:],
-    )
+    steps = np.arange(length)
+    grid = steps if step.kind == "rows" else np.asarray(step.later(train.steps_on[0], steps))
+    clock = grid + (train.clock[0] - train.steps_on[0])
+    clock[: min(len(train), start)] = train.clock[:start]
+    if step.kind != "rows":
+        clock[start:] = later.clock
     whole = Series(
         train.name,
         clock,
@@ -113,6 +114,7 @@ def _joined(train: Series, later: Series, end: int, step: Step, findings: list[F
         joined(train.known, later.known),
         joined(train.past, later.past),
         train.static,
+        grid,
     )
     return whole, whole.end
 

@@ -61,7 +61,7 @@ def trade_off(
 
 def _spaced(clips: Sequence[np.ndarray]) -> np.ndarray:
     gap = np.zeros(round(GAP_S * RATE_HZ), np.float32)
-    return np.concatenate([gap, *(part for clip in clips for part in (clip, gap))])
+    return np.concatenate([gap, *(part for clip in clips for part in (clip, gap))]) if clips else gap[:0]
 
 
 def _per_hour(count: int, seconds: float) -> float | None:
@@ -108,5 +108,6 @@ def picture(found: dict[str, Any], path: Path) -> Path:
     axes.set_ylabel("commands heard")
     axes.set_xlim(left=0)
     axes.yaxis.set_major_formatter(tick_percent)
-    axes.legend(frameon=False)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False)
     return save(figure, path)

@@ -44,7 +44,7 @@ def evaluate_commands(
             split,
             logits,
             labels,
-            rows_key=content_key(task.classes, labels),
+            rows_key=content_key(task.classes, labels, *task.splits.get(split).samples),
             baseline=Baseline.of(task.baseline, spectrograms(rows)),
         )
         report["splits"][split] = report_split(

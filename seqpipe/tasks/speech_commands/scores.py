@@ -26,7 +26,8 @@ def adjustments(share: float, rows: np.ndarray) -> np.ndarray:
 
     Source: Menon et al. 2021, Long-tail learning via logit adjustment.
     """
-    return (-share * np.log(rows / rows.sum())).astype(np.float32)
+    seen = np.maximum(rows, 1)  # a class without a row stays as it is
+    return np.where(rows > 0, -share * np.log(seen / max(1, rows.sum())), 0.0).astype(np.float32)
 
 
 def fit_scores(task: SpeechCommands, model: keras.Model, examples: dict[str, Examples]) -> Fitted:

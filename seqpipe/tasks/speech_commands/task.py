@@ -201,7 +201,7 @@ class SpeechCommands(Task):
         changed = self._augmenter[1].batch(rows, epoch)
         lead_in_ms = self.config.training.lead_in_ms
         if lead_in_ms is not None and (epoch + int(rows[0])) % 2:
-            frames = round(lead_in_ms / self.config.features.hop_ms)
+            frames = max(1, round(lead_in_ms / self.config.features.hop_ms))
             changed = np.concatenate([np.roll(changed, 1, axis=0)[:, -frames:], changed], axis=1)
         lengths = np.full(len(rows), changed.shape[1], np.int32)
         columns = {name: np.asarray(examples.columns[name])[rows] for name in ("label", "kind")}
@@ -283,7 +283,8 @@ class SpeechCommands(Task):
         from seqpipe.evaluation.classification import evaluate_served
 
         clips, findings = read_clips(source, self.config.data, model.labels)
-        report = evaluate_served(model, _floats(clips.samples), clips.labels, source, directory)
+        samples = self.config.evaluation.bootstrap_samples
+        report = evaluate_served(model, _floats(clips.samples), clips.labels, source, directory, samples=samples)
         return {**report, "never_heard": None, "listening": None}, findings
 
     def left_out_spectrograms(self) -> tuple[np.ndarray, list[str]]:

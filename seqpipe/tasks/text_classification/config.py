@@ -153,9 +153,11 @@ class TextClassificationPipeline(Pipeline):
     def for_later_seed(self, first: Pipeline) -> TextClassificationPipeline:
         if self.training.pretrain is None:
             return self
+        embedding = self.model.embedding.model_copy(update={"vectors": None})  # it comes with the encoder
+        started = {"start_from": str(first.run_path / "pretrain"), "embedding": embedding}
         once = {
             "training": self.training.model_copy(update={"pretrain": None}),
-            "model": self.model.model_copy(update={"start_from": str(first.run_path / "pretrain")}),
+            "model": self.model.model_copy(update=started, deep=True),
         }
         return self.model_copy(update=once, deep=True)
 
@@ -164,6 +166,8 @@ class TextClassificationPipeline(Pipeline):
         own = self.model.builder or self.model.keras
         if own and (self.training.pretrain or self.model.start_from):
             raise ValueError(f"training.pretrain and model.start_from need seqpipe's own encoder, not {own}.")
+        if own and self.model.ngrams:
+            raise ValueError(f"model.ngrams stands beside seqpipe's own network, not {own}: set it to null.")
         if self.training.pretrain and self.model.start_from:
             raise ValueError("training.pretrain and model.start_from exclude each other: name one.")
         if self.model.embedding.vectors and (own or self.model.start_from):

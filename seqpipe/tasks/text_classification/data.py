@@ -180,6 +180,9 @@ def read_table(source: str, data: LabelledText, classes: list[str], role: Role =
     Raises:
         DataError: the source cannot be read, holds no good row, or more bad rows than data.max_bad_fraction.
     """
+    for name in (data.labels or {}).values():
+        if name not in classes:
+            raise DataError(f"{source}: labels: {not_allowed(name, 'class of this model', classes)}")
     reader = _Reader(data, data.labels or {name: name for name in classes})
     most = data.max_rows if isinstance(data, ClassificationData) else None
     rows, findings = read_role(

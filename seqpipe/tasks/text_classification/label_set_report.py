@@ -16,14 +16,13 @@ import keras
 import numpy as np
 from scipy.special import expit
 
-from seqpipe.config.pipeline import Evaluation
 from seqpipe.data.examples import Examples, content_key
 from seqpipe.evaluation.metrics import wilson_interval
 from seqpipe.evaluation.paired import with_interval
 from seqpipe.evaluation.rows import RowFigures
 from seqpipe.storage import write_text
 from seqpipe.tasks.text_classification.baseline import LabelSetBaseline
-from seqpipe.tasks.text_classification.data import Table, read_table, seen_rows
+from seqpipe.tasks.text_classification.data import Table, seen_rows
 from seqpipe.tasks.text_classification.label_set_figures import (
     MACRO_F1,
     MICRO_F1,
@@ -127,9 +126,7 @@ def evaluate(
         report["baseline"] = {"description": baseline.describe(), **about}
     for split, rows in examples.items():
         report["splits"][split] = report_split(answered(split, task.table(split), rows), directory / split, settings)
-    for name, other in wanted.other_domains.items():
-        separator = other.label_separator or task.config.data.label_separator
-        table, _ = read_table(other.source, other.model_copy(update={"label_separator": separator}), task.classes)
+    for name, table in task.domains.items():
         rows = Examples({"ids": task.encode(table.texts), "label": table.labels.astype(np.int32)})
         report["other_domains"][name] = figures(answered(name, table, rows), settings)[0]
     of_logits = lambda logits: expit(logits / fitted["temperature"])  # noqa: E731  a line
@@ -137,18 +134,21 @@ def evaluate(
     return report
 
 
-def evaluate_served(model: Model, table: Table, fitted: Fitted, source: str, directory: Path) -> dict[str, Any]:
+def evaluate_served(
+    model: Model, table: Table, fitted: Fitted, source: str, directory: Path, *, samples: int
+) -> dict[str, Any]:
     """The report on an exported model as it answers rows; `splits` holds `test`.
 
     Args:
         fitted: what was fitted on dev before it was exported.
         source: what the rows are, in words.
+        samples: resamples behind each interval.
     """
     shares = [[row["probabilities"][name] for name in model.labels] for row in model(table.texts)]
     # The logit of a probability; one that is 0 or 1 in float32 counts as the nearest that is not.
     tiny = np.finfo(np.float32).tiny
     probabilities = np.clip(np.array(shares, np.float64).reshape(-1, len(model.labels)), tiny, 1 - 2**-24)
-    settings = Settings(model.labels, 1.0, thresholds_of(fitted), Evaluation().bootstrap_samples, seed=1)
+    settings = Settings(model.labels, 1.0, thresholds_of(fitted), samples, seed=1)
     logits = np.log(probabilities) - np.log1p(-probabilities)
     report = report_split(Answered(source, logits, table.labels), directory, settings)
     return {"classes": list(model.labels), "splits": {"test": report}}

@@ -16,7 +16,7 @@ from seqpipe.evaluation.classification_words import domains_table, to_markdown
 from seqpipe.evaluation.metrics import fit_shares, fit_temperature, softmax
 from seqpipe.tasks.text_classification import deletion
 from seqpipe.tasks.text_classification.baseline import LinearBaseline
-from seqpipe.tasks.text_classification.data import Table, read_table, seen_rows
+from seqpipe.tasks.text_classification.data import Table, seen_rows
 from seqpipe.tasks.text_classification.deletion import ROWS, deletion_test
 from seqpipe.tasks.text_classification.signatures import piece_weights
 from seqpipe.training.predict import predict
@@ -54,8 +54,7 @@ def evaluate(
     for split, rows in examples.items():
         part = answered(split, task.table(split), rows)
         report["splits"][split] = report_split(part, directory / split, **settings)
-    for name, other in wanted.other_domains.items():
-        table, _ = read_table(other.source, other, task.classes)
+    for name, table in task.domains.items():
         rows = Examples({"ids": task.encode(table.texts), "label": table.labels.astype(np.int32)})
         report["other_domains"][name] = evaluate_classifier(answered(name, table, rows), **settings)
     of_logits = partial(_probabilities, temperature=fitted["temperature"])

@@ -80,6 +80,7 @@ class TextClassification(Task):
     def read(self) -> list[Finding]:
         self.splits = read_splits(self.config.data)
         self.classes, self.probed = self.splits.classes, self.splits.dev.texts
+        self.domains = self._read_domains()
         pretraining = self.config.training.pretrain
         if pretraining is None:
             self.unlabelled = []
@@ -88,6 +89,16 @@ class TextClassification(Task):
             pretraining.source, self.config.data, self.splits, skip_held_back=pretraining.skip_held_back
         )
         return [*self.splits.findings, *findings]
+
+    def _read_domains(self) -> dict[str, Table]:
+        """Before anything is trained, so that what is misspelt is said now."""
+        own = self.config.data.label_separator
+        return {
+            name: read_table(
+                other.source, other.model_copy(update={"label_separator": other.label_separator or own}), self.classes
+            )[0]
+            for name, other in self.config.evaluation.other_domains.items()
+        }
 
     def data_key(self) -> str:
         parts: list[Any] = [self.splits.classes, self.unlabelled]
@@ -287,10 +298,11 @@ class TextClassification(Task):
                 f"{model.path} answers {kind} a text: data.label_separator must be as it was trained with."
             )
         table, findings = read_table(source, data, model.labels, "test")
+        samples = self.config.evaluation.bootstrap_samples
         if self.config.several:
-            report = label_set_report.evaluate_served(model, table, fitted, source, directory)
+            report = label_set_report.evaluate_served(model, table, fitted, source, directory, samples=samples)
         else:
-            report = evaluate_served(model, table.texts, table.labels, source, directory)
+            report = evaluate_served(model, table.texts, table.labels, source, directory, samples=samples)
         return {**report, "other_domains": {}}, findings
 
     def describe(self, report: dict[str, Any]) -> str:

@@ -91,7 +91,8 @@ def evaluate_served(model: Model, pairs: Pairs, wanted: TranslationEvaluation, d
 
 
 def _by_length(pairs: Pairs, answers: Sequence[str], tokenize: str) -> list[dict[str, Any]]:
-    words = np.array([len(text.split()) if " " in text else len(text) for text in pairs.sources])
+    spaced = 2 * sum(" " in text for text in pairs.sources) >= len(pairs.sources)  # else characters count as words
+    words = np.array([len(text.split()) if spaced else len(text) for text in pairs.sources])
     rows = []
     for least, following in zip(LENGTH_BINS, (*LENGTH_BINS[1:], None), strict=True):
         chosen = np.flatnonzero((words >= least) & (words < (following or np.inf))).tolist()

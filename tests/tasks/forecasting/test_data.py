@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from seqpipe.config.series import SeriesData
+from seqpipe.series.clock import local_offsets
 from seqpipe.tasks.forecasting.data import read_panel
 
 
@@ -29,3 +30,18 @@ def test_one_huge_value_is_no_overflow(tmp_path):
     values = [str(day % 7) for day in range(60)]
     values[5] = "1e308"
     assert "a leak" not in findings_of(tmp_path, values, range(60))
+
+
+@pytest.mark.parametrize("begin", ["2024-01-01", "2024-08-01"])  # clocks are put back in April, forward in October
+def test_a_test_set_goes_on_across_a_change_of_clocks(tmp_path, begin):
+    zone = "Australia/Melbourne"
+    utc = np.datetime64(begin).astype("datetime64[s]").astype(np.int64) + 3600 * np.arange(24 * 120)
+    local = (utc + local_offsets(utc, zone)).astype("datetime64[s]")
+    halves = {"train": slice(0, 24 * 100), "test": slice(24 * 100, None)}
+    for name, rows in halves.items():
+        lines = [f"{time},{number}" for number, time in enumerate(local)][rows]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["time,value", *lines, ""]))
+    data = SeriesData(train=f"files:{tmp_path}/train.csv", test=f"files:{tmp_path}/test.csv", time_zone=zone)
+    panel, _ = read_panel(data, horizon=24)
+    np.testing.assert_array_equal(panel.series[0].values, np.arange(24 * 120))
+    np.testing.assert_array_equal(panel.series[0].clock, local.astype(np.int64))

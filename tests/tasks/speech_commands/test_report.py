@@ -10,6 +10,7 @@ from seqpipe.tasks.speech_commands.attention_picture import Heard, attention_pic
 from seqpipe.tasks.speech_commands.baseline import SpectrogramBaseline, coarse
 from seqpipe.tasks.speech_commands.false_accepts import picture, to_markdown, trade_off
 from seqpipe.tasks.speech_commands.report import telling_rows
+from seqpipe.tasks.speech_commands.scores import adjustments
 
 LABELS = ["yes", "no", "unknown", "silence"]
 
@@ -41,7 +42,7 @@ def test_trade_off_counts_what_is_heard_and_what_is_not_said():
 
 def test_trade_off_without_other_words(tmp_path):
     found = trade_off(by_level, LABELS, commands=[("yes", np.ones(16_000, np.float32))], others=[], noise=[])
-    assert found["rows"][0]["noise_per_hour"] is None
+    assert found["rows"][0]["noise_per_hour"] is found["rows"][0]["unknown_per_hour"] is None
     assert "–" in to_markdown(found)
     assert is_picture(picture(found, tmp_path / "a.png"))
 
@@ -85,3 +86,8 @@ def test_attention_picture_has_seconds_bands_and_titles(tmp_path, monkeypatch):
     assert ticks["1"] == pytest.approx(np.interp(1000, centres_hz, np.arange(16)))
     values, edges, _ = lower.patches[0].get_data()
     assert (list(values), edges[-1], lower.get_xlim()) == (list(weights), pytest.approx(0.2), (0, 0.2))
+
+
+def test_adjustments_leave_a_class_without_rows_as_it_is():
+    np.testing.assert_allclose(adjustments(1.0, np.array([3, 1, 0])), [np.log(4 / 3), np.log(4), 0])
+    np.testing.assert_array_equal(adjustments(0.0, np.array([3, 1, 0])), [0, 0, 0])

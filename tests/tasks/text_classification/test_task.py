@@ -10,7 +10,7 @@ import yaml
 from finished import quick_proof
 
 from pipelines import write_tiny
-from seqpipe.errors import ModelError, ProofError
+from seqpipe.errors import ConfigError, DataError, ModelError, ProofError
 from seqpipe.runs.run import open_run
 from seqpipe.tasks import load_pipeline, make_task
 from seqpipe.tasks.text_classification.signatures import spread
@@ -184,3 +184,30 @@ def test_spread_shares_a_step_among_its_pieces():
     weights = tf.constant([[0.75, 0.25], [1.0, 0.0]])
     pieces = spread(weights, tf.constant([4, 2]), 4, 3).numpy()
     np.testing.assert_allclose(pieces, [[0.25, 0.25, 0.25, 0.25], [0.5, 0.5, 0, 0]])
+
+
+@pytest.mark.parametrize(
+    ("labels", "source", "message"),
+    [
+        ({"good": "positive", "bad": "negative"}, "files:none.tsv", "none.tsv"),
+        ({"good": "positive", "bad": "negativ"}, "files:shop.tsv", '"negativ" is not a class of this model. Allowed: '),
+    ],
+)
+def test_text_classification_reads_other_domains_before_it_trains(here, labels, source, message):
+    (here / "shop.tsv").write_text("text\tlabel\nthe kettle is fine\tgood\nit broke\tbad\n")
+    file = write_tiny(here, evaluation__other_domains={"kettles": {"source": source, "labels": labels}})
+    with pytest.raises(DataError, match=message):
+        make_task(load_pipeline(file).config).read()
+
+
+def test_text_classification_refuses_ngrams_beside_a_model_that_is_not_its_own(here):
+    with pytest.raises(ConfigError, match=r"model\.ngrams stands beside seqpipe's own network, not mine:build"):
+        load_pipeline(write_tiny(here, model__builder="mine:build", model__ngrams={"longest": 2}))
+
+
+def test_text_classification_later_seeds_are_configurations_that_can_be_read(here):
+    file = write_tiny(here, model__embedding__vectors="files:vectors.txt", training__pretrain={"epochs": 1})
+    first = load_pipeline(file).config
+    later = first.for_later_seed(first)
+    assert later.model.start_from == str(first.run_path / "pretrain")
+    assert type(later).model_validate(later.model_dump()) == later

@@ -19,6 +19,8 @@ from seqpipe.runs.run import open_run
 from seqpipe.serving.answers import TextPresentation
 from seqpipe.serving.rows import answers_to, predict_rows
 from seqpipe.tasks import load_pipeline, make_task
+from seqpipe.tasks.translation.data import Pairs
+from seqpipe.tasks.translation.report import _by_length
 from seqpipe.tasks.translation.signatures import merged
 from seqpipe.text.byte_pieces import WholePieces
 
@@ -140,7 +142,7 @@ def test_translation_refuses_a_senseless_beam_by_rule(model, options, message):
     with pytest.raises(DataError, match=message):
         model(["The dog sleeps."], signature="beam", options=options)
     with pytest.raises(ModelError, match=message.partition(", it")[0]):
-        beam_options(options["beam_width"], options["length_penalty"], explain=False)
+        beam_options(options["beam_width"], options["length_penalty"])
 
 
 def test_translation_beams_wider_than_the_vocabulary_are_clipped(model, trained):
@@ -159,9 +161,7 @@ def test_translation_signatures_name_what_they_take(model):
     with pytest.raises(DataError, match=r"^5 is not a text\. Allowed: str, or UTF-8 in bytes"):
         model(["a", 5])
     with pytest.raises(ModelError, match=r"--length-penalty 2: it belongs to a beam search"):
-        beam_options(None, 2.0, explain=False)
-    with pytest.raises(ModelError, match=r"--explain and --beam-width exclude each other"):
-        beam_options(3, None, explain=True)
+        beam_options(None, 2.0)
 
 
 def test_translation_writes_answers_in_input_order(model, tmp_path):
@@ -283,3 +283,10 @@ def test_translation_explained_piece_by_piece(model):
         assert line.startswith(f"  {piece}")
         assert line.endswith(f"  {answer['source_pieces'][best]}  {weights[best]:.2f}")
     assert empty == [""]
+
+
+def test_translation_a_single_word_is_one_where_others_are_spaced():
+    spaced = Pairs(["Congratulations!", "a red house", "it is so"], ["x", "y", "z"], ["1", "2", "3"])
+    assert _by_length(spaced, ["x", "y", "z"], "13a")[0]["rows"] == 3
+    together = Pairs(["恭喜你们所有的人"], ["x"], ["1"])
+    assert _by_length(together, ["x"], "13a")[0]["words"] == "6 to 10"
