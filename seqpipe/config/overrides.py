@@ -64,7 +64,7 @@ def _set(tree: Any, path: str, value: Any) -> bool:
     *parents, leaf = path.split(".")
     branch: Any = tree
     for parent in parents:
-        if isinstance(branch, list) and parent.isdigit() and int(parent) < len(branch):
+        if isinstance(branch, list) and parent.isdecimal() and int(parent) < len(branch):
             branch = branch[int(parent)]
         elif isinstance(branch, dict):
             if not isinstance(branch.get(parent), (dict, list)):
@@ -74,7 +74,7 @@ def _set(tree: Any, path: str, value: Any) -> bool:
             return False
     if isinstance(branch, dict):
         branch[leaf] = value
-    elif isinstance(branch, list) and leaf.isdigit() and int(leaf) < len(branch):
+    elif isinstance(branch, list) and leaf.isdecimal() and int(leaf) < len(branch):
         branch[int(leaf)] = value
     else:
         return False

@@ -73,6 +73,12 @@ class SeriesData(SeriesTable):
             raise ValueError(f"= {value} is too small. Allowed: auto, or whole numbers from {least}.")
         return value
 
+    @model_validator(mode="after")
+    def _tested_once(self) -> SeriesData:
+        if self.test is not None and self.test_windows != "auto":
+            raise ValueError("test and test_windows exclude each other: with test, all its windows are tested.")
+        return self
+
 
 class SeriesFeatures(Section):
     """What a forecast looks at."""

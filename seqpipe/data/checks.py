@@ -132,7 +132,8 @@ def alike(role: str, names: Iterable[str], advice: str) -> list[Finding]:
     groups = [" and ".join(f'"{name}"' for name in found) for found in same.values() if len(found) > 1]
     if not groups:
         return []
-    how = "how a number is written" if any(map(NUMBER.fullmatch, map(str.strip, names))) else "case or blanks"
+    told = [name.strip() for found in same.values() if len(found) > 1 for name in found]
+    how = "how a number is written" if any(map(NUMBER.fullmatch, told)) else "case or blanks"
     return [Finding("warning", f"{role}: classes differ by {how} only: {listed(groups)}. {advice}")]
 
 

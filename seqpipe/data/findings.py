@@ -56,7 +56,7 @@ class BadRows:
         count = f"{role}: {of_all} cannot be used"
         if not good:
             return [Finding("error", f"{count}, none is left: {shown}")]
-        if self.count > max_bad_fraction * total:
+        if self.count / total > max_bad_fraction:
             limit = f"data.max_bad_fraction = {max_bad_fraction:g} allows no more"
             return [Finding("error", f"{count}, {limit}: {shown}")]
         return [Finding("warning", f"{count} and are skipped: {shown}")]

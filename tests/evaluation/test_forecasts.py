@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import t
+from statsmodels.regression.linear_model import OLS
+from statsmodels.stats.multitest import multipletests
 
-from seqpipe.evaluation.forecasts import diebold_mariano, pinball, repeats_last, row_mean, smape
+from seqpipe.evaluation.forecasts import (
+    block_interval,
+    diebold_mariano,
+    holm,
+    pinball,
+    repeats_last,
+    row_mean,
+    smape,
+)
 
 
 def test_forecasts_smape_and_pinball_by_hand():
     assert smape(np.array([[1.0, 0.0]]), np.array([[3.0, 0.0]])).tolist() == [[100.0, 0.0]]
     found = pinball(np.array([[[1.0, 3.0]]]), np.array([[2.0]]), [0.1, 0.9])
     assert found[0, 0] == pytest.approx(0.2)  # 2 * mean of 0.1 * 1 and 0.1 * 1
-    assert np.isnan(row_mean(np.array([[np.nan, np.nan]]))[0])
+    np.testing.assert_array_equal(row_mean(np.array([[np.nan, np.nan], [1.0, np.nan], [1.0, 4.0]])), [np.nan, 1, 2.5])
 
 
 def test_forecasts_diebold_mariano_rarely_finds_what_is_not_there():
@@ -35,3 +46,87 @@ def test_forecasts_that_repeat_the_last_value_are_told():
     before, wanted = changes[0], changes.sum(axis=0)
     assert repeats_last(before + 0.01 * rng.normal(size=500), wanted, before)
     assert not repeats_last(wanted + 0.1 * rng.normal(size=500), wanted, before)
+
+
+@pytest.mark.parametrize("overlap", [1, 2, 5])
+@pytest.mark.parametrize("count", [8, 9, 40])
+def test_forecasts_diebold_mariano_is_a_test_of_the_mean_with_newey_wests_variance(count, overlap):
+    apart = np.random.default_rng(3).normal(0.3, size=count)
+    kept = min(overlap, count // 3)
+    mean = OLS(apart, np.ones(count)).fit(cov_type="HAC", cov_kwds={"maxlags": kept - 1, "use_correction": False})
+    expected = mean.tvalues[0] * np.sqrt((count + 1 - 2 * kept + kept * (kept - 1) / count) / count)
+    ours = np.zeros(count)
+    statistic, p = diebold_mariano(ours, apart, np.arange(count), overlap)
+    assert statistic == pytest.approx(expected)
+    assert p == pytest.approx(2 * t.sf(abs(expected), count - 1))
+    assert diebold_mariano(apart, ours, np.arange(count), overlap)[0] == pytest.approx(-expected)
+    doubled = np.repeat(apart, 2) + np.tile([0.5, -0.5], count)  # two windows of an origin count as their mean
+    both = diebold_mariano(np.zeros(2 * count), doubled, np.repeat(np.arange(count), 2), overlap)
+    assert both == pytest.approx((statistic, p))
+
+
+def test_forecasts_diebold_mariano_of_few_origins_goes_over_windows():
+    apart = np.random.default_rng(4).normal(0.3, size=42)
+    alone = diebold_mariano(np.zeros(42), apart, np.arange(42), 1)
+    assert diebold_mariano(np.zeros(42), apart, np.arange(42) % 7, 5) == pytest.approx(alone)
+    missing = np.concatenate([apart, [np.nan]])
+    assert diebold_mariano(np.zeros(43), missing, np.arange(43) % 7, 5) == pytest.approx(alone)
+
+
+@pytest.mark.parametrize("apart", [[1.0, 2.0], [1.0, 1.0, 1.0], [np.nan] * 5])
+def test_forecasts_diebold_mariano_of_too_little_says_nothing(apart):
+    assert diebold_mariano(np.zeros(len(apart)), np.array(apart), np.arange(len(apart)), 1) == (0.0, 1.0)
+
+
+def test_forecasts_holm_is_that_of_statsmodels():
+    rng = np.random.default_rng(5)
+    for count in (1, 2, 7):
+        p = rng.random(count) ** 3
+        np.testing.assert_allclose(holm(p), multipletests(p, method="holm")[1])
+
+
+def test_forecasts_interval_of_independent_origins_is_about_that_of_the_mean():
+    values = np.random.default_rng(6).normal(5, 2, size=400)
+    found = block_interval(values, np.arange(400), block=1, samples=4000, seed=1)
+    assert found["value"] == pytest.approx(values.mean())
+    assert found["high"] - found["low"] == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.06)
+    assert found == block_interval(np.append(values, np.nan), np.arange(401), block=1, samples=4000, seed=1)
+
+
+def test_forecasts_interval_is_wider_where_neighbours_are_alike():
+    walk = np.repeat(np.random.default_rng(7).normal(size=40), 10)  # ten alike: the mean is known as of 40
+    width = [
+        found["high"] - found["low"]
+        for block in (1, 10)
+        for found in [block_interval(walk, np.arange(400), block=block, samples=4000, seed=1)]
+    ]
+    assert width[0] == pytest.approx(2 * 1.96 * walk.std() / 20, rel=0.1)
+    assert width[1] == pytest.approx(np.sqrt(7) * width[0], rel=0.25)  # a block seldom begins where ten alike do
+
+
+@pytest.mark.parametrize("place", [0, 8])
+def test_forecasts_interval_draws_the_first_and_the_last_origin(place):
+    values = np.zeros(9)
+    values[place] = 1.0
+    assert block_interval(values, np.arange(9), block=2, samples=500, seed=1)["high"] > 0
+
+
+def test_forecasts_interval_counts_windows_not_origins():
+    origins = np.repeat(np.arange(8), [9, 1, 1, 1, 1, 1, 1, 1])
+    values = (origins > 0).astype(float)
+    found = block_interval(values, origins, block=1, samples=4000, seed=1)
+    assert found["value"] == 7 / 16
+    assert found["high"] == 1.0, "without the origin of nine windows"
+    assert found["low"] < 0.25
+    few = block_interval(values, np.minimum(origins, 6), block=3, samples=4000, seed=1)
+    assert few["high"] - few["low"] == pytest.approx(2 * 1.96 * values.std() / 4, rel=0.15), "windows one by one"
+
+
+def test_forecasts_interval_of_nothing_is_none():
+    assert all(np.isnan(list(block_interval(np.array([np.nan]), np.array([0]), block=1, samples=10, seed=1).values())))
+
+
+def test_forecasts_that_cannot_be_told_from_repetition():
+    row = np.arange(9.0)
+    assert repeats_last(row, row, row) is None
+    assert repeats_last(np.zeros(20), np.arange(20.0), np.arange(20.0)) is None

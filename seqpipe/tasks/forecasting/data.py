@@ -64,6 +64,10 @@ def read_panel(data: SeriesData, horizon: int) -> tuple[Panel, list[Finding]]:
             findings.append(
                 Finding("error", f"{data.test}: has none of the series of {data.train}: {listed(sorted(named))}.")
             )
+        short = [name for name, end in later_ends.items() if end - ends[name] < horizon]
+        if short:
+            text = f"{len(short)} of {len(later_ends)} series go on for less than model.horizon_steps = {horizon}"
+            findings.append(Finding("warning", f"{data.test}: {text}: {listed(short)}. They are not tested."))
     useful = {name: one for name, one in named.items() if ends[name] > 1}
     empty = sorted(set(named) - set(useful))
     if empty:

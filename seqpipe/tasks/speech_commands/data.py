@@ -97,6 +97,7 @@ def read_commands(data: CommandsData) -> CommandSplits:
     if "dev" not in clips:
         clips = _with_dev(clips, data.dev_every)
     left_out, clips["train"] = _leave_out(clips["train"], data.leave_out)
+    _, clips["dev"] = _leave_out(clips["dev"], data.leave_out)  # nothing is chosen by them either
     for role, split in clips.items():
         findings += _check_split(role, split, classes, data)
     findings += alike("train", classes, "If they are one word, put them into one folder.")
@@ -242,9 +243,10 @@ def _with_dev(clips: dict[Role, Clips], every: int) -> dict[Role, Clips]:
     return {**clips, "train": train.take(np.flatnonzero(~is_dev)), "dev": train.take(np.flatnonzero(is_dev))}
 
 
-def _leave_out(train: Clips, words: list[str]) -> tuple[Clips, Clips]:
-    out = np.array([word in words for word in train.words], bool)
-    return train.take(np.flatnonzero(out)), train.take(np.flatnonzero(~out))
+def _leave_out(clips: Clips, words: list[str]) -> tuple[Clips, Clips]:
+    """Clips of these words, and the others."""
+    out = np.array([word in words for word in clips.words], bool)
+    return clips.take(np.flatnonzero(out)), clips.take(np.flatnonzero(~out))
 
 
 def _check_voices(train: Clips, classes: list[str]) -> list[Finding]:

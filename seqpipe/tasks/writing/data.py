@@ -102,10 +102,10 @@ def _cut(train: list[str], data: WritingData) -> tuple[list[str], list[str]]:
     if data.layout == "stream":
         cut = round(len(train[0]) * (1 - data.dev_fraction)) if train else 0
         return [train[0][:cut]], [train[0][cut:]]
-    every = max(2, round(1 / data.dev_fraction))
-    distinct = {text: number for number, text in enumerate(dict.fromkeys(train))}
-    dev = [text for text, number in distinct.items() if number % every == 0]
-    return [text for text in train if distinct[text] % every], dev
+    distinct = list(dict.fromkeys(train))
+    taken = np.floor(np.arange(-1, len(distinct)) * data.dev_fraction + 1e-9)  # how many, up to each text
+    dev = set(np.array(distinct, object)[np.diff(taken) > 0])
+    return [text for text in train if text not in dev], [text for text in distinct if text in dev]
 
 
 def _check(role: str, texts: list[str]) -> list[Finding]:

@@ -45,3 +45,19 @@ def test_a_test_set_goes_on_across_a_change_of_clocks(tmp_path, begin):
     panel, _ = read_panel(data, horizon=24)
     np.testing.assert_array_equal(panel.series[0].values, np.arange(24 * 120))
     np.testing.assert_array_equal(panel.series[0].clock, local.astype(np.int64))
+
+
+def test_a_test_set_shorter_than_the_horizon_is_told(tmp_path):
+    days = np.arange("2024-01-01", 60, dtype="datetime64[D]")
+    for name, rows in {"train": slice(0, 57), "test": slice(57, None)}.items():
+        lines = [f"{day},{number % 7}" for number, day in enumerate(days)][rows]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["time,value", *lines, ""]))
+    data = SeriesData(train=f"files:{tmp_path}/train.csv", test=f"files:{tmp_path}/test.csv")
+    told = [finding.text for finding in read_panel(data, horizon=4)[1]]
+    assert any("1 of 1 series go on for less than model.horizon_steps = 4" in text for text in told)
+    assert not any("go on for less" in finding.text for finding in read_panel(data, horizon=3)[1])
+
+
+def test_a_test_set_and_windows_held_back_exclude_each_other():
+    with pytest.raises(ValueError, match="test and test_windows exclude each other"):
+        SeriesData(train="files:a.csv", test="files:b.csv", test_windows=3)

@@ -345,3 +345,13 @@ def test_writing_lines_have_no_text_in_two_splits(tmp_path):
     named = read_splits(data, "none")
     assert len(named.train) == 80
     assert any("stand in dev or test too and are left out" in finding.text for finding in named.findings)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.4, 0.9])
+def test_writing_dev_is_its_share_of_the_texts(tmp_path, share):
+    texts = [f"line {number:03} " + "of a text that goes on for a while " * 3 for number in range(200)]
+    (tmp_path / "texts.txt").write_text("\n".join([*texts, *texts[:20], ""]))
+    found = read_splits(WritingData(train=f"files:{tmp_path}/texts.txt", layout="lines", dev_fraction=share), "none")
+    assert len(found.dev) == pytest.approx(200 * share)
+    assert not set(found.dev) & set(found.train)
+    assert set(found.dev) | set(found.train) == set(texts)
