@@ -63,18 +63,24 @@ class Batcher:
     async def answer(self, servable: Servable, signature: str, inputs: Arrays, *, timeout_s: float) -> Arrays:
         """
         Raises:
-            RequestError: the queue is full (429), the time is over (504), or what the graph refuses.
+            RequestError: it is larger than the queue (413), the queue is full (429), the time is over (504), or what
+                the graph refuses.
         """
         work = _work_of(servable, signature, inputs)
+        if work.rows > self._most_rows or work.size_bytes > QUEUED_BYTES:
+            raise RequestError(
+                413,
+                f"{work.rows} rows of {work.size_bytes} bytes never fit into the queue. Allowed: {self._most_rows} "
+                f"rows and {QUEUED_BYTES} bytes at most.",
+            )
         with self._changed:
-            full = self._rows + work.rows > self._most_rows and self._rows > 0
-            if full or work.rows > self._most_rows or self._bytes + work.size_bytes > QUEUED_BYTES:
+            if self._rows + work.rows > self._most_rows or self._bytes + work.size_bytes > QUEUED_BYTES:
                 raise RequestError(
                     429,
                     f"{work.rows} rows do not fit into the queue: {self._rows} wait, at most {self._most_rows} may.",
                     retry_after_s=1,
                 )
-            servable.in_flight += 1
+            servable.hold()
             self._rows, self._bytes = self._rows + work.rows, self._bytes + work.size_bytes
             self._queue.append(work)
             self._changed.notify()
@@ -92,7 +98,7 @@ class Batcher:
             if work.waits:
                 self._queue.remove(work)
                 self._count_out(work)
-                work.servable.in_flight -= 1
+                work.servable.release()
 
     def _count_out(self, work: Work) -> None:
         work.waits = False
@@ -115,7 +121,7 @@ class Batcher:
             self._run(batch)
             with self._changed:
                 for work in batch:
-                    work.servable.in_flight -= 1
+                    work.servable.release()
                 self._changed.notify_all()
 
     def _take(self) -> list[Work]:
@@ -136,8 +142,9 @@ class Batcher:
 
     def _run(self, batch: list[Work]) -> None:
         self._metrics.batch_rows.observe(sum(work.rows for work in batch))
-        answers = self._together(batch) if len(batch) > 1 else None
-        if answers is None:
+        try:
+            answers = self._together(batch) if len(batch) > 1 else [_alone(batch[0])]
+        except Exception:  # one of them; each is asked by itself
             answers = [_alone(work) for work in batch]
         by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Work, Answer]]] = {}
         for work, answer in zip(batch, answers, strict=True):
@@ -146,14 +153,11 @@ class Batcher:
             with suppress(RuntimeError):  # a loop that is closed waits for nothing
                 loop.call_soon_threadsafe(_settle, settled)
 
-    def _together(self, batch: list[Work]) -> list[Answer] | None:
-        """Answer all at once; None if one of them is refused, which then is answered alone."""
+    def _together(self, batch: list[Work]) -> list[Answer]:
+        """Answer all at once; whatever is wrong with one of them is raised."""
         first = batch[0]
         joined = {name: np.concatenate([work.inputs[name] for work in batch]) for name in first.inputs}
-        try:
-            outputs = first.servable.run(first.signature, joined)
-        except Exception:  # one of them; each is asked by itself
-            return None
+        outputs = first.servable.run(first.signature, joined)
         ends = np.cumsum([work.rows for work in batch]).tolist()
         return [
             {name: value[end - work.rows : end] for name, value in outputs.items()}

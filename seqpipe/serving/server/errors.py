@@ -14,6 +14,8 @@ class RequestError(Exception):
         self.status, self.text, self.retry_after_s = status, text, retry_after_s
 
 
-def not_found(name: str, version: int | None = None) -> RequestError:
+def not_found(name: str, version: int | None = None, label: str | None = None) -> RequestError:
     wanted = f"Latest({name})" if version is None else f"Specific({name}, {version})"
+    if label is not None:
+        wanted = f"Label({name}, {label})"
     return RequestError(404, f"Servable not found for request: {wanted}")

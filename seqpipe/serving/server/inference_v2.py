@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,11 +13,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from seqpipe.serving.server.errors import RequestError
-from seqpipe.serving.server.tensors import Arrays, Spec, array, parsed
+from seqpipe.serving.server.tensors import Arrays, Spec, array, check_shape, parsed
 
 if TYPE_CHECKING:
     from seqpipe.serving.server.rest import Server
 
+DEFAULT = "serving_default"
+VERSION = re.compile("[0-9]{1,19}")
 TYPES = {
     "DT_STRING": "BYTES", "DT_FLOAT": "FP32", "DT_DOUBLE": "FP64", "DT_INT32": "INT32", "DT_INT64": "INT64",
     "DT_BOOL": "BOOL", "DT_UINT8": "UINT8",
@@ -28,7 +32,7 @@ def routes(server: Server, guard: Any) -> list[Route]:
         Route("/v2", guard(_about), methods=["GET"]),
         *(
             Route(f"{place}{rest}", guard(endpoint), methods=[method])
-            for place in (base, base + "/versions/{version:int}")
+            for place in (base, base + "/versions/{version}")
             for rest, endpoint, method in (("", _model, "GET"), ("/ready", _ready, "GET"), ("/infer", _infer, "POST"))
         ),
     ]
@@ -42,18 +46,22 @@ async def _about(server: Server, request: Request) -> Response:
     return _answer({"name": "seqpipe", "version": "1", "extensions": []})
 
 
-def _servable(server: Server, request: Request) -> Any:
-    return server.models.get(request.path_params["name"], request.path_params.get("version"))
+def _asked(request: Request) -> tuple[str, int | None]:
+    """The model and its version."""
+    version = request.path_params.get("version")
+    if version is not None and not VERSION.fullmatch(version):
+        raise RequestError(400, f"{version[:20]} is no version. Allowed: whole numbers of up to 19 digits.")
+    return request.path_params["name"], int(version) if version else None
 
 
 async def _ready(server: Server, request: Request) -> Response:
-    servable = _servable(server, request)
+    servable = server.models.get(*_asked(request))
     return _answer({"name": servable.name, "ready": True})
 
 
 async def _model(server: Server, request: Request) -> Response:
-    servable = _servable(server, request)
-    signature = servable.signature("serving_default")
+    servable = server.models.get(*_asked(request))
+    signature = servable.signature(DEFAULT)
 
     def listed(specs: dict[str, Spec]) -> list[dict[str, Any]]:
         return [
@@ -73,49 +81,50 @@ async def _model(server: Server, request: Request) -> Response:
 
 
 async def _infer(server: Server, request: Request) -> Response:
-    servable = _servable(server, request)
-    asked = parsed(await server.body(request))
-    parameters = asked.get("parameters") or {}
-    name = parameters.get("signature_name", "serving_default") if isinstance(parameters, dict) else "serving_default"
-    specs = servable.signature(name).inputs
-    inputs = _inputs(asked.get("inputs"), specs)
-    outputs = await server.batcher.answer(servable, name, inputs, timeout_s=server.settings.timeout_s)
-    wanted = [str(each.get("name")) for each in asked.get("outputs") or [] if isinstance(each, dict)] or list(outputs)
-    unknown = [each for each in wanted if each not in outputs]
-    if unknown:
-        raise RequestError(400, f"{unknown[0]} is not an output. Allowed: {', '.join(outputs)}.")
-    return _answer(
-        {
-            "model_name": servable.name,
-            "model_version": str(servable.version),
-            **({"id": asked["id"]} if "id" in asked else {}),
-            "outputs": [_output(each, outputs[each], servable.signature(name).outputs[each]) for each in wanted],
-        }
-    )
+    body = await server.body(request)
+    with server.models.in_use(*_asked(request)) as servable, server.metrics.counted(servable) as counted:
+        asked = parsed(body)
+        parameters = asked.get("parameters")
+        name = parameters.get("signature_name", DEFAULT) if isinstance(parameters, dict) else DEFAULT
+        signature = servable.signature(name)
+        counted.signature = name
+        if not isinstance(asked.get("id", ""), (str, int)):
+            raise RequestError(400, '"id" must be a string')
+        inputs = _inputs(asked.get("inputs"), signature.inputs)
+        wanted = signature.wanted(each["name"] for each in _named(asked.get("outputs") or [], "outputs", "name"))
+        outputs = await server.batcher.answer(servable, name, inputs, timeout_s=server.settings.timeout_s)
+        return _answer(
+            {
+                "model_name": servable.name,
+                "model_version": str(servable.version),
+                **({"id": asked["id"]} if "id" in asked else {}),
+                "outputs": [_output(each, outputs[each], signature.outputs[each]) for each in wanted],
+            }
+        )
+
+
+def _named(given: Any, key: str, parts: str) -> list[dict[str, Any]]:
+    if isinstance(given, list) and all(isinstance(each, dict) and isinstance(each.get("name"), str) for each in given):
+        return given
+    raise RequestError(400, f'"{key}" must be a list of objects with {parts}; the name is a string')
 
 
 def _inputs(given: Any, specs: dict[str, Spec]) -> Arrays:
-    if not isinstance(given, list) or not all(isinstance(each, dict) and "name" in each for each in given):
-        raise RequestError(400, '"inputs" must be a list of objects with name, shape, datatype and data')
-    by_name = {each["name"]: each for each in given}
+    by_name = {each["name"]: each for each in _named(given, "inputs", "name, shape, datatype and data")}
     if set(by_name) != set(specs):
-        raise RequestError(400, f"inputs are {', '.join(map(str, by_name))}; they must be {', '.join(specs)}")
+        raise RequestError(400, f"inputs are {', '.join(by_name)}; they must be {', '.join(specs)}")
     arrays = {}
     for name, spec in specs.items():
         shape, data = by_name[name].get("shape"), by_name[name].get("data")
-        if not isinstance(shape, list) or not all(isinstance(size, int) and size >= 0 for size in shape):
+        if not isinstance(shape, list) or not all(type(size) is int and size >= 0 for size in shape):
             raise RequestError(400, f"{name}: shape must be a list of whole numbers")
-        flat = array(name, _flat(data), Spec(spec.tensor, spec.dtype, (-1,)))
-        if flat.size != int(np.prod(shape, dtype=np.int64)):
-            raise RequestError(400, f"{name}: {flat.size} values do not fit the shape {shape}")
-        arrays[name] = flat.reshape(shape)
+        check_shape(name, shape, spec)
+        values = array(name, data, replace(spec, shape=None))
+        try:
+            arrays[name] = values.reshape(shape)
+        except (ValueError, OverflowError):
+            raise RequestError(400, f"{name}: {values.size} values do not fit the shape {shape}") from None
     return arrays
-
-
-def _flat(data: Any) -> list[Any]:
-    if not isinstance(data, list):
-        return [data]
-    return [item for each in data for item in (_flat(each) if isinstance(each, list) else [each])]
 
 
 def _output(name: str, value: np.ndarray, spec: Spec) -> dict[str, Any]:

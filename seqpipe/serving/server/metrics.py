@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from seqpipe.serving.server.errors import RequestError
+from seqpipe.serving.server.servable import Servable
+
 LABELS = ("model", "version", "signature")
+
+
+@dataclass
+class Counted:
+    """A request. signature: once the model is known to have it; else a client could make any number of labels."""
+
+    signature: str = "unknown"
 
 
 class Metrics:
@@ -29,7 +44,7 @@ class Metrics:
         self._by_labels: dict[tuple[str, int, str, int], tuple[Counter, Histogram]] = {}
 
     def answered(self, model: str, version: int, signature: str, code: int, took_s: float) -> None:
-        """Count a request of REST. What is looked up by labels, which takes long, is kept: there are few."""
+        """Count a request. What is looked up by labels, which takes long, is kept: there are few."""
         key = model, version, signature, code
         found = self._by_labels.get(key)
         if found is None:
@@ -37,6 +52,19 @@ class Metrics:
             found = self._by_labels[key] = self.requests.labels(*labels, str(code)), self.seconds.labels(*labels)
         found[0].inc()
         found[1].observe(took_s)
+
+    @contextmanager
+    def counted(self, servable: Servable) -> Iterator[Counted]:
+        """Count what is done meanwhile as a request; a RequestError says its code."""
+        request, code, started = Counted(), 500, time.perf_counter()
+        try:
+            yield request
+            code = 200
+        except RequestError as error:
+            code = error.status
+            raise
+        finally:
+            self.answered(servable.name, servable.version, request.signature, code, time.perf_counter() - started)
 
     def text(self) -> bytes:
         return generate_latest(self.registry)

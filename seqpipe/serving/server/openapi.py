@@ -24,6 +24,7 @@ def document(models: Models) -> dict[str, Any]:
                 "responses": {
                     "200": {"description": "`outputs` by name, as the request has `inputs`; else `predictions`"},
                     "400": {"description": "`error`: what is wrong with the request"},
+                    "413": {"description": "The request is larger than the server takes"},
                     "429": {"description": "The queue is full; Retry-After says when to try again"},
                 },
             }

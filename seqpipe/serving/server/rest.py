@@ -17,6 +17,7 @@ from urllib.parse import unquote
 
 from google.protobuf import json_format
 from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
@@ -26,7 +27,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from seqpipe.serving.server import inference_v2, openapi
 from seqpipe.serving.server.batching import Batcher
 from seqpipe.serving.server.errors import RequestError, not_found
-from seqpipe.serving.server.metrics import Metrics
+from seqpipe.serving.server.metrics import Counted, Metrics
 from seqpipe.serving.server.servable import Servable
 from seqpipe.serving.server.stream import TOKEN_PROTOCOL, Streams
 from seqpipe.serving.server.tensors import decoded, encoded, parsed
@@ -34,7 +35,7 @@ from seqpipe.serving.server.versions import Hosted, Models
 
 PAGE = Path(__file__).with_name("page")
 MODEL_PATH = re.compile(
-    r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
+    r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>[0-9]{1,19})|/labels/(?P<label>[^/:]+))?"
     r"(?P<rest>/metadata|:(?P<verb>predict|classify|regress))?",
     re.IGNORECASE,
 )
@@ -98,15 +99,19 @@ class Server:
             raise RequestError(499, "The client went away.") from None
         return b"".join(parts)
 
-    async def predict(self, servable: Servable, body: bytes) -> tuple[str, bytes]:
-        """The signature that was asked, and the answer's body."""
+    async def predict(self, servable: Servable, body: bytes, counted: Counted) -> bytes:
+        """The answer's body."""
         request = parsed(body)
         signature = request.get("signature_name", "serving_default")
-        if not isinstance(signature, str):
-            raise RequestError(400, '"signature_name" must be a string')
-        inputs, rows = decoded(request, servable.signature(signature).inputs)
+        specs = servable.signature(signature).inputs
+        counted.signature = signature
+        inputs, rows = decoded(request, specs)
         outputs = await self.batcher.answer(servable, signature, inputs, timeout_s=self.settings.timeout_s)
-        return signature, encoded(outputs, rows=rows, strict=self.settings.strict)
+        return encoded(outputs, rows=rows, strict=self.settings.strict)
+
+    @property
+    def ready(self) -> bool:
+        return self.models.ready and not self.draining
 
     def allow(self, request: HTTPConnection) -> None:
         """
@@ -173,7 +178,12 @@ def application(server: Server) -> ASGIApp:
         else:
             await app(scope, receive, send)
 
-    return asked
+    origins = server.settings.origins
+    if not origins:
+        return asked
+    return CORSMiddleware(
+        asked, allow_origins=origins, allow_methods=["GET", "POST"], allow_headers=["authorization", "content-type"]
+    )
 
 
 Endpoint = Callable[[Server, Request], Awaitable[Response]]
@@ -191,12 +201,10 @@ def _guarded(server: Server) -> Callable[[Endpoint], Callable[[Request], Awaitab
                 server.busy -= 1
             if server.draining:
                 response.headers["Connection"] = "close"
-            return _with_origin(server, request, response)
+            return response
 
         async def answered(request: Request) -> Response:
             try:
-                if request.method == "OPTIONS":
-                    return Response(status_code=200)
                 server.allow(request)
                 return await endpoint(server, request)
             except RequestError as error:
@@ -210,22 +218,12 @@ def _guarded(server: Server) -> Callable[[Endpoint], Callable[[Request], Awaitab
     return guard
 
 
-def _with_origin(server: Server, request: Request, response: Response) -> Response:
-    origin = request.headers.get("origin")
-    if origin is not None and {origin, "*"} & set(server.settings.origins):
-        response.headers["Access-Control-Allow-Origin"] = origin
-        response.headers["Access-Control-Allow-Methods"] = "GET, POST"
-        response.headers["Access-Control-Allow-Headers"] = "authorization, content-type"
-    return response
-
-
 def _json(value: Any, status: int = 200) -> Response:
     return Response(json.dumps(value, ensure_ascii=False), status, media_type="application/json")
 
 
 def _ready(server: Server) -> Response:
-    ready = server.models.ready and not server.draining
-    return _json({"ready": ready}, 200 if ready else 503)
+    return _json({"ready": server.ready}, 200 if server.ready else 503)
 
 
 def _metrics(server: Server) -> Response:
@@ -248,7 +246,7 @@ async def _v1(server: Server, request: Request) -> Response:
         raise malformed
     name, version = unquote(match["name"]), int(match["version"]) if match["version"] else None
     if match["label"]:
-        raise RequestError(404, f"Servable not found for request: Label({name}, {match['label']})")
+        raise not_found(name, label=match["label"])
     if match["verb"]:
         if request.method != "POST":
             raise malformed
@@ -261,23 +259,13 @@ async def _v1(server: Server, request: Request) -> Response:
 
 
 async def _predict(server: Server, request: Request, name: str, version: int | None, verb: str) -> Response:
-    servable = server.models.get(name, version)
     body = await server.body(request)
-    signature, started = "unknown", time.perf_counter()
-    code = 500
-    try:
+    with server.models.in_use(name, version) as servable, server.metrics.counted(servable) as counted:
         if verb != "predict":
             raise RequestError(
                 400, f"Expected {verb} signature method_name to be tensorflow/serving/{verb}. Was: predict"
             )
-        signature, answer = await server.predict(servable, body)
-        code = 200
-        return Response(answer, media_type="application/json")
-    except RequestError as error:
-        code = error.status
-        raise
-    finally:
-        server.metrics.answered(name, servable.version, signature, code, time.perf_counter() - started)
+        return Response(await server.predict(servable, body, counted), media_type="application/json")
 
 
 def status(server: Server, name: str, version: int | None = None) -> dict[str, Any]:

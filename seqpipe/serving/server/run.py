@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
+import socket
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,10 +74,18 @@ def directories(names: Sequence[str]) -> dict[str, Path]:
         place = Path(name)
         below = sorted(path for path in place.iterdir() if versions(path)) if place.is_dir() else []
         for path in below or [_model(name)]:
-            if path.name in chosen and chosen[path.name] != path:
-                raise ModelError(f"{path} and {chosen[path.name]} have the same name. Serve one of them.")
-            chosen[path.name] = path
+            own = _name(path)
+            if own in chosen and chosen[own] != path:
+                raise ModelError(f"{path} and {chosen[own]} have the same name. Serve one of them.")
+            chosen[own] = path
     return chosen
+
+
+def _name(path: Path) -> str:
+    """A directory's own name; of a version alone, the model's."""
+    version = path.resolve()
+    alone = version.name.isdecimal() and not versions(version)
+    return version.parent.name if alone else Path(os.path.abspath(path)).name
 
 
 def _model(name: str) -> Path:
@@ -91,13 +102,30 @@ def serve(served: dict[str, Path], options: Options, say: Callable[[str], None])
     """
     import uvloop
 
-    heap_for_each_thread()
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(served, options, say))
+    with _bound(options) as bound:
+        heap_for_each_thread()
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(bound, served, options, say))
 
 
-async def _serve(served: dict[str, Path], options: Options, say: Callable[[str], None]) -> None:
+def _bound(options: Options) -> socket.socket:
+    """A socket at the port, which nobody can connect to before the models are loaded."""
+    bound = socket.socket(socket.AF_INET6 if ":" in options.host else socket.AF_INET)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((options.host, options.port))
+    except (OSError, OverflowError) as error:
+        bound.close()
+        raise _taken(options, error) from None
+    return bound
+
+
+def _taken(options: Options, error: BaseException | None) -> RunError:
+    return RunError(f"--port {options.port} of --host {options.host}: {error}. Allowed: a free port; 0 is any.")
+
+
+async def _serve(bound: socket.socket, served: dict[str, Path], options: Options, say: Callable[[str], None]) -> None:
     metrics = Metrics()
     models = Models(served, metrics)
     await asyncio.to_thread(models.start)
@@ -112,14 +140,12 @@ async def _serve(served: dict[str, Path], options: Options, say: Callable[[str],
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    running = asyncio.create_task(web.serve())
+    running = asyncio.create_task(web.serve(sockets=[bound]))
     while not web.started and not running.done():
         await asyncio.sleep(0.01)
     if running.done():
-        raise RunError(
-            f"Port {options.port} of {options.host} cannot be listened at. Is it taken? Name another: --port."
-        )
-    port = web.servers[0].sockets[0].getsockname()[1]
+        raise _taken(options, running.exception())  # by another server, while the models were loaded
+    port = bound.getsockname()[1]
     scheme = "https" if options.certificate else "http"
     say(f"{', '.join(models.hosted)}: {scheme}://{options.host}:{port}/ (gRPC {options.host}:{rpc_port})")
     await stopped.wait()
@@ -148,13 +174,12 @@ def _web(server: Server, options: Options) -> Any:
     import uvicorn
 
     class Web(uvicorn.Server):
-        def install_signal_handlers(self) -> None:  # ours wait for the requests in hand
-            return
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:  # ours wait for the requests in hand
+            yield
 
     config = uvicorn.Config(
         application(server),
-        host=options.host,
-        port=options.port,
         log_level="warning",
         access_log=False,
         lifespan="off",

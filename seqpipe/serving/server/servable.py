@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import threading
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,18 @@ class Signature:
         ]
         self.batched = bool(begins) and all(begins) and all(fixed)
 
+    def wanted(self, names: Iterable[str]) -> list[str]:
+        """Outputs by these names; all where none is named.
+
+        Raises:
+            RequestError: there is no output of such a name.
+        """
+        wanted = list(names) or list(self.outputs)
+        for name in wanted:
+            if name not in self.outputs:
+                raise RequestError(400, f"{name} is not an output. Allowed: {', '.join(self.outputs)}.")
+        return wanted
+
 
 def plain(values: Arrays) -> dict[str, Any]:
     """Arrays as JSON has them: texts, numbers and lists."""
@@ -62,13 +76,13 @@ class Servable:
     leaves when it is closed are whole free pages, not holes between what another version keeps.
 
     facts: at the head of its card. definitions: the signatures as TensorFlow has them. labels: class names, of a model
-    that has them. info: what its signature `info` says.
+    that has them. info: what its signature `info` says. in_flight: how many use it: it is not closed meanwhile.
     """
 
     def __init__(self, name: str, path: Path):
         self.name, self.path, self.version = name, path, int(path.name) if path.name.isdecimal() else 1
         self.facts = read_card(path)
-        self.in_flight = 0
+        self.in_flight, self._counting = 0, threading.Lock()
         self._thread = ThreadPoolExecutor(1, f"seqpipe-{name}-{self.version}")
         self._thread.submit(self._load).result()
 
@@ -94,11 +108,22 @@ class Servable:
             feed_list=[spec.tensor for spec in signature.inputs.values()],
         )
 
-    def signature(self, name: str) -> Signature:
+    def hold(self) -> None:
+        """Use it until `release`."""
+        with self._counting:
+            self.in_flight += 1
+
+    def release(self) -> None:
+        with self._counting:
+            self.in_flight -= 1
+
+    def signature(self, name: Any) -> Signature:
         """
         Raises:
             RequestError: there is none of this name.
         """
+        if not isinstance(name, str):
+            raise RequestError(400, '"signature_name" must be a string')
         if name not in self.signatures:
             raise RequestError(400, f'Serving signature name: "{name}" not found in signature def')
         return self.signatures[name]

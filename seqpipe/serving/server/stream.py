@@ -38,29 +38,28 @@ class Streams:
         self.clients = 0
 
     async def serve(self, socket: WebSocket) -> None:
-        offered = PROTOCOL if PROTOCOL in socket.scope.get("subprotocols", ()) else None
+        await socket.accept(PROTOCOL if PROTOCOL in socket.scope.get("subprotocols", ()) else None)
         try:
             self.server.allow(socket)
-            servable = self.server.models.get(socket.path_params["name"])
-            if "stream" not in servable.signatures:
-                raise RequestError(400, f"{servable.name} does not stream: it has no signature stream.")
+            with self.server.models.in_use(socket.path_params["name"]) as servable:
+                if "stream" not in servable.signatures or "waveform" not in servable.signatures["stream"].inputs:
+                    raise RequestError(
+                        400, f"{servable.name} hears no sound: it has no signature stream with an input waveform."
+                    )
+                await self._admit(socket, servable)
+        except WebSocketDisconnect:
+            return
         except RequestError as error:
-            await socket.accept(offered)
             await socket.send_text(json.dumps({"error": error.text}))
             await socket.close(REFUSED)
-            return
-        await socket.accept(offered)
+
+    async def _admit(self, socket: WebSocket, servable: Servable) -> None:
         if self.clients >= MOST_CLIENTS or self.server.draining:
             await socket.close(TRY_LATER)
             return
         self.clients += 1
         try:
             await self._listen(socket, servable)
-        except WebSocketDisconnect:
-            return
-        except RequestError as error:
-            await socket.send_text(json.dumps({"error": error.text}))
-            await socket.close(REFUSED)
         finally:
             self.clients -= 1
 

@@ -12,7 +12,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -23,6 +23,7 @@ from seqpipe.serving.server.errors import RequestError
 
 Arrays = dict[str, np.ndarray]
 SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+MOST_AXES = 32
 _quoted = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps would make an encoder for each text
 
 
@@ -121,11 +122,7 @@ def array(name: str, value: Any, spec: Spec) -> np.ndarray:
         RequestError: an element is of another type, rows are of unequal length, or the shape does not fit.
     """
     shape = _shape(name, value)
-    if spec.shape is not None:
-        fits = len(shape) == len(spec.shape) and all(a in (-1, b) for a, b in zip(spec.shape, shape, strict=True))
-        if not fits:
-            wanted = ", ".join("?" if size < 0 else str(size) for size in spec.shape)
-            raise RequestError(400, f"{name}: shape [{', '.join(map(str, shape))}] does not fit [{wanted}]")
+    check_shape(name, shape, spec)
     flat: list[Any] = value if len(shape) == 1 else []
     if len(shape) != 1:
         _flatten(value, flat)
@@ -142,12 +139,26 @@ def array(name: str, value: Any, spec: Spec) -> np.ndarray:
     return result.reshape(shape)
 
 
-def _shape(name: str, value: Any) -> tuple[int, ...]:
+def check_shape(name: str, shape: Sequence[int], spec: Spec) -> None:
+    """
+    Raises:
+        RequestError: the input has another number of axes, or another size where it does not vary.
+    """
+    if spec.shape is None:
+        return
+    if len(shape) != len(spec.shape) or any(a not in (-1, b) for a, b in zip(spec.shape, shape, strict=True)):
+        wanted = ", ".join("?" if size < 0 else str(size) for size in spec.shape)
+        raise RequestError(400, f"{name}: shape [{', '.join(map(str, shape))}] does not fit [{wanted}]")
+
+
+def _shape(name: str, value: Any, axis: int = 0) -> tuple[int, ...]:
     if not isinstance(value, list):
         return ()
+    if axis == MOST_AXES:
+        raise RequestError(400, f"{name}: lists are nested deeper than {MOST_AXES}, the most that is allowed")
     if not any(isinstance(item, list) for item in value):  # most often, and thousands of samples at once
         return (len(value),)
-    inner = {_shape(name, item) for item in value}
+    inner = {_shape(name, item, axis + 1) for item in value}
     if len(inner) > 1:
         raise RequestError(400, f"{name}: rows of unequal shapes: {', '.join(str(list(s)) for s in sorted(inner))}")
     return (len(value), *(inner.pop() if inner else ()))
@@ -194,7 +205,10 @@ def _type(value: Any) -> str:
 
 
 def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except RecursionError:  # nested just so deep that it could be read
+        return "..."
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

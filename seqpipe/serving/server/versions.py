@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -22,18 +24,25 @@ log = logging.getLogger("seqpipe.serve")
 
 @dataclass
 class Status:
+    """files: the newest time and the size of what was loaded, by which a version that failed is tried again."""
+
     state: State = "START"
     error: str = ""
+    files: tuple[int, int] = 0, 0
 
 
 @dataclass
 class Hosted:
-    """A model: its directory, the version that serves, and what became of each version."""
+    """A model: its directory, the version that serves, and what became of each version.
+
+    retired: versions to be closed once nobody uses them.
+    """
 
     name: str
     directory: Path
     serving: Servable | None = None
     statuses: dict[int, Status] = field(default_factory=dict)
+    retired: list[Servable] = field(default_factory=list)
 
 
 class Models:
@@ -46,6 +55,7 @@ class Models:
     def __init__(self, directories: dict[str, Path], metrics: Metrics):
         self.hosted = {name: Hosted(name, path) for name, path in directories.items()}
         self._metrics = metrics
+        self._swapping = threading.Lock()
         self._stop = threading.Event()
         self._poller = threading.Thread(target=self._poll, name="seqpipe-versions", daemon=True)
 
@@ -58,9 +68,13 @@ class Models:
         self._stop.set()
         if self._poller.is_alive():
             self._poller.join()
+        deadline = time.monotonic() + DRAIN_S
         for hosted in self.hosted.values():
             if hosted.serving is not None:
-                self._retire(hosted, hosted.serving)
+                _retire(hosted, hosted.serving)
+            while any(servable.in_flight for servable in hosted.retired) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            _close(hosted, hosted.retired)
 
     @property
     def ready(self) -> bool:
@@ -76,12 +90,26 @@ class Models:
             raise not_found(name, version)
         return hosted.serving
 
+    @contextmanager
+    def in_use(self, name: str, version: int | None = None) -> Iterator[Servable]:
+        """What `get` gives, which is not closed meanwhile, whatever version serves then."""
+        with self._swapping:
+            servable = self.get(name, version)
+            servable.hold()
+        try:
+            yield servable
+        finally:
+            servable.release()
+
     def _poll(self) -> None:
         while not self._stop.wait(POLL_S):
             self.look()
 
     def look(self) -> None:
-        """Load what is new, once. What goes wrong with one model is logged, and tried again the next time."""
+        """Load what is new, once, and close what nobody uses any more.
+
+        What goes wrong with one model is logged, and tried again the next time.
+        """
         for hosted in list(self.hosted.values()):
             try:
                 self._look(hosted)
@@ -89,14 +117,18 @@ class Models:
                 log.exception("%s: %s cannot be looked at", hosted.name, hosted.directory)
 
     def _look(self, hosted: Hosted) -> None:
-        places = versions(hosted.directory) or [hosted.directory]
-        latest = places[-1]
-        number = int(latest.name) if latest.name.isdecimal() else 1
-        if number not in hosted.statuses:
-            self._load(hosted, latest, number)
+        """Load the highest version that can be; those that failed only where their files are others now."""
+        for path in reversed(versions(hosted.directory) or [hosted.directory]):
+            number = int(path.name) if path.name.isdecimal() else 1
+            if hosted.serving is not None and number <= hosted.serving.version:
+                break
+            files = _files(path)
+            if number not in hosted.statuses or hosted.statuses[number].files != files:
+                self._load(hosted, path, number, files)
+        _close(hosted, [servable for servable in hosted.retired if not servable.in_flight])
 
-    def _load(self, hosted: Hosted, path: Path, number: int) -> None:
-        status = hosted.statuses[number] = Status("LOADING")
+    def _load(self, hosted: Hosted, path: Path, number: int, files: tuple[int, int]) -> None:
+        status = hosted.statuses[number] = Status("LOADING", files=files)
         started = time.monotonic()
         try:
             servable = Servable(hosted.name, path)
@@ -105,19 +137,28 @@ class Models:
             status.state, status.error = "END", f"{type(error).__name__}: {error}"
             log.error("%s version %d cannot be served: %s", hosted.name, number, status.error)
             return
-        before, hosted.serving = hosted.serving, servable
+        with self._swapping:
+            before, hosted.serving = hosted.serving, servable
         status.state = "AVAILABLE"
         self._metrics.versions.labels(hosted.name).set(number)
         log.info("%s version %d is served after %.1f s", hosted.name, number, time.monotonic() - started)
         if before is not None:
-            self._retire(hosted, before)
+            _retire(hosted, before)
 
-    def _retire(self, hosted: Hosted, servable: Servable) -> None:
-        """Close a version once its last request is answered."""
-        status = hosted.statuses[servable.version]
-        status.state = "UNLOADING"
-        deadline = time.monotonic() + DRAIN_S
-        while servable.in_flight and time.monotonic() < deadline:
-            time.sleep(0.01)
+
+def _files(path: Path) -> tuple[int, int]:
+    """The newest time of what lies in a directory, in ns, and its size in bytes."""
+    found = [place.stat() for place in (path, *path.rglob("*"))]
+    return max(each.st_mtime_ns for each in found), sum(each.st_size for each in found)
+
+
+def _retire(hosted: Hosted, servable: Servable) -> None:
+    hosted.statuses[servable.version].state = "UNLOADING"
+    hosted.retired.append(servable)
+
+
+def _close(hosted: Hosted, unused: list[Servable]) -> None:
+    hosted.retired = [servable for servable in hosted.retired if servable not in unused]
+    for servable in unused:
         servable.close()
-        status.state = "END"
+        hosted.statuses[servable.version].state = "END"

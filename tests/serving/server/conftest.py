@@ -1,9 +1,14 @@
-"""A model that tests of the server share."""
+"""A model that tests of the server share, and servers of it."""
 
 from __future__ import annotations
 
 import pytest
 from lengths_model import publish
+
+from seqpipe.serving.server.batching import Batcher
+from seqpipe.serving.server.metrics import Metrics
+from seqpipe.serving.server.rest import Server, Settings
+from seqpipe.serving.server.versions import Models
 
 
 @pytest.fixture(scope="module")
@@ -13,3 +18,16 @@ def place(tmp_path_factory):
     directory.mkdir()
     publish(directory, 1)
     return directory
+
+
+@pytest.fixture(scope="session")
+def made():
+    """Makes a server of the model in a directory."""
+
+    def make(place, **settings):
+        metrics = Metrics()
+        models = Models({"lengths": place}, metrics)
+        models.look()
+        return Server(models, Batcher(most_rows=64, metrics=metrics), metrics, Settings(**settings))
+
+    return make

@@ -74,6 +74,18 @@ def test_server_told_to_stop_answers_what_comes_on_open_connections(running):
     assert (set(answered), lost, started.process.exitcode) == ({200}, [], 0)
 
 
+def test_server_told_to_stop_waits_for_no_idle_connection(running):
+    started, port = running
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request("GET", "/v2/health/ready")
+    assert connection.getresponse().read() == b'{"ready": true}'
+    os.kill(started.pid, signal.SIGTERM)
+    started.process.join(60)
+    connection.close()
+    assert started.process.exitcode == 0
+    assert "Stopping: answering what has come" in started.streams[0].read_text()
+
+
 FOREIGN = """
 import sys
 import ovmsclient

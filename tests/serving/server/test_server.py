@@ -24,22 +24,12 @@ from tensorflow_serving.apis import (
 
 from seqpipe.serving.server import rpc
 from seqpipe.serving.server import versions as server_versions
-from seqpipe.serving.server.batching import Batcher
 from seqpipe.serving.server.errors import RequestError
-from seqpipe.serving.server.metrics import Metrics
-from seqpipe.serving.server.rest import Server, Settings, application
-from seqpipe.serving.server.versions import Models
-
-
-def made(place, **settings):
-    metrics = Metrics()
-    models = Models({"lengths": place}, metrics)
-    models.look()
-    return Server(models, Batcher(most_rows=64, metrics=metrics), metrics, Settings(**settings))
+from seqpipe.serving.server.rest import application
 
 
 @pytest.fixture(scope="module")
-def server(place):
+def server(place, made):
     return made(place, max_body_mb=0.1, origins=("https://page.example",))
 
 
@@ -133,7 +123,7 @@ def test_server_speaks_the_open_inference_protocol(client):
     assert ask(client, body, "/v2/models/lengths/infer")[0] == 400
 
 
-def test_server_knows_who_may_ask(place, client):
+def test_server_knows_who_may_ask(place, client, made):
     allowed = client.get("/v1/models/lengths", headers={"Origin": "https://page.example"})
     assert allowed.headers["access-control-allow-origin"] == "https://page.example"
     assert client.get("/v1/models/lengths", headers={"Origin": "https://other.example"}).status_code == 403
@@ -146,7 +136,7 @@ def test_server_knows_who_may_ask(place, client):
         assert guarded.get("/v1/models/lengths").status_code == 401
 
 
-def test_server_stream_takes_the_token_as_a_subprotocol(place):
+def test_server_stream_takes_the_token_as_a_subprotocol(place, made):
     guarded = TestClient(application(made(place, token="t/ö?")))
 
     def said(protocols, **headers):
@@ -162,7 +152,7 @@ def test_server_stream_takes_the_token_as_a_subprotocol(place):
     assert said(["seqpipe"]) == ("seqpipe", "error")
 
 
-def test_server_that_is_strict_has_nothing_of_its_own(place):
+def test_server_that_is_strict_has_nothing_of_its_own(place, made):
     strict = TestClient(application(made(place, strict=True)))
     assert strict.get("/v1/models/lengths").status_code == 200
     for path in ("/", "/models", "/openapi.json", "/v2/models/lengths"):
@@ -204,7 +194,7 @@ def test_server_bad_row_does_not_spoil_the_batch_beside_it(server):
     assert isinstance(bad, RequestError)
 
 
-def test_server_full_queue_and_deadline_are_said(place):
+def test_server_full_queue_and_deadline_are_said(place, made):
     server = made(place)
     servable = server.models.get("lengths")
     gate, run = threading.Event(), servable.run
@@ -233,7 +223,7 @@ def loading_threads():
     return sum(thread.name.startswith("seqpipe-lengths-") for thread in threading.enumerate())
 
 
-def test_server_swaps_versions_and_keeps_the_old_where_the_new_is_broken(tmp_path):
+def test_server_swaps_versions_and_keeps_the_old_where_the_new_is_broken(tmp_path, made):
     directory = tmp_path / "lengths"
     directory.mkdir()
     publish(directory, 1)
@@ -300,7 +290,7 @@ def test_server_takes_no_half_of_a_character(client):
     assert (status, len(answer["outputs"][0])) == (200, 4)
 
 
-def test_server_forgets_a_request_that_nobody_waits_for(place):
+def test_server_forgets_a_request_that_nobody_waits_for(place, made):
     server = made(place)
     servable = server.models.get("lengths")
     gate, run = threading.Event(), servable.run
@@ -331,7 +321,7 @@ def test_server_forgets_a_request_that_nobody_waits_for(place):
     assert b"seqpipe_queue_rows 0.0" in server.metrics.text()
 
 
-def test_server_answers_on_after_an_event_loop_is_gone(place):
+def test_server_answers_on_after_an_event_loop_is_gone(place, made):
     server = made(place)
     servable = server.models.get("lengths")
     gate, run = threading.Event(), servable.run
@@ -349,7 +339,7 @@ def test_server_answers_on_after_an_event_loop_is_gone(place):
     assert answer["label"].tolist() == [b"1"]
 
 
-def test_server_looks_on_after_a_directory_could_not_be_read(place, monkeypatch, caplog):
+def test_server_looks_on_after_a_directory_could_not_be_read(place, monkeypatch, caplog, made):
     server, versions = made(place), server_versions.versions
     monkeypatch.setattr(server_versions, "POLL_S", 0.01)
     looked = []

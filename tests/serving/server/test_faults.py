@@ -1,0 +1,303 @@
+"""What once killed, misled or outlived the server: each by the request that did it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+import socket
+import threading
+
+import grpc
+import numpy as np
+import pytest
+import tensorflow as tf
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from lengths_model import publish
+from starlette.testclient import TestClient
+from tensorflow_serving.apis import (
+    get_model_status_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
+
+from seqpipe.errors import RunError
+from seqpipe.serving.server import batching, rpc
+from seqpipe.serving.server.rest import application
+from seqpipe.serving.server.run import Options, _web, directories, serve
+from seqpipe.serving.server.servable import Signature
+
+INFER = "/v2/models/lengths/infer"
+PREDICT = "/v1/models/lengths:predict"
+
+
+@pytest.fixture
+def server(place, made):
+    return made(place, origins=("https://page.example",))
+
+
+@pytest.fixture
+def client(server):
+    return TestClient(application(server))
+
+
+def text(shape, data, **more):
+    return {"inputs": [{"name": "text", "shape": shape, "datatype": "BYTES", "data": data}], **more}
+
+
+def counted(server):
+    lines = server.metrics.text().decode().splitlines()
+    return {line.split("{")[1].split("}")[0] for line in lines if line.startswith("seqpipe_requests_total{")}
+
+
+def test_batching_a_request_of_another_rank_kills_no_worker(server):
+    servable, gate = server.models.get("lengths"), threading.Event()
+    run = servable.run
+    servable.run = lambda *arguments: (gate.wait(), run(*arguments))[1]
+
+    def asked(value):
+        inputs = {"text": np.array(value, object)}
+        return asyncio.create_task(server.batcher.answer(servable, "serving_default", inputs, timeout_s=10))
+
+    async def beside():
+        first = asked([b"a"])
+        await asyncio.sleep(0.05)
+        both = asked(b"ab"), asked([b"abc"])
+        await asyncio.sleep(0.05)
+        gate.set()
+        await asyncio.gather(first, *both, return_exceptions=True)
+        return await both[1], await asked([b"abcd"])
+
+    beside_it, after = asyncio.run(beside())
+    assert (beside_it["label"].tolist(), after["label"].tolist()) == ([b"3"], [b"4"])
+
+
+def test_batching_what_can_never_fit_is_refused_for_good(server, monkeypatch):
+    rows = {"instances": ["a"] * 65}
+    monkeypatch.setattr(batching, "QUEUED_BYTES", 100)
+    client = TestClient(application(server))
+    for body, found in ((rows, "65 rows of 65 bytes"), ({"instances": ["a" * 101]}, "1 rows of 101 bytes")):
+        response = client.post(PREDICT, json=body)
+        assert response.status_code == 413
+        assert f"{found} never fit into the queue. Allowed: 64 rows" in response.json()["error"]
+        assert "retry-after" not in response.headers
+
+
+REFUSED = [
+    (INFER, text([], ["a"]), "text: shape [] does not fit [?]"),
+    (INFER, text([1, 1], ["a"]), "text: shape [1, 1] does not fit [?]"),
+    (INFER, text([10**30], ["a"]), "text: 1 values do not fit the shape"),
+    (INFER, text([True], ["a"]), "text: shape must be a list of whole numbers"),
+    (INFER, text([1], ["a"], parameters={"signature_name": ["x"]}), '"signature_name" must be a string'),
+    (INFER, {"inputs": [{"name": ["x"]}]}, '"inputs" must be a list of objects with name, shape'),
+    (INFER, text([1], ["a"], outputs=5), '"outputs" must be a list of objects with name'),
+    (INFER, text([1], ["a"], outputs=[{"name": "x"}]), "x is not an output. Allowed: label, probabilities."),
+    (INFER, text([1], ["a"], id=[1]), '"id" must be a string'),
+    (f"/v2/models/lengths/versions/{'1' * 5000}/infer", text([1], ["a"]), "is no version. Allowed: whole numbers"),
+    (f"/v1/models/lengths/versions/{'1' * 5000}:predict", {"instances": ["a"]}, "Malformed request"),
+    (PREDICT, {"signature_name": ["x"], "instances": ["a"]}, '"signature_name" must be a string'),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "message"), REFUSED)
+def test_server_names_what_is_wrong_with_a_request(client, path, body, message):
+    response = client.post(path, json=body)
+    assert response.status_code == 400, response.text
+    assert message in response.json()["error"]
+
+
+@pytest.mark.parametrize("depth", [33, 900, 940, 960, 980])
+def test_tensors_lists_that_are_nested_too_deeply_are_refused(client, depth):
+    nested = "[" * depth + "]" * depth
+    for path, body in (
+        (PREDICT, '{"inputs": %s}'),
+        (PREDICT, '{"inputs": [{"x": %s}]}'),
+        (INFER, '{"inputs": [{"name": "text", "shape": [1], "data": %s}]}'),
+    ):
+        assert client.post(path, content=body % nested).status_code == 400
+
+
+def test_versions_one_in_use_is_closed_only_afterwards(tmp_path, made):
+    publish(tmp_path, 1)
+    server = made(tmp_path)
+
+    async def upload():
+        yield b'{"instances": '
+        publish(tmp_path, 2)
+        await asyncio.to_thread(server.models.look)
+        yield b'["abc"]}'
+
+    async def slowly():
+        from httpx2 import ASGITransport, AsyncClient
+
+        async with AsyncClient(transport=ASGITransport(application(server)), base_url="http://here") as client:
+            return await client.post(PREDICT, content=upload())
+
+    response = asyncio.run(slowly())
+    assert response.status_code == 200, response.text
+    with TestClient(application(server)).websocket_connect("/v1/models/lengths:stream") as socket:
+        socket.send_bytes(np.zeros(640, "<f4").tobytes())
+        assert "label" in socket.receive_json()
+        publish(tmp_path, 3)
+        server.models.look()
+        assert server.models.hosted["lengths"].statuses[2].state == "UNLOADING"
+        socket.send_bytes(np.zeros(640, "<f4").tobytes())
+        assert "label" in socket.receive_json()
+    server.models.look()
+    states = {number: status.state for number, status in server.models.hosted["lengths"].statuses.items()}
+    assert states == {1: "END", 2: "END", 3: "AVAILABLE"}
+
+
+def test_versions_one_that_failed_is_tried_again_when_its_files_change(tmp_path, made):
+    publish(tmp_path, 1)
+    publish(tmp_path, 3)
+    whole = (tmp_path / "3" / "saved_model.pb").read_bytes()
+    (tmp_path / "3" / "saved_model.pb").write_bytes(b"half")
+    server = made(tmp_path)
+    assert server.models.get("lengths").version == 1
+    failed = server.models.hosted["lengths"].statuses[3]
+    server.models.look()
+    assert server.models.hosted["lengths"].statuses[3] is failed  # nothing has changed
+    (tmp_path / "3" / "saved_model.pb").write_bytes(whole)
+    server.models.look()
+    assert server.models.get("lengths").version == 3
+
+
+def test_versions_go_back_to_an_older_one_when_a_failed_one_is_deleted(tmp_path, made):
+    def broken(number):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "saved_model.pb").write_bytes(b"half")
+
+    broken(1)
+    server = made(tmp_path)
+    broken(2)
+    server.models.look()
+    for number in (1, 2):
+        shutil.rmtree(tmp_path / str(number))
+    publish(tmp_path, 1)
+    server.models.look()
+    assert server.models.get("lengths").version == 1
+
+
+def test_run_a_port_that_is_taken_is_said(place):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(RunError, match=f"--port {port} of --host 127.0.0.1: .*in use.* Allowed: a free port"):
+            serve({"lengths": place}, Options(port=port, grpc_port=0), print)
+    with pytest.raises(RunError, match="--port 99999 of --host"):
+        serve({"lengths": place}, Options(port=99999, grpc_port=0), print)
+
+
+def test_run_signals_are_left_to_us(server):
+    before = signal.getsignal(signal.SIGTERM)
+    with _web(server, Options()).capture_signals():
+        assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_run_a_version_alone_has_the_name_of_its_model(place, monkeypatch):
+    assert directories([str(place / "1")]) == {"lengths": place / "1"}
+    monkeypatch.chdir(place)
+    assert list(directories(["."])) == ["lengths"]
+    assert list(directories(["1"])) == ["lengths"]
+    monkeypatch.chdir(place / "1")
+    assert list(directories(["."])) == ["lengths"]
+
+
+def test_metrics_count_by_signature_and_in_both_dialects(server, client):
+    client.post(PREDICT, json={"signature_name": "explain", "instances": [1]})
+    client.post(PREDICT, json={"signature_name": "nothing", "instances": ["a"]})
+    client.post(INFER, json=text([1], ["a"]))
+    labels = 'code="%s",model="lengths",signature="%s",version="1"'
+    assert counted(server) == {
+        labels % (400, "explain"), labels % (400, "unknown"), labels % (200, "serving_default"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ["/models", INFER, PREDICT])
+def test_rest_a_preflight_is_answered_for_every_path(client, path):
+    headers = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    allowed = client.options(path, headers={"Origin": "https://page.example", **headers})
+    assert allowed.status_code == 200
+    assert allowed.headers["access-control-allow-origin"] == "https://page.example"
+    assert "authorization" in allowed.headers["access-control-allow-headers"]
+    other = client.options(path, headers={"Origin": "https://other.example", **headers})
+    assert "access-control-allow-origin" not in other.headers
+
+
+def test_stream_a_model_that_hears_no_sound_is_refused(server, client):
+    signatures = server.models.get("lengths").signatures
+    signatures["stream"] = Signature(server.models.get("lengths").definitions["explain"])
+    with client.websocket_connect("/v1/models/lengths:stream") as socket:
+        assert "lengths hears no sound: it has no signature stream with" in socket.receive_json()["error"]
+
+
+@pytest.fixture
+def called(place, made):
+    """Calls a server by gRPC: its answer, or the code and text of its refusal."""
+    server = made(place, token="secret")
+
+    async def call(make, method, request, token):
+        running, port = await rpc.start(server, "127.0.0.1:0", None, 1_000_000)
+        try:
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+                named = [("authorization", f"Bearer {token}")] if token else None
+                return await getattr(make(channel), method)(request, metadata=named)
+        except grpc.aio.AioRpcError as error:
+            return error.code(), error.details()
+        finally:
+            await running.stop(0)
+
+    def asked(make, method, request, token="secret"):
+        return asyncio.run(call(make, method, request, token))
+
+    asked.server = server
+    return asked
+
+
+def test_rpc_status_is_that_of_the_version_for_who_may_ask(called):
+    called.server.models.hosted["lengths"].statuses[2] = type(called.server.models.hosted["lengths"].statuses[1])(
+        "END", "broken"
+    )
+    request = get_model_status_pb2.GetModelStatusRequest()
+    request.model_spec.name = "lengths"
+    make = model_service_pb2_grpc.ModelServiceStub
+    assert called(make, "GetModelStatus", request, token=None)[0] == grpc.StatusCode.UNAUTHENTICATED
+    found = called(make, "GetModelStatus", request).model_version_status
+    assert [(each.version, each.status.error_code, each.status.error_message) for each in found] == [
+        (2, 2, "broken"), (1, 0, ""),
+    ]  # fmt: skip
+    request.model_spec.version.value = 1
+    assert [each.version for each in called(make, "GetModelStatus", request).model_version_status] == [1]
+    request.model_spec.version.value = 7
+    assert called(make, "GetModelStatus", request)[0] == grpc.StatusCode.NOT_FOUND
+
+
+def test_rpc_refuses_labels_signatures_and_outputs_that_are_not_there(called):
+    def predicted(output=None, **spec):
+        request = predict_pb2.PredictRequest()
+        request.inputs["text"].CopyFrom(tf.make_tensor_proto([b"abc"]))
+        request.output_filter.extend([output] if output else [])
+        request.model_spec.name = "lengths"
+        for key, value in spec.items():
+            setattr(request.model_spec, key, value)
+        return called(prediction_service_pb2_grpc.PredictionServiceStub, "Predict", request)
+
+    assert list(predicted("label").outputs) == ["label"]
+    assert predicted(version_label="best") == (
+        grpc.StatusCode.NOT_FOUND, "Servable not found for request: Label(lengths, best)",
+    )  # fmt: skip
+    assert predicted("no") == (
+        grpc.StatusCode.INVALID_ARGUMENT, "no is not an output. Allowed: label, probabilities.",
+    )  # fmt: skip
+    assert predicted(signature_name="made up")[0] == grpc.StatusCode.INVALID_ARGUMENT
+    assert any('signature="unknown"' in labels for labels in counted(called.server))
+    assert not any("made up" in labels for labels in counted(called.server))
+
+
+def test_rpc_health_is_that_of_rest(called):
+    request, statuses = health_pb2.HealthCheckRequest(), health_pb2.HealthCheckResponse
+    make = health_pb2_grpc.HealthStub
+    assert called(make, "Check", request).status == statuses.SERVING
+    called.server.draining = True
+    assert called(make, "Check", request).status == statuses.NOT_SERVING
