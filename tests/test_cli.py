@@ -205,6 +205,15 @@ def test_cli_list_and_info(home):
     assert "## Proof" in text
 
 
+def test_cli_list_shows_what_a_foreign_card_has(tmp_path):
+    place = tmp_path / "saved_models" / "mine" / "1"
+    place.mkdir(parents=True)
+    (place / "saved_model.pb").touch()
+    for head, shown in (("license: mit", "mine  version 1  no task named"), ("size_mb: 3", "\n    3 MB\n")):
+        (place / "card.md").write_text(f"---\n{head}\n---\n# Mine\n")
+        assert shown in seqpipe("list", cwd=tmp_path).stdout
+
+
 def test_cli_schema_is_the_committed_one():
     printed = fresh.run("seqpipe", "schema", cwd=".").stdout
     committed = Path(__file__).parent.parent / "docs" / "pipeline.schema.json"
@@ -262,6 +271,12 @@ def test_cli_second_process_in_a_run_directory(home):
         (["predict", "tiny", "a", "--encoding", "latin-1"], "--encoding is of the rows of --input FILE or of"),
         (["evaluate", "tiny"], "name labelled rows for a model with --data SOURCE"),
         (["evaluate", "tiny", "--data", "files:nope.csv"], "nope.csv does not exist"),
+        (["evaluate", "tiny.yaml", "--output", "report"], "--output report is of a model and --data"),
+        (["predict", "tiny", "-", "--input", "a.csv"], "predict takes texts or --input FILE, one of them."),
+        (
+            ["write", "tiny", "--form", "7", "--top-k", "0", "--min-p", "0"],
+            "acrostic exclude --top-k, --min-p: the form",
+        ),
         (["schema", "speech"], '"speech" is not a task.'),
     ],
 )

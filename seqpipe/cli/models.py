@@ -51,7 +51,7 @@ def predict(
     ] = None,
 ) -> None:
     """Answer texts, or a file of any length in constant memory; answers keep the order of the input."""
-    if texts == ["-"]:
+    if texts == ["-"] and input is None:
         texts, input = None, "-"
     _check_rows(texts, input, column, encoding)
     from seqpipe.runs import predict as predicting
@@ -62,7 +62,7 @@ def predict(
         output=output,
         html=html,
         explain=explain,
-        options=predicting.beam_options(beam_width, length_penalty, explain=explain),
+        options=predicting.beam_options(beam_width, length_penalty),
         keep_going=keep_going,
         horizon=horizon,
         plot=plot,
@@ -177,9 +177,11 @@ def list_() -> None:
 
     for path in list_models():
         facts = read_card(path)
-        out.print(f"{path.parent.name}  version {path.name}  {facts.get('task', 'no card')}  {path}")
-        if facts:
-            out.print(f"    {facts['figure']}; {facts['size_mb']} MB; {facts['date']}")
+        out.print(f"{path.parent.name}  version {path.name}  {facts.get('task', 'no task named')}  {path}")
+        units = {"figure": "", "size_mb": " MB", "date": ""}
+        shown = [f"{facts[name]}{unit}" for name, unit in units.items() if name in facts]
+        if shown:
+            out.print(f"    {'; '.join(shown)}")
     if not list_models():
         places = ", ".join(str(path) for path in model_directories()) or "saved_models (there is no such directory)"
         out.print(f"No models in {places}.")

@@ -99,6 +99,10 @@ def evaluate(
             raise DataError(
                 f"evaluate {target}: name labelled rows for a model with --data SOURCE, such as files:test.csv."
             )
+        if output is not None:
+            raise DataError(
+                f"--output {output} is of a model and --data; the report of a pipeline file lies in its run's report/."
+            )
         with _run(Path(target), set) as opened:
             opened.evaluate()
         return

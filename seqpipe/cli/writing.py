@@ -47,14 +47,14 @@ def write(
     from seqpipe.serving import composing, writing
     from seqpipe.serving.find import find_model
     from seqpipe.serving.model import load
-    from seqpipe.serving.reading import standard_input
+    from seqpipe.serving.reading import read_text
 
     first = random.SystemRandom().randrange(1_000_000) if seed is None else seed
     seeds = [first + number for number in range(samples)]
     wishes = writing.Wishes(length, temperature, top_k, top_p, min_p, repetition_penalty)
     in_form = form is not None or acrostic is not None
     _check_form(in_form, prompt=prompt, wishes=wishes, stop=stop, stream=stream, rhyme=rhyme, no_repeats=no_repeats)
-    prompt = standard_input().read().decode("utf-8", "replace") if prompt == "-" else prompt
+    prompt = read_text("-") if prompt == "-" else prompt
     find_model(model)
     start()
     as_json = format == "jsonl"
@@ -86,9 +86,10 @@ def _check_form(
         if given:
             raise DataError(f"{', '.join(given)} needs --form or --acrostic: a prompt is gone on with as it comes.")
         return
-    others = {"a prompt": prompt, "--stop": stop, "--stream": stream}
-    others |= {f"--{name.replace('_', '-')}": value for name, value in asdict(wishes).items() if name != "temperature"}
-    given = [name for name, value in others.items() if value not in (None, "", False)]
+    others = {"a prompt": bool(prompt), "--stop": bool(stop), "--stream": stream}
+    named = {name: wish is not None for name, wish in asdict(wishes).items() if name != "temperature"}
+    others |= {f"--{name.replace('_', '-')}": wished for name, wished in named.items()}
+    given = [name for name, wished in others.items() if wished]
     if given:
         raise DataError(
             f"--form and --acrostic exclude {', '.join(given)}: the form decides. Allowed beside them: --temperature, "
@@ -102,13 +103,12 @@ def score(
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page instead of printing.")] = None,
 ) -> None:
     """How surprised a model that writes is by a text: bits a character of each line, surprising places marked."""
-    from seqpipe.data.files import find_files
     from seqpipe.serving import writing
     from seqpipe.serving.find import find_model
     from seqpipe.serving.model import load
-    from seqpipe.serving.reading import standard_input
+    from seqpipe.serving.reading import read_text
 
-    text = standard_input().read() if str(file) == "-" else find_files(str(file))[0].read_bytes()
+    text = read_text(str(file))
     find_model(model)
     start()
-    writing.print_score(load(model), text.decode("utf-8", "replace"), out, page=html)
+    writing.print_score(load(model), text, out, page=html)

@@ -187,7 +187,7 @@ def _against_batch(artefact: Artefact, name: str, alone: dict[int, Row], pairs: 
 def _against_keras(artefact: Artefact, name: str, alone: dict[int, Row]) -> float:
     """The largest difference between answers to probes and what the Keras model answers to them."""
     worst = 0.0
-    for number, expected in enumerate(artefact.reference[name](artefact.probes[name])):
+    for number, expected in zip(alone, artefact.reference[name](artefact.probes[name]), strict=True):
         apart = difference(expected, {key: alone[number][key] for key in expected})
         worst = max(worst, apart)
         if apart > artefact.tolerance:

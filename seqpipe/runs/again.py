@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 from seqpipe.config import file as pipeline_file
 from seqpipe.errors import ModelError, ProofError
 from seqpipe.export.artefact import CARD, FEATURES, KERAS_MODEL, PARITY, PIPELINE, Artefact, next_version
 from seqpipe.serving.find import find_model
-from seqpipe.tasks import make_task, schemas
+from seqpipe.tasks import TASKS, make_task, schemas, task_class
 
 
 def find(target: str) -> Path:
@@ -26,12 +27,30 @@ def find(target: str) -> Path:
     missing = [name for name in (KERAS_MODEL, PIPELINE, CARD, PARITY, FEATURES) if not (place / name).exists()]
     if not missing and "facts" not in json.loads((place / PARITY).read_text(encoding="utf-8")):
         missing = [f"facts in {PARITY}"]
+    if missing == [FEATURES]:
+        _check_task(place)
     if missing:
         raise ModelError(
             f"{place} cannot be exported again: it has no {', no '.join(missing)}. Models that an older seqpipe "
             "published lack that; export the run again, or train anew."
         )
     return place
+
+
+def _check_task(place: Path) -> None:
+    """
+    Raises:
+        ModelError: no model of its task can be made from what lies in it.
+    """
+    from seqpipe.startup import import_tensorflow
+
+    task = yaml.safe_load((place / PIPELINE).read_text(encoding="utf-8")).get("task")
+    import_tensorflow()  # which a task is made of
+    if task in TASKS and not task_class(task).kept_features:
+        raise ModelError(
+            f"{place} cannot be exported again: no model of {task} can, since data that it does not hold is needed. "
+            "`seqpipe run FILE --fresh` makes a new version."
+        )
 
 
 def export_again(old: Path, *, say: Callable[[str], None], weight_bits: int | None = None) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,11 +60,11 @@ def output_format(format: Literal["auto"] | Format, output: Path | None, *, html
     return format
 
 
-def beam_options(width: int | None, length_penalty: float | None, *, explain: bool) -> dict[str, int | float] | None:
+def beam_options(width: int | None, length_penalty: float | None) -> dict[str, int | float] | None:
     """What the signature `beam` takes beside texts; None where no beam is asked for.
 
     Raises:
-        ModelError: a number outside its range, or a length penalty or an explanation that do not go with the beam.
+        ModelError: a number outside its range, or a length penalty without a beam.
     """
     if width is None:
         if length_penalty is not None:
@@ -72,8 +72,6 @@ def beam_options(width: int | None, length_penalty: float | None, *, explain: bo
                 f"--length-penalty {length_penalty:g}: it belongs to a beam search. Name --beam-width too."
             )
         return None
-    if explain:
-        raise ModelError("--explain and --beam-width exclude each other: an alignment is that of greedy search.")
     if not 1 <= width <= WIDEST_BEAM:
         raise ModelError(f"--beam-width {width}: beam_width must be 1 to {WIDEST_BEAM}.")
     penalty = 1.0 if length_penalty is None else length_penalty
@@ -89,6 +87,9 @@ class Wanted:
     options: of the signature `beam`; without them it is greedy search, or whatever the model's default is.
     keep_going: past rows that cannot be answered.
     horizon: steps that are forecast. plot: where forecasts are drawn too.
+
+    Raises:
+        DataError: two of explanation, beam and horizon are asked for, or a picture of what is explained.
     """
 
     format: Format
@@ -99,6 +100,19 @@ class Wanted:
     keep_going: bool = False
     horizon: int | None = None
     plot: Path | None = None
+
+    def __post_init__(self) -> None:
+        explains = "--explain" if self.html is None else "--html"
+        ways = {
+            explains: self.explain or self.html is not None,
+            "--beam-width": self.options is not None,
+            "--horizon": self.horizon is not None,
+        }
+        given = [option for option, wished in ways.items() if wished]
+        if len(given) > 1:
+            raise DataError(f"{' and '.join(given)} exclude each other: an answer is made in one of these ways.")
+        if self.plot is not None and (self.html is not None or (self.explain and self.format == "table")):
+            raise DataError(f"--plot and {explains} exclude each other but for --format jsonl: no answers are made.")
 
     @property
     def signature(self) -> str:
@@ -146,33 +160,26 @@ def _as_exported() -> Iterator[None]:
 
 def _show(model: Model, rows: Iterable[Any], wanted: Wanted, out: Console, err: Console) -> None:
     rows = rows if wanted.keep_going else stop_at_bad(rows)
-    if wanted.plot is not None:
-        rows = list(rows)
-        plot_answers(model, _answers(model, rows, wanted), wanted.plot)
     if wanted.html is not None:
         write_explanations(model, rows, wanted.html, out)
-    elif wanted.explain and wanted.format == "table":
+        return
+    if wanted.explain and wanted.format == "table":
         print_explanations(model, rows, out)
-    elif wanted.format == "table":
-        print_answers(model, _answers(model, rows, wanted), out)
-    else:
-        write_answers(model, rows, wanted, err)
-
-
-def _answers(
-    model: Model, rows: Iterable[Any], wanted: Wanted, advance: Callable[[int], object] = lambda count: None
-) -> Iterator[tuple[Any, Answer]]:
-    return predict_rows(
-        model,
-        rows,
-        signature=wanted.signature,
-        options=wanted.options if wanted.horizon is None else {"steps": wanted.horizon},
-        keep_going=wanted.keep_going,
-        advance=advance,
+        return
+    options = wanted.options if wanted.horizon is None else {"steps": wanted.horizon}
+    answers: Iterable[tuple[Any, Answer]] = predict_rows(
+        model, rows, signature=wanted.signature, options=options, keep_going=wanted.keep_going
     )
+    if wanted.plot is not None:
+        answers = list(answers)
+        plot_answers(model, answers, wanted.plot)
+    if wanted.format == "table":
+        print_answers(model, answers, out)
+    else:
+        write_answers(model, answers, wanted, err)
 
 
-def print_answers(model: Model, answers: Iterator[tuple[Any, Answer]], out: Console) -> None:
+def print_answers(model: Model, answers: Iterable[tuple[Any, Answer]], out: Console) -> None:
     """A line a row: the answer and, where it is not a text itself, the row."""
     shows = presentation(model)
     widths: list[int] = []
@@ -191,7 +198,7 @@ def print_answers(model: Model, answers: Iterator[tuple[Any, Answer]], out: Cons
         out.print("  ".join([*padded, shown]))
 
 
-def write_answers(model: Model, rows: Iterable[Any], wanted: Wanted, err: Console) -> None:
+def write_answers(model: Model, answers: Iterable[tuple[Any, Answer]], wanted: Wanted, err: Console) -> None:
     """Answers to a file, or to standard output, with the count of rows on a terminal meanwhile."""
     if wanted.format == "table":
         raise ValueError("a table is printed")
@@ -207,8 +214,7 @@ def write_answers(model: Model, rows: Iterable[Any], wanted: Wanted, err: Consol
             errors=wanted.keep_going,
         ) as write,
     ):
-        task = bar.add_task("", total=None)
-        for row, answer in _answers(model, rows, wanted, lambda count: bar.advance(task, count)):
+        for row, answer in bar.track(answers):
             write(row.place if isinstance(row, BadRow) else model.input.shown(row), answer)
 
 
@@ -232,7 +238,11 @@ def plot_answers(model: Model, answers: Iterable[tuple[Any, Answer]], file: Path
 
 
 def print_explanations(model: Model, rows: Iterable[Any], out: Console) -> None:
-    """Each row with what weighed in its answer; for texts that become texts, with where they looked."""
+    """Each row with what weighed in its answer; for texts that become texts, with where they looked.
+
+    Raises:
+        DataError: the model explains otherwise.
+    """
     from seqpipe.serving.explain import alignments, as_line, explain
 
     if _aligns(model):
@@ -248,7 +258,7 @@ def write_explanations(model: Model, rows: Iterable[Any], file: Path, out: Conso
     """The explained texts as one page.
 
     Raises:
-        DataError: the model has an alignment, and no weights of pieces in a label.
+        DataError: the model has no weights of pieces in a label.
     """
     from seqpipe.serving.explain import explain, write_page
 
@@ -259,4 +269,15 @@ def write_explanations(model: Model, rows: Iterable[Any], file: Path, out: Conso
 
 
 def _aligns(model: Model) -> bool:
-    return "explain" in model.signatures and "alignment" in model.signature("explain").structured_outputs
+    """Whether the model explains by an alignment; else it does by weights of pieces in a label.
+
+    Raises:
+        DataError: it does by neither.
+    """
+    outputs = sorted(model.signature("explain").structured_outputs)
+    if "alignment" not in outputs and not {"label", "pieces", "weights"} <= {*outputs}:
+        raise DataError(
+            f"{model.path} has neither an alignment nor weights of pieces in a label to show; its explain has "
+            f"{', '.join(outputs)}. Allowed: --explain --format jsonl, which writes them all."
+        )
+    return "alignment" in outputs

@@ -20,7 +20,7 @@ from rich.console import Console
 
 from seqpipe.config import file as pipeline_file
 from seqpipe.config.pipeline import SEARCHED, Pipeline, Search, Tune
-from seqpipe.errors import ConfigError, DataError, Diverged, ModelError, RunError
+from seqpipe.errors import ConfigError, DataError, Diverged, ModelError, RunError, SeqpipeError
 from seqpipe.evaluation.measures import Measure, monitored
 from seqpipe.runs.outcome import read_outcome
 from seqpipe.storage import locked, writing
@@ -186,6 +186,7 @@ def _run_trial(
             watcher.model.stop_training = True
 
     watcher = keras.callbacks.LambdaCallback(on_epoch_end=report)
+    failed: SeqpipeError | None = None
     try:
         if not trial.user_attrs.get("pruned"):  # pruned, and killed before the study was told
             keras.backend.clear_session()  # layers get the names they would have in a process of their own
@@ -197,10 +198,12 @@ def _run_trial(
             ) as run:
                 run.train(again=False)
     except (ConfigError, DataError, ModelError, Diverged) as error:
-        study.tell(trial, state=TrialState.FAIL)
-        out.print(f"{name} cannot be trained: {error}")
-        return
+        failed = error
     shutil.rmtree(directory / name / "examples", ignore_errors=True)  # large, and made again when they are needed
+    if failed is not None:
+        study.tell(trial, state=TrialState.FAIL)
+        out.print(f"{name} cannot be trained: {failed}")
+        return
     if trial.user_attrs.get("pruned"):
         study.tell(trial, state=TrialState.PRUNED)
         out.print(f"{name} pruned: worse than the median of the trials before it at this epoch")

@@ -42,21 +42,20 @@ def find_model(model: str | Path) -> Path:
     Raises:
         ModelError: there is no such model, it is not whole, or it was made by a newer seqpipe.
     """
-    places = [Path(model), *(directory / model for directory in model_directories())]
-    place = next((path for path in places if path.is_dir()), None)
-    if place is None:
+    candidates = [Path(model), *(directory / model for directory in model_directories())]
+    places = [path for path in candidates if path.is_dir()]
+    if not places:
         names = [path.parent.name for path in list_models()]
         hint = " It is a file; a model is a directory." if Path(model).is_file() else ""
         raise ModelError(
             f"{model} is neither a model directory nor the name of a model.{hint} "
             f"Known names: {', '.join(names) or 'none'}.{nearest(model, names)}"
         )
-    if not (place / "saved_model.pb").is_file():
-        if not versions(place):
-            raise ModelError(
-                f"{place} holds no model: there is no saved_model.pb in it or in a numbered directory in it."
-            )
-        place = versions(place)[-1]
+    place = next((whole for path in places if (whole := _whole(path))), None)
+    if place is None:
+        raise ModelError(
+            f"{places[0]} holds no model: there is no saved_model.pb in it or in a numbered directory in it."
+        )
     facts = place / "parity.json"
     made_by = json.loads(facts.read_text(encoding="utf-8")).get("format", 1) if facts.is_file() else 1
     if made_by > FORMAT:
@@ -67,11 +66,17 @@ def find_model(model: str | Path) -> Path:
     return place
 
 
+def _whole(place: Path) -> Path | None:
+    """The model in a directory: itself, or its latest version."""
+    return place if (place / "saved_model.pb").is_file() else next(reversed(versions(place)), None)
+
+
 def read_card(directory: Path) -> dict[str, Any]:
     """The facts at the head of card.md; empty for a model that has none."""
     file = directory / "card.md"
     head = re.match(r"---\n(.*?)\n---\n", file.read_text(encoding="utf-8"), re.DOTALL) if file.is_file() else None
-    return yaml.safe_load(head[1]) if head else {}
+    facts = yaml.safe_load(head[1]) if head else {}
+    return facts if isinstance(facts, dict) else {}
 
 
 def describe_signatures(directory: Path) -> list[str]:

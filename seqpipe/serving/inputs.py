@@ -44,8 +44,10 @@ class Input:
         """The rows of a file, or of standard input for "-"; what cannot be read comes out as a BadRow.
 
         Raises:
-            DataError: the file as a whole cannot be read.
+            DataError: the file as a whole cannot be read, or a column is named where rows have several.
         """
+        if column is not None:
+            raise DataError(f"--column {column}: this model takes several inputs, each by its name in a JSON object.")
         yield from read_objects(source, encoding=encoding)
 
     def from_value(self, value: Any) -> Any:

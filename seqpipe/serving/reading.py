@@ -73,6 +73,24 @@ def read_texts(source: str, *, column: str | None, encoding: str = "utf-8") -> I
         yield row if isinstance(row, BadRow) else row.values["text"]
 
 
+def read_text(source: str) -> str:
+    """A file as one text, or standard input for "-", as models that write are trained with it.
+
+    What is no UTF-8 becomes U+FFFD, "\\r\\n" becomes "\\n", and a byte order mark is left out.
+
+    Raises:
+        DataError: the file cannot be read, or there are several.
+    """
+    if source == "-":
+        raw = standard_input().read()
+    else:
+        (path, *more) = find_files(source)
+        if more:
+            raise DataError(f"{source} names {1 + len(more)} files. Name one.")
+        raw = read_unpacked(path)
+    return raw.decode("utf-8", "replace").removeprefix("\ufeff").replace("\r\n", "\n")
+
+
 def check_encoding(encoding: str) -> None:
     """
     Raises:

@@ -45,7 +45,6 @@ def predict_rows(
     signature: str = "serving_default",
     options: Options | None = None,
     keep_going: bool = False,
-    advance: Callable[[int], object] = lambda rows: None,
 ) -> Iterator[tuple[Any, Answer]]:
     """(row, answer) for each row, in input order, holding a window of rows at a time.
 
@@ -60,7 +59,6 @@ def predict_rows(
         else:
             good = list(stop_at_bad(window))
             yield from zip(good, model(good, signature=signature, options=options), strict=True)
-        advance(len(window))
 
 
 def _kept_going(

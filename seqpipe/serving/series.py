@@ -17,6 +17,7 @@ from seqpipe.errors import DataError
 from seqpipe.series.clock import parse_step, parse_times
 from seqpipe.series.table import Series, read_series
 from seqpipe.serving.inputs import Input
+from seqpipe.serving.reading import check_encoding
 
 MOST_STEPS = 5000  # of a history that are sent; a model looks back less far
 
@@ -44,7 +45,15 @@ class SeriesInput(Input):
     def from_file(self, source: str, *, column: str | None = None, encoding: str = "utf-8") -> Iterator[Any]:
         if source == "-":
             raise DataError("A table of series is read from a file: --input history.csv.")
-        found = read_series(f"files:{source}", self.table, "test", step=parse_step(self.table.step))
+        table = self.table
+        if column is not None:
+            names = [table.series_column, table.time_column, *(table.values or [table.value_column])]
+            named = ", ".join(name for name in [*names, *table.known, *table.past, *table.static] if name)
+            raise DataError(f"--column {column}: a forecaster reads the columns that its pipeline names: {named}.")
+        if encoding != "utf-8":  # else as the pipeline has it
+            check_encoding(encoding)
+            table = table.model_copy(update={"encoding": encoding})
+        found = read_series(f"files:{source}", table, "test", step=parse_step(table.step))
         for one in found.series:
             yield self._row(one, found.step, source)
 

@@ -18,6 +18,7 @@ from seqpipe.errors import ProofError, RunError
 from seqpipe.export import fresh_process as proof
 from seqpipe.export.artefact import Artefact, next_version
 from seqpipe.export.graph import used_ops
+from seqpipe.export.proof import _against_keras
 from seqpipe.export.publish import publish
 from seqpipe.export.warmup import FILE, read_warmup, write_warmup
 
@@ -252,3 +253,11 @@ def test_export_graph_holds_no_shapes_that_loading_infers(place):
     nodes = [node for function in functions for node in function.node_def]
     assert nodes
     assert not any("_output_shapes" in node.attr for node in nodes)
+
+
+def test_proof_needs_a_reference_for_each_probe():
+    made = artefact(Lengths())
+    made.reference["serving_default"] = lambda rows: []
+    alone = {number: {"score": np.float32(2.0)} for number in range(4)}
+    with pytest.raises(ValueError, match="argument 2 is shorter"):
+        _against_keras(made, "serving_default", alone)

@@ -28,7 +28,9 @@ def test_lengths_zero_beyond_lets_no_nan_through():
     assert zero_beyond(x, np.array([1])).numpy().tolist() == [[[1.0], [0.0], [0.0]]]
 
 
-@pytest.mark.parametrize(("stride", "expected"), [(1, [0, 1, 2, 3, 4, 5]), (2, [0, 1, 1, 2, 2, 3]), (3, [0, 1, 1, 1, 2, 2])])
+@pytest.mark.parametrize(
+    ("stride", "expected"), [(1, [0, 1, 2, 3, 4, 5]), (2, [0, 1, 1, 2, 2, 3]), (3, [0, 1, 1, 1, 2, 2])]
+)
 def test_lengths_after_a_stride_are_rounded_up(stride, expected):
     assert [strided(length, stride) for length in range(6)] == expected
     assert strided(tf.range(6), stride).numpy().tolist() == expected

@@ -31,26 +31,65 @@ def with_gradient(function, x, weights):
 
 
 def test_recurrent_rows_lengths_are_those_of_a_mask_without_holes():
-    found = prefix_lengths(tf.constant([[1, 1, 1], [1, 0, 0], [0, 0, 0]]))
+    found = prefix_lengths(tf.constant([[1, 1, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0]]))
     assert (found.dtype, found.numpy().tolist()) == (tf.int32, [3, 1, 0])
     with pytest.raises(tf.errors.InvalidArgumentError, match="A mask has a real step behind one that is not"):
         prefix_lengths(tf.constant([[True, True], [False, True]]))
 
 
-@pytest.mark.parametrize(
-    ("lengths", "backwards", "loop", "gradient"),
-    [
-        (None, FORWARDS, [[1, 4, 7], [2, 5, 8], [3, 6, 9], [3, 6, 9]], [[1, 4, 7], [2, 5, 8], [3, 6, 9]]),
-        (None, BACKWARDS, [[3, 6, 9], [2, 5, 8], [1, 4, 7], [1, 4, 7]], [[7, 4, 1], [8, 5, 2], [9, 6, 3]]),
-        (LENGTHS, FORWARDS, [[1, 4, 7], [2, 5, 7], [3, 5, 7], [3, 5, 7]], [[1, 4, 7], [2, 5, 0], [0, 0, 0]]),
-        (LENGTHS, BACKWARDS, [[3, 5, 7], [2, 4, 7], [1, 4, 7], [1, 4, 7]], [[7, 4, 1], [5, 2, 0], [0, 0, 0]]),
-    ],
-)
-def test_recurrent_rows_go_into_the_loop_and_each_real_step_has_the_gradient_of_its_turn(
-    lengths, backwards, loop, gradient
-):
-    gradient = np.array(gradient).T.tolist() if lengths is None and not backwards else gradient
-    found = with_gradient(rows(lengths, backwards).to_loop, X, Y)
-    assert found == (loop, gradient)
+WAYS = [  # what the loop reads, [T', B], and whether at a real step; what comes back of Y, [B, T]
+    (None, FORWARDS, [[1, 4, 7], [2, 5, 8], [3, 6, 9], [3, 6, 9]], [[1] * 3] * 3, [[1, 4, 7], [2, 5, 8], [3, 6, 9]]),
+    (None, BACKWARDS, [[3, 6, 9], [2, 5, 8], [1, 4, 7], [1, 4, 7]], [[1] * 3] * 3, [[7, 4, 1], [8, 5, 2], [9, 6, 3]]),
+    (
+        LENGTHS,
+        FORWARDS,
+        [[1, 4, 7], [2, 5, 7], [3, 5, 7], [3, 5, 7]],
+        [[1, 1, 0], [1, 1, 0], [1, 0, 0]],
+        [[1, 4, 7], [2, 5, 0], [0, 0, 0]],
+    ),
+    (
+        LENGTHS,
+        BACKWARDS,
+        [[3, 5, 7], [2, 4, 7], [1, 4, 7], [1, 4, 7]],
+        [[1, 1, 0], [1, 1, 0], [1, 0, 0]],
+        [[7, 4, 1], [5, 2, 0], [0, 0, 0]],
+    ),
+]
 
 
+@pytest.mark.parametrize(("lengths", "backwards", "loop", "real", "back"), WAYS)
+def test_recurrent_rows_go_in_and_come_back_each_the_gradient_of_the_other(lengths, backwards, loop, real, back):
+    way = rows(lengths, backwards)
+    assert with_gradient(way.to_loop, X, Y) == (loop, back)
+    read = np.array(loop) * [*real, [0, 0, 0]]
+    assert with_gradient(way.from_loop, Y, X) == (back, read.tolist())
+    if lengths is not None:
+        assert flat(way.loop_valid) == [*real, [0, 0, 0]]
+    else:
+        assert way.loop_valid is None
+
+
+def test_recurrent_rows_let_nothing_of_the_padding_through():
+    nans = tf.constant(np.where(np.arange(3)[:, None] < np.array(LENGTHS)[:, None, None], X, np.nan)[:2], tf.float32)
+    way = Rows(nans, [3, 2], backwards=False, multiple=2)
+    loop = way.to_loop(nans)
+    assert flat(loop) == [[1, 4], [2, 5], [3, 5], [3, 5]]
+    ends = tf.where(way.loop_valid, loop, np.nan)
+    assert flat(way.from_loop(ends)) == [[1, 2, 3], [4, 5, 0]]
+
+
+@pytest.mark.parametrize(("multiple", "steps"), [(1, 3), (2, 4), (3, 3), (4, 4), (5, 5)])
+def test_recurrent_rows_fill_up_the_last_turn_of_the_loop(multiple, steps):
+    assert rows(LENGTHS, FORWARDS, multiple).to_loop(X).shape == (steps, 3, 1)
+
+
+def test_recurrent_rows_in_loop_order_are_turned_up_to_their_length():
+    assert flat(rows(LENGTHS, BACKWARDS).in_loop_order(X)) == [[3, 2, 1], [5, 4, 6], [7, 8, 9]]
+    assert flat(rows(None, BACKWARDS).in_loop_order(X)) == [[3, 2, 1], [6, 5, 4], [9, 8, 7]]
+
+
+def test_recurrent_rows_at_the_end_have_the_state_of_the_last_real_step_or_the_first():
+    first = tf.constant([[-1.0], [-2.0], [-3.0]])
+    assert flat(rows(LENGTHS, FORWARDS).at_end(Y, first)) == [7, 5, -3]
+    assert flat(rows([1, 3, 1], FORWARDS).at_end(Y, first)) == [1, 8, 3]
+    assert flat(rows(None, FORWARDS).at_end(Y, first)) == [7, 8, 9]

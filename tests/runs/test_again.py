@@ -123,3 +123,14 @@ def test_again_takes_neither_lite_nor_set(monkeypatch, capsys):
             cli.main()
         assert stop.value.code == 2
         assert said in capsys.readouterr().err
+
+
+def test_again_names_a_task_whose_models_hold_too_little(tmp_path):
+    for name in ("saved_model.pb", "model.keras", "card.md"):
+        (tmp_path / name).touch()
+    (tmp_path / "pipeline.yaml").write_text("task: forecasting\n")
+    (tmp_path / "parity.json").write_text("{}")
+    with pytest.raises(
+        ModelError, match=r"cannot be exported again: no model of forecasting can, .* --fresh` makes a new"
+    ):
+        again.find(str(tmp_path))

@@ -41,6 +41,10 @@ def test_predict_optimizes_graphs_for_many_rows_alone(monkeypatch):
     assert not seen[-1]
 
 
+def explains(*outputs):
+    return lambda name: SimpleNamespace(structured_outputs=dict.fromkeys(outputs))
+
+
 ANSWER = {"label": "good", "probability": 0.5, "probabilities": {}}
 
 
@@ -64,7 +68,7 @@ def test_predict_prints_no_character_that_a_terminal_obeys(monkeypatch):
 @pytest.mark.parametrize("wanted", [{"explain": True}, {"html": Path("page.html")}, {}])
 def test_predict_stops_at_a_bad_row_however_it_is_shown(monkeypatch, tmp_path, wanted):
     monkeypatch.chdir(tmp_path)
-    model = SimpleNamespace(signatures={}, input=TEXT, name="m", path=tmp_path, run=None)
+    model = SimpleNamespace(signature=explains("label", "pieces", "weights"), input=TEXT, name="m", path=tmp_path)
     monkeypatch.setattr(predict, "presentation", lambda model: LabelPresentation())
     wanted = predict.Wanted("table", **wanted)
     with pytest.raises(DataError, match=r"^a\.csv:2: is bad\. --keep-going answers the other rows\.$"):
@@ -81,3 +85,50 @@ def test_predict_draws_what_was_answered(monkeypatch, tmp_path):
     assert drawn == [("x", "x", ANSWER)]
     with pytest.raises(DataError, match="--plot: there is no answer to draw"):
         predict.plot_answers(model, [], tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("wanted", [{"explain": True}, {"html": Path("page.html")}])
+def test_predict_names_what_an_explanation_without_pieces_has(wanted):
+    model = SimpleNamespace(signature=explains("median", "label", "weights"), input=TEXT, path="m/1")
+    wanted = predict.Wanted("table", **wanted)
+    with pytest.raises(
+        DataError, match=r"^m/1 has neither an alignment nor .* its explain has label, median, weights\."
+    ):
+        predict._show(model, ["x"], wanted, Console(file=io.StringIO()), None)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ({"explain": True, "options": {"beam_width": 3}}, "--explain and --beam-width exclude each other"),
+        ({"html": Path("a.html"), "options": {"beam_width": 3}}, "--html and --beam-width exclude each other"),
+        ({"horizon": 3, "options": {"beam_width": 3}}, "--beam-width and --horizon exclude each other"),
+        ({"horizon": 3, "explain": True}, "--explain and --horizon exclude each other"),
+        ({"plot": Path("a.png"), "explain": True}, "--plot and --explain exclude each other"),
+    ],
+)
+def test_predict_refuses_two_ways_of_one_answer(wanted, message):
+    with pytest.raises(DataError, match=message):
+        predict.Wanted("table", **wanted)
+
+
+@pytest.mark.parametrize("format", ["table", "csv"])
+def test_predict_answers_once_what_is_drawn(monkeypatch, tmp_path, format):
+    asked, drawn = [], []
+
+    class Drawn(LabelPresentation):
+        def plot(self, answers, file):
+            drawn.extend(answers)
+
+    def answer(rows, **_):
+        asked.extend(rows)
+        return [ANSWER] * len(rows)
+
+    monkeypatch.setattr(predict, "presentation", lambda model: Drawn())
+    answer.input, out = TEXT, Console(file=io.StringIO())
+    wanted = predict.Wanted(format, tmp_path / "a.csv", plot=tmp_path / "a.png")
+    predict._show(answer, ["x", "y"], wanted, out, Console(file=io.StringIO()))
+    assert asked == ["x", "y"]
+    assert len(drawn) == 2
+    printed = out.file.getvalue() if format == "table" else (tmp_path / "a.csv").read_text()
+    assert printed.count("good") == 2

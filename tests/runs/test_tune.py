@@ -14,7 +14,7 @@ import yaml
 from rich.console import Console
 
 from pipelines import PHRASES, write_tiny
-from seqpipe.errors import ConfigError, RunError
+from seqpipe.errors import ConfigError, DataError, RunError
 from seqpipe.runs.tune import check_tune, tune
 from seqpipe.tasks import load_pipeline
 
@@ -176,6 +176,21 @@ def test_tuning_goes_on_after_a_trial_that_cannot_be_trained(tmp_path, monkeypat
     assert "cannot be trained: " in printed
     assert 'weight_decay = 0.01 needs optimizer = "adamw"' in printed
     assert values["training.optimizer"] == "adamw"
+
+
+def test_tuning_keeps_no_examples_of_a_trial_that_fails(tmp_path, monkeypatch):
+    from seqpipe.runs import run
+
+    def fails(config, **_):
+        (Path(config.run_directory) / config.name / "examples").mkdir(parents=True)
+        raise DataError("no row is left")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run, "open_run", fails)
+    with pytest.raises(RunError, match="came to an end: 2 could not be trained"):
+        search(write(tmp_path, trials=2))
+    assert not list(tmp_path.rglob("examples"))
+    assert len(list(tmp_path.rglob("trial-00?"))) == 2
 
 
 def test_tuning_is_no_change_of_a_run(tmp_path, monkeypatch):

@@ -13,8 +13,8 @@ import soundfile
 
 from seqpipe.data.files import BadRow
 from seqpipe.errors import DataError
-from seqpipe.serving.inputs import WAVEFORM
-from seqpipe.serving.reading import read_objects, read_texts
+from seqpipe.serving.inputs import NAMED, WAVEFORM
+from seqpipe.serving.reading import read_objects, read_text, read_texts
 
 TEXTS = ["a fine film", "awful, really"]
 
@@ -224,3 +224,19 @@ def test_reading_packed_files_that_are_damaged(tmp_path):
     (tmp_path / "a.dat.gz").write_bytes(b"\x1f\x8b\x08aaaaa\r\n")
     with pytest.raises(DataError, match=r"a\.dat\.gz cannot be read: "):
         list(read_texts(str(tmp_path / "a.dat.gz"), column=None))
+
+
+def test_reading_a_text_as_it_is_trained_with(tmp_path, monkeypatch):
+    raw = b"\xef\xbb\xbfThe fox\r\nwent\r \xff\r\n"
+    (tmp_path / "a.txt").write_bytes(raw)
+    assert read_text(str(tmp_path / "a.txt")) == "The fox\nwent\r \ufffd\n"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(raw), "utf-8"))
+    assert read_text("-") == "The fox\nwent\r \ufffd\n"
+    (tmp_path / "b.txt").write_text("b")
+    with pytest.raises(DataError, match=r"\*\.txt names 2 files\. Name one\."):
+        read_text(str(tmp_path / "*.txt"))
+
+
+def test_reading_objects_takes_no_column(tmp_path):
+    with pytest.raises(DataError, match="--column a: this model takes several inputs"):
+        next(NAMED.from_file(str(tmp_path / "rows.jsonl"), column="a"))

@@ -43,6 +43,7 @@ def test_copying_share_is_of_the_spans_of_a_text(text, share):
         ("aab", "ab", "ab"),
         ("ab cd", "ab-cd!", "ab"),
         ("ab", "xa-y", "a"),
+        ("a-bc", "abc", "bc"),
         ("ab", "b-a", "b"),
         ("abc", "c", "c"),
         ("abc", "a", "a"),

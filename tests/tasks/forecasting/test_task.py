@@ -275,7 +275,7 @@ def test_task_table_in_and_table_out(home, model, tmp_path, monkeypatch):
     with pytest.raises(
         DataError, match="series market has no offer at 2024-03-04T03:00, 4 steps behind its last value"
     ):
-        list(model.input.from_file(str(file), column="value"))
+        list(model.input.from_file(str(file)))
 
 
 def test_task_is_evaluated_on_some_of_its_series_as_on_all(home, tmp_path):
