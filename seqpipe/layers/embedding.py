@@ -69,10 +69,10 @@ class TiedEmbedding(keras.layers.Layer):
 
     def _vectors(self, ids: Tensor) -> tf.Tensor:
         # Out of what was read: a variable that is gathered from itself is copied each time that `table` reads it whole.
-        vectors = tf.cast(tf.gather(self.embeddings.value.read_value(), ids), self.compute_dtype)
+        vectors = tf.cast(tf.gather(tf.convert_to_tensor(self.embeddings), ids), self.compute_dtype)
         for kind, shared in zip(self.kinds, self.shared, strict=True):
             of = tf.gather(kind, ids)
-            part = tf.cast(tf.gather(shared.value.read_value(), tf.maximum(of - 1, 0)), vectors.dtype)
+            part = tf.cast(tf.gather(tf.convert_to_tensor(shared), tf.maximum(of - 1, 0)), vectors.dtype)
             vectors += tf.where((of > 0)[..., tf.newaxis], part, 0.0)
         return vectors
 

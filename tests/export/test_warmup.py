@@ -66,6 +66,9 @@ def test_warmup_requests_hold_at_most_thirty_thousand_bytes_of_rows_but_one_row(
         probes = [{"wave": np.zeros(wave, np.float32), "text": np.array(b"12", object)}] * count
         _, (_, more) = write(directory, {"serve": probes})
         assert len(more["wave"]) == len(more["text"]) == rows, (count, wave)
+    texts = [{"text": np.array(b"x" * size, object)} for size in (15_000, 15_001)]
+    (tmp_path / "one byte more").mkdir()
+    assert len(write(tmp_path / "one byte more", {"serve": texts})[1][1]["text"]) == 1
 
 
 def test_warmup_read_gives_the_rows_of_the_largest_request_of_a_signature(tmp_path):

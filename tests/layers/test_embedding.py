@@ -52,7 +52,8 @@ def test_embedding_scores_and_vectors_have_the_shapes_and_type_they_announce():
         ((None, None, 3), "bfloat16"),
         ((None, None, 4), "bfloat16"),
     ]
-    assert layer.table().dtype == tf.bfloat16
+    found = layer(np.array([[1, 2]]))
+    assert found.dtype == layer(found, score=True).dtype == layer.table().dtype == tf.bfloat16
     assert {weight.dtype for weight in layer.weights} == {"float32"}
 
 
