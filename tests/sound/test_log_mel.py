@@ -53,3 +53,10 @@ def test_log_mel_of_short_waveforms(samples):
     spectrogram = mel(tf.zeros([2, samples])).numpy()
     assert spectrogram.shape == (2, samples // 400, 40)
     assert (spectrogram == pytest.approx(-60)) if samples == 400 else not spectrogram.size
+
+
+def test_log_mel_counts_samples_and_frames():
+    mel = LogMel(AudioFeatures(window_ms=25, hop_ms=10, clip_ms=1000))
+    assert (mel.window_samples, mel.hop_samples, mel.clip_samples) == (400, 160, 16_000)
+    assert mel.clip_frames == 98
+    assert [mel.frames(samples) for samples in (0, 399, 400, 559, 560)] == [0, 0, 1, 1, 2]
