@@ -196,9 +196,10 @@ def test_label_set_task_begins_at_how_often_labels_are_there():
 
 def test_label_set_task_answers_in_a_table_of_csv(home):
     from seqpipe.runs.predict import Wanted, write_answers
+    from seqpipe.serving.rows import predict_rows
 
     model = seqpipe.load(home / "saved_models" / "tiny" / "1")
-    write_answers(model, ["Hello!"], Wanted("csv", home / "out.csv"), console())
+    write_answers(model, predict_rows(model, ["Hello!"]), Wanted("csv", home / "out.csv"), console())
     with (home / "out.csv").open() as file:
         (row,) = csv.DictReader(file)
     assert set(row) >= {"label", "probability", *CLASSES}
