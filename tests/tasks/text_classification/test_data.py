@@ -159,7 +159,7 @@ def test_classification_no_row_is_left():
     with pytest.raises(DataError) as caught:
         read_splits(ClassificationData(train="files:train.csv"))
     assert str(caught.value) == "train: no rows."
-    assert message([("a", "x")]) == "train: no rows left."
+    assert message([("a", "x")]) == "train: the only row has the label a. There must be two classes."
 
 
 def test_classification_all_errors_at_once(tmp_path):
