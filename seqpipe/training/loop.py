@@ -267,6 +267,8 @@ class Trainer:
         if replicas > 1:
             number = replica.replica_id_in_sync_group
             batch = {name: value[number::replicas] if value.shape.rank else value for name, value in batch.items()}
+        taught = self.objective.taught(batch)
+        batch = batch if taught is None else {**batch, "taught": taught}
         variables = self.model.trainable_variables
         loss, gradients = self._gradients(batch, [v.value for v in variables])
         if replicas > 1:

@@ -14,7 +14,13 @@ from seqpipe.layers.lengths import step_mask
 
 
 def softmax_cross_entropy(
-    labels: tf.Tensor, logits: tf.Tensor, lengths: tf.Tensor | None = None, *, label_smoothing: float = 0.0
+    labels: tf.Tensor,
+    logits: tf.Tensor,
+    lengths: tf.Tensor | None = None,
+    *,
+    label_smoothing: float = 0.0,
+    taught: tf.Tensor | None = None,
+    taught_fraction: float = 0.0,
 ) -> tf.Tensor:
     """Cross-entropy of softmax(logits) against (1 - s) * label + s * uniform, with s = label_smoothing.
 
@@ -26,6 +32,8 @@ def softmax_cross_entropy(
         logits: float [B, T, V] or [B, V]; computed in float32.
         lengths: int32 [B], real steps of each row; without it every step is real.
         label_smoothing: 0..1, below 1.
+        taught: probabilities that teachers give, the shape of logits (Hinton, Vinyals and Dean, 2015).
+        taught_fraction: 0..1, the teachers' share of the target; without `taught` they have none.
     Returns:
         float32, the shape of labels; zero beyond each length, where the gradient is zero too.
     Raises:
@@ -39,7 +47,10 @@ def softmax_cross_entropy(
         labels = tf.where(real, labels, 0)
     classes = tf.shape(logits)[-1]
     flat = tf.reshape(tf.cast(logits, tf.float32), [-1, classes])  # [N, V]
-    losses = tf.reshape(_cross_entropy(flat, tf.reshape(labels, [-1]), label_smoothing), tf.shape(labels))
+    guesses = None if taught is None else taught_fraction * tf.reshape(tf.cast(taught, tf.float32), [-1, classes])
+    own = 1.0 if taught is None else 1.0 - taught_fraction
+    found = _cross_entropy(flat, tf.reshape(labels, [-1]), label_smoothing, own, guesses)
+    losses = tf.reshape(found, tf.shape(labels))
     return losses if real is None else tf.where(real, losses, 0.0)
 
 
@@ -67,21 +78,24 @@ def label_loss(
         labels: int [B].
         logits: float [B, V].
         class_weights: float32 [V].
-        label_smoothing: 0..1, below 1.
-        taught: probabilities [B, V] of a teacher (Hinton, Vinyals and Dean, 2015); without it the label alone counts.
-        taught_fraction: 0..1, the teacher's share of the target.
+        label_smoothing, taught, taught_fraction: as there.
     Returns:
         float32 [B].
     """
-    losses = softmax_cross_entropy(labels, logits, label_smoothing=label_smoothing)
-    if taught is not None:
-        of_teacher = tf.nn.softmax_cross_entropy_with_logits(taught, tf.cast(logits, tf.float32))
-        losses += taught_fraction * (of_teacher - losses)
+    losses = softmax_cross_entropy(
+        labels, logits, label_smoothing=label_smoothing, taught=taught, taught_fraction=taught_fraction
+    )
     return losses * tf.gather(tf.constant(class_weights, tf.float32), labels)
 
 
 def label_set_loss(
-    labels: tf.Tensor, logits: tf.Tensor, *, positive_weights: np.ndarray, label_smoothing: float = 0.0
+    labels: tf.Tensor,
+    logits: tf.Tensor,
+    *,
+    positive_weights: np.ndarray,
+    label_smoothing: float = 0.0,
+    taught: tf.Tensor | None = None,
+    taught_fraction: float = 0.0,
 ) -> tf.Tensor:
     """Cross-entropy of sigmoid(logits) against any number of labels a row, the mean over the classes.
 
@@ -90,10 +104,14 @@ def label_set_loss(
         logits: float [B, V]; computed in float32.
         positive_weights: float32 [V], how much a label that is there weighs beside one that is not.
         label_smoothing: 0..1, below 1; targets are 1 - s / 2 and s / 2.
+        taught: probabilities [B, V] that teachers give each label.
+        taught_fraction: 0..1, the teachers' share of the target; without `taught` they have none.
     Returns:
         float32 [B].
     """
     targets = tf.cast(labels, tf.float32) * (1 - label_smoothing) + label_smoothing / 2
+    if taught is not None:
+        targets += taught_fraction * (taught - targets)
     weights = tf.constant(positive_weights, tf.float32)
     losses = tf.nn.weighted_cross_entropy_with_logits(targets, tf.cast(logits, tf.float32), weights)  # [B, V]
     return tf.reduce_mean(losses, axis=-1)
@@ -109,8 +127,10 @@ def hits(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.equal(tf.argmax(logits, axis=-1, output_type=labels.dtype), labels), tf.float32)
 
 
-def _cross_entropy(logits: tf.Tensor, labels: tf.Tensor, smoothing: float) -> tf.Tensor:
-    """[N, V], [N] -> [N]."""
+def _cross_entropy(
+    logits: tf.Tensor, labels: tf.Tensor, smoothing: float, own: float, guesses: tf.Tensor | None
+) -> tf.Tensor:
+    """[N, V], [N] -> [N], against `own` of the labels and the rest in guesses [N, V]."""
 
     @tf.custom_gradient
     def run(logits):
@@ -120,13 +140,17 @@ def _cross_entropy(logits: tf.Tensor, labels: tf.Tensor, smoothing: float) -> tf
         # log sum exp from the largest class, whose softmax is at least 1 / V and loses nothing; much quicker than
         # TensorFlow's fused operations, whose softmax takes seven times as long on a CPU
         log_sum = tf.reduce_max(logits, axis=1) - tf.math.log(tf.reduce_max(softmax, axis=1))
-        loss = log_sum - (1 - smoothing) * tf.gather_nd(logits, at_labels)
+        loss = log_sum - own * (1 - smoothing) * tf.gather_nd(logits, at_labels)
         if smoothing:
-            loss -= smoothing * tf.reduce_mean(logits, axis=1)
+            loss -= own * smoothing * tf.reduce_mean(logits, axis=1)
+        if guesses is not None:
+            loss -= tf.reduce_sum(guesses * logits, axis=1)
 
         def gradient(d_loss):
-            d_logits = (softmax - smoothing / classes) * d_loss[:, tf.newaxis]
-            return tf.tensor_scatter_nd_sub(d_logits, at_labels, (1 - smoothing) * d_loss)
+            spread = softmax - own * smoothing / classes
+            if guesses is not None:
+                spread -= guesses
+            return tf.tensor_scatter_nd_sub(spread * d_loss[:, tf.newaxis], at_labels, own * (1 - smoothing) * d_loss)
 
         return loss, gradient
 

@@ -26,6 +26,10 @@ class Objective:
         """The model's outputs for a batch."""
         raise NotImplementedError
 
+    def taught(self, batch: Batch) -> tf.Tensor | None:
+        """Probabilities that teachers give for a batch of training, where `loss` finds them as `taught`; or None."""
+        return None
+
     def loss(self, batch: Batch, outputs: Any) -> tf.Tensor:
         """float32 [B], what training minimises, for each row."""
         raise NotImplementedError

@@ -128,3 +128,38 @@ def test_losses_all_hits_are_where_every_label_is_right():
     labels = np.array([[1, 0], [1, 0], [0, 0], [1, 1]], np.int32)
     logits = tf.constant([[2.0, -1.0], [2.0, 1.0], [-1.0, -3.0], [0.0, 1.0]])
     assert all_hits(labels, logits).numpy().tolist() == [1, 0, 1, 0]
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_taught_share_of_the_target_is_the_teachers(smoothing):
+    rng = np.random.default_rng(5)
+    labels, logits = rng.integers(0, V, (B, T)), tf.constant(rng.normal(size=(B, T, V)), tf.float32)
+    taught = tf.nn.softmax(tf.constant(rng.normal(size=(B, T, V)), tf.float32))
+    weights = tf.constant(rng.normal(size=(B, T)), tf.float32)
+    lengths = tf.constant([T, 1, *[T] * (B - 2)])
+    real = tf.sequence_mask(lengths, T)
+
+    def ours(x):
+        losses = softmax_cross_entropy(
+            labels, x, lengths, label_smoothing=smoothing, taught=taught, taught_fraction=0.3
+        )
+        return tf.reduce_sum(weights * losses)
+
+    def plainly(x):
+        own = (1 - smoothing) * tf.one_hot(labels, V) + smoothing / V
+        losses = tf.nn.softmax_cross_entropy_with_logits(0.7 * own + 0.3 * taught, x)
+        return tf.reduce_sum(tf.where(real, weights * losses, 0.0))
+
+    (loss, gradient), (wanted, wanted_gradient) = loss_and_gradient(ours, logits), loss_and_gradient(plainly, logits)
+    np.testing.assert_allclose(loss, wanted, rtol=1e-5)
+    np.testing.assert_allclose(gradient, wanted_gradient, atol=1e-6)
+
+
+def test_taught_share_of_a_set_of_labels():
+    rng = np.random.default_rng(6)
+    labels, logits = rng.integers(0, 2, (B, V)), tf.constant(rng.normal(size=(B, V)), tf.float32)
+    taught = tf.constant(rng.random((B, V)), tf.float32)
+    weights = np.ones(V, np.float32)
+    found = label_set_loss(labels, logits, positive_weights=weights, taught=taught, taught_fraction=0.3)
+    wanted = tf.nn.sigmoid_cross_entropy_with_logits(0.7 * labels.astype(np.float32) + 0.3 * taught, logits)
+    np.testing.assert_allclose(found, tf.reduce_mean(wanted, -1), rtol=1e-5)

@@ -236,6 +236,9 @@ class SpeechCommands(Task):
     def forward(self, model: keras.Model, batch: Batch, training: bool) -> Any:
         return model([batch["spectrogram"], batch["spectrogram_lengths"]], training=training)
 
+    def taught(self, batch: Batch) -> tf.Tensor | None:
+        return self.teachers(batch["spectrogram"]) if self.teachers else None
+
     def loss(self, batch: Batch, outputs: Any) -> tf.Tensor:
         from seqpipe.training.losses import label_loss
 
@@ -245,7 +248,7 @@ class SpeechCommands(Task):
             outputs,
             class_weights=self.class_weights,
             label_smoothing=training.label_smoothing,
-            taught=self.teachers(batch["spectrogram"]) if self.teachers else None,
+            taught=batch.get("taught"),
             taught_fraction=training.teacher_fraction,
         )
 

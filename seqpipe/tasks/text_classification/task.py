@@ -6,7 +6,7 @@ Axes: B batch (rows), T time (pieces), C classes.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +20,12 @@ from seqpipe.export.artefact import FEATURES
 from seqpipe.serving.answers import LabelPresentation
 from seqpipe.serving.inputs import TEXT
 from seqpipe.storage import write_json
-from seqpipe.tasks.protocol import Fitted, Task
+from seqpipe.tasks.protocol import Callbacks, Fitted, Say
+from seqpipe.tasks.pupil import Pupil
 from seqpipe.tasks.text_classification.config import TextClassificationPipeline
 from seqpipe.tasks.text_classification.data import LabelledSplits, Table, read_splits, read_table, read_unlabelled
 from seqpipe.tasks.text_classification.label_set_figures import MEASURES
+from seqpipe.tasks.text_classification.limits import limits
 from seqpipe.text.ngrams import NgramTables, fit_ngrams
 from seqpipe.text.pieces import TextFeatures, cut, head_pieces
 from seqpipe.text.probes import text_probes
@@ -31,6 +33,7 @@ from seqpipe.text.word_vectors import PieceVectors, spread_vectors
 from seqpipe.training.class_weights import class_weights, log_odds, positive_weights
 from seqpipe.training.objective import Batch
 from seqpipe.training.pretraining import ENCODER, find_encoder, load_encoder, pretrain, save_encoder
+from seqpipe.training.workers import wait_for
 
 if TYPE_CHECKING:
     import keras
@@ -40,18 +43,10 @@ if TYPE_CHECKING:
     from seqpipe.export.label_answer import LabelSets
     from seqpipe.serving.model import Model
 
-
-LONG_TEXTS = {
-    "head": "so many from its beginning",
-    "tail": "so many from its end",
-    "head_and_tail": "so many, a quarter from its beginning, the rest from its end",
-}
-
-
 VECTORS = "vectors.npz"
 
 
-class TextClassification(Task):
+class TextClassification(Pupil):
     """Texts with one of several labels, or any number of them."""
 
     name = "text_classification"
@@ -210,24 +205,41 @@ class TextClassification(Task):
             set_encoder_weights(model, self.start, self.config.model.start_from or "pre-training")
         return model
 
-    def pretrain(
-        self, directory: Path, *, say: Callable[[str], None], callbacks: Callable[[int, int], Sequence[Any]]
-    ) -> str | None:
-        if self.config.training.pretrain is None:
-            return None
-        return pretrain(
-            self.config.model,
-            self.config.training.pretrain,
-            Ragged.from_rows(self.features.encode([*self.splits.train.texts, *self.unlabelled])),
-            vocabulary_size=self.features.vocabulary_size,
-            seed=self.config.seed,
-            directory=directory,
-            say=say,
-            callbacks=callbacks,
-        )
+    def pretrain(self, directory: Path, *, say: Say, callbacks: Callbacks) -> str | None:
+        """The encoder as a language model; then teachers, which begin with it too."""
+        reached = []
+        if self.config.training.pretrain is not None:
+            summary = pretrain(
+                self.config.model,
+                self.config.training.pretrain,
+                Ragged.from_rows(self.features.encode([*self.splits.train.texts, *self.unlabelled])),
+                vocabulary_size=self.features.vocabulary_size,
+                seed=self.config.seed,
+                directory=directory,
+                say=say,
+                callbacks=callbacks,
+            )
+            wait_for((directory / ENCODER).is_file, "keep the encoder")
+            self.start = load_encoder(directory / ENCODER)
+            reached.append(summary)
+        teachers = super().pretrain(directory, say=say, callbacks=callbacks)
+        return "; ".join([*reached, teachers] if teachers else reached) or None
 
     def load_pretrained(self, directory: Path) -> None:
-        self.start = load_encoder(directory / ENCODER)
+        if self.config.training.pretrain is not None:
+            self.start = load_encoder(directory / ENCODER)
+        super().load_pretrained(directory)
+
+    def teaching(self, model: keras.Model) -> keras.Model:
+        """Without the n-grams, which know the training rows by heart."""
+        import keras
+
+        return model if self.ngrams is None else keras.Model(model.inputs, model.get_layer("logits").output)
+
+    def probabilities(self, scores: tf.Tensor) -> tf.Tensor:
+        import tensorflow as tf
+
+        return tf.sigmoid(scores) if self.config.several else super().probabilities(scores)
 
     def keep(self, model: keras.Model, directory: Path) -> None:
         from seqpipe.models.language_model import encoder_weights
@@ -241,11 +253,14 @@ class TextClassification(Task):
     def loss(self, batch: Batch, outputs: Any) -> tf.Tensor:
         from seqpipe.training.losses import label_loss, label_set_loss
 
-        smoothing = self.config.training.label_smoothing
+        targets = {
+            "label_smoothing": self.config.training.label_smoothing,
+            "taught": batch.get("taught"),
+            "taught_fraction": self.taught_fraction,
+        }
         if self.config.several:
-            weights = self.class_weights
-            return label_set_loss(batch["label"], outputs, positive_weights=weights, label_smoothing=smoothing)
-        return label_loss(batch["label"], outputs, class_weights=self.class_weights, label_smoothing=smoothing)
+            return label_set_loss(batch["label"], outputs, positive_weights=self.class_weights, **targets)
+        return label_loss(batch["label"], outputs, class_weights=self.class_weights, **targets)
 
     def metrics(self, batch: Batch, outputs: Any) -> dict[str, tf.Tensor]:
         from seqpipe.training.losses import all_hits, hits
@@ -266,10 +281,7 @@ class TextClassification(Task):
         return f1_of_an_epoch(predict(model, self, dev, forward=forward), self.splits.dev.labels)
 
     def fit(self, model: keras.Model, examples: dict[str, Examples]) -> Fitted:
-        from seqpipe.tasks.text_classification import label_set_report, report
-
-        calibrate = label_set_report.calibrate if self.config.several else report.calibrate
-        return calibrate(self, model, examples["dev"])
+        return self._reporting.calibrate(self, model, examples["dev"])
 
     def finish(self, model: keras.Model, fitted: Fitted) -> None:
         if "network_scale" in fitted:
@@ -278,10 +290,13 @@ class TextClassification(Task):
     def evaluate(
         self, model: keras.Model, fitted: Fitted, examples: dict[str, Examples], directory: Path
     ) -> dict[str, Any]:
+        return self._reporting.evaluate(self, model, fitted, examples, directory)
+
+    @property
+    def _reporting(self) -> Any:
         from seqpipe.tasks.text_classification import label_set_report, report
 
-        evaluate = label_set_report.evaluate if self.config.several else report.evaluate
-        return evaluate(self, model, fitted, examples, directory)
+        return label_set_report if self.config.several else report
 
     def evaluate_served(self, model: Model, source: str, directory: Path) -> tuple[dict[str, Any], list[Finding]]:
         from seqpipe.evaluation.classification import evaluate_served
@@ -306,35 +321,13 @@ class TextClassification(Task):
         return {**report, "other_domains": {}}, findings
 
     def describe(self, report: dict[str, Any]) -> str:
-        if self.config.several:
-            from seqpipe.tasks.text_classification.label_set_words import describe as of_several
+        from seqpipe.tasks.text_classification import label_set_words
+        from seqpipe.tasks.text_classification import report as of_one
 
-            return of_several(report)
-        from seqpipe.tasks.text_classification.report import describe
-
-        return describe(report)
+        return (label_set_words if self.config.several else of_one).describe(report)
 
     def limits(self) -> list[str]:
-        return [
-            f"A text of more than {self.config.features.max_pieces:,} pieces is read by a rule: "
-            f"{LONG_TEXTS[self.config.features.long_texts]}. `explain` says in `truncated` where pieces were left out.",
-            self._answers(),
-            "It knows texts like its training data; "
-            + (
-                "on others it is worse, see Other domains."
-                if self.config.evaluation.other_domains
-                else "figures on other kinds of text are not in this card."
-            ),
-        ]
-
-    def _answers(self) -> str:
-        if not self.config.several:
-            return f"Whatever it reads, it answers with one of: {', '.join(self.classes)}; an empty text gets one too."
-        return (
-            f"It answers with any number of: {', '.join(self.classes)}; `label` holds them with "
-            f"“{self.config.data.label_separator}” between them, the most probable first, and is empty where no "
-            "probability reaches its threshold. Each label has a probability of its own: they do not add to one."
-        )
+        return limits(self.config, self.classes)
 
     def artefact(self, model: keras.Model, fitted: Fitted, version: int) -> Artefact:
         from seqpipe.export.artefact import Artefact

@@ -21,7 +21,8 @@ from seqpipe.export.artefact import FEATURES
 from seqpipe.serving.answers import TextPresentation
 from seqpipe.serving.inputs import TEXT
 from seqpipe.storage import write_json
-from seqpipe.tasks.protocol import Fitted, Task
+from seqpipe.tasks.protocol import Fitted
+from seqpipe.tasks.pupil import Pupil
 from seqpipe.tasks.translation.bleu import CORPUS_BLEU
 from seqpipe.tasks.translation.config import TranslationPipeline
 from seqpipe.tasks.translation.data import Pairs, read_pair_splits, read_pairs
@@ -43,7 +44,7 @@ SCORE_TOLERANCE = 1e-4  # in the proof, of sums over hundreds of pieces; texts m
 SPLITTING = 7  # sets the generator of split pieces apart from others made from the seed
 
 
-class Translation(Task):
+class Translation(Pupil):
     """Texts with their translations."""
 
     name = "translation"
@@ -148,8 +149,14 @@ class Translation(Task):
 
         from seqpipe.training.losses import softmax_cross_entropy
 
-        smoothing = self.config.training.label_smoothing
-        losses = softmax_cross_entropy(batch["target"], outputs, batch["target_lengths"], label_smoothing=smoothing)
+        losses = softmax_cross_entropy(
+            batch["target"],
+            outputs,
+            batch["target_lengths"],
+            label_smoothing=self.config.training.label_smoothing,
+            taught=batch.get("taught"),
+            taught_fraction=self.taught_fraction,
+        )
         return tf.reduce_sum(losses, axis=1) / self.mean_pieces
 
     def metrics(self, batch: Batch, outputs: Any) -> dict[str, tf.Tensor]:

@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from seqpipe.models.character_model import TOLD, Reader
+from seqpipe.training.losses import softmax_cross_entropy
 from seqpipe.training.objective import Batch
 
 KEPT_RHYME = 0.2  # of the nats of the rhyme to be kept in mind, what is learned beside the next character
@@ -21,12 +22,10 @@ class Scores(NamedTuple):
     """Of each id but the last, float32 each.
 
     next: [B, T - 1, V], logits of the next id. kept: [B, T - 1, G], logits of the rhyme kept in mind there.
-    taught: [B, T - 1, V], probabilities that teachers give the next id.
     """
 
     next: tf.Tensor
     kept: tf.Tensor | None = None
-    taught: tf.Tensor | None = None
 
 
 def zero_state(model: keras.Model, rows: int) -> list[tf.Variable]:
@@ -59,17 +58,16 @@ def taught(teachers: Sequence[keras.Model], batch: Batch, carried: Sequence[Sequ
     guesses = [
         tf.nn.softmax(read(teacher, batch, state, False).next) for teacher, state in zip(teachers, carried, strict=True)
     ]
-    return tf.stop_gradient(tf.add_n(guesses) / len(guesses))
+    return tf.add_n(guesses) / len(guesses)
 
 
 def loss(batch: Batch, scores: Scores, *, taught_fraction: float) -> tf.Tensor:
     """float32 [B]: nats a character, the mean of each row; a part of them towards what teachers guess; and a part of
     the nats of the rhyme that is to be kept in mind."""
     lengths = batch["ids_lengths"] - 1
-    nats = tf.nn.sparse_softmax_cross_entropy_with_logits(batch["ids"][:, 1:], scores.next)
-    if scores.taught is not None:
-        of_teachers = tf.nn.softmax_cross_entropy_with_logits(scores.taught, scores.next)
-        nats += taught_fraction * (of_teachers - nats)
+    nats = softmax_cross_entropy(
+        batch["ids"][:, 1:], scores.next, lengths, taught=batch.get("taught"), taught_fraction=taught_fraction
+    )
     if scores.kept is not None:
         kept = batch["kept"][:, :-1]
         of_rhyme = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(kept - 1, 0), scores.kept)

@@ -15,7 +15,8 @@ from seqpipe.data.findings import Finding
 from seqpipe.errors import DataError
 from seqpipe.serving.answers import TextPresentation
 from seqpipe.serving.inputs import TEXT
-from seqpipe.tasks.protocol import Callbacks, Fitted, Report, Say, Task
+from seqpipe.tasks.protocol import Fitted, Report
+from seqpipe.tasks.pupil import Pupil
 from seqpipe.tasks.writing.config import WritingPipeline
 from seqpipe.tasks.writing.data import Texts, as_rows, as_stream, read_splits
 from seqpipe.tasks.writing.measures import NATS
@@ -42,7 +43,7 @@ UNITS: dict[str, type[Characters] | type[Pieces]] = {"characters": Characters, "
 HIDDEN_PART = 0.25  # of texts that the network is told of, those of which it is not told place, rhyme or opening
 
 
-class Writing(Task):
+class Writing(Pupil):
     """Texts that go on."""
 
     name = "writing"
@@ -61,7 +62,6 @@ class Writing(Task):
         self.config = config
         self.stream = config.data.layout == "stream"
         self.states: list[list[tf.Variable]] = []  # that are carried: of the model in training, of each teacher
-        self.teachers: list[keras.Model] = []
         self.surprisal: Any = None
         self.published_prompts: list[str] | None = None
 
@@ -225,18 +225,6 @@ class Writing(Task):
         hidden = self.config.form.hidden_fraction if self.config.form is not None else 1.0
         return (drawn[:, :1] >= hidden) & (drawn[:, 1:] >= HIDDEN_PART)
 
-    def pretrain(self, directory: Path, *, say: Say, callbacks: Callbacks) -> str | None:
-        if self.config.training.distillation is None:
-            return None
-        from seqpipe.tasks.writing.teachers import train_teachers
-
-        return train_teachers(self, directory, say=say, callbacks=callbacks)
-
-    def load_pretrained(self, directory: Path) -> None:
-        from seqpipe.tasks.writing.teachers import load_teachers
-
-        self.teachers = load_teachers(self, directory)
-
     def carried(self, model: keras.Model) -> list[tf.Variable]:
         from seqpipe.tasks.writing.scores import zero_state
 
@@ -246,20 +234,21 @@ class Writing(Task):
 
     def forward(self, model: keras.Model, batch: Batch, training: bool) -> Scores:
         """Of each id but the last."""
-        from seqpipe.tasks.writing.scores import read, taught
+        from seqpipe.tasks.writing.scores import read
 
-        own, *of_teachers = self.states if training and self.states else [[] for _ in (model, *self.teachers)]
-        scores = read(model, batch, own, training)
-        if not training or not self.teachers:
-            return scores
-        return scores._replace(taught=taught(self.teachers, batch, of_teachers))
+        return read(model, batch, self.states[0] if training and self.states else [], training)
+
+    def taught(self, batch: Batch) -> tf.Tensor | None:
+        """Of each id but the last."""
+        from seqpipe.tasks.writing.scores import taught
+
+        return taught(self.teachers, batch, self.states[1:]) if self.teachers else None
 
     def loss(self, batch: Batch, outputs: Scores) -> tf.Tensor:
         """Nats a character, the mean of each row, and what else is learned."""
         from seqpipe.tasks.writing.scores import loss
 
-        distillation = self.config.training.distillation
-        return loss(batch, outputs, taught_fraction=distillation.fraction if distillation else 0.0)
+        return loss(batch, outputs, taught_fraction=self.taught_fraction)
 
     def metrics(self, batch: Batch, outputs: Scores) -> dict[str, tf.Tensor]:
         return {"cold": self.loss(batch, outputs)} if self.stream else {}

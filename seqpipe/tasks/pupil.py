@@ -1,0 +1,96 @@
+"""Tasks whose models may be taught by others like them, trained first, whose answers they learn beside the data.
+
+Source: Hinton, Vinyals and Dean 2015, Distilling the Knowledge in a Neural Network; Furlanello et al. 2018, Born-Again
+Neural Networks.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seqpipe.config.overrides import flatten
+from seqpipe.evaluation.measures import monitored
+from seqpipe.tasks.protocol import Callbacks, Say, Task
+from seqpipe.training.objective import Batch
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+
+class Pupil(Task):
+    """A task whose pipelines have `training.distillation`."""
+
+    teachers: Sequence[keras.Model] = ()
+
+    def pretrain(self, directory: Path, *, say: Say, callbacks: Callbacks) -> str | None:
+        """Train what runs of the next seeds without teachers would."""
+        from seqpipe.training.loop import Trainer
+
+        if self.config.training.distillation is None:
+            return None
+        train, dev, reached = self.examples("train"), self.examples("dev"), []
+        for task in self._teaching_tasks():
+            seed, training = task.config.seed, task.config.training
+            monitor = monitored(training.monitor, self.measures_of(flatten(task.config.model_dump(mode="json"))))
+            say(f"Training the teacher of seed {seed}")
+            trainer = Trainer(
+                task.build,
+                objective=task,
+                config=training,
+                higher_is_better=monitor.higher_is_better,
+                train=train,
+                dev=dev,
+                seed=seed,
+                directory=directory / f"seed-{seed}",
+                say=say,
+            )
+            position = trainer.run(callbacks(training.epochs, trainer.steps_per_epoch))
+            reached.append(f"{position.best:.4f} of seed {seed} in {position.seconds:,.0f} s")
+        return f"teachers with best dev {monitor.name} {', '.join(reached)}"
+
+    def load_pretrained(self, directory: Path) -> None:
+        from seqpipe.training.weights import load_weights
+
+        self.teachers = []
+        for task in self._teaching_tasks():
+            model = task.build()
+            load_weights(model, directory / f"seed-{task.config.seed}" / "best.npz")
+            self.teachers.append(task.teaching(model))
+
+    def teaching(self, model: keras.Model) -> keras.Model:
+        """What of a trained model its pupil learns from."""
+        return self.trained(model)
+
+    def _teaching_tasks(self) -> list[Any]:
+        """The task as it is with the next seeds and without teachers."""
+        distillation = self.config.training.distillation
+        alone = self.config.training.model_copy(update={"distillation": None})
+        tasks = []
+        for number in range(1, 1 + (distillation.teachers if distillation else 0)):
+            task = copy.copy(self)
+            task.config = self.config.model_copy(update={"seed": self.config.seed + number, "training": alone})
+            task.teachers = ()
+            tasks.append(task)
+        return tasks
+
+    def taught(self, batch: Batch) -> tf.Tensor | None:
+        """The mean of the teachers' probabilities, the shape of the pupil's scores."""
+        import tensorflow as tf
+
+        answers = [self.probabilities(self.forward(teacher, batch, False)) for teacher in self.teachers]
+        return tf.add_n(answers) / len(answers) if answers else None
+
+    def probabilities(self, scores: tf.Tensor) -> tf.Tensor:
+        import tensorflow as tf
+
+        return tf.nn.softmax(tf.cast(scores, tf.float32))
+
+    @property
+    def taught_fraction(self) -> float:
+        """The teachers' share of each target."""
+        distillation = self.config.training.distillation
+        return distillation.fraction if distillation else 0.0

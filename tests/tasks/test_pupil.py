@@ -1,0 +1,145 @@
+"""Teachers: trained first as runs of their own would be, then learned from beside the data."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pipelines import PHRASES, TINY
+from seqpipe.tasks import make_task, schemas
+from seqpipe.training.loop import Trainer
+
+SEVERAL = {
+    **TINY,
+    "data": {
+        "train": "builtin:messages?split=train&rows=300",
+        "dev": "builtin:messages?split=dev&rows=60",
+        "label_separator": "|",
+    },
+}
+PRETRAINED = {**TINY, "model": {**TINY["model"], "ngrams": {"longest": 2, "entries": 200}}}
+PIPELINES = {
+    "classifier": (PRETRAINED, {"pretrain": {"epochs": 1, "chunk_pieces": 16}}),
+    "several labels": (SEVERAL, {}),
+    "translator": (PHRASES, {}),
+}
+
+
+def made(tree, place, *, seed=1, **training):
+    training = {**tree["training"], "epochs": 1, **training}
+    task = make_task(schemas()[tree["task"]].model_validate({**tree, "seed": seed, "training": training}))
+    task.read()
+    task.fit_features(place)
+    return task
+
+
+def train(task, directory):
+    trainer = Trainer(
+        task.build,
+        objective=task,
+        config=task.config.training,
+        higher_is_better=True,
+        train=task.examples("train"),
+        dev=task.examples("dev"),
+        seed=task.config.seed,
+        directory=directory,
+        say=lambda line: None,
+    )
+    trainer.run()
+    return trainer.model
+
+
+@pytest.fixture(scope="module", params=PIPELINES)
+def name(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def place(name, tmp_path_factory):
+    return tmp_path_factory.mktemp("pupil")
+
+
+@pytest.fixture(scope="module")
+def pupil(name, place):
+    tree, training = PIPELINES[name]
+    task = made(tree, place / "features", **training, distillation={"teachers": 2, "fraction": 0.9})
+    said: list[str] = []
+    summary = task.pretrain(place / "pretrain", say=said.append, callbacks=lambda epochs, steps: ())
+    assert [line for line in said if "teacher" in line] == [f"Training the teacher of seed {seed}" for seed in (2, 3)]
+    assert "teachers with best dev " in summary
+    task.load_pretrained(place / "pretrain")
+    return task
+
+
+def arrays_of(pupil):
+    rows = pupil.plan(pupil.examples("train"), batch_size=8, seed=1, epoch=0)[0]
+    arrays = pupil.training_batch(pupil.examples("train"), rows, 0)
+    return {name: tf.constant(array) for name, array in arrays.items()}
+
+
+def test_teachers_are_what_runs_of_the_next_seeds_would_be(name, pupil, place):
+    tree, training = PIPELINES[name]
+    plain = made(tree, place / "again", seed=3, **training)
+    plain.load_features(place / "features")
+    plain.start = getattr(pupil, "start", None)
+    train(plain, place / "run-3")
+    with np.load(place / "pretrain" / "seed-3" / "best.npz") as kept, np.load(place / "run-3" / "best.npz") as wanted:
+        assert kept.files == wanted.files
+        for array in kept.files:
+            np.testing.assert_array_equal(kept[array], wanted[array])
+
+
+def test_what_is_taught_is_the_mean_of_the_teachers_probabilities_without_what_knows_the_rows(name, pupil):
+    batch = arrays_of(pupil)
+    taught = pupil.taught(batch).numpy()
+    activation = tf.sigmoid if name == "several labels" else tf.nn.softmax
+    found = []
+    for teacher in pupil.teachers:
+        scores = pupil.forward(teacher, batch, False)
+        found.append(activation(scores))
+        assert "ngrams" not in [layer.name for layer in teacher.layers]
+    assert np.abs(found[0] - found[1]).max() > 1e-4, "two teachers are two models"
+    np.testing.assert_allclose(taught, (found[0] + found[1]) / 2, atol=1e-6)
+
+
+def test_pupil_learns_what_it_is_taught(name, pupil, place):
+    """Its answers lie nearer to its teachers' than those of the same seed without teachers."""
+    tree, training = PIPELINES[name]
+    batch = arrays_of(pupil)
+    taught = pupil.taught(batch).numpy()
+    alone = made(tree, place / "alone", **training)
+    alone.start = getattr(pupil, "start", None)
+
+    def distance(task, directory):
+        model = pupil.teaching(train(task, directory))
+        return np.abs(pupil.probabilities(pupil.forward(model, batch, False)) - taught).mean()
+
+    assert distance(pupil, place / "taught") < distance(alone, place / "plain")
+
+
+def test_loss_has_the_teachers_share_where_a_batch_is_taught(pupil):
+    batch = arrays_of(pupil)
+    scores, taught = pupil.forward(pupil.build(), batch, False), pupil.taught(batch)
+
+    def loss(fraction):
+        training = pupil.config.training
+        distillation = training.distillation.model_copy(update={"fraction": fraction})
+        task = copy.copy(pupil)
+        training = training.model_copy(update={"distillation": distillation})
+        task.config = pupil.config.model_copy(update={"training": training})
+        return task.loss({**batch, "taught": taught}, scores)
+
+    np.testing.assert_allclose(loss(0.0), pupil.loss(batch, scores), rtol=1e-5)
+    np.testing.assert_allclose(loss(0.5), (loss(0.0) + loss(1.0)) / 2, rtol=1e-5)
+    assert np.abs(loss(1.0) - loss(0.0)).max() > 1e-4
+
+
+def test_no_teachers_no_answer(name, place):
+    tree, _ = PIPELINES[name]
+    task = made(tree, place / "none")
+    assert task.pretrain(place / "no", say=print, callbacks=lambda epochs, steps: ()) is None
+    assert not (place / "no").exists()
+    assert task.taught(arrays_of(task)) is None
