@@ -91,9 +91,12 @@ class Drawer:
         self.lowest_by_rank = tf.where(tf.range(size) < self.top_k, self.lowest, np.inf)
         self.limited, self.size = self.top_k < size, size
 
-    def __call__(self, logits: tf.Tensor, uniforms: tf.Tensor, seen: tf.Tensor) -> tf.Tensor:
-        penalised = tf.where(logits > 0, logits / self.penalty, logits * self.penalty)
-        scores, uniforms = tf.where(seen, penalised, logits), (uniforms * self.scale)[:, tf.newaxis]
+    def __call__(self, logits: tf.Tensor, uniforms: tf.Tensor, seen: tf.Tensor | None) -> tf.Tensor:
+        """As `draw`; where seen is None, nothing is penalised."""
+        scores, uniforms = logits, (uniforms * self.scale)[:, tf.newaxis]
+        if seen is not None:
+            penalised = tf.where(logits > 0, logits / self.penalty, logits * self.penalty)
+            scores = tf.where(seen, penalised, logits)
         if self.size <= 2 * FEW:
             return self._among_all(scores, uniforms)
         found, sure = self._among_few(scores, uniforms)

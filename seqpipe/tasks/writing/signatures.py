@@ -148,7 +148,12 @@ class WritingModel(tf.Module):
         _require(of_rows, "seed must be as many numbers as there are texts, not", tf.shape(seed)[0])
         endings = self._stops.endings(stop)
         state, logits, seen, unknown = self._read(text)
-        ids, dropped, nats, reason = self._loop(state, logits, seen, length, settings, endings, seed)
+        # Most texts are written without a penalty and without strings to stop at: a loop that looks for neither.
+        plain = (repetition_penalty <= 1) & (tf.size(endings.sizes) == 0)
+        beginning = state, logits, seen, length, settings, endings, seed
+        ids, dropped, nats, reason = tf.cond(
+            plain, lambda: self._loop(*beginning, plain=True), lambda: self._loop(*beginning, plain=False)
+        )
         whole = tf.strings.reduce_join(self.characters.decode(ids), axis=1)
         return {
             "text": tf.strings.substr(whole, tf.zeros_like(dropped), tf.strings.length(whole) - dropped),
@@ -206,30 +211,35 @@ class WritingModel(tf.Module):
         settings: Settings,
         endings: Endings,
         seed: tf.Tensor,
+        *,
+        plain: bool,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Ids int32 [B, T], EDGE behind an end, bytes to drop, nats and how each row finished; ends when all have."""
+        """Ids int32 [B, T], EDGE behind an end, bytes to drop, nats and how each row finished; ends when all have.
+
+        Args:
+            plain: there is no penalty for what was seen and nothing to stop at.
+        """
         # A forbidden length meets its assertion, and nothing that grows with it.
         rows, length = tf.shape(seed)[0], tf.clip_by_value(length, 1, LONGEST)
         none = tf.zeros([rows], tf.int32)
-        may_stop = tf.size(endings.sizes) > 0
         drawings = uniforms(seed, length)
         draw, step = Drawer(settings, self._size), self._reader().stepper()
 
         def body(number, active, logits, seen, recent, ids, dropped, nats, state, whole):
             logits = self._allowed(logits, whole.within)
-            drawn = draw(logits, tf.gather(drawings, number), seen)
+            drawn = draw(logits, tf.gather(drawings, number), None if plain else seen)
             surprise = tf.nn.sparse_softmax_cross_entropy_with_logits(drawn, logits)
             nats += tf.where(active, surprise, 0.0)
             drawn = tf.where(active, drawn, EDGE)
-            goes_on = drawn != EDGE
-            now = recent, drawn  # bound early: each branch is traced apart
-            recent, cut = tf.cond(may_stop, lambda: self._stops.after(*now, endings), lambda: (now[0], none))
-            dropped = tf.where(goes_on, cut, dropped)
-            seen |= tf.one_hot(drawn, self._size, on_value=True, off_value=False)
-            logits, state = step(drawn, state)
-            ids = ids.write(number, drawn)
             whole = self._after(whole, drawn, active)
-            return number + 1, goes_on & (cut <= 0), logits, seen, recent, ids, dropped, nats, state, whole
+            active = drawn != EDGE
+            if not plain:
+                recent, cut = self._stops.after(recent, drawn, endings)
+                dropped = tf.where(active, cut, dropped)
+                active &= cut <= 0
+                seen |= tf.one_hot(drawn, self._size, on_value=True, off_value=False)
+            logits, state = step(drawn, state)
+            return number + 1, active, logits, seen, recent, ids.write(number, drawn), dropped, nats, state, whole
 
         start = (
             tf.constant(0),
