@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqpipe.config.overrides import flatten
 from seqpipe.evaluation.measures import monitored
 from seqpipe.tasks.protocol import Callbacks, Say, Task
 from seqpipe.training.objective import Batch
@@ -35,7 +34,7 @@ class Pupil(Task):
         train, dev, reached = self.examples("train"), self.examples("dev"), []
         for task in self._teaching_tasks():
             seed, training = task.config.seed, task.config.training
-            monitor = monitored(training.monitor, self.measures_of(flatten(task.config.model_dump(mode="json"))))
+            monitor = monitored(training.monitor, self.measures)
             say(f"Training the teacher of seed {seed}")
             trainer = Trainer(
                 task.build,
@@ -59,11 +58,7 @@ class Pupil(Task):
         for task in self._teaching_tasks():
             model = task.build()
             load_weights(model, directory / f"seed-{task.config.seed}" / "best.npz")
-            self.teachers.append(task.teaching(model))
-
-    def teaching(self, model: keras.Model) -> keras.Model:
-        """What of a trained model its pupil learns from."""
-        return self.trained(model)
+            self.teachers.append(self.trained(model))
 
     def _teaching_tasks(self) -> list[Any]:
         """The task as it is with the next seeds and without teachers."""
@@ -81,13 +76,8 @@ class Pupil(Task):
         """The mean of the teachers' probabilities, the shape of the pupil's scores."""
         import tensorflow as tf
 
-        answers = [self.probabilities(self.forward(teacher, batch, False)) for teacher in self.teachers]
-        return tf.add_n(answers) / len(answers) if answers else None
-
-    def probabilities(self, scores: tf.Tensor) -> tf.Tensor:
-        import tensorflow as tf
-
-        return tf.nn.softmax(tf.cast(scores, tf.float32))
+        scores = [tf.cast(self.forward(teacher, batch, False), tf.float32) for teacher in self.teachers]
+        return tf.add_n([tf.nn.softmax(each) for each in scores]) / len(scores) if scores else None
 
     @property
     def taught_fraction(self) -> float:

@@ -89,13 +89,7 @@ def label_loss(
 
 
 def label_set_loss(
-    labels: tf.Tensor,
-    logits: tf.Tensor,
-    *,
-    positive_weights: np.ndarray,
-    label_smoothing: float = 0.0,
-    taught: tf.Tensor | None = None,
-    taught_fraction: float = 0.0,
+    labels: tf.Tensor, logits: tf.Tensor, *, positive_weights: np.ndarray, label_smoothing: float = 0.0
 ) -> tf.Tensor:
     """Cross-entropy of sigmoid(logits) against any number of labels a row, the mean over the classes.
 
@@ -104,14 +98,10 @@ def label_set_loss(
         logits: float [B, V]; computed in float32.
         positive_weights: float32 [V], how much a label that is there weighs beside one that is not.
         label_smoothing: 0..1, below 1; targets are 1 - s / 2 and s / 2.
-        taught: probabilities [B, V] that teachers give each label.
-        taught_fraction: 0..1, the teachers' share of the target; without `taught` they have none.
     Returns:
         float32 [B].
     """
     targets = tf.cast(labels, tf.float32) * (1 - label_smoothing) + label_smoothing / 2
-    if taught is not None:
-        targets += taught_fraction * (taught - targets)
     weights = tf.constant(positive_weights, tf.float32)
     losses = tf.nn.weighted_cross_entropy_with_logits(targets, tf.cast(logits, tf.float32), weights)  # [B, V]
     return tf.reduce_mean(losses, axis=-1)

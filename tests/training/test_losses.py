@@ -153,13 +153,3 @@ def test_taught_share_of_the_target_is_the_teachers(smoothing):
     (loss, gradient), (wanted, wanted_gradient) = loss_and_gradient(ours, logits), loss_and_gradient(plainly, logits)
     np.testing.assert_allclose(loss, wanted, rtol=1e-5)
     np.testing.assert_allclose(gradient, wanted_gradient, atol=1e-6)
-
-
-def test_taught_share_of_a_set_of_labels():
-    rng = np.random.default_rng(6)
-    labels, logits = rng.integers(0, 2, (B, V)), tf.constant(rng.normal(size=(B, V)), tf.float32)
-    taught = tf.constant(rng.random((B, V)), tf.float32)
-    weights = np.ones(V, np.float32)
-    found = label_set_loss(labels, logits, positive_weights=weights, taught=taught, taught_fraction=0.3)
-    wanted = tf.nn.sigmoid_cross_entropy_with_logits(0.7 * labels.astype(np.float32) + 0.3 * taught, logits)
-    np.testing.assert_allclose(found, tf.reduce_mean(wanted, -1), rtol=1e-5)

@@ -11,7 +11,7 @@ from seqpipe.config.networks import Classifier
 from seqpipe.config.pipeline import Evaluation, Pipeline
 from seqpipe.config.section import Fraction
 from seqpipe.config.text import TextFeatures
-from seqpipe.config.training import Distilled, LabelTraining, Pretraining
+from seqpipe.config.training import LabelTraining, Pretraining
 
 
 class LabelledText(TextFiles):
@@ -104,8 +104,6 @@ class TextTraining(LabelTraining):
     pretrain: Pretraining | None = Field(
         None, description="Train the encoder as a language model first; a source alone may stand here."
     )
-
-    distillation: Distilled = None
 
     @field_validator("pretrain", mode="before")
     @classmethod

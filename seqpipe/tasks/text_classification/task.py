@@ -20,8 +20,7 @@ from seqpipe.export.artefact import FEATURES
 from seqpipe.serving.answers import LabelPresentation
 from seqpipe.serving.inputs import TEXT
 from seqpipe.storage import write_json
-from seqpipe.tasks.protocol import Callbacks, Fitted, Say
-from seqpipe.tasks.pupil import Pupil
+from seqpipe.tasks.protocol import Callbacks, Fitted, Say, Task
 from seqpipe.tasks.text_classification.config import TextClassificationPipeline
 from seqpipe.tasks.text_classification.data import LabelledSplits, Table, read_splits, read_table, read_unlabelled
 from seqpipe.tasks.text_classification.label_set_figures import MEASURES
@@ -33,7 +32,6 @@ from seqpipe.text.word_vectors import PieceVectors, spread_vectors
 from seqpipe.training.class_weights import class_weights, log_odds, positive_weights
 from seqpipe.training.objective import Batch
 from seqpipe.training.pretraining import ENCODER, find_encoder, load_encoder, pretrain, save_encoder
-from seqpipe.training.workers import wait_for
 
 if TYPE_CHECKING:
     import keras
@@ -46,7 +44,7 @@ if TYPE_CHECKING:
 VECTORS = "vectors.npz"
 
 
-class TextClassification(Pupil):
+class TextClassification(Task):
     """Texts with one of several labels, or any number of them."""
 
     name = "text_classification"
@@ -206,40 +204,21 @@ class TextClassification(Pupil):
         return model
 
     def pretrain(self, directory: Path, *, say: Say, callbacks: Callbacks) -> str | None:
-        """The encoder as a language model; then teachers, which begin with it too."""
-        reached = []
-        if self.config.training.pretrain is not None:
-            summary = pretrain(
-                self.config.model,
-                self.config.training.pretrain,
-                Ragged.from_rows(self.features.encode([*self.splits.train.texts, *self.unlabelled])),
-                vocabulary_size=self.features.vocabulary_size,
-                seed=self.config.seed,
-                directory=directory,
-                say=say,
-                callbacks=callbacks,
-            )
-            wait_for((directory / ENCODER).is_file, "keep the encoder")
-            self.start = load_encoder(directory / ENCODER)
-            reached.append(summary)
-        teachers = super().pretrain(directory, say=say, callbacks=callbacks)
-        return "; ".join([*reached, teachers] if teachers else reached) or None
+        if self.config.training.pretrain is None:
+            return None
+        return pretrain(
+            self.config.model,
+            self.config.training.pretrain,
+            Ragged.from_rows(self.features.encode([*self.splits.train.texts, *self.unlabelled])),
+            vocabulary_size=self.features.vocabulary_size,
+            seed=self.config.seed,
+            directory=directory,
+            say=say,
+            callbacks=callbacks,
+        )
 
     def load_pretrained(self, directory: Path) -> None:
-        if self.config.training.pretrain is not None:
-            self.start = load_encoder(directory / ENCODER)
-        super().load_pretrained(directory)
-
-    def teaching(self, model: keras.Model) -> keras.Model:
-        """Without the n-grams, which know the training rows by heart."""
-        import keras
-
-        return model if self.ngrams is None else keras.Model(model.inputs, model.get_layer("logits").output)
-
-    def probabilities(self, scores: tf.Tensor) -> tf.Tensor:
-        import tensorflow as tf
-
-        return tf.sigmoid(scores) if self.config.several else super().probabilities(scores)
+        self.start = load_encoder(directory / ENCODER)
 
     def keep(self, model: keras.Model, directory: Path) -> None:
         from seqpipe.models.language_model import encoder_weights
@@ -253,14 +232,10 @@ class TextClassification(Pupil):
     def loss(self, batch: Batch, outputs: Any) -> tf.Tensor:
         from seqpipe.training.losses import label_loss, label_set_loss
 
-        targets = {
-            "label_smoothing": self.config.training.label_smoothing,
-            "taught": batch.get("taught"),
-            "taught_fraction": self.taught_fraction,
-        }
+        smoothing, weights = self.config.training.label_smoothing, self.class_weights
         if self.config.several:
-            return label_set_loss(batch["label"], outputs, positive_weights=self.class_weights, **targets)
-        return label_loss(batch["label"], outputs, class_weights=self.class_weights, **targets)
+            return label_set_loss(batch["label"], outputs, positive_weights=weights, label_smoothing=smoothing)
+        return label_loss(batch["label"], outputs, class_weights=weights, label_smoothing=smoothing)
 
     def metrics(self, batch: Batch, outputs: Any) -> dict[str, tf.Tensor]:
         from seqpipe.training.losses import all_hits, hits
