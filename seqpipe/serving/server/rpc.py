@@ -152,8 +152,12 @@ async def start(
     server: Server, address: str, credentials: grpc.ServerCredentials | None, most_bytes: int
 ) -> tuple[grpc.aio.Server, int]:
     """A running gRPC server, and its port."""
-    limits = [("grpc.max_receive_message_length", most_bytes), ("grpc.max_send_message_length", -1)]
-    rpc = grpc.aio.server(options=limits)
+    options = [
+        ("grpc.max_receive_message_length", most_bytes),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.so_reuseport", 0),  # else another server's port would be shared in silence
+    ]
+    rpc = grpc.aio.server(options=options)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(Prediction(server), rpc)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelStatus(server), rpc)
     checks = Health(server)

@@ -40,7 +40,11 @@ class ForecastingEvaluation(Evaluation):
     """What the report on a forecaster holds."""
 
     baseline: bool = Field(True, description="Also last value, seasonal naive, drift, mean season, climatology, ridge.")
-    statsmodels: bool = Field(False, description="Also Theta and ETS; needs pip install 'seqpipe[forecasting]'.")
+    statsmodels: bool = Field(
+        False,
+        description="Also Theta and ETS, of a split of at most 200 windows: a fit a window takes long. Needs "
+        "pip install 'seqpipe[forecasting]'.",
+    )
 
 
 class ForecastingPipeline(Pipeline):

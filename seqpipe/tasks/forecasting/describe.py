@@ -72,6 +72,8 @@ def describe(report: dict[str, Any]) -> str:
         )
     for split, part in report["splits"].items():
         lines.append(f"### {split}\n\n{_split(part)}")
+        if part.get("statsmodels_left_out"):
+            lines.append("Theta and ETS were left out: there are too many windows for a fit each.\n")
     return "\n".join(lines)
 
 

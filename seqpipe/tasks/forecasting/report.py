@@ -224,7 +224,6 @@ def judge(
     facts, middle = task.facts, task.levels.index(0.5)
     median = quantiles[:, :, middle]
     mase_unit = np.array(facts.mase)[windows.series - 1]
-    std = np.array(facts.std)[windows.series - 1]
     errors = np.abs(windows.wanted - median)
     mase = row_mean(errors) / mase_unit
     step_of = max(1, int(np.median(np.diff(np.unique(windows.origins)))) if len(np.unique(windows.origins)) > 1 else 1)
@@ -241,12 +240,13 @@ def judge(
         "windows": len(windows),
         "series": len(np.unique(windows.series)),
         "mase_undefined": int((~np.isfinite(mase_unit)).sum()),
-        **figures(median, windows.wanted, std),
+        **figures(median, windows.wanted, np.array(facts.std)[windows.series - 1]),
         "weighted_quantile_loss": weighted_quantile_loss(quantiles, windows.wanted, task.levels),
         "intervals": _intervals(task, windows, quantiles, rolled, options),
         "by_step": [float(value) for value in np.nanmean(errors / mase_unit[:, None], axis=0)],
         "by_series": _by_series(task, windows, mase),
         "repeats_last": _shift(task, windows, median),
+        "statsmodels_left_out": task.config.evaluation.statsmodels and len(windows) > WINDOWS_OF_STATSMODELS,
     }
     report |= _beside(task, experts, windows, mase, mase_unit, overlap)
     return {"report": report, "rows": RowFigures(key, {"mase": mase[counted]})}

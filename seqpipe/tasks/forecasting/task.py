@@ -15,6 +15,7 @@ import numpy as np
 
 from seqpipe.data.examples import Examples, content_key
 from seqpipe.data.findings import Finding
+from seqpipe.errors import require_extra
 from seqpipe.evaluation.measures import Measure
 from seqpipe.models.forecaster import levels_of
 from seqpipe.series.windows import EVALUATED, Store, held_back_origins, stride, training_origins
@@ -54,6 +55,8 @@ class Forecasting(Task):
         self.levels = levels_of(config.model.quantiles)
 
     def read(self) -> list[Finding]:
+        if self.config.evaluation.statsmodels:
+            require_extra("forecasting", "statsmodels")
         self.panel, findings = read_panel(self.config.data, self.horizon)
         return findings
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from seqpipe.data.examples import content_key
+from seqpipe.errors import RunError
 from seqpipe.evaluation.measures import Measure
 from seqpipe.evaluation.rows import RowFigures
 
@@ -18,9 +19,17 @@ COUNTS, OF_ROWS = "counts", "bleu_of_rows"
 
 
 def metric(tokenize: str, *, effective_order: bool = False) -> Any:
+    """
+    Raises:
+        RunError: the package that the tokenisation needs is not installed.
+    """
     from sacrebleu.metrics import BLEU
 
-    return BLEU(tokenize=tokenize, effective_order=effective_order)
+    try:
+        return BLEU(tokenize=tokenize, effective_order=effective_order)
+    except RuntimeError as error:
+        language = tokenize.partition("-")[0]
+        raise RunError(f"evaluation.tokenize = {tokenize} needs pip install 'sacrebleu[{language}]'.") from error
 
 
 def bleu(answers: Sequence[str], references: Sequence[str], tokenize: str = "13a") -> float:

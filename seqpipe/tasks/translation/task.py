@@ -23,7 +23,7 @@ from seqpipe.serving.inputs import TEXT
 from seqpipe.storage import write_json
 from seqpipe.tasks.protocol import Fitted
 from seqpipe.tasks.pupil import Pupil
-from seqpipe.tasks.translation.bleu import CORPUS_BLEU
+from seqpipe.tasks.translation.bleu import CORPUS_BLEU, metric
 from seqpipe.tasks.translation.config import TranslationPipeline
 from seqpipe.tasks.translation.data import Pairs, read_pair_splits, read_pairs
 from seqpipe.text.piece_cutting import PieceSplitter
@@ -64,6 +64,7 @@ class Translation(Pupil):
         self._dev_search: tuple[Any, Callable] | None = None  # a model and its search, which is traced once
 
     def read(self) -> list[Finding]:
+        metric(self.config.evaluation.tokenize)  # what it needs is missed now, not after an epoch
         self.splits = read_pair_splits(self.config.data)
         self.probed = self.splits.dev.sources
         return self.splits.findings

@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import numpy as np
@@ -187,6 +188,17 @@ def test_run_a_port_that_is_taken_is_said(place):
             serve({"lengths": place}, Options(port=port, grpc_port=0), print)
     with pytest.raises(RunError, match="--port 99999 of --host"):
         serve({"lengths": place}, Options(port=99999, grpc_port=0), print)
+
+
+def test_run_a_grpc_port_that_another_server_has_is_said(place):
+    other = grpc.server(ThreadPoolExecutor(1))
+    port = other.add_insecure_port("127.0.0.1:0")
+    other.start()
+    try:
+        with pytest.raises(RunError, match=f"Port {port} of 127.0.0.1: .* Name another: --grpc-port"):
+            serve({"lengths": place}, Options(port=0, grpc_port=port), print)
+    finally:
+        other.stop(None)
 
 
 def test_run_signals_are_left_to_us(server):

@@ -16,14 +16,14 @@ from finished import finished
 from rich.console import Console
 
 from pipelines import SHOPS
-from seqpipe.errors import DataError
+from seqpipe.errors import DataError, RunError
 from seqpipe.runs.evaluate import evaluate_artefact
 from seqpipe.runs.run import open_run
 from seqpipe.series.builtin import builtin_rows
 from seqpipe.serving.model import load
 from seqpipe.tasks.forecasting.config import ForecastingPipeline
 from seqpipe.tasks.forecasting.data import fit_facts, usual_spread
-from seqpipe.tasks.forecasting.describe import verdict
+from seqpipe.tasks.forecasting.describe import describe, verdict
 from seqpipe.tasks.forecasting.ridge import refit_ridge
 from seqpipe.tasks.forecasting.task import Forecasting
 
@@ -342,3 +342,17 @@ def test_task_card_and_pictures_are_there(home):
     assert "| ridge |" in card
     for name in ("fans.png", "by_step.png", "ranks.png", "coverage.png", "rows.npz"):
         assert (home / "runs" / "tiny" / "report" / "test" / name).is_file()
+
+
+def test_task_asks_for_statsmodels_before_it_trains(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    task = Forecasting(ForecastingPipeline.model_validate({**SHOPS, "evaluation": {"statsmodels": True}}))
+    with pytest.raises(RunError, match=r"statsmodels is not installed: pip install 'seqpipe\[forecasting\]'"):
+        task.read()
+
+
+def test_task_card_says_where_theta_and_ets_were_left_out(home):
+    report = json.loads((home / "runs" / "tiny" / "report" / "report.json").read_text())
+    assert "Theta" not in describe(report)
+    report["splits"]["dev"]["statsmodels_left_out"] = True
+    assert describe(report).count("Theta and ETS were left out") == 1

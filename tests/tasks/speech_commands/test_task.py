@@ -232,3 +232,15 @@ def test_distance_weight_lowers_the_commands_of_what_is_far_from_all_of_them(tmp
     clips = np.asarray(examples["dev"].columns["label"]) < commands
     assert abs(np.median(fallen[clips, 0])) < 1e-4
     np.testing.assert_allclose(predict(without_distance(model), task, examples["dev"]), before, atol=1e-5)
+
+
+def test_seeds_are_judged_by_the_same_silence_and_trained_on_others():
+    heard = {}
+    for seed in (1, 2):
+        task = SpeechCommands(SpeechCommandsPipeline.model_validate({**TONES, "seed": seed}))
+        task.read()
+        heard[seed] = {split: task.waveforms(split)[0] for split in ("train", "dev")}
+    np.testing.assert_array_equal(heard[1]["dev"], heard[2]["dev"])
+    silent = len(heard[1]["train"]) - 120
+    assert silent > 0
+    assert (heard[1]["train"][-silent:] != heard[2]["train"][-silent:]).any()

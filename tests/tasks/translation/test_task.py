@@ -11,14 +11,14 @@ from finished import finished
 
 import seqpipe
 from pipelines import PHRASES
-from seqpipe.errors import ConfigError, DataError, ModelError
+from seqpipe.errors import ConfigError, DataError, ModelError, RunError
 from seqpipe.evaluation.measures import headline
 from seqpipe.export.artefact import Artefact
 from seqpipe.runs.predict import beam_options
 from seqpipe.runs.run import open_run
 from seqpipe.serving.answers import TextPresentation
 from seqpipe.serving.rows import answers_to, predict_rows
-from seqpipe.tasks import load_pipeline, make_task
+from seqpipe.tasks import load_pipeline, make_task, schemas
 from seqpipe.tasks.translation.data import Pairs
 from seqpipe.tasks.translation.report import _by_length
 from seqpipe.tasks.translation.signatures import merged
@@ -290,3 +290,14 @@ def test_translation_a_single_word_is_one_where_others_are_spaced():
     assert _by_length(spaced, ["x", "y", "z"], "13a")[0]["rows"] == 3
     together = Pairs(["恭喜你们所有的人"], ["x"], ["1"])
     assert _by_length(together, ["x"], "13a")[0]["words"] == "6 to 10"
+
+
+def test_translation_tokenisation_without_its_package_is_said_before_anything_is_trained(monkeypatch):
+    def missing(**_):
+        raise RuntimeError("pip install sacrebleu[ja]")
+
+    monkeypatch.setattr("sacrebleu.metrics.BLEU", missing)
+    tree = {**PHRASES, "evaluation": {"tokenize": "ja-mecab"}}
+    task = make_task(schemas()["translation"].model_validate(tree))
+    with pytest.raises(RunError, match=r"evaluation\.tokenize = ja-mecab needs pip install 'sacrebleu\[ja\]'\."):
+        task.read()
