@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 
 import browser
 import composer_model
@@ -319,6 +320,46 @@ def test_page_hears_the_microphone(served, words):
     assert_first(as_numbers(shown_words(page, ".words tbody tr")), words)
 
 
+SLOW_MICROPHONE = """() => {
+    const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    window.tracks = [], window.wished = 0;
+    navigator.mediaDevices.getUserMedia = async (wanted) => {
+        wished++;
+        await new Promise((ready) => setTimeout(ready, 500));
+        const media = await open(wanted);
+        tracks.push(...media.getTracks());
+        return media;
+    };
+}"""
+
+
+def until(page, condition):
+    """Wait for a condition; the page's policy forbids what `wait_for_function` does."""
+    end = time.monotonic() + 20
+    while not page.evaluate(condition):
+        assert time.monotonic() < end, condition
+        time.sleep(0.05)
+
+
+LIVE = "tracks.filter((track) => track.readyState === 'live').length"
+
+
+def test_page_stopped_before_the_microphone_opens_and_asked_again_hears_one(served):
+    page = chosen(served, "hearing")
+    page.evaluate(SLOW_MICROPHONE)
+    page.click("#microphone")
+    until(page, "wished === 1")
+    for _ in ("stop", "listen"):
+        page.click("#microphone")
+    until(page, "tracks.length === 2")
+    until(page, f"{LIVE} === 1")
+    page.wait_for_selector(".words td:text-is('gu')", timeout=20_000)
+    assert page.evaluate(LIVE) == 1
+    page.click("#microphone")
+    until(page, f"{LIVE} === 0")
+    assert page.text_content("#microphone") == "Listen to the microphone"
+
+
 def assert_first(rows, words):
     """The first word is there; a microphone begins when it likes, and its samples are not the file's."""
     found = next(row for row in rows if row[2] == words[0].label)
@@ -384,6 +425,15 @@ def test_page_on_the_device_hears_the_microphone(device, words):
     page.click("#stop")
     assert page.text_content("#error") == ""
     assert_first(as_numbers(shown_words(page, "#heard tbody tr")), words)
+
+
+def test_page_on_the_device_reads_the_last_of_two_recordings(device, recording, words):
+    page = device.page
+    page.set_input_files("#file", recording)
+    page.evaluate("() => { take($('file').files[0]); take($('file').files[0]); }")
+    until(page, "!stop && listener && !listener.open")
+    assert as_numbers(shown_words(page, "#heard tbody tr")) == as_shown(words)
+    assert page.is_hidden("#stop")
 
 
 @pytest.mark.parametrize("rate_hz", [48_000, 44_100, 8_000])

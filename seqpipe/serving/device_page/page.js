@@ -116,7 +116,7 @@ function tell(words) {
 }
 const median = (values) => values.slice().sort((a, b) => a - b)[values.length >> 1] ?? 0;
 
-let model = null, listener = null, stop = null, stepSamples = PIECE, piece = PIECE, pieceMs = facts.piece_ms;
+let model = null, listener = null, stop = null, asked = 0, stepSamples = PIECE, piece = PIECE, pieceMs = facts.piece_ms;
 
 // Hears pieces one after another, however they come.
 class Listener {
@@ -176,6 +176,7 @@ function begin(end) {
 }
 
 async function listen() {
+  asked++;
   const hears = new Listener(model);
   let close = () => {};
   begin(() => { close(); return hears.finish(); });
@@ -185,7 +186,7 @@ async function listen() {
     close = await openMicrophone(`data:text/javascript,${encodeURIComponent($("worklet").textContent)}`, (samples) => hears.hear(samples), piece);
     if (!hears.open || !stop) close();
   } catch (error) {
-    if (stop) await stop();
+    if (stop && hears.open) await stop();
     throw error;
   }
 }
@@ -193,7 +194,8 @@ async function listen() {
 async function read(file) {
   if (stop) await stop();
   $("error").textContent = "";
-  const samples = await samplesOf(file);
+  const mine = ++asked, samples = await samplesOf(file);
+  if (mine !== asked) return; // something else was asked for while it was decoded
   const all = new Float32Array(Math.ceil((samples.length + facts.quiet_s * RATE_HZ) / piece) * piece);
   all.set(samples);
   if ($("player").src) URL.revokeObjectURL($("player").src);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import grpc
@@ -21,6 +22,7 @@ from seqpipe.serving.server.rest import Server, status
 from seqpipe.serving.server.servable import Servable
 from seqpipe.serving.server.tensors import Arrays, Spec, check_shape
 
+WATCH_S = 1.0  # after so long a watching client is told what has changed
 CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
     401: grpc.StatusCode.UNAUTHENTICATED,
@@ -104,7 +106,7 @@ class ModelStatus(model_service_pb2_grpc.ModelServiceServicer):
 
 
 class Health(health.aio.HealthServicer):
-    """As REST's: serving where every model is. A watching client is told when another one checks."""
+    """As REST's: serving where every model is."""
 
     def __init__(self, server: Server):
         super().__init__()
@@ -113,6 +115,18 @@ class Health(health.aio.HealthServicer):
     async def Check(self, request: Any, context: grpc.aio.ServicerContext) -> Any:  # noqa: N802
         await self.refresh()
         return await super().Check(request, context)
+
+    async def Watch(self, request: Any, context: grpc.aio.ServicerContext) -> None:  # noqa: N802
+        looking = asyncio.create_task(self._look())
+        try:
+            await super().Watch(request, context)
+        finally:
+            looking.cancel()
+
+    async def _look(self) -> None:
+        while True:
+            await self.refresh()
+            await asyncio.sleep(WATCH_S)
 
     async def refresh(self) -> None:
         statuses = health_pb2.HealthCheckResponse

@@ -313,3 +313,22 @@ def test_rpc_health_is_that_of_rest(called):
     assert called(make, "Check", request).status == statuses.SERVING
     called.server.draining = True
     assert called(make, "Check", request).status == statuses.NOT_SERVING
+
+
+def test_rpc_health_is_told_to_who_watches(place, made, monkeypatch):
+    monkeypatch.setattr(rpc, "WATCH_S", 0.02)
+    server = made(place)
+
+    async def watch():
+        running, port = await rpc.start(server, "127.0.0.1:0", None, 1_000_000)
+        try:
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+                told = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+                first = (await told.read()).status
+                server.draining = True
+                return first, (await told.read()).status
+        finally:
+            await running.stop(0)
+
+    statuses = health_pb2.HealthCheckResponse
+    assert asyncio.run(asyncio.wait_for(watch(), 30)) == (statuses.SERVING, statuses.NOT_SERVING)

@@ -72,18 +72,22 @@ async function streamed(file, current) {
 
 async function listen() {
   const stream = opened();
-  let close = () => {};
-  $("microphone").textContent = "Stop listening";
-  listening = () => {
+  let close = () => {}, stopped = false;
+  const stop = () => {
+    if (stopped) return;
+    stopped = true;
     listening = null;
     close();
     if (stream.socket.readyState === 1) stream.socket.send('{"end": true}'); else stream.socket.close();
     $("microphone").textContent = "Listen to the microphone";
   };
+  $("microphone").textContent = "Stop listening";
+  listening = stop;
   try {
     await stream.open;
+    if (stopped) return;
     close = await openMicrophone("/page/worklet.js", (samples) => { if (stream.socket.readyState === 1) stream.socket.send(samples); });
-    if (!listening) close();
+    if (stopped) close(); // while the browser asked for the microphone
     await stream.closed;
-  } finally { listening?.(); }
+  } finally { stop(); }
 }
