@@ -311,7 +311,14 @@ def test_commands_are_split_by_speaker(folder):
     assert splits.classes == ["no", "yes", "unknown", "silence"]
     assert not set(splits.train.speakers) & set(splits.dev.speakers)
     assert len(splits.train) + len(splits.dev) == 16
-    assert len(splits.train.noise) == 1
+
+
+@pytest.mark.parametrize(("every", "of_dev"), [(2, 16_000), (10, 3_200), (100_000, 0)])
+def test_commands_the_end_of_each_noise_is_heard_by_dev_alone(folder, every, of_dev):
+    splits = read_commands(data(folder, dev_every=every))
+    (train,), (dev,) = splits.train.noise, splits.dev.noise
+    assert len(dev) == of_dev
+    np.testing.assert_array_equal(np.concatenate([train, dev]), decode(folder / "_background_noise_" / "hum.wav"))
 
 
 def test_commands_unknown_is_what_is_not_named_or_what_is_listed(folder):

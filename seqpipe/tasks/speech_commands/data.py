@@ -240,7 +240,11 @@ def _with_dev(clips: dict[Role, Clips], every: int) -> dict[Role, Clips]:
                 giving.discard(speaker)
                 wanting.add(speaker)
     is_dev = np.array([speaker in dev for speaker in train.speakers], bool)
-    return {**clips, "train": train.take(np.flatnonzero(~is_dev)), "dev": train.take(np.flatnonzero(is_dev))}
+    ends = [len(wave) - len(wave) // every for wave in train.noise]  # behind them it is heard by dev alone
+    heard = {"train": [wave[:end] for wave, end in zip(train.noise, ends, strict=True)]}
+    heard["dev"] = [wave[end:] for wave, end in zip(train.noise, ends, strict=True)]
+    rows = {"train": np.flatnonzero(~is_dev), "dev": np.flatnonzero(is_dev)}
+    return {**clips, **{role: replace(train.take(rows[role]), noise=heard[role]) for role in rows}}
 
 
 def _leave_out(clips: Clips, words: list[str]) -> tuple[Clips, Clips]:
