@@ -36,6 +36,7 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Forget what the run direct
 
 def run(file: File, set: Set = None, seeds: Seeds = None, fresh: Fresh = False) -> None:
     """Check, train, evaluate, export and prove; finished steps are not repeated. Of several seeds dev chooses one."""
+    task = _load(file, set).config.task  # the file may be another one after training
     if seeds is None:
         with _run(file, set, fresh=fresh) as opened:
             path = opened.all()
@@ -44,8 +45,7 @@ def run(file: File, set: Set = None, seeds: Seeds = None, fresh: Fresh = False) 
     if path is not None:
         from seqpipe.tasks import task_class
 
-        example = task_class(_load(file, set).config.task).input.example
-        out.print(f"\nTry it:  seqpipe predict {path} {example}")
+        out.print(f"\nTry it:  seqpipe predict {path} {task_class(task).input.example}")
 
 
 def check(file: File, set: Set = None) -> None:
@@ -180,7 +180,7 @@ def tune(file: File, set: Set = None, fresh: Fresh = False) -> None:
     tuning.check_tune(config, file)
     start()
     with _sources_of(file, set):
-        tuning.tune(config, file, fresh=fresh, out=out, callbacks=_callbacks)
+        tuning.tune(config, file, overrides=set or [], fresh=fresh, out=out, callbacks=_callbacks)
 
 
 def compare(

@@ -23,6 +23,7 @@ from seqpipe.config.section import Section
 from seqpipe.errors import ConfigError, nearest, not_allowed
 
 P = TypeVar("P", bound=Pipeline)
+OTHERWISE = {"int": "a whole number", "float": "a number", "list[int]": "a list of whole numbers"}
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ def _validated(schema: type[P], tree: dict[str, Any], written: Any, file: Path, 
         texts = [item["loc"] for item in error.errors() if item["type"] == "string_type"]
         if any(_put_back(tree, written, location) for location in texts):
             return _validated(schema, tree, written, file, origin)
-        raise ConfigError([_message(item, schema, file, origin) for item in error.errors()]) from None
+        raise ConfigError(_messages(error.errors(), schema, file, origin)) from None
 
 
 def _put_back(tree: Any, written: Any, location: tuple[int | str, ...]) -> bool:
@@ -345,6 +346,26 @@ def _parts(annotation: Any) -> list[type]:
     return [annotation] if isinstance(annotation, type) else []
 
 
+def _messages(errors: list[ErrorDetails], schema: type[BaseModel], file: Path, origin: dict[str, str]) -> list[str]:
+    """One for each key: of one that may also be auto, pydantic tells twice what is wrong."""
+    choices = [item["loc"][:-1] for item in errors if item["loc"][-1:] == ("literal['auto']",)]
+    messages = []
+    for item in errors:
+        key = next((place for place in choices if item["loc"][: len(place)] == place), None)
+        if key is None:
+            messages.append(_message(item, schema, file, origin))
+        elif (kind := OTHERWISE.get(str(item["loc"][len(key)]))) is not None:
+            path = ".".join(map(str, key))
+            messages.append(
+                f"{_where(file, origin, path)}: {path} = {_shown(item['input'])}. Allowed: auto, or {kind}."
+            )
+    return messages
+
+
+def _shown(value: Any) -> str:
+    return f'"{value}"' if isinstance(value, str) else str(value) if not isinstance(value, dict) else "{...}"
+
+
 def _message(error: ErrorDetails, schema: type[BaseModel], file: Path, origin: dict[str, str]) -> str:
     keys = [key for key in error["loc"] if isinstance(key, int) or not key.startswith(("literal[", "dict["))]
     location = tuple(keys)
@@ -358,8 +379,7 @@ def _message(error: ErrorDetails, schema: type[BaseModel], file: Path, origin: d
     if kind == "missing":
         description = (section.model_fields[str(location[-1])].description or "") if section else ""
         return f"{place}: the key {path} is missing. {description}".rstrip()
-    value = error["input"]
-    shown = f'"{value}"' if isinstance(value, str) else str(value) if not isinstance(value, dict) else "{...}"
+    value, shown = error["input"], _shown(error["input"])
     if kind == "literal_error":
         allowed = re.findall(r"'(.*?)'(?=, | or |$)", error["ctx"]["expected"])
         return f"{place}: {path} = {not_allowed(value, str(location[-1]), allowed)}"

@@ -13,6 +13,16 @@ from seqpipe.config.section import Fraction, Section
 Auto = Literal["auto"]
 
 
+def at_least(least: int, value: int | Auto) -> int | Auto:
+    """
+    Raises:
+        ValueError: the value is too small.
+    """
+    if value != "auto" and value < least:
+        raise ValueError(f"is too small. Allowed: auto, or whole numbers from {least}.")
+    return value
+
+
 class SeriesTable(Section):
     """Which columns of a table hold what."""
 
@@ -68,10 +78,7 @@ class SeriesData(SeriesTable):
     @field_validator("validation_windows", "test_windows", "every_steps")
     @classmethod
     def _enough(cls, value: int | Auto, info: object) -> int | Auto:
-        least = 0 if getattr(info, "field_name", "") == "test_windows" else 1
-        if value != "auto" and value < least:
-            raise ValueError(f"= {value} is too small. Allowed: auto, or whole numbers from {least}.")
-        return value
+        return at_least(0 if getattr(info, "field_name", "") == "test_windows" else 1, value)
 
     @model_validator(mode="after")
     def _tested_once(self) -> SeriesData:
@@ -94,15 +101,13 @@ class SeriesFeatures(Section):
     @field_validator("look_back_steps")
     @classmethod
     def _some(cls, value: int | Auto) -> int | Auto:
-        if value != "auto" and value < 2:
-            raise ValueError(f"= {value} is too short. Allowed: auto, or whole numbers from 2.")
-        return value
+        return at_least(2, value)
 
     @field_validator("seasons_steps")
     @classmethod
     def _seasons(cls, value: list[int] | Auto) -> list[int] | Auto:
         if value != "auto" and any(season < 1 for season in value):
-            raise ValueError(f"= {value}: a season has at least 1 step.")
+            raise ValueError("holds a season of no step. Allowed: auto, or whole numbers from 1.")
         return value
 
 
@@ -134,6 +139,11 @@ class Forecaster(Section):
     profile: bool = Field(True, description="A learned season for each series.")
     linear: bool = Field(True, description="A closed-form ridge on past values and covariates as an expert.")
     mask_fraction: Fraction = Field(0.05, ge=0, lt=1, description="Share of past values hidden in training.")
+
+    @field_validator("segment_steps")
+    @classmethod
+    def _some(cls, value: int | Auto) -> int | Auto:
+        return at_least(1, value)
 
     @model_validator(mode="after")
     def _sound(self) -> Forecaster:

@@ -249,13 +249,15 @@ def column_names(
     Raises:
         DataError: it cannot be read, or has no names.
     """
-    known = format_by_ending(path) if format == "auto" else format
-    known = "csv" if separator is not None and known != "jsonl" else known
+    known = _format_of(path, {}, encoding, separator) if format == "auto" else format
+    blank = f" \t\r\n{separator or ','}"  # a line of a spreadsheet without anything in it too
     with open_unpacked(path) as stream:
-        lines = (line for line in Lines(stream, str(path), encoding) if cut(line).strip())
+        lines = (line for line in Lines(stream, str(path), encoding) if line.strip(blank))
         first = next(lines, "")
         if known == "csv" and (named := formats.separator_line(first)):
             separator, first = separator or named, next(lines, "")
+        if known == "jsonl" and first.lstrip().startswith("["):
+            first = "".join([first, *lines])
     if not first:
         raise DataError(f"{path} is empty.")
     names: list[str] = []
@@ -267,6 +269,7 @@ def column_names(
     elif known == "jsonl":
         with contextlib.suppress(ValueError, RecursionError):
             record = json.loads(first)
+            record = record[0] if isinstance(record, list) and record else record
             names = list(record) if isinstance(record, dict) else []
     if not names:
         raise DataError(f"{path} names no columns. Allowed: CSV and TSV with a header, and JSON lines.")

@@ -228,12 +228,18 @@ def value_at(record: dict[str, object], key: str) -> object:
     return value
 
 
+class Gappy(str):
+    """A column in which values may be missing: null, NaN and no such key are read as an empty text."""
+
+
 def _json_values(
     record: dict[str, object], columns: Mapping[str, Column], label_separator: str | None
 ) -> dict[str, str] | str:
     values = {}
     for ours, theirs in columns.items():
         value = value_at(record, str(theirs))
+        if isinstance(theirs, Gappy) and (value is None or value is MISSING or value != value):
+            value = ""
         if value is MISSING:
             return f"no key {theirs}"
         several = ours == "label" and label_separator is not None

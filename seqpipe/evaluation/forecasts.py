@@ -6,10 +6,12 @@ Axes: N windows, H horizon, Q quantiles; a missing outcome is NaN.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 LEAST_ORIGINS = 8  # origins from which differences are tested over time, else over series
+LEAST_SAMPLE = 3
 
 
 def smape(forecast: np.ndarray, wanted: np.ndarray) -> np.ndarray:
@@ -35,39 +37,82 @@ def row_mean(values: np.ndarray) -> np.ndarray:
     return np.where(seen.any(axis=1), np.where(seen, values, 0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1), np.nan)
 
 
-def diebold_mariano(losses: np.ndarray, others: np.ndarray, origins: np.ndarray, overlap: int) -> tuple[float, float]:
+def figures(median: np.ndarray, wanted: np.ndarray, std: np.ndarray) -> dict[str, float]:
+    """MAE, RMSE and sMAPE; MSE and MAE in units of each series' spread in training."""
+    away = wanted - median
+    scaled = away / np.where(std > 0, std, np.nan)[:, None]
+    return {
+        "mae": float(np.nanmean(np.abs(away))),
+        "rmse": float(np.sqrt(np.nanmean(away**2))),
+        "smape": float(np.nanmean(smape(median, wanted))),
+        "standardised_mse": float(np.nanmean(scaled**2)) if np.isfinite(scaled).any() else 0.0,
+        "standardised_mae": float(np.nanmean(np.abs(scaled))) if np.isfinite(scaled).any() else 0.0,
+    }
+
+
+def weighted_quantile_loss(quantiles: np.ndarray, wanted: np.ndarray, levels: list[float]) -> float:
+    """Pinball losses over the sum of what came."""
+    total = np.nansum(np.abs(wanted))
+    return float(np.nansum(pinball(quantiles, wanted, levels)) / total) if total > 0 else 0.0
+
+
+class Layout(NamedTuple):
+    """Where windows lie in time, so that those which share steps do not count as independent.
+
+    origins: int [N]. series: int [N], whose windows they are. overlap: how many neighbouring origins' windows share a
+        step with one's own, itself counted.
+    """
+
+    origins: np.ndarray
+    series: np.ndarray
+    overlap: int
+
+    def grouped(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+        """Sums and counts of the finite values of each origin, in order, and how many origins overlap.
+
+        With few origins those of each series, which overlap with nothing.
+        """
+        whole = np.isfinite(values)
+        few = len(np.unique(self.origins[whole])) < LEAST_ORIGINS
+        _, number = np.unique((self.series if few else self.origins)[whole], return_inverse=True)
+        return np.bincount(number, weights=values[whole]), np.bincount(number), 1 if few else self.overlap
+
+
+def diebold_mariano(losses: np.ndarray, others: np.ndarray, layout: Layout) -> tuple[float, float]:
     """Statistic and two-sided p of the mean difference of losses, others less ours; positive where ours are better.
 
     Diebold and Mariano 1995 with the correction of Harvey, Leybourne and Newbold 1997: differences are averaged over
-    the windows of an origin, their variance takes in so many autocovariances as windows overlap (with
-    Bartlett's weights,
-    which keep it positive). With few origins the windows, series by series, are the sample.
+    the windows of an origin, their variance takes in so many autocovariances as windows overlap; with Bartlett's
+    weights where it would not be positive. With few origins the series, each averaged, are the sample; without three
+    of them nothing is said.
 
     Args:
-        losses, others: float [N]. origins: int [N]. overlap: origins whose windows overlap with one's own.
+        losses, others: float [N].
     """
     from scipy.stats import t
 
-    apart = others - losses
-    whole = np.isfinite(apart)
-    apart, origins = apart[whole], origins[whole]
-    unique, number = np.unique(origins, return_inverse=True)
-    if len(unique) >= LEAST_ORIGINS:
-        apart = np.bincount(number, weights=apart) / np.bincount(number)
-    else:
-        overlap = 1
+    sums, counts, overlap = layout.grouped(others - losses)
+    apart = sums / counts
     count = len(apart)
-    if count < 3 or not np.ptp(apart):
+    if count < LEAST_SAMPLE or not np.ptp(apart):
         return 0.0, 1.0
-    overlap = int(min(overlap, max(1, count // 3)))
-    centred = apart - apart.mean()
-    covariances = [float(centred[lag:] @ centred[: count - lag]) / count for lag in range(overlap)]
-    variance = covariances[0] + 2 * sum((1 - lag / overlap) * c for lag, c in enumerate(covariances) if lag)
-    if variance <= 0:
+    error = _standard_error(apart - apart.mean(), overlap)
+    if not error:
         return 0.0, 1.0
-    correction = max(1e-9, (count + 1 - 2 * overlap + overlap * (overlap - 1) / count) / count)
-    statistic = float(apart.mean() / np.sqrt(variance / count) * np.sqrt(correction))
+    statistic = float(apart.mean() / error)
     return statistic, float(2 * t.sf(abs(statistic), count - 1))
+
+
+def _standard_error(centred: np.ndarray, overlap: int) -> float:
+    """Of the mean of neighbours that share steps, [N] less their mean; 0 where it cannot be told."""
+    count = len(centred)
+    overlap = int(min(overlap, max(1, count // 3)))
+    covariances = np.array([centred[lag:] @ centred[: count - lag] / count for lag in range(overlap)])
+    variance = covariances[0] + 2 * covariances[1:].sum()
+    if variance <= 0:
+        variance = covariances[0] + 2 * ((1 - np.arange(1, overlap) / overlap) * covariances[1:]).sum()
+    correction = max(1e-9, (count + 1 - 2 * overlap + overlap * (overlap - 1) / count) / count)
+    return float(np.sqrt(max(variance, 0.0) / count / correction))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -84,27 +129,30 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted.tolist()
 
 
-def block_interval(values: np.ndarray, origins: np.ndarray, *, block: int, samples: int, seed: int) -> dict[str, float]:
-    """{value, low, high} of a mean over windows; blocks of neighbouring origins are drawn, since their windows overlap.
+def block_interval(values: np.ndarray, layout: Layout, *, samples: int, seed: int) -> dict[str, float]:
+    """{value, low, high} of a mean over windows [N], 95 %, from a circular bootstrap of blocks of neighbouring origins.
 
-    With few origins windows are drawn one by one.
+    Blocks are three times as long as windows overlap, and the interval is stretched as Student's t is for so many of
+    them: it holds the mean of simulated windows in 90 to 95 % of cases, where percentiles of shorter blocks do in 59
+    to 89 %. With few origins series are drawn, and single windows where there are not three of them.
     """
+    from scipy.stats import norm, t
+
     whole = np.isfinite(values)
-    values, origins = values[whole], origins[whole]
-    if not len(values):
+    if not whole.any():
         return {"value": float("nan"), "low": float("nan"), "high": float("nan")}
-    unique, number = np.unique(origins, return_inverse=True)
-    if len(unique) >= LEAST_ORIGINS:
-        sums, counts = np.bincount(number, weights=values), np.bincount(number).astype(float)
-    else:
-        sums, counts, block = values, np.ones(len(values)), 1
-    block = int(min(block, max(1, len(sums) // 3)))
-    rng = np.random.default_rng(seed)
-    starts = rng.integers(0, len(sums) - block + 1, size=(samples, -(-len(sums) // block)))
-    cumulated = [np.concatenate([[0.0], np.cumsum(part)]) for part in (sums, counts)]
+    sums, counts, overlap = layout.grouped(values)
+    if len(sums) < LEAST_SAMPLE:
+        sums, counts, overlap = values[whole], np.ones(whole.sum(), np.int64), 1
+    size = len(sums)
+    block = int(min(3 * overlap if overlap > 1 else 1, max(1, size // 3)))
+    starts = np.random.default_rng(seed).integers(size, size=(samples, -(-size // block)))
+    cumulated = [np.concatenate([[0.0], np.cumsum(np.tile(part, 2))]) for part in (sums, counts)]
     drawn = [(part[starts + block] - part[starts]).sum(axis=1) for part in cumulated]
-    low, high = np.quantile(drawn[0] / drawn[1], [0.025, 0.975])
-    return {"value": float(values.mean()), "low": float(low), "high": float(high)}
+    value, spare = float(values[whole].mean()), max(1.0, size / block - 1)
+    stretch = t.ppf(0.975, spare) / norm.ppf(0.975) * np.sqrt((spare + 1) / spare)
+    low, high = value + stretch * (np.quantile(drawn[0] / drawn[1], [0.025, 0.975]) - value)
+    return {"value": value, "low": float(low), "high": float(high)}
 
 
 def repeats_last(forecast: np.ndarray, wanted: np.ndarray, before: np.ndarray) -> bool | None:

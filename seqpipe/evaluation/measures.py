@@ -13,6 +13,7 @@ import numpy as np
 
 from seqpipe.errors import RunError, not_allowed
 from seqpipe.evaluation.figures import number
+from seqpipe.evaluation.forecasts import Layout
 from seqpipe.evaluation.rows import RowFigures
 
 
@@ -40,6 +41,10 @@ class Measure:
     def of(self, rows: RowFigures, times: np.ndarray) -> float:
         """The figure where row i stands times[i] times, int [N]."""
         return float(times @ rows.columns[self.name] / times.sum())
+
+    def layout(self, rows: RowFigures) -> Layout | None:
+        """Where rows lie in time, of rows that are not independent."""
+        return None
 
     @property
     def scale(self) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from seqpipe.evaluation.forecasts import block_interval
 from seqpipe.evaluation.measures import Measure
 from seqpipe.evaluation.metrics import CONFIDENCE
 from seqpipe.evaluation.rows import RowFigures
@@ -17,9 +18,15 @@ SAMPLES = 1000
 def difference(
     measure: Measure, ours: Sequence[RowFigures], theirs: Sequence[RowFigures], *, seed: int = 1
 ) -> dict[str, float]:
-    """{value, low, high} of our figure less theirs; of several seeds, of their means. All are resampled alike."""
+    """{value, low, high} of our figure less theirs; of several seeds, of their means.
+
+    All are resampled alike; rows that overlap in time, in blocks.
+    """
     if measure.is_mean:
         rows = [np.mean([part.columns[measure.name] for part in parts], axis=0) for parts in (ours, theirs)]
+        layout = measure.layout(ours[0])
+        if layout is not None:
+            return block_interval(rows[0] - rows[1], layout, samples=MEAN_SAMPLES, seed=seed)
         value, low, high = mean_with_interval(rows[0] - rows[1], samples=MEAN_SAMPLES, seed=seed)
         return {"value": value, "low": low, "high": high}
     return with_interval(measure, ours, theirs, samples=SAMPLES, seed=seed)

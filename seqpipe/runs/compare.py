@@ -23,6 +23,7 @@ from seqpipe.storage import write_json, write_text
 # Keys that say where a run is and what is made of it; two runs that differ in nothing else are the same pipeline.
 _ASIDE = ("name", "description", "run_directory", "evaluation", "export", "tune", "seed")
 _SPLITS = ("dev", "test")
+PRETRAINED = ("training.pretrain", "model.start_from", "model.embedding.vectors")  # what later seeds take over
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ def _contestants(outcomes: Sequence[Outcome]) -> list[Contestant]:
     """
     groups: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
-        same = groups.setdefault(json.dumps(_settings(outcome), sort_keys=True), [])
+        same = groups.setdefault(json.dumps(_as_first_seed(outcome, outcomes), sort_keys=True), [])
         for other in same:
             if other.seed == outcome.seed:
                 raise RunError(
@@ -141,6 +142,16 @@ def _contestants(outcomes: Sequence[Outcome]) -> list[Contestant]:
                 )
         same.append(outcome)
     return [Contestant(runs) for runs in groups.values()]
+
+
+def _as_first_seed(outcome: Outcome, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """`_settings`; a later seed that starts from the pre-training of the first has that seed's."""
+    settings, start = _settings(outcome), outcome.config.get("model.start_from")
+    for first in outcomes if start else ():
+        if Path(str(start)).resolve() == (first.directory / "pretrain").resolve():
+            own = {key: value for key, value in settings.items() if not key.startswith(PRETRAINED)}
+            return own | {key: value for key, value in _settings(first).items() if key.startswith(PRETRAINED)}
+    return settings
 
 
 def _settings(outcome: Outcome) -> dict[str, Any]:

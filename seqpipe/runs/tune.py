@@ -10,6 +10,7 @@ import importlib.util
 import json
 import logging
 import os
+import shlex
 import shutil
 import warnings
 from collections.abc import Callable, Sequence
@@ -63,6 +64,7 @@ def tune(
     config: Pipeline,
     file: Path,
     *,
+    overrides: Sequence[str] = (),
     fresh: bool,
     out: Console,
     callbacks: Callable[[Pipeline], Callbacks],
@@ -70,7 +72,7 @@ def tune(
     """Run the trials that are missing; print the best as `--set` arguments and draw the search.
 
     Args:
-        file: where the configuration came from, for what is printed.
+        file, overrides: where the configuration came from, for what is printed.
         fresh: forget the study.
         callbacks: Keras callbacks for a trial's configuration.
     Returns:
@@ -103,7 +105,7 @@ def tune(
             trial = _begin(study, storage, number)
             _run_trial(study, trial, config, wanted, directory, out, callbacks)
             draw(study, directory)
-        return _conclude(study, config, file, directory, out)
+        return _conclude(study, config, [str(file), *_as_options(overrides)], directory, out)
 
 
 def _monitor(config: Pipeline) -> Measure:
@@ -258,18 +260,27 @@ def draw(study: optuna.Study, directory: Path) -> None:
         pyplot.close(figure)
 
 
-def _conclude(study: optuna.Study, config: Pipeline, file: Path, directory: Path, out: Console) -> dict[str, Any]:
+def _as_options(overrides: Sequence[str]) -> list[str]:
+    return [f"--set {shlex.quote(override)}" for override in overrides]
+
+
+def _conclude(study: optuna.Study, config: Pipeline, given: list[str], directory: Path, out: Console) -> dict[str, Any]:
+    """
+    Args:
+        given: words of the command line that name the pipeline.
+    """
     counts = {name: sum(trial.state.name == name for trial in study.trials) for name in ("COMPLETE", "PRUNED", "FAIL")}
     if not counts["COMPLETE"]:
         raise RunError(f"No trial of the study in {directory} came to an end: {counts['FAIL']} could not be trained.")
     best = study.best_trial
     values: dict[str, Any] = best.user_attrs["values"]
-    arguments = " ".join(f"--set {pipeline_file.as_override(key, value)}" for key, value in values.items())
+    found = [pipeline_file.as_override(key, value) for key, value in values.items()]
+    words = " ".join([*given, *_as_options(found)])
     monitor = config.training.monitor
     out.print(
         f"\n{len(study.trials)} trials: {counts['COMPLETE']} to the end, {counts['PRUNED']} pruned, {counts['FAIL']} "
         f"failed.\nBest: trial-{best.number + 1:03d}, dev {monitor} {best.value:.4f}; as the best of so "
         f"many it leans to the good side.\nPictures: {directory}\n\n"
-        f"Train it:  seqpipe run {file} {arguments}"
+        f"Train it:  seqpipe run {words}"
     )
     return values

@@ -15,7 +15,7 @@ import numpy as np
 from seqpipe.config.series import SeriesTable
 from seqpipe.data.files import column_names, find_files
 from seqpipe.data.findings import BadRows, Finding, counted, listed, raise_errors, share
-from seqpipe.data.formats import without_blanks
+from seqpipe.data.formats import Gappy, without_blanks
 from seqpipe.data.sources import BadRow, Role, read_rows
 from seqpipe.errors import DataError, nearest
 from seqpipe.series.builtin import builtin_rows
@@ -113,7 +113,7 @@ def read_series(source: str, wanted: SeriesTable, role: Role = "train", *, step:
     order = {name: _sorted(name, members, utc, rows, numbers, wanted, findings) for name, members in groups.items()}
     raise_errors(findings)
     # Days and months are those of the zone's clock; hours go on when that is put forward or back.
-    clock = utc if zone is None else utc + local_offsets(utc, zone)
+    clock = utc + local_offsets(utc, zone) if zone is not None and times.zoned else times.clock
     chosen = step or parse_step(wanted.step) or infer_step([clock[members] for members in order.values()], times.kind)
     if wanted.time_column is None:
         chosen = Step("rows")
@@ -135,8 +135,8 @@ def read_series(source: str, wanted: SeriesTable, role: Role = "train", *, step:
 
 def _read(source: str, wanted: SeriesTable, role: Role) -> tuple[_Rows, list[Finding]]:
     scheme, _, rest = source.partition(":")
-    columns = {f"v:{name}": name for name in wanted.values or [wanted.value_column]}
-    columns |= {f"k:{name}": name for name in wanted.known} | {f"p:{name}": name for name in wanted.past}
+    columns: dict[str, str] = {f"v:{name}": Gappy(name) for name in wanted.values or [wanted.value_column]}
+    columns |= {f"k:{name}": Gappy(name) for name in wanted.known} | {f"p:{name}": Gappy(name) for name in wanted.past}
     columns |= {f"s:{name}": name for name in wanted.static}
     if wanted.time_column is not None:
         columns["time"] = wanted.time_column
@@ -160,6 +160,11 @@ def _read(source: str, wanted: SeriesTable, role: Role) -> tuple[_Rows, list[Fin
         raise DataError(f"{source}: series come from files:PATH or builtin:series.")
     if wanted.series_column in names and not wanted.values:
         columns["series"] = wanted.series_column
+    elif wanted.series_column in names:
+        raise DataError(
+            f"data.values = {wanted.values} makes a series of each column, and data.series_column = "
+            f"{wanted.series_column} names one that tells series apart: set one of them."
+        )
     elif wanted.series_column != type(wanted).model_fields["series_column"].default:
         raise DataError(
             f'{source}: has no column "{wanted.series_column}". It has: '

@@ -14,12 +14,20 @@ import yaml
 
 from seqpipe.config.series import SeriesTable
 from seqpipe.errors import DataError
-from seqpipe.series.clock import parse_step, parse_times
+from seqpipe.export.artefact import facts_of
+from seqpipe.series.clock import Step, parse_step, parse_times
 from seqpipe.series.table import Series, read_series
 from seqpipe.serving.inputs import Input
 from seqpipe.serving.reading import check_encoding
 
-MOST_STEPS = 5000  # of a history that are sent; a model looks back less far
+MOST_STEPS = 5000  # of a history that are sent, unless a model looks back further
+TAKEN = {
+    "series": "a text",
+    "static": "a text or several",
+    "time": "a time as a table has it, or its number of seconds or of the step",
+    "values": "a list of numbers",
+}
+NUMBERS = "a list of numbers for each step"  # of known and past
 
 
 class SeriesInput(Input):
@@ -38,6 +46,9 @@ class SeriesInput(Input):
         wanted = {key: value for key, value in tree.get("data", {}).items() if key in SeriesTable.model_fields}
         self.table = SeriesTable.model_validate(wanted)
         self.ahead = int(tree.get("model", {}).get("horizon_steps", 1))
+        trained = facts_of(directory).get("facts", {}) if directory is not None else {}
+        self.step = Step(*trained["step"]) if trained else parse_step(self.table.step)
+        self.most = max(MOST_STEPS, trained.get("look_back", 0))
 
     def from_word(self, word: str) -> Any:
         raise DataError(f"{word!r:.60} is no series. Name a table with --input history.csv.")
@@ -53,13 +64,13 @@ class SeriesInput(Input):
         if encoding != "utf-8":  # else as the pipeline has it
             check_encoding(encoding)
             table = table.model_copy(update={"encoding": encoding})
-        found = read_series(f"files:{source}", table, "test", step=parse_step(table.step))
+        found = read_series(f"files:{source}", table, "test", step=self.step)
         for one in found.series:
             yield self._row(one, found.step, source)
 
     def _row(self, one: Series, step: Any, source: str) -> dict[str, np.ndarray]:
         end, called = one.end, f"series {one.name}" if one.name else "the series"
-        back = slice(max(0, end - MOST_STEPS), end)
+        back = slice(max(0, end - self.most), end)
         row: dict[str, Any] = {"values": one.values[back].astype(np.float32)}
         if "time" in self.names:
             row["time"] = np.int64(one.clock[max(0, end - 1)])
@@ -91,18 +102,33 @@ class SeriesInput(Input):
             raise DataError(f"A row has a value for each of {', '.join(self.names)}, by name; this has {given}.")
         row: dict[str, Any] = {}
         for name, item in value.items():
-            if name in ("series", "static"):
-                texts = [item] if isinstance(item, (str, bytes)) else np.asarray(item, object).ravel().tolist()
-                encoded = [text.encode() if isinstance(text, str) else text for text in texts]
-                row[name] = np.array(encoded[0] if name == "series" else encoded, object)
-            elif name == "time":
-                row[name] = np.int64(parse_times([item])[0].clock[0] if isinstance(item, str) else item)
-            else:
-                row[name] = np.asarray(item, np.float32)
+            try:
+                row[name] = _as_array(name, item)
+            except (ValueError, TypeError, IndexError, OverflowError):
+                raise DataError(f"{name}: {item!r:.60} does not fit. Allowed: {TAKEN.get(name, NUMBERS)}.") from None
         return row
 
     def shown(self, row: Any) -> str:
         return row["series"].item().decode("utf-8", "replace") if "series" in row else ""
+
+
+def _as_array(name: str, item: Any) -> Any:
+    """An input by its name; whatever numpy says of one that is not what it takes."""
+    if name in ("series", "static"):
+        texts = [item] if isinstance(item, (str, bytes)) else np.asarray(item, object).ravel().tolist()
+        encoded = [text if isinstance(text, bytes) else str.encode(text) for text in texts]
+        return np.array(encoded[0] if name == "series" else encoded, object)
+    if name == "time":
+        if not isinstance(item, str):
+            return np.int64(np.asarray(item).item())
+        times, bad = parse_times([item])
+        if bad is not None:
+            raise ValueError(item)
+        return np.int64(times.clock[0])
+    numbers = np.asarray(item, np.float32)
+    if numbers.ndim != (1 if name == "values" else 2):
+        raise ValueError(item)
+    return numbers
 
 
 def shown_time(time: int, step: str) -> str:

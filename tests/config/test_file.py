@@ -281,3 +281,25 @@ def test_config_message_lists_allowed_signs(tmp_path):
     file = write(tmp_path, "task: forecasting\nname: mine\ndata:\n  train: builtin:series\n  decimal: x\n")
     with pytest.raises(ConfigError, match=r'data.decimal = "x" is not a decimal. Allowed: \., ,\.'):
         load_pipeline(file, [])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("data.test_windows=abc", 'data.test_windows = "abc". Allowed: auto, or a whole number.'),
+        ("features.lower=x", 'features.lower = "x". Allowed: auto, or a number.'),
+        ("features.seasons_steps=[a]", 'features.seasons_steps = "a". Allowed: auto, or a list of whole numbers.'),
+        (
+            "features.seasons_steps=[0]",
+            "features.seasons_steps = [0] holds a season of no step. Allowed: auto, or whole numbers from 1.",
+        ),
+        ("model.segment_steps=0", "model.segment_steps = 0 is too small. Allowed: auto, or whole numbers from 1."),
+        (
+            "conformal.window_steps=0",
+            "conformal.window_steps = 0 is too small. Allowed: auto, or whole numbers from 1.",
+        ),
+    ],
+)
+def test_config_what_may_be_auto_is_told_once(tmp_path, override, message):
+    series = "task: forecasting\nname: mine\ndata:\n  train: builtin:series\n"
+    assert problems(tmp_path, series, [override]) == [f"--set {override}: {message}"]

@@ -192,3 +192,14 @@ def test_comparing_refuses_runs_that_are_not_evaluated_or_kept_no_answers(make):
     (directory / "state.json").write_text(json.dumps(state))
     with pytest.raises(RunError, match="runs/b holds no finished evaluation"):
         ask("a", "b")
+
+
+def test_comparing_later_seeds_start_from_the_pre_training_of_the_first(make):
+    embedding = {"model__embedding__vectors": "files:v.txt"}
+    make("mine-seed1", right=pattern(1), training__pretrain__epochs=2, model__start_from=None, **embedding)
+    for seed in (2, 3):
+        start = {"training__pretrain": None, "model__start_from": "runs/mine-seed1/pretrain"}
+        make(f"mine-seed{seed}", right=pattern(seed), seed=seed, model__embedding__vectors=None, **start)
+    make("other", right=pattern(4), model__start_from="runs/elsewhere/pretrain")
+    lines, _ = ask(*(f"runs/mine-seed{seed}" for seed in (1, 2, 3)), "runs/other")
+    assert {line.style for line in lines} == {0, 1}, "two pipelines"

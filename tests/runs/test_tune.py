@@ -92,7 +92,9 @@ def test_tuning_needs_optuna(tmp_path, monkeypatch):
 def search(file, *, overrides=(), fresh=False):
     out = Console(file=io.StringIO(), width=200, soft_wrap=True)
     config = load_pipeline(file, list(overrides)).config
-    values = tune(config, Path(file), fresh=fresh, out=out, callbacks=lambda config: lambda epochs, steps: ())
+    values = tune(
+        config, Path(file), overrides=overrides, fresh=fresh, out=out, callbacks=lambda config: lambda epochs, steps: ()
+    )
     return values, out.file.getvalue()
 
 
@@ -118,8 +120,9 @@ def test_tuning_finds_resumes_and_refuses_another_space(tmp_path, monkeypatch):
     trained = json.loads((directory / "trial-001" / "state.json").read_text())["config"]
     assert trained["model.pooling"] in ("attention", "mean")
 
-    _, printed = search(file, overrides=["tune.trials=3"])
+    _, printed = search(file, overrides=["tune.trials=3", "description=of mine"])
     assert "trial-003 of 3" in printed
+    assert f"seqpipe run {file} --set tune.trials=3 --set 'description=of mine' --set " in printed
     assert "trial-002 of" not in printed
 
     space = {**SPACE, "model.dropout": {"low": 0, "high": 0.6}}

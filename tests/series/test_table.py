@@ -178,3 +178,33 @@ def test_table_decimal_comma(tmp_path):
 def test_table_refuses_by_row_and_rule(tmp_path, text, options, message):
     with pytest.raises(DataError, match=message.replace("?", r"\?").replace("(", r"\(")):
         read(tmp_path, text, **options)
+
+
+def test_table_of_json_lines_has_missing_values_as_pandas_writes_them(tmp_path):
+    rows = [{"value": 1, "offer": 0}, {"value": None, "offer": 1}, {"value": float("nan"), "offer": 0}, {"offer": 1}]
+    lines = [json.dumps({"time": f"2020-01-0{day}", **row}) for day, row in enumerate(rows, start=1)]
+    for name, text in (("a.jsonl", "\n".join(lines)), ("b.json", f"[{','.join(lines)}]")):
+        (one,) = read(tmp_path, text, name, known=["offer"]).series
+        np.testing.assert_array_equal(one.values, [1, np.nan, np.nan, np.nan])
+        assert one.known[:, 0].tolist() == [0, 1, 0, 1]
+        assert one.end == 1
+
+
+def test_table_behind_an_empty_line_of_a_spreadsheet_has_its_series(tmp_path):
+    text = ",,\nseries,time,value\na,1,1\na,2,2\nb,1,3\nb,2,4\n"
+    assert [one.name for one in read(tmp_path, text).series] == ["a", "b"]
+    with pytest.raises(DataError, match=r"series\.dat does not say its format"):
+        read(tmp_path, text, "series.dat")
+
+
+def test_table_of_columns_that_are_series_has_no_column_of_series(tmp_path):
+    with pytest.raises(DataError, match=r"data.values = \['a', 'b'\] makes a series of each column.*set one of them"):
+        read(tmp_path, "time,shop,a,b\n1,x,1,2\n2,x,1,2\n", values=["a", "b"], series_column="shop")
+
+
+@pytest.mark.parametrize("zone", ["America/Sao_Paulo", "Africa/Cairo"])
+def test_table_days_of_a_zone_where_clocks_change_at_midnight(tmp_path, zone):
+    days = np.arange("2017-04-01", "2018-04-01", dtype="datetime64[D]")
+    rows = "\n".join(f"{day},{number}" for number, day in enumerate(days))
+    (one,) = read(tmp_path, f"time,value\n{rows}\n", time_zone=zone).series
+    assert one.values.tolist() == list(range(365))

@@ -1,5 +1,6 @@
 """Rows of series, and how their times are shown."""
 
+import numpy as np
 import pytest
 
 from seqpipe.errors import DataError
@@ -38,3 +39,46 @@ def test_series_of_another_encoding_and_no_column_by_hand(tmp_path):
         next(reads.from_file(str(file), column="load"))
     with pytest.raises(DataError, match="--encoding latin-0 is not an encoding"):
         next(reads.from_file(str(file), encoding="latin-0"))
+
+
+def test_series_have_the_step_of_the_model_and_not_of_their_table(tmp_path):
+    (tmp_path / "pipeline.yaml").write_text("data: {train: builtin:series}\nmodel: {horizon_steps: 2}\n")
+    (tmp_path / "parity.json").write_text('{"facts": {"facts": {"step": ["seconds", 86400], "look_back": 9000}}}')
+    reads = SeriesInput(["values"], tmp_path)
+    file = tmp_path / "history.csv"
+    days = np.arange("2000-01-01", "2024-01-01", 2, dtype="datetime64[D]")
+    file.write_text("time,value\n" + "".join(f"{day},{number}\n" for number, day in enumerate(days)))
+    (row,) = reads.from_file(str(file))
+    assert len(row["values"]) == 2 * len(days) - 1, "as far back as the model looks"
+    assert np.isnan(row["values"][1])
+    file.write_text("time,value\n2024-01-01T00:00,1\n2024-01-01T05:00,2\n")
+    with pytest.raises(DataError, match="off its grid of 1D"):
+        next(reads.from_file(str(file)))
+
+
+@pytest.mark.parametrize(
+    ("name", "item", "allowed"),
+    [
+        ("values", ["a"], "a list of numbers"),
+        ("values", [1, [2]], "a list of numbers"),
+        ("values", None, "a list of numbers"),
+        ("past", [1, 2], "a list of numbers for each step"),
+        ("time", None, "a time as a table has it"),
+        ("time", [1, 2], "a time as a table has it"),
+        ("time", "tomorrow", "a time as a table has it"),
+        ("time", "1.5", "a time as a table has it"),
+        ("series", [], "a text"),
+        ("static", [None], "a text or several"),
+    ],
+)
+def test_series_a_value_that_is_none_is_named(name, item, allowed):
+    with pytest.raises(DataError, match=f"^{name}: .* does not fit. Allowed: {allowed}"):
+        SeriesInput([name]).from_value({name: item})
+
+
+def test_series_values_in_python_are_arrays():
+    given = {"values": [1, 2], "past": [[1], [2]], "time": "2024-03-04", "series": "é", "static": ["a", b"b"]}
+    row = SeriesInput(list(given)).from_value(given)
+    assert (row["time"], row["series"].item(), row["static"].tolist()) == (MIDNIGHT, "é".encode(), [b"a", b"b"])
+    assert (row["values"].tolist(), row["past"].shape) == ([1, 2], (2, 1))
+    assert SeriesInput(["time"]).from_value({"time": np.int64(12)}) == {"time": 12}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from seqpipe.config.pipeline import Evaluation, Pipeline
 from seqpipe.config.section import Fraction, Section
-from seqpipe.config.series import Auto, Forecaster, SeriesData, SeriesFeatures
+from seqpipe.config.series import Auto, Forecaster, SeriesData, SeriesFeatures, at_least
 from seqpipe.config.training import Training
 
 
@@ -34,6 +34,11 @@ class Conformal(Section):
     window_steps: int | Auto = Field(
         "auto", description="Latest steps whose errors make them; auto: 60 days, or 250 rows."
     )
+
+    @field_validator("window_steps")
+    @classmethod
+    def _some(cls, value: int | Auto) -> int | Auto:
+        return at_least(1, value)
 
 
 class ForecastingEvaluation(Evaluation):

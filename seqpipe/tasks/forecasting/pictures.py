@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seqpipe.evaluation.forecasts import row_mean
 from seqpipe.series.conformal import pairs_of
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ def draw(task: Forecasting, windows: Windows, quantiles: np.ndarray, report: dic
     blocks = np.array_split(np.arange(len(windows)), min(40, max(1, len(windows) // 5)))
     for low, high, share in pairs_of(task.levels):
         inside = (windows.wanted >= quantiles[:, :, low]) & (windows.wanted <= quantiles[:, :, high])
-        line = axes.plot([inside[block].mean() for block in blocks], label=f"{share:.0%}")
+        covered = row_mean(np.where(np.isfinite(windows.wanted), inside, np.nan))
+        line = axes.plot([row_mean(covered[block][None])[0] for block in blocks], label=f"{share:.0%}")
         axes.axhline(share, color=line[0].get_color(), linestyle=":")
     axes.set(xlabel="windows in the order of time", ylabel="share covered", title="Coverage over time", ylim=(0, 1.02))
     if pairs_of(task.levels):

@@ -13,13 +13,14 @@ import numpy as np
 
 from seqpipe.data.examples import Examples, content_key
 from seqpipe.evaluation.forecasts import (
+    Layout,
     block_interval,
     diebold_mariano,
+    figures,
     holm,
-    pinball,
     repeats_last,
     row_mean,
-    smape,
+    weighted_quantile_loss,
 )
 from seqpipe.evaluation.rows import RowFigures
 from seqpipe.series import baselines
@@ -55,6 +56,11 @@ class Windows:
 
     def __len__(self) -> int:
         return len(self.places)
+
+    def layout(self, horizon: int) -> Layout:
+        unique = np.unique(self.origins)
+        step = max(1, int(np.median(np.diff(unique)))) if len(unique) > 1 else 1
+        return Layout(self.origins, self.series, -(-horizon // step))
 
 
 def windows_of(task: Forecasting, examples: Examples) -> Windows:
@@ -122,10 +128,13 @@ def fit_shares(
     errors = np.zeros((len(SHARES), horizon))
     for index, share in enumerate(SHARES):
         away = np.abs(share * network + (1 - share) * ridge - wanted) * weights[:, None]
-        errors[index] = np.nanmean(away**2 if squared else away, axis=0) if len(away) else 0.0
+        errors[index] = row_mean((away**2 if squared else away).T) if len(away) else 0.0
     reach = max(1, horizon // 8)
+    if not np.isfinite(errors).any():
+        return np.ones(horizon)
+    errors = np.where(np.isfinite(errors), errors, np.nanmean(errors, axis=1, keepdims=True))  # of which nothing came
     near = np.stack([errors[:, max(0, h - reach) : h + reach + 1].mean(axis=1) for h in range(horizon)], axis=1)
-    return SHARES[np.argmin(np.nan_to_num(near, nan=np.inf), axis=0)]
+    return SHARES[np.argmin(near, axis=0)]
 
 
 def _memory(forecast: np.ndarray, wanted: np.ndarray) -> float:
@@ -226,15 +235,14 @@ def judge(
     mase_unit = np.array(facts.mase)[windows.series - 1]
     errors = np.abs(windows.wanted - median)
     mase = row_mean(errors) / mase_unit
-    step_of = max(1, int(np.median(np.diff(np.unique(windows.origins)))) if len(np.unique(windows.origins)) > 1 else 1)
-    overlap = -(-task.horizon // step_of)
-    options = {"block": overlap, "samples": task.config.evaluation.bootstrap_samples, "seed": task.config.seed}
+    layout = windows.layout(task.horizon)
+    options = {"samples": task.config.evaluation.bootstrap_samples, "seed": task.config.seed}
     counted = np.isfinite(mase)
     if not counted.any():  # constant series alone: errors as they are
         mase, counted = row_mean(errors), np.isfinite(row_mean(errors))
-    headline = {**block_interval(mase, windows.origins, **options), "n": int(counted.sum())}
+    headline = {**block_interval(mase, layout, **options), "n": int(counted.sum())}
     names = [facts.names[number - 1] for number in windows.series[counted]]
-    key = content_key(names, windows.origins[counted], windows.wanted[counted])
+    key = content_key(names, windows.origins[counted], windows.wanted[counted], mase_unit[counted])
     report: dict[str, Any] = {
         "measures": {"mase": headline},
         "windows": len(windows),
@@ -248,27 +256,10 @@ def judge(
         "repeats_last": _shift(task, windows, median),
         "statsmodels_left_out": task.config.evaluation.statsmodels and len(windows) > WINDOWS_OF_STATSMODELS,
     }
-    report |= _beside(task, experts, windows, mase, mase_unit, overlap)
-    return {"report": report, "rows": RowFigures(key, {"mase": mase[counted]})}
-
-
-def figures(median: np.ndarray, wanted: np.ndarray, std: np.ndarray) -> dict[str, float]:
-    """MAE, RMSE and sMAPE; MSE and MAE in units of each series' spread in training."""
-    away = wanted - median
-    scaled = away / np.where(std > 0, std, np.nan)[:, None]
-    return {
-        "mae": float(np.nanmean(np.abs(away))),
-        "rmse": float(np.sqrt(np.nanmean(away**2))),
-        "smape": float(np.nanmean(smape(median, wanted))),
-        "standardised_mse": float(np.nanmean(scaled**2)) if np.isfinite(scaled).any() else 0.0,
-        "standardised_mae": float(np.nanmean(np.abs(scaled))) if np.isfinite(scaled).any() else 0.0,
-    }
-
-
-def weighted_quantile_loss(quantiles: np.ndarray, wanted: np.ndarray, levels: list[float]) -> float:
-    """Pinball losses over the sum of what came."""
-    total = np.nansum(np.abs(wanted))
-    return float(np.nansum(pinball(quantiles, wanted, levels)) / total) if total > 0 else 0.0
+    report |= _beside(task, experts, windows, mase, mase_unit, layout)
+    overlap = np.full(len(mase), layout.overlap)
+    columns = {"mase": mase, "origins": windows.origins, "series": windows.series, "overlap": overlap}
+    return {"report": report, "rows": RowFigures(key, {name: column[counted] for name, column in columns.items()})}
 
 
 def _intervals(
@@ -276,14 +267,16 @@ def _intervals(
 ) -> list[dict[str, Any]]:
     """Coverage and width of each interval, as exported and with widths that follow the errors."""
     found = []
-    std = np.array(task.facts.std)[windows.series - 1][:, None]
+    std, layout = np.array(task.facts.std)[windows.series - 1][:, None], windows.layout(task.horizon)
     for low, high, share in pairs_of(task.levels):
         row: dict[str, Any] = {"share": share}
         for name, made in (("exported", quantiles), ("rolling", rolled)):
             inside = (windows.wanted >= made[:, :, low]) & (windows.wanted <= made[:, :, high])
             covered = row_mean(np.where(np.isfinite(windows.wanted), inside, np.nan))
             widths = (made[:, :, high] - made[:, :, low]) / np.where(std > 0, std, np.nan)
-            row[name] = {**block_interval(covered, windows.origins, **options), "width": float(np.nanmean(widths))}
+            interval = block_interval(covered, layout, **options)
+            shares = {key: float(np.clip(value, 0.0, 1.0)) for key, value in interval.items()}
+            row[name] = {**shares, "width": float(np.nanmean(widths))}
         found.append(row)
     return found
 
@@ -375,7 +368,7 @@ def _beside(
     windows: Windows,
     mase: np.ndarray,
     mase_unit: np.ndarray,
-    overlap: int,
+    layout: Layout,
 ) -> dict[str, Any]:
     """The baselines' figures, tests against each, and the verdict."""
     if not task.config.evaluation.baseline:
@@ -385,7 +378,7 @@ def _beside(
     found, chances = [], []
     for name, forecast in baseline_forecasts(task, experts, windows).items():
         losses = row_mean(np.abs(windows.wanted - forecast)) / unit
-        statistic, p = diebold_mariano(mase, losses, windows.origins, overlap)
+        statistic, p = diebold_mariano(mase, losses, layout)
         chances.append(p)
         found.append(
             {

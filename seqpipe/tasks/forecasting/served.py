@@ -10,12 +10,13 @@ import numpy as np
 import tensorflow as tf
 
 from seqpipe.data.examples import Examples
-from seqpipe.data.findings import Finding
+from seqpipe.data.findings import Finding, listed
 from seqpipe.errors import DataError, ModelError
 from seqpipe.export.artefact import KERAS_MODEL, PARITY
-from seqpipe.series.table import Series
+from seqpipe.series.table import Series, read_series
 from seqpipe.series.windows import EVALUATED, Cut, held_back_origins, stride
-from seqpipe.tasks.forecasting.data import Facts, Panel, read_panel
+from seqpipe.storage import write_json, write_text
+from seqpipe.tasks.forecasting.data import Facts, Panel
 
 if TYPE_CHECKING:
     from seqpipe.serving.model import Model
@@ -35,17 +36,21 @@ def evaluate_served(task: Forecasting, model: Model, directory: Path) -> tuple[d
     facts = json.loads((model.path / PARITY).read_text(encoding="utf-8"))["facts"].get("facts")
     if facts is None:
         raise ModelError(f"{model.path}/{PARITY} does not say what the training data fixed.")
-    panel, findings = read_panel(task.config.data, task.horizon)
-    known = Facts(**facts)
-    if panel.step != (step := known.frame().step):
-        raise DataError(f"{task.config.data.train} has a step of {panel.step}; that of {model.path} is {step}.")
-    found = {one.name: one for one in panel.series if one.name in known.names}
+    source, known = task.config.data.train, Facts(**facts)
+    read = read_series(source, task.config.data, "test")
+    given, step, findings = read.series, read.step, read.findings
+    if step != (own := known.frame().step):
+        raise DataError(f"{source} has a step of {step}; that of {model.path} is {own}.")
+    found = {one.name: one for one in given if one.name in known.names}
     if not found:
         raise DataError(f"None of the series is known to {model.path}. It knows {', '.join(known.names[:5])}.")
+    others = [one.name for one in given if one.name not in found]
+    if others:
+        findings.append(Finding("warning", f"{len(others)} of {len(given)} series are not known: {listed(others)}."))
     # Each keeps its number in the network: series that are not in the source have no values.
     series = [found.get(name) or _empty(name, next(iter(found.values()))) for name in known.names]
     cuts = [Cut(0, min(known.look_back, one.end), one.end) for one in series]  # nothing here was learned from
-    task.facts, task.panel = known, Panel(series, cuts, panel.step)
+    task.facts, task.panel = known, Panel(series, cuts, step)
     origins = [held_back_origins(cut.dev, cut.end, horizon=task.horizon) for cut in cuts]
     every = stride(sum(map(len, origins)), EVALUATED, known.seasons)
     origins = [places[::-1][::every][::-1] for places in origins]
@@ -60,12 +65,14 @@ def evaluate_served(task: Forecasting, model: Model, directory: Path) -> tuple[d
     draw(task, windows, quantiles, part["report"], directory)
     report = {
         "horizon": task.horizon,
-        "step": str(panel.step),
+        "step": str(step),
         "look_back": known.look_back,
         "seasons": known.seasons,
         "share": float(np.mean(network.get_layer("mix").share.numpy())),
         "splits": {"test": part["report"]},
     }
+    write_json(directory / "report.json", report)
+    write_text(directory / "report.md", f"# Report on {source}\n\n{task.describe(report)}\n")
     return report, findings
 
 

@@ -16,7 +16,9 @@ import numpy as np
 from seqpipe.data.examples import Examples, content_key
 from seqpipe.data.findings import Finding
 from seqpipe.errors import require_extra
+from seqpipe.evaluation.forecasts import Layout
 from seqpipe.evaluation.measures import Measure
+from seqpipe.evaluation.rows import RowFigures
 from seqpipe.models.forecaster import levels_of
 from seqpipe.series.windows import EVALUATED, Store, held_back_origins, stride, training_origins
 from seqpipe.serving.series import SeriesInput
@@ -34,7 +36,19 @@ if TYPE_CHECKING:
     from seqpipe.serving.model import Model
 
 RIDGE = "ridge.npz"
-MASE = Measure("mase", "MASE", higher_is_better=False, decimals=3)
+
+
+class OfWindows(Measure):
+    """The mean of figures of windows, which overlap in time."""
+
+    def layout(self, rows: RowFigures) -> Layout | None:
+        columns = rows.columns
+        if "overlap" not in columns:  # of a run from before they were kept
+            return None
+        return Layout(columns["origins"], columns["series"], int(columns["overlap"][0]))
+
+
+MASE = OfWindows("mase", "MASE", higher_is_better=False, decimals=3)
 
 
 class Forecasting(Task):

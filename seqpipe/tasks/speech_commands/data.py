@@ -241,10 +241,10 @@ def _with_dev(clips: dict[Role, Clips], every: int) -> dict[Role, Clips]:
                 wanting.add(speaker)
     is_dev = np.array([speaker in dev for speaker in train.speakers], bool)
     ends = [len(wave) - len(wave) // every for wave in train.noise]  # behind them it is heard by dev alone
-    heard = {"train": [wave[:end] for wave, end in zip(train.noise, ends, strict=True)]}
-    heard["dev"] = [wave[end:] for wave, end in zip(train.noise, ends, strict=True)]
-    rows = {"train": np.flatnonzero(~is_dev), "dev": np.flatnonzero(is_dev)}
-    return {**clips, **{role: replace(train.take(rows[role]), noise=heard[role]) for role in rows}}
+    cut = list(zip(train.noise, ends, strict=True))
+    kept = replace(train.take(np.flatnonzero(~is_dev)), noise=[wave[:end] for wave, end in cut])
+    held_back = replace(train.take(np.flatnonzero(is_dev)), noise=[wave[end:] for wave, end in cut])
+    return {**clips, "train": kept, "dev": held_back}
 
 
 def _leave_out(clips: Clips, words: list[str]) -> tuple[Clips, Clips]:

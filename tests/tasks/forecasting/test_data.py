@@ -61,3 +61,30 @@ def test_a_test_set_shorter_than_the_horizon_is_told(tmp_path):
 def test_a_test_set_and_windows_held_back_exclude_each_other():
     with pytest.raises(ValueError, match="test and test_windows exclude each other"):
         SeriesData(train="files:a.csv", test="files:b.csv", test_windows=3)
+
+
+def findings(**options):
+    _, found = read_panel(SeriesData.model_validate(options), horizon=24)
+    return [finding.text for finding in found if finding.severity == "warning"]
+
+
+def test_series_without_a_test_are_not_tested_on_what_others_learn():
+    assert not any(
+        "end at different times" in text for text in findings(train="builtin:series?rows=300", test_windows=0)
+    )
+
+
+def test_windows_that_do_not_fit_are_said():
+    said = findings(train="builtin:series?rows=600&series=1", validation_windows=10, test_windows=10)
+    assert [text.split(" fit into")[0] for text in said if "_windows" in text] == [
+        "data.validation_windows = 10: 5 of 24 steps",
+        "data.test_windows = 10: 5 of 24 steps",
+    ]
+    assert not any("_windows" in text for text in findings(train="builtin:series?rows=2000&series=1", test_windows=2))
+
+
+def test_a_past_column_beside_a_short_series_is_no_fault(tmp_path):
+    rows = [f"{name},{day},{day % 7},{day % 5}" for name, days in (("a", 400), ("b", 20)) for day in range(days)]
+    (tmp_path / "s.csv").write_text("series,time,value,rain\n" + "\n".join(rows) + "\n")
+    said = findings(train=f"files:{tmp_path / 's.csv'}", past=["rain"])
+    assert any("too short" in text for text in said)

@@ -17,6 +17,8 @@ from rich.console import Console
 
 from pipelines import SHOPS
 from seqpipe.errors import DataError, RunError
+from seqpipe.evaluation.paired import difference, mean_with_interval
+from seqpipe.evaluation.rows import RowFigures
 from seqpipe.runs.evaluate import evaluate_artefact
 from seqpipe.runs.run import open_run
 from seqpipe.series.builtin import builtin_rows
@@ -24,8 +26,9 @@ from seqpipe.serving.model import load
 from seqpipe.tasks.forecasting.config import ForecastingPipeline
 from seqpipe.tasks.forecasting.data import fit_facts, usual_spread
 from seqpipe.tasks.forecasting.describe import describe, verdict
+from seqpipe.tasks.forecasting.report import fit_shares
 from seqpipe.tasks.forecasting.ridge import refit_ridge
-from seqpipe.tasks.forecasting.task import Forecasting
+from seqpipe.tasks.forecasting.task import MASE, Forecasting
 
 KILLED = Path(__file__).parents[2] / "killed.py"
 
@@ -294,14 +297,20 @@ def test_task_is_evaluated_on_some_of_its_series_as_on_all(home, tmp_path):
             directory=tmp_path,
             console=console,
         )
-        assert "### Verdict" in console.file.getvalue()
+        said = console.file.getvalue()
+        assert "### Verdict" in said
+        assert "held back" not in said, "nothing is trained"
+        assert ("1 of 3 series are not known: nobody." in said) == ("nobody" in chosen)
+        assert json.loads((tmp_path / "report.json").read_text()) == report
+        assert "### Verdict" in (tmp_path / "report.md").read_text()
         part = report["splits"]["test"]
         by_name = {row["name"]: row["mase"] for row in part["baselines"]}
         return part["windows"], part["measures"]["mase"]["value"], by_name["ridge"], set(by_name)
 
     first, second = dict.fromkeys(row["series"] for row in rows)
     parts = [evaluated(first), evaluated(second)]
-    whole = evaluated(second, first)
+    rows += [{**row, "series": "nobody"} for row in rows if row["series"] == first]
+    whole = evaluated(second, first, "nobody")
     assert whole[0] == sum(part[0] for part in parts)
     for figure in (1, 2):
         assert whole[figure] == pytest.approx(np.mean([part[figure] for part in parts]), rel=1e-4)
@@ -356,3 +365,26 @@ def test_task_card_says_where_theta_and_ets_were_left_out(home):
     assert "Theta" not in describe(report)
     report["splits"]["dev"]["statsmodels_left_out"] = True
     assert describe(report).count("Theta and ETS were left out") == 1
+
+
+def test_task_a_step_of_which_nothing_came_takes_its_share_from_the_others():
+    wanted = np.random.default_rng(1).normal(size=(1, 12))
+    wanted[0, 5] = np.nan
+    shares = fit_shares(np.nan_to_num(wanted), np.full((1, 12), 9.0), wanted, np.ones(1), squared=False)
+    assert shares.tolist() == [1.0] * 12
+    assert fit_shares(wanted, wanted, np.full((1, 12), np.nan), np.ones(1), squared=True).tolist() == [1.0] * 12
+
+
+def test_task_rows_of_windows_say_how_they_overlap_and_in_what_they_are_measured(home):
+    rows = RowFigures.read(home / "runs" / "tiny" / "report" / "dev")
+    layout = MASE.layout(rows)
+    assert len(layout.origins) == len(layout.series) == len(rows)
+    assert layout.overlap == 12 // max(1, int(np.median(np.diff(np.unique(layout.origins)))))
+    assert MASE.layout(RowFigures("", {"mase": rows.columns["mase"]})) is None
+    alike = difference(MASE, [rows], [RowFigures("", {"mase": rows.columns["mase"] + 1})])
+    assert alike["value"] == pytest.approx(-1)
+    walk = np.convolve(np.random.default_rng(1).normal(size=len(rows) + 11), np.ones(12), "valid")
+    other = RowFigures("", {**rows.columns, "mase": rows.columns["mase"] + walk})
+    told = difference(MASE, [other], [rows])
+    naive = mean_with_interval(walk, samples=2000, seed=1)
+    assert told["high"] - told["low"] > 1.3 * (naive[2] - naive[1])
