@@ -58,21 +58,6 @@ class LabelTraining(SmoothedTraining):
     monitor: Literal["accuracy", "loss"] = Field("accuracy", description="Dev figure the best epoch is chosen by.")
 
 
-class Distillation(Section):
-    """Models that are trained first, like this one but of the next seeds; it learns their answers beside the data's."""
-
-    teachers: int = Field(1, ge=1, le=16, description="How many; it learns the mean of their answers.")
-    fraction: Fraction = Field(
-        0.5, gt=0, le=1, description="Share of each target that is the teachers' answer, the rest the data's."
-    )
-
-
-Distilled = Annotated[
-    Distillation | None,
-    Field(description="Teachers that are trained first, so that a run takes at least twice as long; null is none."),
-]
-
-
 class Pretraining(Section):
     """The encoder as a language model, before it learns the task."""
 

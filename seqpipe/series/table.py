@@ -5,7 +5,6 @@ Axes: T steps of a series, K columns known ahead, P columns known up to now.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import numpy as np
 from seqpipe.config.series import SeriesTable
 from seqpipe.data.files import column_names, find_files
 from seqpipe.data.findings import BadRows, Finding, counted, listed, raise_errors, share
-from seqpipe.data.formats import Gappy, without_blanks
+from seqpipe.data.formats import Gappy, check_columns, without_blanks
 from seqpipe.data.sources import BadRow, Role, read_rows
 from seqpipe.errors import DataError, nearest
 from seqpipe.series.builtin import builtin_rows
@@ -158,23 +157,13 @@ def _read(source: str, wanted: SeriesTable, role: Role) -> tuple[_Rows, list[Fin
         )
     else:
         raise DataError(f"{source}: series come from files:PATH or builtin:series.")
-    if wanted.series_column in names and not wanted.values:
+    if _tells_apart(source, names, wanted):
         columns["series"] = wanted.series_column
-    elif wanted.series_column in names:
-        raise DataError(
-            f"data.values = {wanted.values} makes a series of each column, and data.series_column = "
-            f"{wanted.series_column} names one that tells series apart: set one of them."
-        )
-    elif wanted.series_column != type(wanted).model_fields["series_column"].default:
-        raise DataError(
-            f'{source}: has no column "{wanted.series_column}". It has: '
-            f"{', '.join(names[:20])}.{nearest(wanted.series_column, names)}"
-        )
     found: dict[str, list[str]] = {name: [] for name in columns}
     places: list[tuple[str, int]] = []
     bad = BadRows("row")
     if scheme == "builtin":
-        _check(source, columns.values(), names)
+        check_columns(source, columns, names)
         for line, record in enumerate(records, start=1):
             for ours, theirs in columns.items():
                 found[ours].append(record[theirs])
@@ -199,12 +188,23 @@ def _read(source: str, wanted: SeriesTable, role: Role) -> tuple[_Rows, list[Fin
     return _Rows(found, places), bad.check(role, good=len(places), max_bad_fraction=wanted.max_bad_fraction)
 
 
-def _check(source: str, wanted: Iterable[str], names: list[str]) -> None:
-    for column in wanted:
-        if column not in names:
-            raise DataError(
-                f'{source}: has no column "{column}". It has: {", ".join(names[:20])}.{nearest(column, names)}'
-            )
+def _tells_apart(source: str, names: list[str], wanted: SeriesTable) -> bool:
+    """Whether a column says whose a row is.
+
+    Raises:
+        DataError: it was asked for, and there is none or there is no need of one.
+    """
+    column = wanted.series_column
+    if column in names and not wanted.values:
+        return True
+    if column == type(wanted).model_fields["series_column"].default:
+        return False
+    if column in names:
+        raise DataError(
+            f"data.values = {wanted.values} makes a series of each column, and data.series_column = {column} names "
+            "one that tells series apart: set one of them."
+        )
+    raise DataError(f'{source}: has no column "{column}". It has: {", ".join(names[:20])}.{nearest(column, names)}')
 
 
 def _parquet(path: Path) -> Any:
@@ -227,7 +227,7 @@ def _read_parquet(paths: list[Path], columns: dict[str, str]) -> _Rows:
     places: list[tuple[str, int]] = []
     for path in paths:
         file = _parquet(path)
-        _check(str(path), columns.values(), list(file.schema_arrow.names))
+        check_columns(str(path), columns, file.schema_arrow.names)
         table = file.read(columns=list(dict.fromkeys(columns.values())))
         for ours, theirs in columns.items():
             values = table.column(theirs).to_pylist()

@@ -68,7 +68,7 @@ ELSEWHERE = {
     "model.embedding.vectors": "test_text_classification_card_of_a_pipeline_with_everything",
     "model.keras": "test_text_classification_with_a_keras_file_of_the_users_own",
     "model.start_from": "tests/training/test_pretraining.py",
-    "training.distillation": "tests/tasks/test_pupil.py",
+    "training.distillation": "tests/tasks/writing/test_teachers.py",
     "training.distance_weight": "test_distance_weight_lowers_the_commands_of_what_is_far_from_all_of_them",
     "training.logit_adjustment": "test_logit_adjustment_takes_the_share_of_a_class_off_its_score",
     "training.pretrain": "tests/training/test_pretraining.py",

@@ -11,7 +11,7 @@ from seqpipe.config.networks import Seq2Seq
 from seqpipe.config.pipeline import Evaluation, Pipeline
 from seqpipe.config.section import Fraction
 from seqpipe.config.text import TextFeatures
-from seqpipe.config.training import Distilled, SmoothedTraining
+from seqpipe.config.training import SmoothedTraining
 
 
 class TranslationData(TextFiles, Data):
@@ -51,7 +51,6 @@ class TranslationTraining(SmoothedTraining):
     """How a translator is trained."""
 
     monitor: Literal["bleu", "loss"] = Field("bleu", description="Dev figure the best epoch is chosen by.")
-    distillation: Distilled = None
 
 
 class TranslationEvaluation(Evaluation):

@@ -21,8 +21,7 @@ from seqpipe.export.artefact import FEATURES
 from seqpipe.serving.answers import TextPresentation
 from seqpipe.serving.inputs import TEXT
 from seqpipe.storage import write_json
-from seqpipe.tasks.protocol import Fitted
-from seqpipe.tasks.pupil import Pupil
+from seqpipe.tasks.protocol import Fitted, Task
 from seqpipe.tasks.translation.bleu import CORPUS_BLEU, metric
 from seqpipe.tasks.translation.config import TranslationPipeline
 from seqpipe.tasks.translation.data import Pairs, read_pair_splits, read_pairs
@@ -44,7 +43,7 @@ SCORE_TOLERANCE = 1e-4  # in the proof, of sums over hundreds of pieces; texts m
 SPLITTING = 7  # sets the generator of split pieces apart from others made from the seed
 
 
-class Translation(Pupil):
+class Translation(Task):
     """Texts with their translations."""
 
     name = "translation"
@@ -150,18 +149,9 @@ class Translation(Pupil):
 
         from seqpipe.training.losses import softmax_cross_entropy
 
-        losses = softmax_cross_entropy(
-            batch["target"],
-            outputs,
-            batch["target_lengths"],
-            label_smoothing=self.config.training.label_smoothing,
-            taught=batch.get("taught"),
-            taught_fraction=self.taught_fraction,
-        )
+        smoothing = self.config.training.label_smoothing
+        losses = softmax_cross_entropy(batch["target"], outputs, batch["target_lengths"], label_smoothing=smoothing)
         return tf.reduce_sum(losses, axis=1) / self.mean_pieces
-
-    def metrics(self, batch: Batch, outputs: Any) -> dict[str, tf.Tensor]:
-        return {}
 
     def dev_figures(self, model: keras.Model) -> dict[str, float]:
         """BLEU of greedy search on dev, 0..100."""
@@ -305,7 +295,8 @@ class Translation(Pupil):
         whole = self.source.encode([text])[0]
         source = Ragged.from_rows([whole[: self.config.features.max_pieces]])
         length = int(source.lengths[0])
-        bound = math.ceil(self.config.model.max_ratio * length) + self.config.model.max_extra if length else 0
+        most = math.ceil(np.float32(self.config.model.max_ratio) * np.float32(length))  # in float32, as in the graph
+        bound = most + self.config.model.max_extra if length else 0
         written, total = [BOS], 0.0
         while bound:
             target = np.array([written], np.int32), np.array([len(written)], np.int32)

@@ -10,7 +10,7 @@ from seqpipe.config.data import Encoding, Source
 from seqpipe.config.networks import Writer
 from seqpipe.config.pipeline import Evaluation, Pipeline
 from seqpipe.config.section import Fraction, Section
-from seqpipe.config.training import Distilled, Training
+from seqpipe.config.training import Training
 
 
 class WritingData(Section):
@@ -49,6 +49,15 @@ class WritingFeatures(Section):
         return self
 
 
+class Distillation(Section):
+    """Writers that are trained first, like this one but of the next seeds; it learns their guesses beside the text."""
+
+    teachers: int = Field(1, ge=1, le=16, description="How many; it learns the mean of what they guess.")
+    fraction: Fraction = Field(
+        0.5, gt=0, le=1, description="Share of each target that is the teachers' guess, the rest the text."
+    )
+
+
 class WritingTraining(Training):
     """How a writer is trained; batch_size is the number of streams read side by side."""
 
@@ -56,7 +65,10 @@ class WritingTraining(Training):
     chunk_characters: int = Field(64, ge=2, description="Of a stream: units a step, through which gradients go.")
     epochs: int = Field(10, ge=1, description="Passes over the text, at most; see patience.")
     monitor: Literal["loss"] = Field("loss", description="Dev figure the best epoch is chosen by.")
-    distillation: Distilled = None
+    distillation: Distillation | None = Field(
+        None,
+        description="Teachers that are trained first, so that a run takes at least twice as long; null is none.",
+    )
 
 
 class Sampling(Section):

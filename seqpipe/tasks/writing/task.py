@@ -16,10 +16,10 @@ from seqpipe.errors import DataError
 from seqpipe.serving.answers import TextPresentation
 from seqpipe.serving.inputs import TEXT
 from seqpipe.tasks.protocol import Fitted, Report
-from seqpipe.tasks.pupil import Pupil
 from seqpipe.tasks.writing.config import WritingPipeline
 from seqpipe.tasks.writing.data import Texts, as_rows, as_stream, read_splits
 from seqpipe.tasks.writing.measures import NATS
+from seqpipe.tasks.writing.pupil import Pupil
 from seqpipe.text.bytes import Bytes
 from seqpipe.text.characters import EDGE, FILE, FIRST, Characters
 from seqpipe.text.forms import FILE as FORM_FILE
@@ -254,13 +254,14 @@ class Writing(Pupil):
         return {"cold": self.loss(batch, outputs)} if self.stream else {}
 
     def dev_figures(self, model: keras.Model) -> dict[str, float]:
-        """Of a stream: nats a character with the state carried through dev."""
-        if not self.stream:
-            return {}
+        """Nats a character of all of dev: of a stream with the state carried through it, of texts each read alone."""
         from seqpipe.tasks.writing.surprisal import Surprisal
 
         if self.surprisal is None or self.surprisal.model is not model:
             self.surprisal = Surprisal(model)
+        if not self.stream:
+            rows = self.surprisal.rows(as_rows(self.characters, self.texts("dev")))
+            return {"loss": float(np.concatenate(rows).mean())}
         ids = self.ids("dev")
         streams = max(1, min(DEV_STREAMS, len(ids) // 1000))
         return {"loss": float(self.surprisal.carried(ids, self.first, streams=streams).mean())}

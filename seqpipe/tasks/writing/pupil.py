@@ -1,4 +1,4 @@
-"""Tasks whose models may be taught by others like them, trained first, whose answers they learn beside the data.
+"""Writers that are trained first, whose guesses the next one learns beside the text.
 
 Source: Hinton, Vinyals and Dean 2015, Distilling the Knowledge in a Neural Network; Furlanello et al. 2018, Born-Again
 Neural Networks.
@@ -11,17 +11,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqpipe.evaluation.measures import monitored
 from seqpipe.tasks.protocol import Callbacks, Say, Task
-from seqpipe.training.objective import Batch
 
 if TYPE_CHECKING:
     import keras
-    import tensorflow as tf
 
 
 class Pupil(Task):
-    """A task whose pipelines have `training.distillation`."""
+    """What a writer does before its training, where `training.distillation` asks for teachers."""
 
     teachers: Sequence[keras.Model] = ()
 
@@ -34,13 +31,11 @@ class Pupil(Task):
         train, dev, reached = self.examples("train"), self.examples("dev"), []
         for task in self._teaching_tasks():
             seed, training = task.config.seed, task.config.training
-            monitor = monitored(training.monitor, self.measures)
             say(f"Training the teacher of seed {seed}")
             trainer = Trainer(
                 task.build,
                 objective=task,
                 config=training,
-                higher_is_better=monitor.higher_is_better,
                 train=train,
                 dev=dev,
                 seed=seed,
@@ -49,7 +44,7 @@ class Pupil(Task):
             )
             position = trainer.run(callbacks(training.epochs, trainer.steps_per_epoch))
             reached.append(f"{position.best:.4f} of seed {seed} in {position.seconds:,.0f} s")
-        return f"teachers with best dev {monitor.name} {', '.join(reached)}"
+        return f"Teachers were trained first, whose answers it learned: best dev loss {', '.join(reached)}"
 
     def load_pretrained(self, directory: Path) -> None:
         from seqpipe.training.weights import load_weights
@@ -71,13 +66,6 @@ class Pupil(Task):
             task.teachers = ()
             tasks.append(task)
         return tasks
-
-    def taught(self, batch: Batch) -> tf.Tensor | None:
-        """The mean of the teachers' probabilities, the shape of the pupil's scores."""
-        import tensorflow as tf
-
-        scores = [tf.cast(self.forward(teacher, batch, False), tf.float32) for teacher in self.teachers]
-        return tf.add_n([tf.nn.softmax(each) for each in scores]) / len(scores) if scores else None
 
     @property
     def taught_fraction(self) -> float:
