@@ -176,6 +176,14 @@ def _parsed(texts: list[str]) -> tuple[Times, int | None]:
     return Times(clock, "seconds", zoned), None
 
 
+def at_month_starts(times: Times) -> Times | None:
+    """Times that are all the last day of a month, as its first day; None of others."""
+    clock = times.clock
+    if times.kind != "seconds" or (clock % DAY_S).any() or (months_of(clock + DAY_S) == months_of(clock)).any():
+        return None
+    return Times(seconds_of_month(months_of(clock)), "seconds", times.zoned)
+
+
 def _numbers(texts: list[str]) -> tuple[Times, int | None]:
     try:
         clock = np.array(texts, dtype=np.float64)

@@ -6,8 +6,6 @@ Axes: T steps of a series, K columns known ahead, P columns known up to now.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,7 +17,18 @@ from seqpipe.data.sources import BadRow, Role, read_rows
 from seqpipe.errors import DataError, nearest
 from seqpipe.series.builtin import builtin_rows
 from seqpipe.series.cells import SLASHED, odd_times, read_numbers
-from seqpipe.series.clock import Step, Times, infer_step, local_offsets, months_of, parse_step, parse_times, to_utc
+from seqpipe.series.clock import (
+    Step,
+    Times,
+    at_month_starts,
+    infer_step,
+    local_offsets,
+    months_of,
+    parse_step,
+    parse_times,
+    to_utc,
+)
+from seqpipe.series.parquet import parquet_names, read_parquet
 
 SPARSE = 4  # a grid with so many steps for each row is no grid
 
@@ -95,6 +104,9 @@ def read_series(source: str, wanted: SeriesTable, role: Role = "train", *, step:
             f'{rows.place(bad_time)}: the time "{text:.40}" is none. Allowed: ISO dates (2016-07-01 13:00), months, '
             f"quarters (2016Q1), Unix times, or whole numbers, the same kind in all rows.{month_first}"
         )
+    if (starts := at_month_starts(times)) is not None:
+        times = starts
+        findings.append(Finding("info", f"{role}: last days of months, each of which stands for its month."))
     findings += odd_times(rows.columns.get("time", []), times)
     numbers = {
         name: read_numbers(rows.columns[name], name[2:], rows.place, wanted, findings)
@@ -148,7 +160,7 @@ def _read(source: str, wanted: SeriesTable, role: Role) -> tuple[_Rows, list[Fin
             other = next(path for path in paths if path not in packed)
             raise DataError(f"{other} and {packed[0]}: Allowed: Parquet files alone, or none.")
         names = (
-            _parquet_names(packed[0])
+            parquet_names(packed[0])
             if packed
             else without_blanks(
                 column_names(paths[0], format=wanted.format, encoding=wanted.encoding, separator=wanted.separator),
@@ -170,7 +182,7 @@ def _read(source: str, wanted: SeriesTable, role: Role) -> tuple[_Rows, list[Fin
             places.append((source, line))
         return _Rows(found, places), []
     if packed:
-        return _read_parquet(packed, columns), []
+        return _Rows(*read_parquet(packed, columns)), []
     for row in read_rows(
         source,
         columns=columns,
@@ -205,35 +217,6 @@ def _tells_apart(source: str, names: list[str], wanted: SeriesTable) -> bool:
             "one that tells series apart: set one of them."
         )
     raise DataError(f'{source}: has no column "{column}". It has: {", ".join(names[:20])}.{nearest(column, names)}')
-
-
-def _parquet(path: Path) -> Any:
-    try:
-        import pyarrow.parquet as parquet
-    except ImportError:
-        raise DataError(f"{path}: Parquet files need pip install 'seqpipe[forecasting]'.") from None
-    try:
-        return parquet.ParquetFile(path)
-    except Exception as error:  # pyarrow has many
-        raise DataError(f"{path} is no Parquet file: {' '.join(str(error).split()).rstrip('.')}.") from None
-
-
-def _parquet_names(path: Path) -> list[str]:
-    return list(_parquet(path).schema_arrow.names)
-
-
-def _read_parquet(paths: list[Path], columns: dict[str, str]) -> _Rows:
-    found: dict[str, list[str]] = {name: [] for name in columns}
-    places: list[tuple[str, int]] = []
-    for path in paths:
-        file = _parquet(path)
-        check_columns(str(path), columns, file.schema_arrow.names)
-        table = file.read(columns=list(dict.fromkeys(columns.values())))
-        for ours, theirs in columns.items():
-            values = table.column(theirs).to_pylist()
-            found[ours] += ["" if value is None else str(value) for value in values]
-        places += [(str(path), line) for line in range(1, table.num_rows + 1)]
-    return _Rows(found, places)
 
 
 def _times(rows: _Rows, wanted: SeriesTable) -> tuple[Times, int | None]:
@@ -387,13 +370,8 @@ def _grid(first: int, length: int, step: Step) -> np.ndarray:
 
 
 def _static(name: str, column: str, rows: _Rows, members: np.ndarray, findings: list[Finding]) -> str:
-    texts = sorted({rows.columns[f"s:{column}"][member] for member in members})
+    texts = sorted({rows.columns[f"s:{column}"][member] for member in members} - {""}) or [""]
     if len(texts) > 1:
-        findings.append(
-            Finding(
-                "error",
-                f"series {name}: the static column {column} changes: {listed(texts)}. Name it under "
-                "data.past or data.known.",
-            )
-        )
+        text = f"series {name}: the static column {column} changes: {listed(texts)}."
+        findings.append(Finding("error", f"{text} Name it under data.past or data.known."))
     return texts[0]

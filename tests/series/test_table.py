@@ -208,3 +208,18 @@ def test_table_days_of_a_zone_where_clocks_change_at_midnight(tmp_path, zone):
     rows = "\n".join(f"{day},{number}" for number, day in enumerate(days))
     (one,) = read(tmp_path, f"time,value\n{rows}\n", time_zone=zone).series
     assert one.values.tolist() == list(range(365))
+
+
+def test_table_last_days_of_months_are_months(tmp_path):
+    ends = np.arange("2020-02", "2022-02", dtype="datetime64[M]").astype("datetime64[D]") - 1
+    found = read(tmp_path, "time,value\n" + "".join(f"{day},{number}\n" for number, day in enumerate(ends)))
+    assert str(found.step) == "1MS"
+    assert found.series[0].values.tolist() == list(range(24))
+    assert "train: last days of months, each of which stands for its month." in [each.text for each in found.findings]
+    mixed = read(tmp_path, "time,value\n2020-01-30,1\n2020-01-31,2\n2020-02-01,3\n")
+    assert str(mixed.step) == "1D"
+
+
+def test_table_static_texts_that_are_missing_are_no_change(tmp_path):
+    (one,) = read(tmp_path, "series,time,value,s\na,1,1,x\na,2,,\n", static=["s"]).series
+    assert list(one.static) == ["x"]
