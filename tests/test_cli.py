@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import fresh
 import pytest
@@ -212,6 +213,10 @@ def test_cli_list_shows_what_a_foreign_card_has(tmp_path):
     for head, shown in (("license: mit", "mine  version 1  no task named"), ("size_mb: 3", "\n    3 MB\n")):
         (place / "card.md").write_text(f"---\n{head}\n---\n# Mine\n")
         assert shown in seqpipe("list", cwd=tmp_path).stdout
+    (place / "card.md").write_text("---\ntask: [\n---\n# Mine\n")
+    listing = seqpipe("list", cwd=tmp_path)
+    assert "mine  version 1  no task named" in listing.stdout
+    assert "card.md is damaged: " in listing.stderr
 
 
 def test_cli_schema_is_the_committed_one():
@@ -235,6 +240,13 @@ def test_cli_run_repeats_only_what_changed(home, tmp_path):
     assert "Training is finished" in done.stdout
     assert "Evaluating on dev, test" in done.stdout
     assert "Published: saved_models/tiny/2" in done.stdout
+
+
+def test_cli_run_says_what_to_try_though_its_file_is_gone(tmp_path, monkeypatch):
+    file = write_tiny(tmp_path)
+    opened = SimpleNamespace(all=lambda: file.unlink() or tmp_path)
+    monkeypatch.setattr("seqpipe.cli.runs._run", lambda *_, **__: contextlib.nullcontext(opened))
+    assert "Try it:  seqpipe predict" in CliRunner().invoke(app, ["run", str(file)]).output
 
 
 def test_cli_second_process_in_a_run_directory(home):
@@ -277,6 +289,10 @@ def test_cli_second_process_in_a_run_directory(home):
             ["write", "tiny", "--form", "7", "--top-k", "0", "--min-p", "0"],
             "acrostic exclude --top-k, --min-p: the form",
         ),
+        (["listen", "typo.wav"], "typo.wav is no file. Allowed: recordings"),
+        (["serve", "tiny", "--max-body-mb", "4000"], "--max-body-mb 4000 is not allowed. Allowed: 0.001 to 2047."),
+        (["serve", "tiny", "--max-body-mb", "nan"], "--max-body-mb nan is not allowed."),
+        (["serve", "tiny", "--token", ""], "--token is empty: anybody could name it."),
         (["schema", "speech"], '"speech" is not a task.'),
     ],
 )

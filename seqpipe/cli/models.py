@@ -8,7 +8,9 @@ from typing import Annotated, Literal
 import typer
 
 from seqpipe.cli.console import ModelName, err, out, start
-from seqpipe.errors import DataError, require_extra
+from seqpipe.errors import DataError, ModelError, require_extra
+
+MOST_BODY_MB = 2047  # gRPC counts bytes in 31 bits
 
 
 def predict(
@@ -101,6 +103,8 @@ def listen(
     from seqpipe.serving.model import load
 
     detector = listening.Detector(threshold, smoothing_ms, refractory_ms)
+    for file in files or []:
+        listening.recording_at(file)
     find_model(model)
     start()
     loaded = load(model)
@@ -129,9 +133,7 @@ def serve(
         list[str] | None, typer.Option(metavar="ORIGIN", help="That a browser may ask from; * for any; repeatable.")
     ] = None,
     max_queue_rows: Annotated[int, typer.Option(min=1, help="Rows that may wait; more are refused with 429.")] = 1024,
-    max_body_mb: Annotated[
-        float, typer.Option(min=0.001, help="Of a request; larger ones are refused with 413.")
-    ] = 16.0,
+    max_body_mb: Annotated[float, typer.Option(help="Of a request; larger ones are refused with 413.")] = 16.0,
     timeout_s: Annotated[float, typer.Option(min=0.01, help="Until a request is answered with 504.")] = 30.0,
     strict: Annotated[bool, typer.Option("--strict", help="Nothing that TensorFlow Serving does not do.")] = False,
 ) -> None:
@@ -139,6 +141,10 @@ def serve(
     require_extra("serve", "starlette", "uvicorn", "uvloop", "websockets", "prometheus_client", "grpc_health")
     if (certificate is None) != (key is None):
         raise DataError("--certificate and --key belong together: name both.")
+    if not 0.001 <= max_body_mb <= MOST_BODY_MB:  # nor NaN
+        raise DataError(f"--max-body-mb {max_body_mb:g} is not allowed. Allowed: 0.001 to {MOST_BODY_MB}.")
+    if token == "":
+        raise DataError("--token is empty: anybody could name it. Allowed: 1 character or more.")
     from seqpipe.serving.server.rest import Settings
     from seqpipe.serving.server.run import Options, check_certificate, directories
     from seqpipe.serving.server.run import serve as serve_models
@@ -176,7 +182,11 @@ def list_() -> None:
     from seqpipe.serving.find import list_models, model_directories, read_card
 
     for path in list_models():
-        facts = read_card(path)
+        try:
+            facts = read_card(path)
+        except ModelError as error:
+            err.print(f"warning: {error}")
+            facts = {}
         out.print(f"{path.parent.name}  version {path.name}  {facts.get('task', 'no task named')}  {path}")
         units = {"figure": "", "size_mb": " MB", "date": ""}
         shown = [f"{facts[name]}{unit}" for name, unit in units.items() if name in facts]
@@ -198,4 +208,4 @@ def info(model: ModelName) -> None:
         out.print(line)
     card = path / "card.md"
     out.print()
-    out.print(card.read_text(encoding="utf-8") if card.is_file() else "It has no card.md.")
+    out.print(card.read_text(encoding="utf-8", errors="replace") if card.is_file() else "It has no card.md.")

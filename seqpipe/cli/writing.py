@@ -60,10 +60,10 @@ def write(
     as_json = format == "jsonl"
     if in_form:
         asked = composing.FormWishes(form, temperature, rhyme, no_repeats)
-        composing.print_composed(load(model), acrostic or "", asked, out, err, seeds=seeds, as_json=as_json)
+        composing.print_composed(load(model), acrostic or "", asked, err, seeds=seeds, as_json=as_json)
     else:
         how = {"stop": stop or [], "seeds": seeds, "stream": stream, "as_json": as_json}
-        writing.print_written(load(model), prompt, wishes, out, err, **how)
+        writing.print_written(load(model), prompt, wishes, err, **how)
 
 
 def _check_form(

@@ -11,6 +11,7 @@ from typing import Any
 
 from seqpipe.errors import DataError
 
+TAKEN = ("file", "text", "row", "label", "probability", "error")  # columns of a table, which no class has for its own
 Answer = dict[str, Any]  # outputs of one row by name: str, float, lists; `probabilities` by class name
 
 
@@ -55,7 +56,9 @@ class LabelPresentation(Presentation):
         return [answer["label"], f"{answer['probability']:.3f}"]
 
     def records(self, answer: Answer) -> list[dict[str, Any]]:
-        return [{"label": answer["label"], "probability": answer["probability"], **answer["probabilities"]}]
+        shares = {f"probability of {n}" if n in TAKEN else n: p for n, p in answer["probabilities"].items()}
+        shown = {name: f"{share:.6f}" for name, share in {"probability": answer["probability"], **shares}.items()}
+        return [{"label": answer["label"], **shown}]
 
 
 class TextPresentation(Presentation):

@@ -67,7 +67,6 @@ def print_composed(
     model: Model,
     acrostic: str,
     wishes: FormWishes,
-    out: Console,
     err: Console,
     *,
     seeds: Sequence[int],
@@ -79,5 +78,5 @@ def print_composed(
         if as_json:
             print(json.dumps({"acrostic": acrostic, "text": text, "seed": seed}, ensure_ascii=False))
         else:
-            out.print(text)
+            print(text)  # rich would change tabs
     err.print(f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]} to {seeds[-1]}")

@@ -56,8 +56,7 @@ def find_model(model: str | Path) -> Path:
         raise ModelError(
             f"{places[0]} holds no model: there is no saved_model.pb in it or in a numbered directory in it."
         )
-    facts = place / "parity.json"
-    made_by = json.loads(facts.read_text(encoding="utf-8")).get("format", 1) if facts.is_file() else 1
+    made_by = _format_of(place / "parity.json")
     if made_by > FORMAT:
         raise ModelError(
             f"{place} was made by a newer seqpipe (format {made_by}; this one reads up to {FORMAT}). Upgrade seqpipe, "
@@ -66,21 +65,40 @@ def find_model(model: str | Path) -> Path:
     return place
 
 
+def _format_of(facts: Path) -> int:
+    try:
+        return int(json.loads(facts.read_text(encoding="utf-8")).get("format", 1)) if facts.is_file() else 1
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ModelError(f"{facts} is damaged: {error}. It must be a JSON object, as export wrote it.") from None
+
+
 def _whole(place: Path) -> Path | None:
     """The model in a directory: itself, or its latest version."""
     return place if (place / "saved_model.pb").is_file() else next(reversed(versions(place)), None)
 
 
 def read_card(directory: Path) -> dict[str, Any]:
-    """The facts at the head of card.md; empty for a model that has none."""
+    """The facts at the head of card.md; empty for a model that has none.
+
+    Raises:
+        ModelError: it is damaged.
+    """
     file = directory / "card.md"
-    head = re.match(r"---\n(.*?)\n---\n", file.read_text(encoding="utf-8"), re.DOTALL) if file.is_file() else None
-    facts = yaml.safe_load(head[1]) if head else {}
+    try:
+        head = re.match(r"---\n(.*?)\n---\n", file.read_text(encoding="utf-8"), re.DOTALL) if file.is_file() else None
+        facts = yaml.safe_load(head[1]) if head else {}
+    except (ValueError, yaml.YAMLError) as error:
+        raise ModelError(f"{file} is damaged: {' '.join(str(error).split())}. Its head must be YAML.") from None
     return facts if isinstance(facts, dict) else {}
 
 
 def describe_signatures(directory: Path) -> list[str]:
-    """Each signature with the names, types and shapes of its inputs and outputs, a line each."""
+    """Each signature with the names, types and shapes of its inputs and outputs, a line each.
+
+    Raises:
+        ModelError: saved_model.pb is damaged.
+    """
+    from google.protobuf.message import DecodeError
     from tensorflow.core.framework import types_pb2
     from tensorflow.core.protobuf import saved_model_pb2
 
@@ -89,10 +107,13 @@ def describe_signatures(directory: Path) -> list[str]:
         shape = ", ".join("?" if dim.size < 0 else str(dim.size) for dim in dims)
         return f"{name} {types_pb2.DataType.Name(tensor.dtype).removeprefix('DT_').lower()} [{shape}]"
 
-    saved = saved_model_pb2.SavedModel()
-    saved.ParseFromString((directory / "saved_model.pb").read_bytes())
+    file = directory / "saved_model.pb"
+    try:
+        signatures = saved_model_pb2.SavedModel.FromString(file.read_bytes()).meta_graphs[0].signature_def
+    except (DecodeError, IndexError):
+        raise ModelError(f"{file} is damaged: it holds no whole SavedModel.") from None
     lines = []
-    for name, signature in sorted(saved.meta_graphs[0].signature_def.items()):
+    for name, signature in sorted(signatures.items()):
         if name.startswith("__"):
             continue
         inputs = ", ".join(shown(key, value) for key, value in sorted(signature.inputs.items())) or "nothing"

@@ -26,11 +26,13 @@ class Input:
     column: what an answered row is called, in a table of answers.
     example: what stands in the command that a user may try next.
     equal_lengths: whether rows of one batch must be equally long, since padding would change what is read.
+    window_rows: of a file in memory at once, and sorted by length so that a batch holds little padding.
     """
 
     column = "row"
     example = "--input rows.jsonl"
     equal_lengths = True
+    window_rows = 2048
 
     def from_word(self, word: str) -> Any:
         """A row from an argument of `seqpipe predict`.
@@ -58,7 +60,7 @@ class Input:
         """
         if not isinstance(value, Mapping):
             raise DataError(f"{value!r:.60} is not a row. Allowed: a value for each input, by name.")
-        return {name: np.asarray(item) for name, item in value.items()}
+        return {name: _as_array(name, item) for name, item in value.items()}
 
     def shown(self, row: Any) -> str:
         """The row in a table of answers."""
@@ -73,6 +75,16 @@ class Input:
         import tensorflow as tf
 
         return {name: tf.constant(np.stack([row[name] for row in rows])) for name in rows[0]}
+
+
+def _as_array(name: str, item: Any) -> np.ndarray:
+    try:
+        array = np.asarray(item)
+    except ValueError:  # lists of unequal length
+        array = np.array(None)
+    if array.dtype == object and not all(isinstance(each, (str, bytes)) for each in array.ravel()):
+        raise DataError(f"{name}: {item!r:.60} is no array. Allowed: numbers or texts, in lists of equal length.")
+    return array
 
 
 class TextInput(Input):
@@ -111,6 +123,7 @@ class WaveformInput(Input):
 
     column = "file"
     example = "your.wav"
+    window_rows = 64
 
     def from_word(self, word: str) -> str:
         return word

@@ -167,6 +167,17 @@ def _pieces(blocks: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
         yield left
 
 
+def recording_at(file: Path) -> Path:
+    """
+    Raises:
+        DataError: there is no such file.
+    """
+    path = as_on_disk(str(file))
+    if not path.is_file():
+        raise DataError(f"{file} is no file. Allowed: recordings ({READ}).")
+    return path
+
+
 def read_blocks(file: Path) -> Iterator[np.ndarray]:
     """A recording, block by block: float32 [S] each, resampled to 16 kHz, channels averaged.
 
@@ -175,11 +186,8 @@ def read_blocks(file: Path) -> Iterator[np.ndarray]:
     """
     import soxr
 
-    path = as_on_disk(str(file))
-    if not path.is_file():
-        raise DataError(f"{file} is no file. Allowed: recordings ({READ}).")
     try:
-        with opened(path) as recording:
+        with opened(recording_at(file)) as recording:
             if not recording.frames:
                 raise ValueError(NO_SAMPLES)
             size = round(BLOCK_S * recording.samplerate)

@@ -43,7 +43,7 @@ class Model:
     @property
     def name(self) -> str:
         """Of a model in NAME/VERSION."""
-        return self.path.parent.name
+        return self.path.absolute().parent.name
 
     @property
     def signatures(self) -> list[str]:
@@ -181,5 +181,5 @@ def load(model: str | Path) -> Model:
 
     try:
         return Model(path, tf.saved_model.load(str(path)))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, LookupError, tf.errors.OpError) as error:  # whatever a damaged file makes of it
         raise ModelError(f"{path} cannot be loaded: {error}") from error

@@ -10,18 +10,18 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Literal
 
+import numpy as np
+
 from seqpipe.data.files import BadRow
 from seqpipe.errors import DataError
 from seqpipe.serving.answers import Answer, Presentation
 from seqpipe.serving.model import Model, Options
 from seqpipe.storage import writing
 
-# Rows that are in memory at once, and sorted by length so that a batch holds little padding.
-WINDOW_ROWS = 2048
 ERROR = "error"  # what stands in place of an answer that there is not
 
 
-def in_windows(rows: Iterable[Any], size: int = WINDOW_ROWS) -> Iterator[list[Any]]:
+def in_windows(rows: Iterable[Any], size: int) -> Iterator[list[Any]]:
     iterator = iter(rows)
     while window := list(islice(iterator, size)):
         yield window
@@ -53,7 +53,7 @@ def predict_rows(
     Raises:
         DataError: a row cannot be read or answered; it is named by file and line where it has any.
     """
-    for window in in_windows(rows):
+    for window in in_windows(rows, model.input.window_rows):
         if keep_going:
             yield from _kept_going(model, window, signature, options)
         else:
@@ -136,7 +136,7 @@ class _Csv:
 
     def write(self, row: str, records: list[Answer]) -> None:
         for record in records:
-            values = {name: f"{value:.6f}" if isinstance(value, float) else value for name, value in record.items()}
+            values = {name: _number(value) if isinstance(value, float) else value for name, value in record.items()}
             self.waiting.append({self.column: row, **values})
             if self.writer is None and ERROR not in record:
                 self._open([self.column, *record, *self.last])
@@ -152,3 +152,10 @@ class _Csv:
         if self.waiting:
             self._open([self.column, ERROR])
             self.write("", [])
+
+
+def _number(value: float) -> str:
+    """The shortest text that reads back as the same float32, where it is one, else as the same float64."""
+    with np.errstate(over="ignore"):
+        short = np.float32(value)
+    return str(short if float(short) == value else value)

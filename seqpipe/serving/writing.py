@@ -7,7 +7,7 @@ import json
 import math
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,7 +142,7 @@ def streamed(model: Model, prompt: str, wishes: Wishes, *, stop: Sequence[str] =
         yield held
 
 
-def print_written(model: Model, prompt: str, wishes: Wishes, out: Console, err: Console, **how: Any) -> None:
+def print_written(model: Model, prompt: str, wishes: Wishes, err: Console, **how: Any) -> None:
     """Texts below each other, or JSON lines.
 
     Args:
@@ -150,6 +150,8 @@ def print_written(model: Model, prompt: str, wishes: Wishes, out: Console, err: 
     """
     stop, seeds, prompt = how["stop"], how["seeds"], shown(prompt)
     if how["stream"]:
+        first = replace(wishes, length=1 if wishes.length is None else min(wishes.length, 1))
+        answers = written(model, prompt, first, stop=stop, seeds=seeds[:1])  # refuses what streaming would not
         for seed in seeds:
             sys.stdout.write(prompt)
             for part in streamed(model, prompt, wishes, stop=stop, seed=seed):
@@ -162,11 +164,11 @@ def print_written(model: Model, prompt: str, wishes: Wishes, out: Console, err: 
             if how["as_json"]:
                 print(json.dumps({"prompt": prompt, **answer}, ensure_ascii=False))
             else:
-                out.print(("\n" if number else "") + prompt + answer["text"])
-        unknown = answers[0]["unknown"]
-        if unknown:
-            names = " ".join(dict.fromkeys(unknown))
-            err.print(f"warning: {len(unknown)} characters of the prompt are unknown to this model: {names}")
+                print(("\n" if number else "") + prompt + answer["text"])  # rich would change tabs
+    unknown = answers[0]["unknown"]
+    if unknown:
+        names = " ".join(dict.fromkeys(unknown))
+        err.print(f"warning: {len(unknown)} characters of the prompt are unknown to this model: {names}")
     err.print(f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]} to {seeds[-1]}")
 
 

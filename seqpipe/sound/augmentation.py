@@ -131,7 +131,8 @@ class Augmenter:
     def _reverberated(self, power: np.ndarray, draws: _Draws) -> np.ndarray:
         """With the energy of an exponentially decaying impulse response behind each frame, in some of the rows."""
         chosen = np.flatnonzero(draws.chance(self.config.reverberation_fraction))
-        fall_ms = draws.between(100, max(100.0, self.config.longest_reverberation_ms))[chosen]
+        longest_ms = self.config.longest_reverberation_ms
+        fall_ms = draws.between(min(100.0, longest_ms), longest_ms)[chosen]
         wet = draws.between(0.05, 1.0)[chosen, None]
         decay = _from_db(-60 * self.hop_ms / fall_ms)[:, None]
         part = power[chosen]

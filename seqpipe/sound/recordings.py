@@ -244,19 +244,34 @@ def _read_tar(path: Path, most: int | None) -> Iterator[Recording | Bad | Findin
 
 
 def _look_into_tar(tar: tarfile.TarFile, path: Path) -> _Found:
-    found = _Found()
+    found, members, deeper = _Found(), [], set()
     for member in tar:
         name = PurePosixPath(member.name)
         if member.isdir() or member.isdev():
             continue
         if any(part.startswith(".") and part not in (".", "..") for part in name.parts):
             found.leave_out("hidden file or folder", member.name)
-        elif len(name.parts) < 2:
-            if name.suffix.lower() in ENDINGS:
-                found.leave_out("recording in no word's folder", member.name)
         else:
-            found.add(name.parts[-2], name.name, f"{path}/{member.name}", partial(_decode_member, tar, member))
+            members.append((name, member))
+    root = _root({name.parent for name, _ in members if name.suffix.lower() in ENDINGS})
+    for name, member in members:
+        inside = name.relative_to(root) if root in name.parents else PurePosixPath()
+        if len(inside.parts) == 1 and name.suffix.lower() in ENDINGS:
+            found.leave_out("recording in no word's folder", str(inside))
+        elif len(inside.parts) == 2:
+            found.add(inside.parts[0], name.name, f"{path}/{member.name}", partial(_decode_member, tar, member))
+        elif len(inside.parts) > 2:
+            deeper.add("/".join(inside.parts[:2]))
+    for folder in sorted(deeper):
+        found.leave_out("folder inside a word's folder", folder)
     return found
+
+
+def _root(folders: set[PurePosixPath]) -> PurePosixPath:
+    """The folder that holds one for each word: the deepest that holds all these; the one above a single word."""
+    above = [{folder, *folder.parents} for folder in folders] or [{PurePosixPath()}]
+    common = max(set.intersection(*above), key=lambda folder: len(folder.parts), default=PurePosixPath())
+    return common.parent if folders == {common} else common
 
 
 def _decode_member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> np.ndarray:

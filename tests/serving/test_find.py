@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+import tensorflow as tf
 
 from seqpipe.errors import ModelError
-from seqpipe.serving.find import find_model, read_card
+from seqpipe.serving.find import describe_signatures, find_model, read_card
+from seqpipe.serving.model import load
 
 
 def test_find_passes_over_a_folder_of_the_name_that_holds_no_model(tmp_path, monkeypatch):
@@ -25,3 +27,24 @@ def test_find_passes_over_a_folder_of_the_name_that_holds_no_model(tmp_path, mon
 def test_find_takes_a_head_of_no_facts_for_none(tmp_path):
     (tmp_path / "card.md").write_text("---\nA rule, and no facts\n---\n# Mine\n")
     assert read_card(tmp_path) == {}
+
+
+def test_find_names_the_file_of_a_model_that_is_damaged(tmp_path):
+    (tmp_path / "saved_model.pb").write_bytes(b"half")
+    (tmp_path / "card.md").write_text("---\ntask: [\n---\n# Mine\n")
+    for call, name in ((read_card, "card.md"), (describe_signatures, "saved_model.pb"), (find_model, "parity.json")):
+        (tmp_path / "parity.json").write_text('{"format": 1' if call is find_model else "{}")
+        with pytest.raises(ModelError, match=f"{name} is damaged: "):
+            call(tmp_path)
+    (tmp_path / "saved_model.pb").write_bytes(b"")
+    with pytest.raises(ModelError, match="it holds no whole SavedModel"):
+        describe_signatures(tmp_path)
+
+
+def test_load_says_that_variables_are_cut_short(tmp_path):
+    module = tf.Module()
+    module.weights = tf.Variable(tf.ones([1000]))
+    tf.saved_model.save(module, str(tmp_path))
+    (tmp_path / "variables" / "variables.data-00000-of-00001").write_bytes(b"half")
+    with pytest.raises(ModelError, match="cannot be loaded: "):
+        load(tmp_path)

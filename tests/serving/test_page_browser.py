@@ -23,6 +23,7 @@ from seqpipe.serving.listening import Detector, listen, read_blocks
 from seqpipe.serving.server.batching import Batcher
 from seqpipe.serving.server.metrics import Metrics
 from seqpipe.serving.server.rest import Server, Settings, application
+from seqpipe.serving.server.stream import Streams
 from seqpipe.serving.server.versions import Hosted, Models
 
 PIECE = 640
@@ -318,6 +319,16 @@ def test_page_hears_the_microphone(served, words):
     page.wait_for_selector("#took:not(:empty)")
     assert page.text_content("#error") == ""
     assert_first(as_numbers(shown_words(page, ".words tbody tr")), words)
+
+
+def test_page_says_that_the_connection_was_lost(served, recording, monkeypatch):
+    async def lost(streams, socket, servable):
+        await socket.close(1011)
+
+    monkeypatch.setattr(Streams, "_listen", lost)
+    page = chosen(served, "hearing")
+    page.set_input_files("#file", recording)
+    assert refused(page) == ("The connection was lost.", ["file"])
 
 
 SLOW_MICROPHONE = """() => {

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 
+import numpy as np
 import pytest
 
 from seqpipe.data.files import BadRow
 from seqpipe.errors import DataError
-from seqpipe.serving.answers import LabelPresentation
-from seqpipe.serving.inputs import TEXT
+from seqpipe.serving.answers import LabelPresentation, Presentation
+from seqpipe.serving.inputs import NAMED, TEXT, WaveformInput
 from seqpipe.serving.rows import answers_to, predict_rows
 
 
@@ -39,9 +40,19 @@ def test_predict_rows_goes_on_past_rows_that_cannot_be_answered():
     assert answers[2] == {"error": "no is not allowed"}
 
 
-def written(format, answers, *, errors):
-    out = io.StringIO()
-    with answers_to(None, format, out, presentation=LabelPresentation(), column="text", errors=errors) as write:
+def test_predict_rows_hold_few_recordings_at_once():
+    class Deaf(Echo):
+        input = WaveformInput()
+
+    asked = []
+    rows = (asked.append(row) or row for row in ["a.wav"] * 200)
+    next(predict_rows(Deaf(), rows))
+    assert len(asked) == 64
+
+
+def written(format, answers, *, errors, presentation=None):
+    out, presentation = io.StringIO(), presentation or LabelPresentation()
+    with answers_to(None, format, out, presentation=presentation, column="text", errors=errors) as write:
         for row, answer in answers:
             write(row, answer)
     return out.getvalue().splitlines()
@@ -61,3 +72,29 @@ def test_answers_as_lines_and_json_keep_a_place_for_each_row():
     rows = [("x", {"error": "why"}), ("y", GOOD)]
     assert written("lines", rows, errors=True) == ["", "pos"]
     assert written("jsonl", rows, errors=True)[0] == '{"text": "x", "error": "why"}'
+
+
+def test_answers_in_a_table_keep_the_digits_of_numbers():
+    answer = {
+        "small": float(np.float32(3e-8)),
+        "float32": float(np.float32(0.1)),
+        "float64": 0.123456789,
+        "large": 1e39,
+    }
+    lines = written("csv", [("x", answer)], errors=False, presentation=Presentation())
+    assert lines[1] == "x,3e-08,0.1,0.123456789,1e+39"
+
+
+def test_answers_in_a_table_have_a_column_of_its_own_for_each_class():
+    shares = {"text": 0.25, "error": 0.5, "probability": 0.25}
+    answer = {"label": "error", "probability": 0.5, "probabilities": shares}
+    header, line = written("csv", [("x", answer)], errors=True)
+    assert header == "text,label,probability,probability of text,probability of error,probability of probability,error"
+    assert line == "x,error,0.500000,0.250000,0.500000,0.250000,"
+
+
+@pytest.mark.parametrize("item", [[1, [2]], None, [1, None]])
+def test_inputs_a_value_that_is_no_array_is_named(item):
+    assert NAMED.from_value({"a": ["x", "y"], "b": 1})["a"].tolist() == ["x", "y"]
+    with pytest.raises(DataError, match=r"^b: .* is no array\. Allowed: numbers or texts, in lists of equal length\."):
+        NAMED.from_value({"a": 1, "b": item})

@@ -174,3 +174,12 @@ def test_augmentation_has_numbers_for_as_many_masks_as_are_allowed():
     assert np.isfinite(most.batch(ROWS, 0)).all()
     with pytest.raises(ValueError, match="less than or equal to 7"):
         Augmentation(time_masks=8)
+
+
+def test_augmentation_reverberation_may_be_short():
+    short, longer = (
+        augmenter(reverberation_fraction=1, longest_reverberation_ms=ms).batch(CLIPS, 0) for ms in (20, 100)
+    )
+    behind = (slice(None), 40)
+    assert (short[behind] <= longer[behind]).all()
+    assert (short[behind] < longer[behind]).any()

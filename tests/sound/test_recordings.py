@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from seqpipe.data.findings import Bad
+from seqpipe.data.findings import Bad, Finding
 from seqpipe.errors import DataError
 from seqpipe.sound.recordings import decode, read_recordings
 from seqpipe.sound.tones import WORDS, tones
@@ -69,6 +69,18 @@ def test_recordings_of_a_tar_are_those_of_its_folder(folder, tmp_path_factory):
     inside = {(r.folder, r.name): r.samples.tolist() for r in read_recordings(f"files:{path}", "train")}
     assert inside == {(r.folder, r.name): r.samples.tolist() for r in read_recordings(f"files:{folder}", "train")}
     assert len(inside) == 17
+
+
+def test_recordings_of_a_tar_leave_out_what_those_of_its_folder_do(folder, tmp_path_factory):
+    path = tmp_path_factory.mktemp("tar") / "words.tar"
+    shutil.copytree(folder / "yes", folder / "yes" / "anna")
+    shutil.copy(folder / "yes" / "a_nohash_0.wav", folder)
+    with tarfile.open(path, "w") as tar:
+        tar.add(folder, "words")
+    ours, theirs = (list(read_recordings(f"files:{place}", "train")) for place in (folder, path))
+    found, same = ({each.text for each in said if isinstance(each, Finding)} for said in (ours, theirs))
+    assert "1 folder inside a word's folder is left out, such as yes/anna." in found
+    assert (same, len(theirs)) == (found, len(ours))
 
 
 @pytest.mark.parametrize(

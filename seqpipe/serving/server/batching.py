@@ -196,7 +196,10 @@ def _work_of(servable: Servable, signature: str, inputs: Arrays) -> Work:
     key: Hashable = None
     if servable.signature(signature).batched and equal and rows:
         lengths = tuple(_length_class(value) for value in inputs.values())
-        key = (id(servable), signature, tuple(value.shape[1:] for value in inputs.values()), lengths)
+        shapes = tuple(value.shape[1:] for value in inputs.values())
+        # Streams of one batch must have heard equally much.
+        heard = inputs["samples"][:1].tobytes() if signature == "stream" and "samples" in inputs else b""
+        key = (id(servable), signature, shapes, lengths, heard)
     answer = asyncio.get_running_loop().create_future()
     return Work(servable, signature, inputs, max(1, rows), sum(sizes.values()), key, answer)
 

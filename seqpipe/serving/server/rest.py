@@ -63,8 +63,8 @@ class Settings:
 class Server:
     """What the endpoints share.
 
-    draining: what comes is answered, but each answer closes its connection. busy: requests in hand. asked_s: when the
-    last one came, by the monotonic clock.
+    draining: what comes is answered, but each answer closes its connection. busy: requests and streams in hand.
+    asked_s: when the last request came, by the monotonic clock.
     """
 
     models: Models

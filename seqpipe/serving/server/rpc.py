@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
 import grpc
 from google.protobuf import json_format
 from google.protobuf.any_pb2 import Any as AnyMessage
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
@@ -64,7 +65,8 @@ class Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
             with server.models.in_use(*asked) as servable, server.metrics.counted(servable) as counted:
                 signature = servable.signature(name)
                 counted.signature = name
-                inputs, wanted = _inputs(request, signature.inputs), signature.wanted(request.output_filter)
+                inputs = _inputs(request, signature.inputs, most_mb=server.settings.max_body_mb)
+                wanted = signature.wanted(request.output_filter)
                 left_s = context.time_remaining()
                 timeout_s = min(server.settings.timeout_s, left_s) if left_s else server.settings.timeout_s
                 outputs = await server.batcher.answer(servable, name, inputs, timeout_s=timeout_s)
@@ -105,41 +107,46 @@ class ModelStatus(model_service_pb2_grpc.ModelServiceServicer):
         return json_format.ParseDict(found, get_model_status_pb2.GetModelStatusResponse())
 
 
-class Health(health.aio.HealthServicer):
+class Health(health_pb2_grpc.HealthServicer):
     """As REST's: serving where every model is."""
 
     def __init__(self, server: Server):
-        super().__init__()
         self.server = server
 
+    def _status(self, service: str) -> Any:
+        statuses = health_pb2.HealthCheckResponse
+        if service:
+            return statuses.SERVICE_UNKNOWN
+        return statuses.SERVING if self.server.ready else statuses.NOT_SERVING
+
     async def Check(self, request: Any, context: grpc.aio.ServicerContext) -> Any:  # noqa: N802
-        await self.refresh()
-        return await super().Check(request, context)
+        if request.service:
+            await context.abort(grpc.StatusCode.NOT_FOUND)
+        return health_pb2.HealthCheckResponse(status=self._status(request.service))
 
     async def Watch(self, request: Any, context: grpc.aio.ServicerContext) -> None:  # noqa: N802
-        looking = asyncio.create_task(self._look())
-        try:
-            await super().Watch(request, context)
-        finally:
-            looking.cancel()
-
-    async def _look(self) -> None:
+        """Tell the status and what becomes of it, until the server stops."""
+        told = None
         while True:
-            await self.refresh()
+            draining, status = self.server.draining, self._status(request.service)
+            if status != told:
+                await context.write(health_pb2.HealthCheckResponse(status=status))
+                told = status
+            if draining:
+                return
             await asyncio.sleep(WATCH_S)
 
-    async def refresh(self) -> None:
-        statuses = health_pb2.HealthCheckResponse
-        await self.set("", statuses.SERVING if self.server.ready else statuses.NOT_SERVING)
 
-
-def _inputs(request: Any, specs: dict[str, Spec]) -> Arrays:
+def _inputs(request: Any, specs: dict[str, Spec], *, most_mb: float) -> Arrays:
     import tensorflow as tf
 
     if set(request.inputs) != set(specs):
         raise RequestError(400, f"input names are {', '.join(request.inputs)}; they must be {', '.join(specs)}")
     inputs = {}
     for name, spec in specs.items():
+        shape = [dim.size for dim in request.inputs[name].tensor_shape.dim]  # a few values may stand for any number
+        if math.prod(map(abs, shape)) * spec.numpy.itemsize > most_mb * 1e6:
+            raise RequestError(413, f"{name}: an array {shape} is larger than {most_mb:g} MB.")
         try:
             value = tf.make_ndarray(request.inputs[name])
         except (ValueError, TypeError) as error:
@@ -174,9 +181,7 @@ async def start(
     rpc = grpc.aio.server(options=options)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(Prediction(server), rpc)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelStatus(server), rpc)
-    checks = Health(server)
-    health_pb2_grpc.add_HealthServicer_to_server(checks, rpc)
-    await checks.refresh()
+    health_pb2_grpc.add_HealthServicer_to_server(Health(server), rpc)
     port = rpc.add_insecure_port(address) if credentials is None else rpc.add_secure_port(address, credentials)
     await rpc.start()
     return rpc, port

@@ -43,6 +43,10 @@ class Options:
     most_rows: int = 1024
     settings: Settings = field(default_factory=Settings)
 
+    def at(self, port: int) -> str:
+        """A port of the host, as an address has it."""
+        return f"[{self.host}]:{port}" if ":" in self.host else f"{self.host}:{port}"
+
 
 def check_certificate(certificate: Path, key: Path) -> None:
     """
@@ -90,7 +94,7 @@ def _name(path: Path) -> str:
 
 def _model(name: str) -> Path:
     """The directory that holds the versions of a model; that of a version alone where it is named itself."""
-    found = find_model(name)
+    found = Path(os.path.abspath(find_model(name)))  # "." has no number
     return found.parent if found.name.isdecimal() and Path(name).resolve() != found.resolve() else found
 
 
@@ -147,7 +151,7 @@ async def _serve(bound: socket.socket, served: dict[str, Path], options: Options
         raise _taken(options, running.exception())  # by another server, while the models were loaded
     port = bound.getsockname()[1]
     scheme = "https" if options.certificate else "http"
-    say(f"{', '.join(models.hosted)}: {scheme}://{options.host}:{port}/ (gRPC {options.host}:{rpc_port})")
+    say(f"{', '.join(models.hosted)}: {scheme}://{options.at(port)}/ (gRPC {options.at(rpc_port)})")
     await stopped.wait()
     say("Stopping: answering what has come")
     await _finish(server, web, rpc)
@@ -168,6 +172,7 @@ async def _finish(server: Server, web: Any, rpc: Any) -> None:
             break
         await asyncio.sleep(0.02)
     await calls
+    web.config.timeout_graceful_shutdown = max(1, round(deadline - time.monotonic()))
 
 
 def _web(server: Server, options: Options) -> Any:
@@ -183,7 +188,6 @@ def _web(server: Server, options: Options) -> Any:
         log_level="warning",
         access_log=False,
         lifespan="off",
-        timeout_graceful_shutdown=FINISH_S,
         ssl_certfile=None if options.certificate is None else str(options.certificate),
         ssl_keyfile=None if options.key is None else str(options.key),
         ws="websockets-sansio",
@@ -201,6 +205,6 @@ async def _rpc(server: Server, options: Options) -> tuple[Any, int]:
         credentials = grpc.ssl_server_credentials([(options.key.read_bytes(), options.certificate.read_bytes())])
     most_bytes = int(server.settings.max_body_mb * 1e6)
     try:
-        return await rpc.start(server, f"{options.host}:{options.grpc_port}", credentials, most_bytes)
+        return await rpc.start(server, options.at(options.grpc_port), credentials, most_bytes)
     except RuntimeError as error:
         raise RunError(f"Port {options.grpc_port} of {options.host}: {error}. Name another: --grpc-port.") from None

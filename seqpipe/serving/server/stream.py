@@ -10,6 +10,7 @@ the token in base64url, without padding.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from dataclasses import replace
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 RATE_HZ = 16_000
 MOST_CLIENTS = 64
 LONGEST_MESSAGE_S = 10.0
-TRY_LATER, REFUSED = 1013, 1008  # close codes
+TRY_LATER, REFUSED, GOING_AWAY = 1013, 1008, 1001  # close codes
+LOOK_S = 0.5  # without a message, after which a stream looks whether the server stops
 PROTOCOL, TOKEN_PROTOCOL = "seqpipe", "seqpipe.token."
 
 
@@ -57,16 +59,21 @@ class Streams:
         if self.clients >= MOST_CLIENTS or self.server.draining:
             await socket.close(TRY_LATER)
             return
-        self.clients += 1
+        self.clients, self.server.busy = self.clients + 1, self.server.busy + 1
         try:
             await self._listen(socket, servable)
         finally:
-            self.clients -= 1
+            self.clients, self.server.busy = self.clients - 1, self.server.busy - 1
 
     async def _listen(self, socket: WebSocket, servable: Servable) -> None:
+        """Hear until the client ends, or the server is told to stop."""
         ear, kind = Ear(self.server, servable, socket), "float32"
-        while True:
-            message = await socket.receive()
+        while not self.server.draining:
+            try:
+                async with asyncio.timeout(LOOK_S):
+                    message = await socket.receive()
+            except TimeoutError:
+                continue
             if message["type"] == "websocket.disconnect":
                 return
             if message.get("text") is None:
@@ -78,6 +85,8 @@ class Streams:
                 await socket.close()
                 return
             kind = asked["format"]
+        await ear.end()
+        await socket.close(GOING_AWAY)
 
 
 class Ear:

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -132,7 +132,11 @@ class Models:
         started = time.monotonic()
         try:
             servable = Servable(hosted.name, path)
-            servable.warm_up()
+            try:
+                servable.warm_up()
+            except Exception:
+                servable.close()
+                raise
         except Exception as error:  # whatever is wrong with it: the version before it goes on
             status.state, status.error = "END", f"{type(error).__name__}: {error}"
             log.error("%s version %d cannot be served: %s", hosted.name, number, status.error)
@@ -148,7 +152,10 @@ class Models:
 
 def _files(path: Path) -> tuple[int, int]:
     """The newest time of what lies in a directory, in ns, and its size in bytes."""
-    found = [place.stat() for place in (path, *path.rglob("*"))]
+    found = []
+    for place in (path, *path.rglob("*")):
+        with suppress(OSError):  # a link that leads nowhere, or what has just gone
+            found.append(place.stat())
     return max(each.st_mtime_ns for each in found), sum(each.st_size for each in found)
 
 

@@ -84,7 +84,7 @@ def _draw_attention(
 
     attention_picture(
         [
-            ("Right: the surest of each class", [heard(row) for row in right]),
+            ("Right: the surest of one class each", [heard(row) for row in right]),
             ("Wrong: the surest of all", [heard(row) for row in wrong]),
         ],
         directory / split / "attention.png",
@@ -94,7 +94,7 @@ def _draw_attention(
 
 
 def telling_rows(probabilities: np.ndarray, labels: np.ndarray) -> tuple[list[int], list[int]]:
-    """Rows to look at, up to CLIPS_A_ROW each: of each class the surest right answer, and the surest wrong ones."""
+    """Rows to look at, up to CLIPS_A_ROW each: of the first classes the surest right answer, and the wrong ones."""
     taken = probabilities.argmax(axis=1)
     surest = np.argsort(-probabilities.max(axis=1), kind="stable").tolist()
     wrong = [row for row in surest if taken[row] != labels[row]]

@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import grpc
 import numpy as np
@@ -24,7 +25,7 @@ from tensorflow_serving.apis import (
 )
 
 from seqpipe.errors import RunError
-from seqpipe.serving.server import batching, rpc
+from seqpipe.serving.server import batching, rpc, servable
 from seqpipe.serving.server.rest import application
 from seqpipe.serving.server.run import Options, _web, directories, serve
 from seqpipe.serving.server.servable import Signature
@@ -72,6 +73,18 @@ def test_batching_a_request_of_another_rank_kills_no_worker(server):
 
     beside_it, after = asyncio.run(beside())
     assert (beside_it["label"].tolist(), after["label"].tolist()) == ([b"3"], [b"4"])
+
+
+def test_batching_joins_streams_that_have_heard_equally_much():
+    signature = SimpleNamespace(signature=lambda name: SimpleNamespace(batched=True))
+
+    async def keys(name):
+        heard = [np.array([samples]) for samples in (640, 640, 1280)]
+        return [batching._work_of(signature, name, {"samples": samples}).key for samples in heard]
+
+    first, second, later = asyncio.run(keys("stream"))
+    assert first == second != later
+    assert len(set(asyncio.run(keys("serving_default")))) == 1
 
 
 def test_batching_what_can_never_fit_is_refused_for_good(server, monkeypatch):
@@ -165,6 +178,25 @@ def test_versions_one_that_failed_is_tried_again_when_its_files_change(tmp_path,
     assert server.models.get("lengths").version == 3
 
 
+def test_versions_one_whose_warming_fails_is_closed(tmp_path, made, monkeypatch):
+    def fails(servable):
+        raise ValueError("cold")
+
+    monkeypatch.setattr(servable.Servable, "warm_up", fails)
+    closed = []
+    monkeypatch.setattr(servable.Servable, "close", lambda servable: closed.append(servable))
+    publish(tmp_path, 1)
+    server = made(tmp_path)
+    assert server.models.hosted["lengths"].statuses[1].error == "ValueError: cold"
+    assert len(closed) == 1
+
+
+def test_versions_a_link_that_leads_nowhere_keeps_no_model_away(tmp_path, made):
+    publish(tmp_path, 1)
+    (tmp_path / "1" / "notes").symlink_to("nothing")
+    assert made(tmp_path).models.get("lengths").version == 1
+
+
 def test_versions_go_back_to_an_older_one_when_a_failed_one_is_deleted(tmp_path, made):
     def broken(number):
         (tmp_path / str(number)).mkdir()
@@ -201,6 +233,10 @@ def test_run_a_grpc_port_that_another_server_has_is_said(place):
         other.stop(None)
 
 
+def test_run_an_address_of_ipv6_is_in_brackets():
+    assert (Options(host="::1").at(80), Options().at(80)) == ("[::1]:80", "127.0.0.1:80")
+
+
 def test_run_signals_are_left_to_us(server):
     before = signal.getsignal(signal.SIGTERM)
     with _web(server, Options()).capture_signals():
@@ -213,7 +249,7 @@ def test_run_a_version_alone_has_the_name_of_its_model(place, monkeypatch):
     assert list(directories(["."])) == ["lengths"]
     assert list(directories(["1"])) == ["lengths"]
     monkeypatch.chdir(place / "1")
-    assert list(directories(["."])) == ["lengths"]
+    assert directories(["."]) == {"lengths": place / "1"}
 
 
 def test_metrics_count_by_signature_and_in_both_dialects(server, client):
@@ -285,10 +321,11 @@ def test_rpc_status_is_that_of_the_version_for_who_may_ask(called):
     assert called(make, "GetModelStatus", request)[0] == grpc.StatusCode.NOT_FOUND
 
 
-def test_rpc_refuses_labels_signatures_and_outputs_that_are_not_there(called):
-    def predicted(output=None, **spec):
+def test_rpc_refuses_labels_signatures_outputs_and_sizes_that_are_not_there(called):
+    def predicted(output=None, size=1, **spec):
         request = predict_pb2.PredictRequest()
         request.inputs["text"].CopyFrom(tf.make_tensor_proto([b"abc"]))
+        request.inputs["text"].tensor_shape.dim[0].size = size
         request.output_filter.extend([output] if output else [])
         request.model_spec.name = "lengths"
         for key, value in spec.items():
@@ -302,6 +339,10 @@ def test_rpc_refuses_labels_signatures_and_outputs_that_are_not_there(called):
     assert predicted("no") == (
         grpc.StatusCode.INVALID_ARGUMENT, "no is not an output. Allowed: label, probabilities.",
     )  # fmt: skip
+    for size in (10**7, -(10**7)):
+        assert predicted(size=size) == (
+            grpc.StatusCode.RESOURCE_EXHAUSTED, f"text: an array [{size}] is larger than 16 MB.",
+        )  # fmt: skip
     assert predicted(signature_name="made up")[0] == grpc.StatusCode.INVALID_ARGUMENT
     assert any('signature="unknown"' in labels for labels in counted(called.server))
     assert not any("made up" in labels for labels in counted(called.server))
@@ -326,9 +367,11 @@ def test_rpc_health_is_told_to_who_watches(place, made, monkeypatch):
                 told = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
                 first = (await told.read()).status
                 server.draining = True
-                return first, (await told.read()).status
+                return first, (await told.read()).status, await told.read()
         finally:
             await running.stop(0)
 
     statuses = health_pb2.HealthCheckResponse
-    assert asyncio.run(asyncio.wait_for(watch(), 30)) == (statuses.SERVING, statuses.NOT_SERVING)
+    assert asyncio.run(asyncio.wait_for(watch(), 30)) == (
+        statuses.SERVING, statuses.NOT_SERVING, grpc.aio.EOF,
+    )  # fmt: skip

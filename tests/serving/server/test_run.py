@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import re
 import signal
@@ -13,6 +14,7 @@ import time
 
 import fresh
 import pytest
+from websockets.sync.client import connect
 
 from seqpipe.errors import RunError
 from seqpipe.serving.server.run import check_certificate
@@ -84,6 +86,19 @@ def test_server_told_to_stop_waits_for_no_idle_connection(running):
     connection.close()
     assert started.process.exitcode == 0
     assert "Stopping: answering what has come" in started.streams[0].read_text()
+
+
+def test_server_told_to_stop_says_to_a_microphone_what_it_heard(running):
+    started, port = running
+    with connect(f"ws://127.0.0.1:{port}/v1/models/lengths:stream") as socket:
+        socket.send(bytes(4 * 640))
+        assert "label" in json.loads(socket.recv())
+        os.kill(started.pid, signal.SIGTERM)
+        told = [json.loads(message) for message in socket]
+    started.process.join(60)
+    assert told[-2]["seconds"] == 14 * 0.04  # a piece and half a second of quiet
+    assert told[-1]["heard"]["label"] == "b"
+    assert (socket.close_code, started.process.exitcode) == (1001, 0)
 
 
 FOREIGN = """

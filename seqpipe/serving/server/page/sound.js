@@ -34,7 +34,11 @@ function opened() {
   const state = {socket, seconds: 0};
   state.closed = new Promise((resolve, reject) => {
     state.open = new Promise((ready) => { socket.onopen = ready; socket.addEventListener("close", ready); });
-    socket.onclose = ({code}) => code === 1013 ? reject(new Error("The server hears as many microphones as it may. Try again later.")) : resolve();
+    socket.onclose = ({code}) => {
+      if (code === 1013) reject(new Error("The server hears as many microphones as it may. Try again later."));
+      else if ([1000, 1001, 1005].includes(code)) resolve(); // 1001: the server stops, and has said what it heard
+      else reject(new Error("The connection was lost."));
+    };
     socket.onmessage = ({data}) => {
       const step = JSON.parse(data);
       if (step.error) { reject(new Error(step.error)); reach("/models"); } // which asks for a token, where that is what is missing
