@@ -210,9 +210,20 @@ class Decoder(Section):
         "luong", description="luong: a product of state and source; bahdanau: a small network of both."
     )
     input_feeding: bool = Field(False, description="Feed each step the output of the one before; slower to train.")
-    dropout: Fraction = Field(0.2, ge=0, lt=1, description="Dropout on the input of each layer, one mask a row.")
+    dropout: Fraction = Field(
+        0.2,
+        ge=0,
+        lt=1,
+        description="Dropout on the input of each layer, one mask a row; of the first one alone with input_feeding.",
+    )
     recurrent_dropout: Fraction = Field(0.0, ge=0, lt=1, description="Dropout on the state, one mask a row.")
     weight_dropout: Fraction = Field(0.0, ge=0, lt=1, description="Share of the recurrent weights dropped.")
+
+    @model_validator(mode="after")
+    def _fed_without_dropout(self) -> Decoder:
+        if self.input_feeding and (self.recurrent_dropout or self.weight_dropout):
+            raise ValueError("input_feeding = true needs recurrent_dropout = 0 and weight_dropout = 0.")
+        return self
 
 
 class Seq2Seq(Section):

@@ -127,12 +127,12 @@ def before_training(config: Pipeline, steps: dict[str, Any]) -> str:
     start = pipeline_file.flatten(config.model_dump(mode="json")).get("model.start_from")
     if start is None:
         pretrained = steps.get("pretrain")
-        return f"\nBefore it, the encoder was a language model: {pretrained['summary']}." if pretrained else ""
+        return f"\n{pretrained['summary']}." if pretrained else ""
     said = f"\nIt started from the encoder in `{start}`"
     state = Path(start).parent / "state.json"
     if Path(start).name != "pretrain" or not state.is_file():
         return f"{said}."
-    return f"{said}, a language model: {json.loads(state.read_text())['steps']['pretrain']['summary']}."
+    return f"{said}. {json.loads(state.read_text())['steps']['pretrain']['summary']}."
 
 
 def _proof(parity: dict[str, Any]) -> str:

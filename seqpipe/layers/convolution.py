@@ -56,6 +56,10 @@ class ConvolutionBlock(keras.layers.Layer):
         super().__init__(**base)
         if stride > 1 and dilation > 1:
             raise ValueError(f"stride = {stride} and dilation = {dilation} exclude each other: one of them must be 1.")
+        if padding not in ("same", "causal"):
+            raise ValueError(f'padding = "{padding}" is not one of same, causal.')
+        if pool_kind not in ("max", "average"):
+            raise ValueError(f'pool_kind = "{pool_kind}" is not one of max, average.')
         self.filters = filters
         self.kernel_size = kernel_size
         self.dilation = dilation

@@ -38,9 +38,10 @@ class AttentionDecoder(keras.layers.Layer):
         layers: recurrent layers; those above the first take the state below and the context.
         attention: luong or bahdanau, how a step scores the memory.
         input_feeding: give each step the output of the step before, at the price of a loop around everything.
-        dropout: share of channels dropped from the inputs of each recurrent layer, one mask a row.
-        recurrent_dropout: share of the state dropped, one mask a row.
-        weight_dropout: share of each recurrent kernel's weights dropped.
+        dropout: share of channels dropped from the inputs of each recurrent layer, one mask a row; with input feeding 0
+            where there are several.
+        recurrent_dropout: share of the state dropped, one mask a row; 0 with input feeding.
+        weight_dropout: share of each recurrent kernel's weights dropped; 0 with input feeding.
     Call arguments:
         x: float [B, T, E], vectors of the pieces before each step.
         lengths: int32 [B], real steps of x.
@@ -68,6 +69,8 @@ class AttentionDecoder(keras.layers.Layer):
         for value, allowed in ((cell, CELLS), (attention, ("luong", "bahdanau"))):
             if value not in allowed:
                 raise ValueError(f'"{value}" is not allowed. Allowed: {", ".join(allowed)}.')
+        if input_feeding and (recurrent_dropout or weight_dropout):
+            raise ValueError("input_feeding allows no recurrent_dropout and no weight_dropout.")
         self.units, self.output_units, self.layers = units, output_units, layers
         self.cell, self.attention, self.input_feeding = cell, attention, input_feeding
         self.dropout, self.recurrent_dropout, self.weight_dropout = dropout, recurrent_dropout, weight_dropout
@@ -84,7 +87,8 @@ class AttentionDecoder(keras.layers.Layer):
             for number in range(1, layers + 1)
         ]
         self.drops = [
-            keras.layers.Dropout(dropout, noise_shape=(None, 1, None)) for _ in range(layers if dropout else 0)
+            keras.layers.Dropout(dropout, noise_shape=(None, 1, None), dtype=policy)
+            for _ in range(layers if dropout else 0)
         ]
         self.scores = LuongAttention(dtype=policy) if attention == "luong" else BahdanauAttention(units, dtype=policy)
         self.bridge = keras.layers.Dense(units * layers * self._tensors, activation="tanh", dtype=policy, name="bridge")

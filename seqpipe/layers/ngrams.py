@@ -40,7 +40,9 @@ class NgramExpert(keras.layers.Layer):
 
     def build(self, *shapes: Shape) -> None:
         def table(name: str, *shape: int, dtype: str) -> Any:
-            return self.add_weight(name=name, shape=shape, dtype=dtype, initializer="zeros", trainable=False)
+            return self.add_weight(
+                name=name, shape=shape, dtype=dtype, initializer="zeros", trainable=False, autocast=False
+            )
 
         columns = 1 if self._one_column else self.classes
         self.keys = table("keys", self.entries, dtype="int32")

@@ -116,9 +116,8 @@ class MaxPooling(_Pooling):
         mask = step_mask(lengths, steps)[:, :, None]
         lowest = ops.convert_to_tensor(-3e38, dtype=x.dtype)
         x = ops.where(mask, x, lowest)
-        real = ops.cast(lengths > 0, x.dtype)[:, None]
         largest = ops.max(x, axis=1)  # [B, C]
         nearly = largest - TIE * (1.0 + ops.abs(largest))
         won = ops.cast(ops.logical_and(x >= nearly[:, None, :], mask), "float32")  # [B, T, C]
         shares = won / ops.maximum(ops.sum(won, axis=1, keepdims=True), 1.0)
-        return largest * real, ops.mean(shares, axis=2)
+        return ops.where(lengths[:, None] > 0, largest, 0), ops.mean(shares, axis=2)

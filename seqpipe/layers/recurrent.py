@@ -58,6 +58,8 @@ class _Lengths(keras.layers.RNN):
             if lengths is not None:
                 raise ValueError("lengths and mask were both given. Allowed: one of them.")
             lengths = prefix_lengths(mask)
+        if lengths is not None and len(keras.ops.shape(lengths)) != 1:
+            raise ValueError(f"lengths must be [B], not {keras.ops.shape(lengths)}; a state is given as initial_state.")
         sequences = tf.cast(sequences, self.compute_dtype)
         batch = tf.shape(sequences)[0] if sequences.shape[0] is None else sequences.shape[0]
         if initial_state is None:
@@ -193,7 +195,8 @@ class LSTM(_Lengths, keras.layers.LSTM):
         sequences: float [B, T, C], T at least 1.
         lengths: int32 [B], 0..T, real steps of each row; without it every step is real.
         initial_state: tensors [B, U], as Keras takes them; zeros without it.
-        mask: bool [B, T], Keras' alternative to lengths: True at the real steps, which come first in each row.
+        mask: bool [B, T], Keras' alternative to lengths: True at the real steps, which come first in each row. One that
+            an Embedding sends along arrives without initial_state only, as in Keras; beside it, give the mask.
         training: whether dropout applies.
     Returns:
         [B, T, U] with return_sequences, zero beyond each length; else [B, U], the output of the last real step,

@@ -163,9 +163,11 @@ class SegmentRecurrence(Fixed):
     arguments = ("cell", "units")
 
     def __init__(self, cell: Literal["lstm", "gru"], units: int, **base: Any):
-        super().__init__(**base)
+        super().__init__(**{"dtype": keras.config.dtype_policy(), **base})
         self.cell, self.units = cell, units
-        self.recurrence = {"lstm": LSTM, "gru": GRU}[cell](units, return_state=True, name="recurrence")
+        self.recurrence = {"lstm": LSTM, "gru": GRU}[cell](
+            units, return_state=True, dtype=self.dtype_policy, name="recurrence"
+        )
 
     def build(self, past_shape: Shape, queries_shape: Shape | None = None) -> None:
         self.recurrence.build((None, None, past_shape[-1]))

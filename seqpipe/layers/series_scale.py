@@ -43,9 +43,12 @@ def restored(values: Tensor, transform: str) -> Tensor:
 
 
 class Fixed(keras.layers.Layer):
-    """A layer whose arguments are its configuration: a subclass names them."""
+    """A layer whose arguments are its configuration: a subclass names them. In float32, whatever the precision."""
 
     arguments: tuple[str, ...] = ()
+
+    def __init__(self, *, dtype: Any = "float32", **base: Any):
+        super().__init__(dtype=dtype, **base)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **{name: getattr(self, name) for name in self.arguments}}

@@ -53,7 +53,7 @@ def classifier(
     if config.ngrams is not None:
         entries = ngram_entries or config.ngrams.entries
         expert = layers.NgramExpert(
-            config.ngrams.longest, entries=entries, classes=classes, several=several, name="ngrams"
+            config.ngrams.longest, entries=entries, classes=classes, several=several, dtype="float32", name="ngrams"
         )
         logits = expert(logits, ids, lengths)
     return keras.Model([ids, lengths], logits, name=name)

@@ -54,20 +54,13 @@ def greedy(step: Step, state: Any, bounds: tf.Tensor, *, length_penalty: tf.Tens
         bounds: int32 [B], most pieces of each answer.
         length_penalty: of the scores.
     """
-    return _follow(
-        step, state, bounds, lambda logits, t: tf.argmax(logits, axis=1, output_type=tf.int32), length_penalty
-    )
-
-
-def _follow(step: Step, state: Any, bounds: tf.Tensor, choose: Callable, length_penalty: tf.Tensor | float) -> Answers:
-    """One hypothesis a row, its next piece chosen from logits [B, V] and the number of the step."""
     rows = tf.shape(bounds)[0]
 
     def body(t, tokens, state, scores, lengths, ended, written):
         logits, state = step(tokens[:, tf.newaxis], state)
         logits = logits[:, 0]  # [B, V]
         allowed = logits + _banned(logits.shape[-1], t >= bounds)
-        chosen = tf.where(ended, PAD, choose(allowed, t))  # [B]
+        chosen = tf.where(ended, PAD, tf.argmax(allowed, axis=1, output_type=tf.int32))  # [B]
         log_probability = tf.gather(logits, chosen, batch_dims=1) - tf.reduce_logsumexp(logits, axis=1)
         scores += tf.where(ended, 0.0, log_probability)
         ends = tf.equal(chosen, EOS)

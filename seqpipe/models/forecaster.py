@@ -209,7 +209,8 @@ def _ridge(config: Forecaster, frame: Frame, parts: _Parts) -> Any:
     if parts.past is not None:
         back = min(frame.look_back, 2 * max(frame.seasons[:1], default=8))
         found.append(ops.reshape(parts.past[:, -back:], (-1, back * frame.past)))
-    design = keras.layers.Concatenate(name="design")([*found, ops.ones_like(found[0][:, :1])])  # [B, F]
+    found.append(ops.ones_like(filled[:, :1]))
+    design = keras.layers.Concatenate(dtype="float32", name="design")(found)  # [B, F]
     line = keras.layers.Dense(
         config.horizon_steps, use_bias=False, kernel_initializer="zeros", trainable=False, dtype="float32", name="ridge"
     )

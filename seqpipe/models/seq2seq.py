@@ -56,6 +56,7 @@ def seq2seq(config: Seq2Seq, *, source_vocabulary: int, target_vocabulary: int, 
     decoder = layers.AttentionDecoder(output_units=units, name="decoder", **config.decoder.model_dump())
     output, alignment = decoder(embedded(embed_target, target), target_lengths, memory, source_lengths)  # [B, T, E]
     logits = score(_dropout(config.dropout, output))  # [B, T, V]
+    logits = keras.layers.Activation("linear", dtype="float32", name="logits")(logits)
     return keras.Model([source, source_lengths, target, target_lengths], [logits, alignment], name=name)
 
 

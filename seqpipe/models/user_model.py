@@ -9,9 +9,12 @@ import traceback
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from seqpipe.config.networks import Classifier
 from seqpipe.errors import ModelError, nearest
+
+TRIED_STEPS = 64  # of the row that a model is tried with
 
 
 def own_model(config: Classifier, *, vocabulary_size: int, classes: int) -> keras.Model:
@@ -28,11 +31,20 @@ def own_model(config: Classifier, *, vocabulary_size: int, classes: int) -> kera
         origin = f"model.keras = {config.keras}"
     if not isinstance(model, keras.Model):
         raise ModelError(f"{origin}: gives a {type(model).__name__}, not a keras.Model.")
+    if not getattr(model, "inputs", None):
+        raise ModelError(f"{origin}: gives a model without inputs; it must be made as keras.Model(inputs, outputs).")
     if len(model.inputs) != 2:
         raise ModelError(f"{origin}: takes {len(model.inputs)} inputs; it must take two: ids [B, T] and lengths [B].")
-    if len(model.outputs) != 1 or model.outputs[0].shape[-1] != classes:
+    if len(model.outputs) != 1 or len(model.outputs[0].shape) != 2 or model.outputs[0].shape[-1] != classes:
         shapes = ", ".join(str(output.shape) for output in model.outputs)
         raise ModelError(f"{origin}: returns {shapes}; it must return logits of shape (None, {classes}), one a class.")
+    last = vocabulary_size - 1
+    try:
+        model([np.full((1, TRIED_STEPS), last, np.int32), np.array([TRIED_STEPS], np.int32)], training=False)
+    except Exception as error:
+        raise ModelError(
+            f"{origin}: must take ids from 0 to {last} in rows of any length; it fails with {type(error).__name__}."
+        ) from error
     return model
 
 
@@ -66,6 +78,6 @@ def _loaded(path: Path) -> keras.Model:
     if not path.exists():
         raise ModelError(f"model.keras = {path}: there is no such file.")
     try:
-        return keras.saving.load_model(path)
+        return keras.saving.load_model(path, compile=False)
     except (ValueError, TypeError, OSError) as error:
         raise ModelError(f"model.keras = {path}: Keras cannot load it: {error}") from error

@@ -186,7 +186,7 @@ class Run:
                 return
             if self.chief:
                 self._finish("pretrain", {"summary": summary})
-                self.say(f"Pre-training: {summary}")
+                self.say(summary)
             else:
                 wait_for(lambda: self._is_there("pretrain"), "finish pre-training")
         self.task.load_pretrained(directory)

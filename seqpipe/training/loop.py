@@ -195,7 +195,8 @@ class Trainer:
     def _batch(self, rows: Sequence[int] | np.ndarray, *, epoch: int = 0, compiled: bool = False) -> Batch:
         """A batch with each row's `weight` and the `total` number of rows, filled up so that all replicas get as many.
 
-        The rows that fill up weigh nothing.
+        The rows that fill up weigh nothing; of a batch for XLA they have no steps either, so that batch normalisation
+        does not count the first row again and again.
 
         Args:
             epoch: what an objective that changes its rows from epoch to epoch goes by.
@@ -218,6 +219,7 @@ class Trainer:
             wanted = max([steps, *quantiles[np.searchsorted(quantiles, steps) :][:1].astype(int)])
             rest = [(0, 0)] * (batch[name].ndim - 2)
             padded[name] = np.pad(batch[name], [(0, 0), (0, wanted - steps), *rest])
+            padded[f"{name}_lengths"] = np.where(batch["weight"] > 0, batch[f"{name}_lengths"], 0)
         return padded
 
     def _batches(self, plan: Sequence[np.ndarray], epoch: int) -> Iterator[Batch]:

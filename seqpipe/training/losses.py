@@ -54,15 +54,6 @@ def softmax_cross_entropy(
     return losses if real is None else tf.where(real, losses, 0.0)
 
 
-def mean_cross_entropy(
-    labels: tf.Tensor, logits: tf.Tensor, lengths: tf.Tensor | None = None, *, label_smoothing: float = 0.0
-) -> tf.Tensor:
-    """Mean of `softmax_cross_entropy` over the real steps of a batch, a float32 scalar; zero where there are none."""
-    losses = softmax_cross_entropy(labels, logits, lengths, label_smoothing=label_smoothing)
-    count = tf.size(losses) if lengths is None else tf.reduce_sum(lengths)
-    return tf.math.divide_no_nan(tf.reduce_sum(losses), tf.cast(count, tf.float32))
-
-
 def label_loss(
     labels: tf.Tensor,
     logits: tf.Tensor,

@@ -64,8 +64,9 @@ def restore_position(directory: Path, variables: Sequence[Any]) -> Position | No
 def open_history(directory: Path, position: Position) -> Iterator[io.BufferedWriter]:
     """history.jsonl, cut back to the position: no step stands in it twice."""
     with open(directory / HISTORY, "ab") as file:
-        file.truncate(position.history_bytes)
-        file.seek(position.history_bytes)
+        # Never made longer: what was cut by others would be filled with zeros.
+        file.seek(min(position.history_bytes, file.seek(0, io.SEEK_END)))
+        file.truncate()
         yield file
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from seqpipe.config.training import Pretraining, Training
 from seqpipe.data.examples import Examples, Ragged
 from seqpipe.errors import DataError, ModelError
 from seqpipe.storage import writing
+from seqpipe.text.word_vectors import PieceVectors
 from seqpipe.training.objective import Batch, Objective
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ def pretrain(
     rows: Ragged,
     *,
     vocabulary_size: int,
+    vectors: PieceVectors | None = None,
+    xla: Literal["auto", "always", "never"] = "auto",
     seed: int,
     directory: Path,
     say: Callable[[str], None],
@@ -71,11 +74,13 @@ def pretrain(
 
     Args:
         rows: piece ids of the texts.
+        vectors: what the embedding starts from.
+        xla: as `training.xla`.
         seed: of weights, dropout, sampled pieces and the order of batches.
         directory: also holds position and history.
         callbacks: (epochs, steps per epoch) -> Keras callbacks.
     Returns:
-        What was reached, in a line.
+        What was done, in a sentence.
     """
     from seqpipe.models.language_model import LanguageModel, encoder_weights
     from seqpipe.training.loop import Trainer
@@ -83,18 +88,18 @@ def pretrain(
 
     train, dev = chunks(rows, pretraining.chunk_pieces)
     say(f"Pre-training on {len(train.values):,} pieces of text")
-    training = Training(
-        epochs=pretraining.epochs,
-        batch_size=pretraining.batch_size,
-        learning_rate=pretraining.learning_rate,
-        schedule="linear",
-        warmup_steps=pretraining.warmup_steps,
-        monitor="loss",
-        save_every_steps=pretraining.save_every_steps,
-    )
+    training = _as_training(pretraining, xla)
     counts = np.bincount(train.values, minlength=vocabulary_size)
+
+    def build() -> keras.Model:
+        model = LanguageModel(config, pretraining, counts)
+        if vectors is not None:
+            table = model.embedding.embeddings
+            table.assign(vectors.onto(table.numpy()))
+        return model
+
     trainer = Trainer(
-        lambda: LanguageModel(config, pretraining, counts),
+        build,
         objective=LanguageModelling(),
         config=training,
         train=Examples({"ids": train}),
@@ -107,7 +112,23 @@ def pretrain(
     if trainer.chief:
         load_weights(trainer.model, directory / "best.npz")
         save_encoder(encoder_weights(trainer.model), directory / ENCODER)
-    return f"{position.epoch} epochs in {position.seconds:,.0f} s, best dev loss {position.best:.4f} nats"
+    return (
+        f"The encoder was trained as a language model first: {position.epoch} epochs in {position.seconds:,.0f} s, "
+        f"best dev loss {position.best:.4f} nats"
+    )
+
+
+def _as_training(pretraining: Pretraining, xla: Literal["auto", "always", "never"]) -> Training:
+    return Training(
+        epochs=pretraining.epochs,
+        batch_size=pretraining.batch_size,
+        learning_rate=pretraining.learning_rate,
+        schedule="linear",
+        warmup_steps=pretraining.warmup_steps,
+        monitor="loss",
+        save_every_steps=pretraining.save_every_steps,
+        xla=xla,
+    )
 
 
 def save_encoder(weights: dict[str, np.ndarray], file: Path) -> None:

@@ -60,6 +60,12 @@ def test_convolution_block_refuses_stride_with_dilation():
         ConvolutionBlock(2, kernel_size=3, stride=2, dilation=2)
 
 
+@pytest.mark.parametrize(("name", "allowed"), [("padding", "same, causal"), ("pool_kind", "max, average")])
+def test_convolution_block_refuses_what_it_does_not_know(name, allowed):
+    with pytest.raises(ValueError, match=f'{name} = "valid" is not one of {allowed}'):
+        ConvolutionBlock(2, kernel_size=3, **{name: "valid"})
+
+
 def test_pool_time_ignores_padding_in_a_partial_window():
     x = np.arange(1, 9, dtype=np.float32).reshape(1, 8, 1)
     lengths = np.array([5], np.int32)

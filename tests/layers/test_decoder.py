@@ -96,6 +96,17 @@ def test_decoder_refuses_what_it_does_not_know():
         AttentionDecoder(4, 4, cell="grru")
 
 
+@pytest.mark.parametrize("drops", [{"recurrent_dropout": 0.1}, {"weight_dropout": 0.1}])
+def test_decoder_with_input_feeding_refuses_dropout_that_it_does_not_do(drops):
+    with pytest.raises(ValueError, match="input_feeding allows no recurrent_dropout and no weight_dropout"):
+        AttentionDecoder(4, 4, input_feeding=True, **drops)
+
+
+def test_decoder_drops_in_its_own_precision():
+    layer = AttentionDecoder(4, 4, dropout=0.1, layers=2, dtype="mixed_bfloat16")
+    assert {drop.compute_dtype for drop in layer.drops} == {"bfloat16"}
+
+
 @pytest.mark.parametrize("make", [GRU, LSTM, SimpleRNN, lambda units: GRU(units, reset_after=False)])
 def test_recurrent_step_is_a_sequence_of_one_step(make):
     rng = np.random.default_rng(0)

@@ -111,3 +111,10 @@ def test_expert_has_a_logit_for_each_of_several_labels():
     again = NgramExpert.from_config(layer.get_config())
     again.build()
     assert again.table.shape == layer.table.shape == (len(tables.keys), 2)
+
+
+def test_expert_alone_works_in_mixed_precision():
+    layer = NgramExpert(2, entries=4, classes=3, dtype="mixed_bfloat16")
+    found = layer(np.zeros((2, 3), np.float32), np.ones((2, 5), np.int32), np.array([5, 0], np.int32))
+    assert found.dtype == tf.bfloat16
+    assert {weight.value.dtype for weight in (layer.bias, layer.network_scale)} == {tf.float32}

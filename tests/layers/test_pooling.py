@@ -42,6 +42,11 @@ def test_pooling_max_is_shared_by_steps_that_tie_but_for_rounding():
     np.testing.assert_allclose(weights[0], [0.5, 0.5, 0, 0], atol=1e-7)
 
 
+def test_pooling_max_of_an_empty_row_is_zero_in_half_precision():
+    pooled, _ = MaxPooling(dtype="mixed_float16")(np.ones((2, 3, 2), np.float32), np.array([2, 0], np.int32))
+    np.testing.assert_array_equal(pooled, [[1, 1], [0, 0]])
+
+
 def test_pooling_attention_max_is_both_side_by_side():
     x = np.random.default_rng(0).normal(size=(2, 6, 5)).astype(np.float32)
     lengths = np.array([6, 3], np.int32)

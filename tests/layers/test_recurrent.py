@@ -324,6 +324,11 @@ def test_recurrent_refuses_lengths_beside_a_mask():
         GRU(UNITS)(x, tf.constant([1, 2]), mask=tf.ones([2, STEPS], tf.bool))
 
 
+def test_recurrent_refuses_a_state_in_the_place_of_lengths():
+    with pytest.raises(ValueError, match=r"lengths must be \[B\], not \(2, 3\); a state is given as initial_state\."):
+        GRU(3)(numbers(2, STEPS, CHANNELS), numbers(2, 3))
+
+
 def test_recurrent_bidirectional_refuses_other_layers():
     with pytest.raises(
         TypeError, match=r"Bidirectional wraps keras.*GRU. Allowed: seqpipe.layers.LSTM, GRU, SimpleRNN."

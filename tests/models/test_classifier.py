@@ -6,6 +6,7 @@ import pytest
 
 from seqpipe.config.networks import Classifier
 from seqpipe.models import classifier
+from seqpipe.training.devices import precision
 
 IDS = np.array([[5, 6, 7, 8, 9, 2], [3, 4, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]], np.int32)
 LENGTHS = np.array([6, 2, 0], np.int32)
@@ -44,3 +45,9 @@ def test_classifier_is_a_plain_keras_model(tmp_path, capsys):
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(np.asarray(again([IDS, LENGTHS])), np.asarray(model([IDS, LENGTHS])))
+
+
+def test_classifier_with_ngrams_answers_in_float32_whatever_the_precision():
+    with precision("mixed_bfloat16"):
+        model = build(ngrams={"longest": 2, "entries": 5})
+    assert {model([IDS, LENGTHS], training=training).dtype.name for training in (True, False)} == {"float32"}

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from seqpipe.config.series import Forecaster, SeriesFeatures
 from seqpipe.models.forecaster import Frame, forecaster
 from seqpipe.series.clock import Step
+from seqpipe.training.devices import precision
 
 LOOK_BACK, HORIZON = 24, 6
 
@@ -57,3 +59,26 @@ def test_forecaster_without_a_calendar_knows_no_hour():
     model, seen, hours, _ = design(SeriesFeatures(calendar=False))
     assert "calendar" not in [layer.name for layer in model.layers]
     assert left(seen, waves(hours, 24)[0]) > 0.5
+
+
+def test_forecaster_in_mixed_precision_learns_and_keeps_the_units_of_its_series():
+    frame = Frame(Step("seconds", 3600), LOOK_BACK, 12, seasons=(24,), series=2, known=1, past=1, static=(3,))
+    config = Forecaster(
+        horizon_steps=HORIZON, recurrent={"units": 4, "cell": "lstm"}, normalisation="revin", mask_fraction=0.1
+    )
+    given = {
+        "values": np.full((2, LOOK_BACK), 1234.5, np.float32),
+        "series": np.array([1, 0], np.int32),
+        "time": np.array([400_000, 400_007]) * 3600,
+        "known": np.ones((2, LOOK_BACK + HORIZON, 1), np.float32),
+        "past": np.ones((2, LOOK_BACK, 1), np.float32),
+        "static": np.ones((2, 1), np.int32),
+    }
+    with precision("mixed_bfloat16"):
+        model = forecaster(config, SeriesFeatures(), frame=frame)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(model(given, training=True))
+    gradients = tape.gradient(loss, [variable.value for variable in model.trainable_variables])
+    assert all(np.isfinite(tf.convert_to_tensor(gradient)).all() for gradient in gradients)
+    np.testing.assert_allclose(model(given)[:, :, 1], 1234.5, rtol=1e-6)  # bfloat16 would say 1232
+    assert model.get_layer("recurrent").recurrence.compute_dtype == "bfloat16"

@@ -23,9 +23,27 @@ def single(config, *, vocabulary_size, classes):
     x = keras.Input((4,))
     return keras.Model(x, keras.layers.Dense(classes)(x))
 
+class Subclass(keras.Model):
+    def call(self, inputs):
+        return inputs
+
+def subclassed(config, *, vocabulary_size, classes):
+    return Subclass()
+
+def by_step(config, *, vocabulary_size, classes):
+    ids, lengths = keras.Input((None,), dtype="int32"), keras.Input((), dtype="int32")
+    return keras.Model([ids, lengths], keras.layers.Embedding(vocabulary_size, classes)(ids))
+
+def small(config, *, vocabulary_size, classes):
+    return classifier(config, vocabulary_size=vocabulary_size - 1, classes=classes)
+
 def broken(config, *, vocabulary_size, classes):
     return 1 / 0
 """
+
+
+def of_no_file(wanted, said):
+    return keras.ops.mean(said)
 
 
 @pytest.fixture
@@ -43,6 +61,7 @@ def test_own_model_from_a_function(here):
 
 def test_own_model_from_a_file(here):
     model = classifier(Classifier(), **SIZES)
+    model.compile("adam", of_no_file)
     model.save(here / "mine.keras")
     assert own_model(Classifier(keras="mine.keras"), **SIZES).count_params() == model.count_params()
 
@@ -53,8 +72,11 @@ def test_own_model_from_a_file(here):
         ({"builder": "no_such_module:build"}, "no_such_module cannot be imported: No module named"),
         ({"builder": "my_builders:biuld"}, "my_builders has no biuld. Did you mean build?"),
         ({"builder": "my_builders:other"}, "gives a str, not a keras.Model."),
-        ({"builder": "my_builders:broken"}, r"failed at .*my_builders.py:16: ZeroDivisionError: division by zero"),
+        ({"builder": "my_builders:broken"}, r"failed at .*my_builders.py:30: ZeroDivisionError: division by zero"),
         ({"builder": "my_builders:single"}, r"takes 1 inputs; it must take two: ids \[B, T\] and lengths \[B\]."),
+        ({"builder": "my_builders:subclassed"}, r"without inputs; it must be made as keras.Model\(inputs, outputs\)."),
+        ({"builder": "my_builders:by_step"}, r"returns \(None, None, 3\); it must return logits of shape \(None, 3\)"),
+        ({"builder": "my_builders:small"}, "small: must take ids from 0 to 19 in rows of any length; it fails with "),
         ({"keras": "none.keras"}, "there is no such file."),
         ({"keras": "my_builders.py"}, "Keras cannot load it: "),
     ],

@@ -261,6 +261,13 @@ def test_training_needs_rows(tmp_path):
         trainer(tmp_path, train=Examples({"ids": Ragged.from_rows([]), "label": np.zeros(0, np.int32)}))
 
 
+def test_training_rows_that_fill_up_a_batch_for_xla_have_no_steps(tmp_path):
+    run = trainer(tmp_path, batch_size=24)
+    whole, filled = (run._batch([7, 8], compiled=compiled) for compiled in (False, True))
+    assert filled["ids_lengths"].tolist() == [*whole["ids_lengths"], *[0] * 22]
+    assert filled["ids_lengths"].dtype == whole["ids_lengths"].dtype
+
+
 def test_training_with_xla_is_the_same_training_and_compiles_few_shapes(tmp_path):
     losses = {}
     for xla in ("always", "never"):

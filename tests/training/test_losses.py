@@ -12,7 +12,6 @@ from seqpipe.training.losses import (
     hits,
     label_loss,
     label_set_loss,
-    mean_cross_entropy,
     softmax_cross_entropy,
 )
 
@@ -67,23 +66,13 @@ def test_losses_are_zero_beyond_lengths_whatever_stands_there(batch):
     np.testing.assert_array_equal(gradient[~real], 0.0)
 
 
-def test_losses_mean_counts_real_steps_only(batch):
-    labels, logits, lengths = batch
-    steps = softmax_cross_entropy(labels, logits)[tf.sequence_mask(lengths, T)]
-    np.testing.assert_allclose(mean_cross_entropy(labels, logits, lengths), tf.reduce_mean(steps), rtol=1e-6)
-    assert mean_cross_entropy(labels, logits, tf.zeros([B], tf.int32)) == 0
-    np.testing.assert_allclose(
-        mean_cross_entropy(labels[:, 0], logits[:, 0]), tf.reduce_mean(softmax_cross_entropy(labels, logits)[:, 0])
-    )
-
-
 def test_losses_compute_low_precision_in_float32(batch):
     labels, logits, _ = batch
     half = tf.cast(logits, tf.bfloat16)
-    loss, gradient = loss_and_gradient(lambda x: mean_cross_entropy(labels, x, label_smoothing=0.1), half)
+    loss, gradient = loss_and_gradient(lambda x: softmax_cross_entropy(labels, x, label_smoothing=0.1), half)
     assert (loss.dtype, gradient.dtype) == (tf.float32, tf.bfloat16)
     np.testing.assert_allclose(
-        loss, mean_cross_entropy(labels, tf.cast(half, tf.float32), label_smoothing=0.1), rtol=1e-6
+        loss, softmax_cross_entropy(labels, tf.cast(half, tf.float32), label_smoothing=0.1), rtol=1e-6
     )
 
 

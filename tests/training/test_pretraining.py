@@ -12,6 +12,8 @@ from seqpipe.errors import ConfigError, DataError, ModelError
 from seqpipe.export.card import before_training
 from seqpipe.runs.run import open_run
 from seqpipe.tasks import load_pipeline
+from seqpipe.text.word_vectors import PieceVectors
+from seqpipe.training.loop import Trainer
 from seqpipe.training.pretraining import chunks, find_encoder, load_encoder, pretrain
 
 MODEL = Classifier.model_validate(
@@ -57,7 +59,7 @@ class Stop(keras.callbacks.Callback):
 
 def test_pretraining_learns_and_resumes_bit_for_bit(tmp_path):
     summary = run(tmp_path / "whole")
-    assert summary.startswith("8 epochs in")
+    assert summary.startswith("The encoder was trained as a language model first: 8 epochs in")
     assert float(summary.split()[-2]) < 0.8 * np.log(20)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "stopped", Stop())
@@ -66,6 +68,32 @@ def test_pretraining_learns_and_resumes_bit_for_bit(tmp_path):
     assert list(whole) == list(stopped)
     for name, value in whole.items():
         np.testing.assert_array_equal(value, stopped[name])
+
+
+def test_pretraining_starts_from_word_vectors_and_takes_the_xla_it_is_told(tmp_path, monkeypatch):
+    vectors = PieceVectors(np.ones((24, 6), np.float32), np.arange(24) >= 4, words=20)
+    began, told = [], []
+
+    def choose(trainer):
+        began.append(trainer.model.embedding.embeddings.numpy())
+        told.append(trainer.config.xla)
+        return False
+
+    monkeypatch.setattr(Trainer, "_choose_xla", choose)
+    options = OPTIONS.model_copy(update={"epochs": 1})
+    pretrain(
+        MODEL,
+        options,
+        sentences(20),
+        vocabulary_size=24,
+        vectors=vectors,
+        xla="never",
+        seed=1,
+        directory=tmp_path,
+        say=lambda line: None,
+    )
+    assert told == ["never"]
+    assert len(np.unique(began[0][4:])) == 1
 
 
 def test_pretraining_chunks_hold_every_piece_once():
@@ -103,7 +131,8 @@ def test_pretraining_in_a_pipeline_and_its_encoder_in_another(here):
         "position.npz",
     }
     with open_run(load_pipeline(here / "tiny.yaml").config, say=lambda line: None) as opened:
-        assert "the encoder was a language model: 1 epochs in" in before_training(opened.config, opened.state["steps"])
+        said = before_training(opened.config, opened.state["steps"])
+    assert said.startswith("\nThe encoder was trained as a language model first: 1 epochs in")
     kept = load_encoder(here / "runs/first/encoder.npz")
     pretrained = load_encoder(here / "runs/first/pretrain/encoder.npz")
     assert any((kept[name] != pretrained[name]).any() for name in kept)  # the task went on from there

@@ -15,7 +15,7 @@ from seqpipe.data.batches import plan_in_order_of_length
 from seqpipe.data.examples import Ragged
 from seqpipe.export.label_answer import Answer, LabelSets, label_answer, label_info, label_set_answer, scores
 from seqpipe.layers.recurrent_form import traced_for
-from seqpipe.models.receptive_field import total_stride
+from seqpipe.models.receptive_field import POOLING, total_stride
 
 
 class TextClassifier(tf.Module):
@@ -117,19 +117,24 @@ def spread(weights: tf.Tensor, lengths: tf.Tensor, steps: tf.Tensor, stride: int
         float32 [B, T], zero beyond each length, with the same sum a row.
     """
     if stride == 1:
-        return weights
+        return _fitted(weights, steps)
     starts = tf.range(tf.shape(weights)[1]) * stride
     pieces = tf.clip_by_value(lengths[:, None] - starts[None, :], 1, stride)  # [B, T']
-    spread_out = tf.repeat(weights / tf.cast(pieces, weights.dtype), stride, axis=1)[:, :steps]
+    spread_out = _fitted(tf.repeat(weights / tf.cast(pieces, weights.dtype), stride, axis=1), steps)
     return tf.where(tf.sequence_mask(lengths, steps), spread_out, 0.0)
+
+
+def _fitted(weights: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
+    """[B, steps], zero where a model of the user's own has lost steps, as convolutions without padding do."""
+    missing = tf.maximum(0, steps - tf.shape(weights)[1])
+    return tf.pad(weights, [[0, 0], [0, missing]])[:, :steps]
 
 
 def _explainer(model: keras.Model) -> keras.Model | None:
     """The model with the weights of its pooling beside the logits; None for a model without such a layer."""
     for layer in model.layers:
-        output = layer.output if layer.name == "pooling" else None
-        if isinstance(output, (list, tuple)) and len(output) == 2:
-            return keras.Model(model.inputs, [model.outputs[0], output[1]])
+        if isinstance(layer, POOLING):
+            return keras.Model(model.inputs, [model.outputs[0], layer.output[1]])
     return None
 
 

@@ -211,6 +211,8 @@ class TextClassification(Task):
             self.config.training.pretrain,
             Ragged.from_rows(self.features.encode([*self.splits.train.texts, *self.unlabelled])),
             vocabulary_size=self.features.vocabulary_size,
+            vectors=self.vectors,
+            xla=self.config.training.xla,
             seed=self.config.seed,
             directory=directory,
             say=say,

@@ -268,7 +268,9 @@ def _split_section(split: str, figures: Report) -> str:
         rows.append([f"Kneser-Ney of {other['order']} {units}", number(other["kneser_ney"], decimals=4)])
         rows.append([f"single {units}", number(other["unigram"], decimals=4)])
         gap, mixture = other["kneser_ney_less_network"], other["mixture"]
-        verdict = "The network is better" if gap["low"] > 0 else "The network is not shown to be better"
+        verdict = "The network is not shown to be better"
+        if gap["low"] > 0 or gap["high"] < 0:
+            verdict = f"The network is {'better' if gap['low'] > 0 else 'worse'}"
         lines.append(
             f"{verdict} than the n-grams: {interval(gap, decimals=4, signed=True)} nats. Mixed, with "
             f"{mixture['weight']:.2f} for the n-grams, they reach {mixture['mixture']:.4f} on the last four fifths, "

@@ -34,8 +34,9 @@ class Surprisal:
         ) -> tuple[tf.Tensor, list[tf.Tensor]]:
             with traced_for("serving"):
                 hidden, after = reader.read(ids, lengths, state)
-            logits = reader.scores(hidden)
-            return tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits), after
+            logits = tf.cast(reader.scores(hidden), tf.float32)
+            nats = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
+            return nats, [tf.cast(part, tf.float32) for part in after]
 
         self._chunk = chunk
 

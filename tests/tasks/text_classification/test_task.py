@@ -22,7 +22,7 @@ from seqpipe import layers
 from seqpipe.models import classifier
 
 def honest(config, *, vocabulary_size, classes):
-    """No layer named pooling: no weights to explain with."""
+    """A pooling of seqpipe's under a name of its own."""
     ids = keras.Input((None,), dtype="int32")
     lengths = keras.Input((), dtype="int32")
     x = keras.layers.Embedding(vocabulary_size, 8)(ids)
@@ -57,7 +57,7 @@ def run_pipeline(file):
 def test_text_classification_with_a_builder_of_the_users_own(here):
     path = run_pipeline(write_tiny(here, model={"builder": "own_builders:honest"}, training__epochs=1))
     signatures = tf.saved_model.load(str(path)).signatures
-    assert sorted(signatures) == ["labels", "scores", "serving_default"]  # no weights, so no explain
+    assert sorted(signatures) == ["explain", "labels", "scores", "serving_default"]
     kept = keras.saving.load_model(path / "model.keras").get_weights()
     with np.load("runs/tiny/best.npz") as best:
         for number, weights in enumerate(kept):
@@ -184,6 +184,14 @@ def test_spread_shares_a_step_among_its_pieces():
     weights = tf.constant([[0.75, 0.25], [1.0, 0.0]])
     pieces = spread(weights, tf.constant([4, 2]), 4, 3).numpy()
     np.testing.assert_allclose(pieces, [[0.25, 0.25, 0.25, 0.25], [0.5, 0.5, 0, 0]])
+
+
+@pytest.mark.parametrize("stride", [1, 3])
+def test_spread_gives_no_weight_to_pieces_whose_steps_a_model_has_lost(stride):
+    pieces = spread(tf.constant([[0.75, 0.25]]), tf.constant([7]), 7, stride).numpy()
+    assert pieces.shape == (1, 7)
+    assert pieces.sum() == pytest.approx(1.0)
+    assert pieces[0, 6] == 0
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import copy
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from pipelines import PHRASES
 from seqpipe.errors import ConfigError, DataError, ModelError, RunError
 from seqpipe.evaluation.measures import headline
 from seqpipe.export.artefact import Artefact
+from seqpipe.models.searches import Searches
 from seqpipe.runs.predict import beam_options
 from seqpipe.runs.run import open_run
 from seqpipe.serving.answers import TextPresentation
@@ -23,6 +26,7 @@ from seqpipe.tasks.translation.data import Pairs
 from seqpipe.tasks.translation.report import _by_length
 from seqpipe.tasks.translation.signatures import merged
 from seqpipe.text.byte_pieces import WholePieces
+from seqpipe.text.vocabulary import EOS
 
 HOSTILE = [
     "",
@@ -221,6 +225,24 @@ def test_translation_with_separate_pieces_and_other_parts(tmp_path, monkeypatch)
     assert task.dev_figures(model)["bleu"] == pytest.approx(expected)
 
 
+def test_translation_reference_is_bounded_as_the_graph_is(trained):
+    task = copy.copy(trained[1].task)
+    model = task.config.model.model_copy(update={"max_ratio": 1.1})
+    features = task.config.features.model_copy(update={"max_pieces": 100})
+    task.config = task.config.model_copy(update={"model": model, "features": features})
+    bound = int(Searches.bounds(SimpleNamespace(_max_ratio=1.1, _max_extra=model.max_extra), tf.constant([100]))[0])
+    assert bound == 110 + model.max_extra, "1.1 * 100 is above 110 in float64"
+    scores = np.where(np.arange(task.target.vocabulary_size) == EOS + 1, 0.0, -9.0)  # never EOS by itself
+    lengths = []
+
+    def last(source, source_lengths, target, target_lengths):
+        lengths.append(int(target_lengths[0]))
+        return tf.constant(scores)
+
+    assert task._greedily(last, b"dog " * 200)["truncated"]
+    assert lengths[-1] == 1 + bound
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -229,6 +251,10 @@ def test_translation_with_separate_pieces_and_other_parts(tmp_path, monkeypatch)
         (
             {"model": {"encoder": {"convolution": [{"filters": 4, "stride": 2}]}}},
             "model.encoder.convolution.0.stride is not a key",
+        ),
+        (
+            {"model": {"decoder": {"input_feeding": True, "weight_dropout": 0.1}}},
+            "input_feeding = true needs recurrent_dropout = 0 and weight_dropout = 0.",
         ),
         ({"training": {"monitor": "accuracy"}}, "monitor"),
     ],

@@ -46,7 +46,7 @@ def pupil(place):
     said = []
     summary = task.pretrain(place / "pretrain", say=said.append, callbacks=lambda epochs, steps: ())
     assert said == ["Training the teacher of seed 2"]
-    assert summary.startswith("teachers with best dev loss ")
+    assert summary.startswith("Teachers were trained first, whose answers it learned: best dev loss ")
     task.load_pretrained(place / "pretrain")
     return task
 

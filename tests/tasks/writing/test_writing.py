@@ -25,6 +25,7 @@ from seqpipe.tasks.writing.surprisal import Surprisal
 from seqpipe.text.bytes import Bytes
 from seqpipe.text.characters import Characters
 from seqpipe.text.units import Pieces
+from seqpipe.training.devices import precision
 from seqpipe.training.loop import Trainer
 
 CHARACTERS = Characters(list("abcdefg \nhé春"))
@@ -159,6 +160,27 @@ def test_surprisal_in_streams_is_close_to_one_stream():
     one, several = measure.carried(ids, 0), measure.carried(ids, 0, streams=4)
     assert one.shape == several.shape == ids.shape
     np.testing.assert_allclose(one, several, atol=1e-3)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_surprisal_is_float32_whatever_the_precision(tied):
+    with precision("mixed_bfloat16"):
+        model = character_model(Writer.model_validate({"recurrent": {"units": 8}, "tied": tied}), vocabulary_size=9)
+    found = Surprisal(model).carried(np.arange(1200) % 7 + 2, 0)  # more than a chunk: the state is handed on
+    assert found.dtype == np.float32
+
+
+def test_writing_of_lines_is_watched_by_the_characters_of_all_of_them(tmp_path):
+    (tmp_path / "train.txt").write_text("".join(f"{letter}abcdef\n" for letter in "defghijklmnopqrstuvwxyz"))
+    (tmp_path / "dev.txt").write_text("a\n" + 40 * "abc" + "\n")
+    data = {"train": f"files:{tmp_path}/train.txt", "dev": f"files:{tmp_path}/dev.txt", "layout": "lines"}
+    task = make_task(schemas()["writing"].model_validate({**VERSES, "data": data}))
+    task.read()
+    task.fit_features(tmp_path / "features")
+    model = task.build()
+    by_text = Surprisal(model).rows([task.examples("dev").columns["ids"].row(row) for row in range(2)])
+    assert [len(nats) for nats in by_text] == [2, 121]
+    assert task.dev_figures(model) == {"loss": pytest.approx(np.concatenate(by_text).mean(), abs=1e-6)}
 
 
 def test_reader_steps_agree_with_reading(model):

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import pytest
+
+from seqpipe.tasks.writing.measures import NATS
+from seqpipe.tasks.writing.report import describe
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"), [(0.1, 0.3, "better"), (-0.1, 0.1, "not shown to be better"), (-0.3, -0.1, "worse")]
+)
+def test_writing_report_says_who_is_better(low, high, verdict):
+    gap = {"value": (low + high) / 2, "low": low, "high": high, "n": 9}
+    figures = {
+        "measures": {NATS.name: {**gap, "value": 1.0}},
+        "characters": 9,
+        "unknown": 0,
+        "perplexity": 2.0,
+        "bits_per_byte": 1.0,
+        "baselines": {
+            "order": 3,
+            "kneser_ney": 1.0,
+            "unigram": 2.0,
+            "kneser_ney_less_network": gap,
+            "mixture": {"weight": 0.1, "mixture": 1.0, "network": 1.0},
+        },
+    }
+    assert f"The network is {verdict} than the n-grams" in describe({"splits": {"dev": figures}})
