@@ -133,8 +133,8 @@ def block_interval(values: np.ndarray, layout: Layout, *, samples: int, seed: in
     """{value, low, high} of a mean over windows [N], 95 %, from a circular bootstrap of blocks of neighbouring origins.
 
     Blocks are three times as long as windows overlap, and the interval is stretched as Student's t is for so many of
-    them: it holds the mean of simulated windows in 90 to 95 % of cases, where percentiles of shorter blocks do in 59
-    to 89 %. With few origins series are drawn, and single windows where there are not three of them.
+    them: plain percentiles, and shorter blocks, give intervals that are too narrow. With few origins series are drawn,
+    and single windows where there are not three of them.
     """
     from scipy.stats import norm, t
 

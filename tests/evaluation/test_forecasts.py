@@ -124,6 +124,15 @@ def test_forecasts_interval_is_wider_where_neighbours_are_alike():
     assert width[1] == pytest.approx(np.sqrt(7) * width[0], rel=0.25)  # a block seldom begins where ten alike do
 
 
+@pytest.mark.parametrize(("count", "overlap"), [(100, 6), (300, 24), (30, 12)])
+def test_forecasts_interval_holds_the_mean_of_windows_that_overlap_about_as_often_as_it_says(count, overlap):
+    rng, layout, held = np.random.default_rng(8), lying(np.arange(count), overlap, np.zeros(count, int)), 0
+    for shocks in rng.normal(size=(400, count + overlap - 1)):
+        found = block_interval(np.convolve(shocks, np.ones(overlap), "valid"), layout, samples=300, seed=1)
+        held += found["low"] <= 0 <= found["high"]
+    assert 0.88 <= held / 400 <= 0.98
+
+
 @pytest.mark.parametrize("place", [0, 8])
 def test_forecasts_interval_draws_the_first_and_the_last_origin(place):
     values = np.zeros(9)
