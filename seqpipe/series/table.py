@@ -104,7 +104,9 @@ def read_series(source: str, wanted: SeriesTable, role: Role = "train", *, step:
             f'{rows.place(bad_time)}: the time "{text:.40}" is none. Allowed: ISO dates (2016-07-01 13:00), months, '
             f"quarters (2016Q1), Unix times, or whole numbers, the same kind in all rows.{month_first}"
         )
-    if (starts := at_month_starts(times)) is not None:
+    given = step or parse_step(wanted.step)
+    monthly = len(np.unique(times.clock)) > 1 if given is None else given.kind == "months"
+    if monthly and (starts := at_month_starts(times)) is not None:
         times = starts
         findings.append(Finding("info", f"{role}: last days of months, each of which stands for its month."))
     findings += odd_times(rows.columns.get("time", []), times)
@@ -125,7 +127,7 @@ def read_series(source: str, wanted: SeriesTable, role: Role = "train", *, step:
     raise_errors(findings)
     # Days and months are those of the zone's clock; hours go on when that is put forward or back.
     clock = utc + local_offsets(utc, zone) if zone is not None and times.zoned else times.clock
-    chosen = step or parse_step(wanted.step) or infer_step([clock[members] for members in order.values()], times.kind)
+    chosen = given or infer_step([clock[members] for members in order.values()], times.kind)
     if wanted.time_column is None:
         chosen = Step("rows")
     if not chosen.whole_days:

@@ -216,6 +216,10 @@ def test_table_last_days_of_months_are_months(tmp_path):
     assert str(found.step) == "1MS"
     assert found.series[0].values.tolist() == list(range(24))
     assert "train: last days of months, each of which stands for its month." in [each.text for each in found.findings]
+    text, one_day = "time,value\n2020-01-31,1\n", np.datetime64("2020-01-31", "s").astype(int)
+    assert read(tmp_path, text).series[0].clock.tolist() == [one_day], "a single day is a day"
+    assert read(tmp_path, text, step="1D").series[0].clock.tolist() == [one_day]
+    assert read(tmp_path, text, step="1MS").series[0].clock.tolist() == [one_day - 30 * 86_400]
     mixed = read(tmp_path, "time,value\n2020-01-30,1\n2020-01-31,2\n2020-02-01,3\n")
     assert str(mixed.step) == "1D"
 

@@ -156,7 +156,7 @@ def _files(path: Path) -> tuple[int, int]:
     for place in (path, *path.rglob("*")):
         with suppress(OSError):  # a link that leads nowhere, or what has just gone
             found.append(place.stat())
-    return max(each.st_mtime_ns for each in found), sum(each.st_size for each in found)
+    return max((each.st_mtime_ns for each in found), default=0), sum(each.st_size for each in found)
 
 
 def _retire(hosted: Hosted, servable: Servable) -> None:

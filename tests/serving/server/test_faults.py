@@ -29,6 +29,7 @@ from seqpipe.serving.server import batching, rpc, servable
 from seqpipe.serving.server.rest import application
 from seqpipe.serving.server.run import Options, _web, directories, serve
 from seqpipe.serving.server.servable import Signature
+from seqpipe.serving.server.versions import _files
 
 INFER = "/v2/models/lengths/infer"
 PREDICT = "/v1/models/lengths:predict"
@@ -195,6 +196,7 @@ def test_versions_a_link_that_leads_nowhere_keeps_no_model_away(tmp_path, made):
     publish(tmp_path, 1)
     (tmp_path / "1" / "notes").symlink_to("nothing")
     assert made(tmp_path).models.get("lengths").version == 1
+    assert _files(tmp_path / "gone") == (0, 0), "what has just been removed is no fault either"
 
 
 def test_versions_go_back_to_an_older_one_when_a_failed_one_is_deleted(tmp_path, made):
