@@ -65,6 +65,10 @@ def read_panel(data: SeriesData, horizon: int) -> tuple[Panel, list[Finding]]:
             findings.append(
                 Finding("error", f"{data.test}: has none of the series of {data.train}: {listed(sorted(named))}.")
             )
+        strange = sorted({one.name for one in later.series} - set(named))
+        if later_ends and strange:
+            text = f"{len(strange)} of {len(later.series)} series are not in {data.train}: {listed(strange)}"
+            findings.append(Finding("warning", f"{data.test}: {text}. They are not tested."))
         short = [name for name, end in later_ends.items() if end - ends[name] < horizon]
         if short:
             text = f"{len(short)} of {len(later_ends)} series go on for less than model.horizon_steps = {horizon}"
@@ -73,10 +77,7 @@ def read_panel(data: SeriesData, horizon: int) -> tuple[Panel, list[Finding]]:
     empty = sorted(set(named) - set(useful))
     if empty:
         findings.append(
-            Finding(
-                "warning",
-                f"{len(empty)} with less than two values: {listed(empty)}. They are left out.",
-            )
+            Finding("warning", f"{len(empty)} with less than two values: {listed(empty)}. They are left out.")
         )
     if not useful:
         findings.append(Finding("error", f"{data.train}: no series has two values."))
@@ -95,6 +96,10 @@ def _joined(train: Series, later: Series, end: int, step: Step, findings: list[F
     else:
         first = step.ticks(train.steps_on[:1])[0]
         start = int(step.ticks(later.steps_on[:1])[0] - first)
+        if step.later(train.steps_on[0], start) != later.steps_on[0]:
+            text = f"series {train.name}: the times of data.test lie beside the grid of {step} of data.train"
+            findings.append(Finding("error", f"{text}, such as half a step later."))
+            return train, end
     if start < end:
         findings.append(Finding("error", f"series {train.name}: data.test begins before data.train ends."))
         return train, end

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from seqpipe.config.series import SeriesData
+from seqpipe.errors import DataError
 from seqpipe.series.clock import local_offsets
 from seqpipe.tasks.forecasting.data import read_panel
 
@@ -56,6 +57,32 @@ def test_a_test_set_shorter_than_the_horizon_is_told(tmp_path):
     told = [finding.text for finding in read_panel(data, horizon=4)[1]]
     assert any("1 of 1 series go on for less than model.horizon_steps = 4" in text for text in told)
     assert not any("go on for less" in finding.text for finding in read_panel(data, horizon=3)[1])
+
+
+def write_hours(file, shops, start, hours, minute=0):
+    lines = [
+        f"{shop},{np.datetime64(start) + np.timedelta64(60 * hour + minute, 'm')},{hour % 5}"
+        for shop in shops
+        for hour in range(hours)
+    ]
+    file.write_text("\n".join(["series,time,value", *lines, ""]))
+
+
+def test_series_that_only_the_test_set_has_are_named(tmp_path):
+    write_hours(tmp_path / "train.csv", ["north"], "2024-01-01T00", 72)
+    write_hours(tmp_path / "test.csv", ["north", "south"], "2024-01-04T00", 24)
+    data = SeriesData(train=f"files:{tmp_path}/train.csv", test=f"files:{tmp_path}/test.csv")
+    panel, found = read_panel(data, horizon=4)
+    assert [one.name for one in panel.series] == ["north"]
+    assert any("1 of 2 series are not in" in one.text and "south. They are not tested" in one.text for one in found)
+
+
+def test_a_test_set_half_a_step_off_is_an_error(tmp_path):
+    write_hours(tmp_path / "train.csv", ["north"], "2024-01-01T00", 72)
+    write_hours(tmp_path / "test.csv", ["north"], "2024-01-04T00", 24, minute=30)
+    data = SeriesData(train=f"files:{tmp_path}/train.csv", test=f"files:{tmp_path}/test.csv")
+    with pytest.raises(DataError, match=r"series north: the times of data\.test lie beside the grid of 1h"):
+        read_panel(data, horizon=4)
 
 
 def test_a_test_set_and_windows_held_back_exclude_each_other():
