@@ -64,10 +64,7 @@ def not_allowed(name: object, kind: str, allowed: Iterable[str]) -> str:
 
 
 def require_extra(extra: str, *modules: str) -> None:
-    """
-    Raises:
-        RunError: a module of the extra is not installed.
-    """
+    """Raises RunError: a module of the extra is not installed."""
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     if missing:
         raise RunError(f"{missing[0]} is not installed: pip install 'seqpipe[{extra}]'.")

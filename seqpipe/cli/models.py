@@ -75,10 +75,7 @@ def predict(
 
 
 def _check_rows(texts: list[str] | None, input: str | None, column: str | None, encoding: str) -> None:
-    """
-    Raises:
-        DataError: no rows, rows from two places, or options of a file without one.
-    """
+    """Raises DataError: no rows, rows from two places, or options of a file without one."""
     if bool(texts) == bool(input):
         raise DataError("predict takes texts or --input FILE, one of them.")
     if texts and (column is not None or encoding != "utf-8"):

@@ -76,10 +76,7 @@ def _check_form(
     rhyme: bool | None,
     no_repeats: bool,
 ) -> None:
-    """
-    Raises:
-        DataError: options of composing without it, or others with it.
-    """
+    """Raises DataError: options of composing without it, or others with it."""
     if not in_form:
         named = {"--rhyme": rhyme is True, "--no-rhyme": rhyme is False, "--no-repeats": no_repeats}
         given = [option for option, wished in named.items() if wished]

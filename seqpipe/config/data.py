@@ -48,10 +48,7 @@ def _sources(value: object) -> object:
 
 
 def known_encoding(value: str) -> str:
-    """
-    Raises:
-        ValueError: Python knows no encoding of text of this name.
-    """
+    """Raises ValueError: Python knows no encoding of text of this name."""
     import codecs
 
     try:

@@ -14,10 +14,7 @@ Auto = Literal["auto"]
 
 
 def at_least(least: int, value: int | Auto) -> int | Auto:
-    """
-    Raises:
-        ValueError: the value is too small.
-    """
+    """Raises ValueError: the value is too small."""
     if value != "auto" and value < least:
         raise ValueError(f"is too small. Allowed: auto, or whole numbers from {least}.")
     return value

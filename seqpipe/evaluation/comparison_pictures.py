@@ -67,11 +67,7 @@ def _run(
 
 
 def differences(
-    rows: Sequence[tuple[str, int, Mapping[str, float]]],
-    reference: str,
-    split: str,
-    measure: Measure,
-    path: Path,
+    rows: Sequence[tuple[str, int, Mapping[str, float]]], reference: str, split: str, measure: Measure, path: Path
 ) -> Path:
     """Draw a figure minus that of the first with its 95 % interval, a row each; an interval that holds 0 is grey.
 

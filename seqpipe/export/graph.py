@@ -82,10 +82,7 @@ def used_ops(directory: Path) -> set[str]:
 
 
 def forbid_foreign(ops: set[str]) -> None:
-    """
-    Raises:
-        ProofError: an op is none of TensorFlow's own, or not run by every server.
-    """
+    """Raises ProofError: an op is none of TensorFlow's own, or not run by every server."""
     core = set(dir(tf.raw_ops))
     foreign = sorted(op for op in ops if op not in core or op.startswith(FORBIDDEN_OPS))
     if foreign:

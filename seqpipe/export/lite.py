@@ -34,10 +34,7 @@ def wanted(config: Pipeline) -> bool:
 
 
 def require_interpreter(asked_by: str) -> None:
-    """
-    Raises:
-        RunError: LiteRT is not installed.
-    """
+    """Raises RunError: LiteRT is not installed."""
     if importlib.util.find_spec("ai_edge_litert") is None:
         raise RunError(f"{asked_by} needs LiteRT, which proves the files: pip install 'seqpipe[lite]'.")
 

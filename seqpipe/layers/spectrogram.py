@@ -210,10 +210,7 @@ class LastSteps(keras.layers.Layer):
 
     def compute_output_spec(self, x: KerasTensor, lengths: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
         steps = None if x.shape[1] is None else min(x.shape[1], self.steps)
-        return (
-            KerasTensor((x.shape[0], steps, x.shape[2]), dtype=x.dtype),
-            KerasTensor(lengths.shape, dtype="int32"),
-        )
+        return (KerasTensor((x.shape[0], steps, x.shape[2]), dtype=x.dtype), KerasTensor(lengths.shape, dtype="int32"))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "steps": self.steps}

@@ -13,13 +13,7 @@ PART_OF_CHANNELS = 4  # directions of the distance from the commands, as a part 
 
 
 def commands_model(
-    config: RecogniserModel,
-    *,
-    bands: int,
-    clip_frames: int,
-    classes: int,
-    mean: np.ndarray,
-    deviation: np.ndarray,
+    config: RecogniserModel, *, bands: int, clip_frames: int, classes: int, mean: np.ndarray, deviation: np.ndarray
 ) -> keras.Model:
     """A `keras.Model` from a log-mel spectrogram to class scores.
 
@@ -40,9 +34,7 @@ def commands_model(
     x, steps = scale(spectrogram), lengths
     for number, block in enumerate(config.convolution, start=1):
         layer = layers.SpectrogramBlock(
-            **block.model_dump(),
-            padding="causal" if config.streaming else "same",
-            name=f"convolution_{number}",
+            **block.model_dump(), padding="causal" if config.streaming else "same", name=f"convolution_{number}"
         )
         x, steps = layer(x, steps)  # [B, T', F', C]
     x = keras.layers.Reshape((-1, x.shape[2] * x.shape[3]), name="stacked")(x)

@@ -38,10 +38,7 @@ def find(target: str) -> Path:
 
 
 def _check_task(place: Path) -> None:
-    """
-    Raises:
-        ModelError: no model of its task can be made from what lies in it.
-    """
+    """Raises ModelError: no model of its task can be made from what lies in it."""
     from seqpipe.startup import import_tensorflow
 
     task = yaml.safe_load((place / PIPELINE).read_text(encoding="utf-8")).get("task")

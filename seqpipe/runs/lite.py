@@ -19,10 +19,7 @@ NEEDED = (KERAS_MODEL, PIPELINE, CARD)
 
 
 def check_task(config: Pipeline) -> None:
-    """
-    Raises:
-        ConfigError: models of this task have no LiteRT form.
-    """
+    """Raises ConfigError: models of this task have no LiteRT form."""
     if not isinstance(config.export, DeviceExport):
         able = [name for name, each in schemas().items() if _exports_lite(each)]
         raise ConfigError([f"export --lite: {not_allowed(config.task, 'task with a LiteRT form', able)}"])

@@ -107,10 +107,7 @@ def seconds_of_month(months: Any) -> Any:
 
 
 def zone(name: str) -> ZoneInfo:
-    """
-    Raises:
-        DataError: there is no such time zone.
-    """
+    """Raises DataError: there is no such time zone."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):

@@ -186,12 +186,7 @@ def _read(source: str, wanted: SeriesTable, role: Role) -> tuple[_Rows, list[Fin
     if packed:
         return _Rows(*read_parquet(packed, columns)), []
     for row in read_rows(
-        source,
-        columns=columns,
-        role=role,
-        format=wanted.format,
-        encoding=wanted.encoding,
-        separator=wanted.separator,
+        source, columns=columns, role=role, format=wanted.format, encoding=wanted.encoding, separator=wanted.separator
     ):
         if isinstance(row, BadRow):
             bad.add(f"{row.place}: {row.reason}")

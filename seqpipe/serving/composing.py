@@ -64,13 +64,7 @@ def composed(model: Model, acrostics: Sequence[str], wishes: FormWishes, *, seed
 
 
 def print_composed(
-    model: Model,
-    acrostic: str,
-    wishes: FormWishes,
-    err: Console,
-    *,
-    seeds: Sequence[int],
-    as_json: bool = False,
+    model: Model, acrostic: str, wishes: FormWishes, err: Console, *, seeds: Sequence[int], as_json: bool = False
 ) -> None:
     """A text a line, or JSON lines; then the seeds."""
     texts = composed(model, [acrostic] * len(seeds), wishes, seeds=seeds)

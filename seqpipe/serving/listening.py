@@ -168,10 +168,7 @@ def _pieces(blocks: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
 
 
 def recording_at(file: Path) -> Path:
-    """
-    Raises:
-        DataError: there is no such file.
-    """
+    """Raises DataError: there is no such file."""
     path = as_on_disk(str(file))
     if not path.is_file():
         raise DataError(f"{file} is no file. Allowed: recordings ({READ}).")

@@ -55,10 +55,7 @@ class Model:
         return [name.decode() for name in self.signature("labels")()["labels"].numpy()]
 
     def signature(self, name: str) -> Any:
-        """
-        Raises:
-            ModelError: there is none of this name.
-        """
+        """Raises ModelError: there is none of this name."""
         if name not in self.loaded.signatures:
             known = ", ".join(self.signatures)
             raise ModelError(f"{self.path} has no signature {name}. It has: {known}.{nearest(name, self.signatures)}")

@@ -92,10 +92,7 @@ def read_text(source: str) -> str:
 
 
 def check_encoding(encoding: str) -> None:
-    """
-    Raises:
-        DataError: Python knows no encoding of this name.
-    """
+    """Raises DataError: Python knows no encoding of this name."""
     try:
         known_encoding(encoding)
     except ValueError:
@@ -239,10 +236,7 @@ def _standard_input(encoding: str) -> Iterator[str | BadRow]:
 
 
 def standard_input() -> BinaryIO:
-    """
-    Raises:
-        DataError: it is closed, or a directory.
-    """
+    """Raises DataError: it is closed, or a directory."""
     try:
         if sys.stdin is not None and not stat.S_ISDIR(os.fstat(sys.stdin.fileno()).st_mode):
             return sys.stdin.buffer

@@ -28,10 +28,7 @@ def in_windows(rows: Iterable[Any], size: int) -> Iterator[list[Any]]:
 
 
 def stop_at_bad(rows: Iterable[Any]) -> Iterator[Any]:
-    """
-    Raises:
-        DataError: a row cannot be read; it is named by file and line.
-    """
+    """Raises DataError: a row cannot be read; it is named by file and line."""
     for row in rows:
         if isinstance(row, BadRow):
             raise DataError(f"{row.place}: {row.reason}. --keep-going answers the other rows.")

@@ -42,10 +42,7 @@ class Wishes:
 
 
 def require(model: Model, signature: str) -> None:
-    """
-    Raises:
-        ModelError: the model does not write.
-    """
+    """Raises ModelError: the model does not write."""
     if signature not in model.signatures:
         raise ModelError(
             f"{model.path} does not write: it has no signature {signature}. It has: {', '.join(model.signatures)}."

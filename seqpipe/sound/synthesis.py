@@ -42,10 +42,7 @@ class Spoken:
 
 
 def check_synthesis(synthesis: Synthesis) -> None:
-    """
-    Raises:
-        DataError: the extra is not installed, or it has no such voice or word list.
-    """
+    """Raises DataError: the extra is not installed, or it has no such voice or word list."""
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise DataError(

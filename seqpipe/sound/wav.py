@@ -96,10 +96,7 @@ def _header(file: tf.Tensor) -> tuple[Header, tf.Tensor]:
         (~tf.logical_and(_is(data, 0, b"RIFF"), _is(data, 8, b"WAVE")), tf.constant(rules.NO_WAV)),
         (format_at < 0, tf.constant(rules.NO_FORMAT)),
         (data_at < 0, tf.constant(rules.NO_DATA)),
-        (
-            tf.logical_or(channels < 1, channels > rules.HIGHEST_CHANNELS),
-            tf.strings.format(rules.CHANNELS, channels),
-        ),
+        (tf.logical_or(channels < 1, channels > rules.HIGHEST_CHANNELS), tf.strings.format(rules.CHANNELS, channels)),
         (
             tf.logical_or(rate_hz < rules.LOWEST_RATE_HZ, rate_hz > rules.HIGHEST_RATE_HZ),
             tf.strings.format(rules.RATE, rate_hz),

@@ -17,10 +17,7 @@ def save_weights(model: keras.Model, path: Path) -> None:
 
 
 def load_weights(model: keras.Model, path: Path) -> None:
-    """
-    Raises:
-        RunError: the file is of a model with other weights.
-    """
+    """Raises RunError: the file is of a model with other weights."""
     with np.load(path) as saved:
         try:
             model.set_weights([saved[f"w{i}"] for i in range(len(saved.files))])

@@ -114,10 +114,7 @@ class Server:
         return self.models.ready and not self.draining
 
     def allow(self, request: HTTPConnection) -> None:
-        """
-        Raises:
-            RequestError: a token is wanted and not named, or a browser asks from elsewhere.
-        """
+        """Raises RequestError: a token is wanted and not named, or a browser asks from elsewhere."""
         token = self.settings.token
         if token is not None:
             given = _named(request)
@@ -283,11 +280,7 @@ def _shown(hosted: Hosted, version: int | None) -> list[int]:
 def _version(hosted: Hosted, number: int) -> dict[str, Any]:
     known = hosted.statuses[number]
     code = "UNKNOWN" if known.error else "OK"
-    return {
-        "version": str(number),
-        "state": known.state,
-        "status": {"error_code": code, "error_message": known.error},
-    }
+    return {"version": str(number), "state": known.state, "status": {"error_code": code, "error_message": known.error}}
 
 
 def metadata(servable: Servable) -> dict[str, Any]:

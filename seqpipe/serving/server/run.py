@@ -49,10 +49,7 @@ class Options:
 
 
 def check_certificate(certificate: Path, key: Path) -> None:
-    """
-    Raises:
-        RunError: they are not a certificate and its key.
-    """
+    """Raises RunError: they are not a certificate and its key."""
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
     except (OSError, ValueError) as error:

@@ -118,10 +118,7 @@ class Servable:
             self.in_flight -= 1
 
     def signature(self, name: Any) -> Signature:
-        """
-        Raises:
-            RequestError: there is none of this name.
-        """
+        """Raises RequestError: there is none of this name."""
         if not isinstance(name, str):
             raise RequestError(400, '"signature_name" must be a string')
         if name not in self.signatures:
@@ -129,10 +126,7 @@ class Servable:
         return self.signatures[name]
 
     def run(self, signature: str, inputs: Arrays) -> Arrays:
-        """
-        Raises:
-            RequestError: what the graph says to inputs that it refuses.
-        """
+        """Raises RequestError: what the graph says to inputs that it refuses."""
         import tensorflow as tf
 
         chosen = self.signatures[signature]

@@ -140,10 +140,7 @@ def array(name: str, value: Any, spec: Spec) -> np.ndarray:
 
 
 def check_shape(name: str, shape: Sequence[int], spec: Spec) -> None:
-    """
-    Raises:
-        RequestError: the input has another number of axes, or another size where it does not vary.
-    """
+    """Raises RequestError: the input has another number of axes, or another size where it does not vary."""
     if spec.shape is None:
         return
     if len(shape) != len(spec.shape) or any(a not in (-1, b) for a, b in zip(spec.shape, shape, strict=True)):

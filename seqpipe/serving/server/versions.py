@@ -81,10 +81,7 @@ class Models:
         return all(hosted.serving is not None for hosted in self.hosted.values())
 
     def get(self, name: str, version: int | None = None) -> Servable:
-        """
-        Raises:
-            RequestError: there is no such model, or this version is not served.
-        """
+        """Raises RequestError: there is no such model, or this version is not served."""
         hosted = self.hosted.get(name)
         if hosted is None or hosted.serving is None or version not in (None, hosted.serving.version):
             raise not_found(name, version)

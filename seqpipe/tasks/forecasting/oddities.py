@@ -22,10 +22,7 @@ def looked_at(panel: Panel, data: SeriesData, horizon: int) -> list[Finding]:
     constant = [one.name for one, values in zip(panel.series, panel.training, strict=True) if _is_constant(values)]
     if constant:
         findings.append(
-            Finding(
-                "warning",
-                f"{len(constant)} constant in training: {listed(constant)}. MASE is undefined there.",
-            )
+            Finding("warning", f"{len(constant)} constant in training: {listed(constant)}. MASE is undefined there.")
         )
     untested = [one.name for one, cut in zip(panel.series, panel.cuts, strict=True) if cut.dev == cut.train]
     if untested:

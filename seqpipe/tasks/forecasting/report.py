@@ -363,12 +363,7 @@ def _climatology(task: Forecasting, windows: Windows) -> np.ndarray | None:
 
 
 def _beside(
-    task: Forecasting,
-    experts: Experts,
-    windows: Windows,
-    mase: np.ndarray,
-    mase_unit: np.ndarray,
-    layout: Layout,
+    task: Forecasting, experts: Experts, windows: Windows, mase: np.ndarray, mase_unit: np.ndarray, layout: Layout
 ) -> dict[str, Any]:
     """The baselines' figures, tests against each, and the verdict."""
     if not task.config.evaluation.baseline:
@@ -381,12 +376,7 @@ def _beside(
         statistic, p = diebold_mariano(mase, losses, layout)
         chances.append(p)
         found.append(
-            {
-                "name": name,
-                "mase": float(np.nanmean(losses)),
-                "dm": statistic,
-                **figures(forecast, windows.wanted, std),
-            }
+            {"name": name, "mase": float(np.nanmean(losses)), "dm": statistic, **figures(forecast, windows.wanted, std)}
         )
     for row, p in zip(found, holm(chances), strict=True):
         row["p_holm"] = p

@@ -19,10 +19,7 @@ COUNTS, OF_ROWS = "counts", "bleu_of_rows"
 
 
 def metric(tokenize: str, *, effective_order: bool = False) -> Any:
-    """
-    Raises:
-        RunError: the package that the tokenisation needs is not installed.
-    """
+    """Raises RunError: the package that the tokenisation needs is not installed."""
     from sacrebleu.metrics import BLEU
 
     try:

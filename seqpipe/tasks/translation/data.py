@@ -193,10 +193,7 @@ def _check_copied(role: str, pairs: Pairs) -> list[Finding]:
     if not copied:
         return []
     return [
-        Finding(
-            "warning",
-            f"{role}: {_pairs(len(copied))} with the source copied into the target: {listed(copied)}.",
-        )
+        Finding("warning", f"{role}: {_pairs(len(copied))} with the source copied into the target: {listed(copied)}.")
     ]
 
 
@@ -231,8 +228,7 @@ def _check_scripts(role: str, pairs: Pairs) -> list[Finding]:
         if other:
             findings.append(
                 Finding(
-                    "warning",
-                    f"{role}: {counted(len(other), side)} in another script than {usual}: {listed(other)}.",
+                    "warning", f"{role}: {counted(len(other), side)} in another script than {usual}: {listed(other)}."
                 )
             )
     return findings

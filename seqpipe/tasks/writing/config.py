@@ -66,8 +66,7 @@ class WritingTraining(Training):
     epochs: int = Field(10, ge=1, description="Passes over the text, at most; see patience.")
     monitor: Literal["loss"] = Field("loss", description="Dev figure the best epoch is chosen by.")
     distillation: Distillation | None = Field(
-        None,
-        description="Teachers that are trained first, so that a run takes at least twice as long; null is none.",
+        None, description="Teachers that are trained first, so that a run takes at least twice as long; null is none."
     )
 
 

@@ -29,10 +29,7 @@ Texts = Splits[list[str]]  # of a stream one text each
 
 
 def read_splits(data: WritingData, normalise: str) -> Texts:
-    """
-    Raises:
-        DataError: with every error at once.
-    """
+    """Raises DataError: with every error at once."""
     findings: list[Finding] = []
     train = _read(data, data.train, "train", normalise)
     if data.dev is not None:

@@ -40,12 +40,7 @@ TUNED_FRACTION = 0.2  # of a split, from its beginning, that the weight of the m
 def evaluate(task: Writing, model: keras.Model, examples: dict[str, Examples], directory: Path) -> Report:
     """The report on each split, with `samples.txt`, the figures of rows and pictures in the directory."""
     module = WritingModel(
-        model,
-        task.characters,
-        first=task.first,
-        ends=not task.stream,
-        sampling=task.config.sampling,
-        version=0,
+        model, task.characters, first=task.first, ends=not task.stream, sampling=task.config.sampling, version=0
     )
     surprisal = Surprisal(model)
     ngrams = _fit_ngrams(task) if task.config.evaluation.baseline else None
