@@ -8,19 +8,19 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 .PHONY: run test test-all test-pythons setup lint format bench schema mutants portability clean clean-runs help
 .DEFAULT_GOAL := run
 
-setup: .venv/.ready
+setup: .venv/.ready ## .venv from requirements.lock
 
 # The stamp is written last: an interrupted set-up is taken up again, a finished one is not repeated.
 .venv/.ready: requirements.lock pyproject.toml tools/setup.sh
 	@PYTHON="$(PYTHON)" sh tools/setup.sh
 
-run: setup
+run: setup ## the main job on embedded data, to a model that answers
 	@sh tools/quickstart.sh
 
-test: lint
+test: lint ## lint, types and the fast tests
 	$(BIN)/pytest
 
-test-all: lint
+test-all: lint ## and the slow ones
 	$(BIN)/pytest -m "slow or not slow"
 
 test-pythons: ## `make run` and the fast tests, in a copy, with every supported interpreter that is found
@@ -29,17 +29,17 @@ test-pythons: ## `make run` and the fast tests, in a copy, with every supported 
 portability: setup ## released models through TensorFlow's C API, with the libraries of older wheels too (a GB to fetch, once)
 	@sh tools/portability.sh
 
-lint: setup
+lint: setup ## ruff, the floors of the house, mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-format: setup
+format: setup ## what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup
+bench: setup ## speed of loops, tokenizer and a released model
 	@for script in benchmarks/recurrent.py benchmarks/tokenizer.py benchmarks/sentiment.py; do echo "$$script"; $(BIN)/python $$script || exit 1; done
 
 schema: setup ## after a change of the schema: the schema for editors and the reference of all keys; a test fails while they are out of date
@@ -54,5 +54,5 @@ clean: ## what is made again: .venv and caches; runs stay
 clean-runs: ## every run in runs/
 	rm -rf runs
 
-help:
+help: ## this
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /: /'

@@ -3,8 +3,14 @@
 set -u
 failed=""
 for version in 3.11 3.12 3.13; do
-    python=$(command -v "python$version" || ls -d "${PYENV_ROOT:-$HOME/.pyenv}/versions/$version".*/bin/python 2>/dev/null | tail -n 1)
-    if [ -z "$python" ] || ! "$python" -c 'import sys' 2>/dev/null; then
+    python=""
+    for found in "$(command -v "python$version")" "${PYENV_ROOT:-$HOME/.pyenv}/versions/$version".*/bin/python; do
+        if [ -x "$found" ] && "$found" -c 'import sys' 2>/dev/null; then # a shim of pyenv may be found and not work
+            python=$found
+            break
+        fi
+    done
+    if [ -z "$python" ]; then
         echo "Python $version: not found, left out"
         continue
     fi
