@@ -121,10 +121,10 @@ def training(steps: int) -> None:
         order = np.argsort(train.lengths, kind="stable")
         plan = [order[part] for part in rows]
         for batch in trainer._batches(plan[:3], 0):
-            trainer._step(batch)
+            trainer.train_step(batch)
         start = time.perf_counter()
         for batch in trainer._batches(plan, 0):
-            float(trainer._step(batch))
+            float(trainer.train_step(batch))
         seconds = time.perf_counter() - start
         source, target = (train.columns[name].lengths.sum() for name in ("source", "target"))  # type: ignore[union-attr]
     embedding, encoder, decoder = TRAINED.embedding.units, TRAINED.encoder.units, TRAINED.decoder.units

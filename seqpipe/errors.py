@@ -63,8 +63,8 @@ def not_allowed(name: object, kind: str, allowed: Iterable[str]) -> str:
     return f'"{name}" is not a {kind}. Allowed: {", ".join(allowed) or "none"}.{nearest(name, allowed)}'
 
 
-def require_extra(extra: str, *modules: str) -> None:
-    """Raises RunError: a module of the extra is not installed."""
-    missing = [name for name in modules if importlib.util.find_spec(name) is None]
-    if missing:
-        raise RunError(f"{missing[0]} is not installed: pip install 'seqpipe[{extra}]'.")
+def require_extra(extra: str, *modules: str, needs: str = "") -> None:
+    """Raises RunError: a module of the extra is not installed; `needs` says what wants it, in place of its name."""
+    for name in modules:
+        if importlib.util.find_spec(name) is None:
+            raise RunError(f"{needs or f'{name} is not installed'}: pip install 'seqpipe[{extra}]'.")

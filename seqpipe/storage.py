@@ -64,6 +64,14 @@ def write_text(path: Path, text: str) -> None:
         file.write(text)
 
 
+def write_arrays(path: Path, /, **arrays: Any) -> None:
+    """A .npz file."""
+    import numpy as np
+
+    with writing(path) as file:
+        np.savez(file, **arrays)
+
+
 def remove_leftovers(directory: Path) -> None:
     """Remove what a killed process was writing in a directory that nobody else uses."""
     for path in directory.glob(".*.part"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,32 +13,41 @@ from seqpipe.errors import DataError, ModelError, require_extra
 
 MOST_BODY_MB = 2047  # gRPC counts bytes in 31 bits
 
+Rows = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[TEXT|FILE]...", help="Texts, or recordings for a model that hears; - is stdin."),
+]
+InputFile = Annotated[
+    str | None, typer.Option(metavar="FILE", help="Text, CSV, TSV, JSON or JSON lines; - is standard input.")
+]
+OutputFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write here instead of printing (.csv, .jsonl or .txt).")
+]
+OutputFormat = Annotated[
+    Literal["auto", "table", "jsonl", "csv", "lines"],
+    typer.Option(help="auto: by --output's ending, else a table; lines: nothing but the answer."),
+]
+HtmlFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write the explained texts as one page instead of printing.")
+]
+
 
 def predict(
     model: ModelName,
-    texts: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[TEXT|FILE]...", help="Texts, or recordings for a model that hears; - is stdin."),
+    texts: Rows = None,
+    input: InputFile = None,
+    column: Annotated[
+        str | None,
+        typer.Option(help="Column, by name or number, or JSON key; else that of the training data, or `text`."),
     ] = None,
-    input: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Text, CSV, TSV, JSON or JSON lines; - is standard input.")
-    ] = None,
-    column: Annotated[str | None, typer.Option(help="Column, by name or number, or JSON key; else `text`.")] = None,
     encoding: Annotated[str, typer.Option(help="Encoding of --input, such as latin-1 or gb18030.")] = "utf-8",
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Write what was wrong with a row in place of its answer, and go on.")
     ] = False,
-    output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write here instead of printing (.csv, .jsonl or .txt).")
-    ] = None,
-    format: Annotated[
-        Literal["auto", "table", "jsonl", "csv", "lines"],
-        typer.Option(help="auto: by --output's ending, else a table; lines: nothing but the answer."),
-    ] = "auto",
+    output: OutputFile = None,
+    format: OutputFormat = "auto",
     explain: Annotated[bool, typer.Option("--explain", help="Show what each piece weighs in the answer.")] = False,
-    html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the explained texts as one page instead of printing.")
-    ] = None,
+    html: HtmlFile = None,
     beam_width: Annotated[
         int | None, typer.Option(help="Of a model with a beam: search with so many hypotheses; jsonl has them all.")
     ] = None,
@@ -51,11 +61,14 @@ def predict(
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Of a model that forecasts: also draw the fan of each series.")
     ] = None,
+    beam: Annotated[
+        bool, typer.Option("--beam", help="By Apache Beam, to JSON lines in no order; its own flags stand behind --.")
+    ] = False,
 ) -> None:
     """Answer texts, or a file of any length in constant memory; answers keep the order of the input."""
     if texts == ["-"] and input is None:
         texts, input = None, "-"
-    _check_rows(texts, input, column, encoding)
+    _check_rows(texts, input, column, encoding, beam)
     from seqpipe.runs import predict as predicting
     from seqpipe.serving.find import find_model
 
@@ -71,11 +84,22 @@ def predict(
     )
     find_model(model)
     start()
+    if beam:
+        logging.disable(logging.WARNING)  # Beam misses packages of clouds when it is imported
+        from seqpipe.runs.bulk import predict_by_beam
+
+        predict_by_beam(model, str(input), texts or [], column=column, encoding=encoding, wanted=wanted)
+        return
     predicting.predict(model, texts, input, column=column, encoding=encoding, wanted=wanted, out=out, err=err)
 
 
-def _check_rows(texts: list[str] | None, input: str | None, column: str | None, encoding: str) -> None:
+def _check_rows(texts: list[str] | None, input: str | None, column: str | None, encoding: str, beam: bool) -> None:
     """Raises DataError: no rows, rows from two places, or options of a file without one."""
+    if beam:
+        require_extra("beam", "apache_beam", needs="predict --beam needs Apache Beam")
+        if not input or input == "-":
+            raise DataError("--beam answers files: --input 'reviews-*.csv'.")
+        return
     if bool(texts) == bool(input):
         raise DataError("predict takes texts or --input FILE, one of them.")
     if texts and (column is not None or encoding != "utf-8"):
@@ -105,6 +129,7 @@ def listen(
     find_model(model)
     start()
     loaded = load(model)
+    err.print(f"{loaded.name} hears {', '.join(loaded.labels)}", markup=False)
     sources = [(str(file), listening.read_blocks(file)) for file in files or []]
     for name, blocks in sources or [("microphone", listening.microphone())]:
         if format == "text" and len(sources) > 1:

@@ -67,7 +67,7 @@ def show(file: File, set: Set = None) -> None:
     for title in ("key", "value", "from"):
         grid.add_column(title, overflow="fold")
     for path, value in pipeline_file.flatten(loaded.config.model_dump(mode="json")).items():
-        grid.add_row(path, json.dumps(value, ensure_ascii=False), pipeline_file.origin_of(loaded, path))
+        grid.add_row(path, json.dumps(value, ensure_ascii=False), loaded.origin.get(path, "default"))
     out.print(grid)
 
 
@@ -84,6 +84,8 @@ def train(file: File, set: Set = None, seeds: Seeds = None, fresh: Fresh = False
         _run_seeds(file, set, seeds, fresh=fresh, publish=False)
         return
     with _run(file, set, fresh=fresh) as opened:
+        if not opened.finished("train"):
+            opened.say_findings()
         opened.train()
 
 
@@ -243,14 +245,10 @@ def _run_seeds(file: Path, overrides: list[str] | None, seeds: str, *, fresh: bo
 
 
 def _callbacks(config: Pipeline) -> Callable[[int, int], Sequence[Any]]:
+    from seqpipe.training.progress import TrainingProgress, tensorboard
+
     def make(epochs: int, steps_per_epoch: int) -> Sequence[Any]:
-        from seqpipe.training.progress import TrainingProgress
-
-        callbacks: list[Any] = [TrainingProgress(out, epochs=epochs, steps_per_epoch=steps_per_epoch)]
-        if config.training.tensorboard:
-            from seqpipe.training.progress import tensorboard
-
-            callbacks.append(tensorboard())
-        return callbacks
+        progress = TrainingProgress(out, epochs=epochs, steps_per_epoch=steps_per_epoch)
+        return [progress, tensorboard()] if config.training.tensorboard else [progress]
 
     return make

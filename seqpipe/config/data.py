@@ -11,16 +11,7 @@ from seqpipe.errors import nearest
 
 SCHEMES = ("files", "tfds", "builtin")
 # What comes out of them may be half a character.
-NO_ENCODINGS = (
-    "unicode-escape",
-    "raw-unicode-escape",
-    "unicode_escape",
-    "raw_unicode_escape",
-    "utf-7",
-    "idna",
-    "punycode",
-    "undefined",
-)
+NO_ENCODINGS = ("unicode-escape", "raw-unicode-escape", "utf-7", "idna", "punycode")
 
 
 def _known_scheme(value: str) -> str:

@@ -28,7 +28,7 @@ OTHERWISE = {"int": "a whole number", "float": "a number", "list[int]": "a list 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A checked configuration, and for each dotted path the place its value came from."""
+    """A checked configuration, and for each dotted path that was given the place of its value: FILE:LINE, or --set."""
 
     config: Pipeline
     file: Path
@@ -125,7 +125,7 @@ def _search_problems(config: Pipeline) -> list[tuple[str, str]]:
     if config.tune is None:
         return []
     tree = config.model_dump(mode="json", include=set(SEARCHED))
-    known = [key for key in _leaves(tree) if key != "training.monitor"]
+    known = [key for key in flatten(tree, lists=True) if key != "training.monitor"]
     problems = []
     for key, search in config.tune.space.items():
         if key not in known:
@@ -143,17 +143,6 @@ def _search_problems(config: Pipeline) -> list[tuple[str, str]]:
                 if text.startswith(f"{key} ="):
                     problems.append((key, f"tune.space.{key}: {text}"))
     return problems
-
-
-def _leaves(tree: Any, prefix: str = "") -> list[str]:
-    """Dotted paths of all leaves; items of a list of sections by their number."""
-    if isinstance(tree, dict) and tree:
-        pairs: list[tuple[Any, Any]] = list(tree.items())
-    elif isinstance(tree, list) and tree and isinstance(tree[0], dict):
-        pairs = list(enumerate(tree))
-    else:
-        return [prefix]
-    return [leaf for key, value in pairs for leaf in _leaves(value, f"{prefix}.{key}" if prefix else str(key))]
 
 
 def _validated(schema: type[P], tree: dict[str, Any], written: Any, file: Path, origin: dict[str, str]) -> P:
@@ -179,11 +168,6 @@ def _put_back(tree: Any, written: Any, location: tuple[int | str, ...]) -> bool:
     except (KeyError, IndexError, TypeError):
         return False
     return True
-
-
-def origin_of(loaded: Loaded, path: str) -> str:
-    """Where the value at a dotted path came from: file and line, --set, or default."""
-    return loaded.origin.get(path, "default")
 
 
 def changed_keys(before: Mapping[str, Any], config: Pipeline) -> list[str]:
@@ -317,7 +301,10 @@ def _locate(node: yaml.Node, path: str, file: Path, origin: dict[str, str], prob
 
 
 def _where(file: Path, origin: dict[str, str], path: str) -> str:
-    """The place of a path, or of the nearest parent that is written down."""
+    """The place of a path, of what is written below it, or of the nearest parent that is written down."""
+    for written, place in origin.items():
+        if written.startswith(f"{path}."):
+            return place
     while path:
         if path in origin:
             return origin[path]

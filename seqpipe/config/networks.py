@@ -8,13 +8,13 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from seqpipe.config.data import Source
-from seqpipe.config.section import Fraction, Section
+from seqpipe.config.section import Section, Share
 
 
 class Embedding(Section):
     units: int = Field(64, ge=1, description="Size of a piece's vector.")
-    dropout: Fraction = Field(0.1, ge=0, lt=1, description="Dropout on the vectors.")
-    locked_dropout: Fraction = Field(0.0, ge=0, lt=1, description="Share of a row's channels dropped at every step.")
+    dropout: Share = Field(0.1, description="Dropout on the vectors.")
+    locked_dropout: Share = Field(0.0, description="Share of a row's channels dropped at every step.")
     adversarial: float = Field(
         0.0, ge=0, description="Norm of adversarial noise over that of a row's embeddings; doubles a step's time."
     )
@@ -32,7 +32,7 @@ class StepwiseConvolution(Section):
         "relu", description="After the normalisation."
     )
     residual: bool = Field(False, description="Add the block's input to its output before pooling.")
-    dropout: Fraction = Field(0.0, ge=0, lt=1, description="Dropout after the activation.")
+    dropout: Share = Field(0.0, description="Dropout after the activation.")
 
 
 class Convolution(StepwiseConvolution):
@@ -58,19 +58,15 @@ class RecurrentLayers(Section):
     units: int = Field(64, ge=1, description="Size of the state, in each direction.")
     layers: int = Field(1, ge=1, description="One above the other.")
     bidirectional: bool = Field(True, description="One from each end, side by side.")
-    dropout: Fraction = Field(0.0, ge=0, lt=1, description="Dropout on the input of each layer.")
-    recurrent_dropout: Fraction = Field(0.0, ge=0, lt=1, description="Dropout on the state, one mask a sequence.")
-    weight_dropout: Fraction = Field(
-        0.0, ge=0, lt=1, description="Share of the recurrent weights dropped in a step of training."
-    )
+    dropout: Share = Field(0.0, description="Dropout on the input of each layer.")
+    recurrent_dropout: Share = Field(0.0, description="Dropout on the state, one mask a sequence.")
+    weight_dropout: Share = Field(0.0, description="Share of the recurrent weights dropped in a step of training.")
 
 
 class Recurrent(RecurrentLayers):
     """Recurrent layers over pieces."""
 
-    locked_dropout: Fraction = Field(
-        0.0, ge=0, lt=1, description="Share of a row's output channels dropped at every step."
-    )
+    locked_dropout: Share = Field(0.0, description="Share of a row's output channels dropped at every step.")
 
 
 class Ngrams(Section):
@@ -105,16 +101,14 @@ class Classifier(Section):
         description="A run directory, or its pretrain directory: start from the encoder kept there, with its pieces; "
         "of features only max_pieces and long_texts count then.",
     )
-    word_dropout: Fraction = Field(
-        0.0, ge=0, lt=1, description="Share of pieces replaced by the unknown one in training."
-    )
+    word_dropout: Share = Field(0.0, description="Share of pieces replaced by the unknown one in training.")
     embedding: PieceEmbedding = PieceEmbedding()
     convolution: list[Convolution] = Field([Convolution(filters=64)], description="Blocks, one after another.")
     recurrent: Recurrent | None = Recurrent()
     pooling: Literal["attention", "attention_max", "mean", "max"] = Field(
         "attention", description="How a row of steps becomes one vector."
     )
-    dropout: Fraction = Field(0.3, ge=0, lt=1, description="Dropout before the last layer.")
+    dropout: Share = Field(0.3, description="Dropout before the last layer.")
     ngrams: Ngrams | None = Field(None, description="Add a linear expert on n-grams to the network's scores.")
 
     @model_validator(mode="after")
@@ -148,7 +142,7 @@ class RecogniserRecurrent(RecurrentLayers):
     """Recurrent layers over sound."""
 
     units: int = Field(56, ge=1, description="Size of the state, in each direction.")
-    dropout: Fraction = Field(0.3, ge=0, lt=1, description="Dropout on the input of each layer.")
+    dropout: Share = Field(0.3, description="Dropout on the input of each layer.")
 
 
 class RecogniserModel(Section):
@@ -168,7 +162,7 @@ class RecogniserModel(Section):
     pooling: Literal["attention", "mean", "max"] = Field(
         "attention", description="How a row of steps becomes one vector."
     )
-    dropout: Fraction = Field(0.3, ge=0, lt=1, description="Dropout before the last layer.")
+    dropout: Share = Field(0.3, description="Dropout before the last layer.")
 
     @model_validator(mode="after")
     def _streams_forwards(self) -> RecogniserModel:
@@ -185,7 +179,7 @@ class PieceVectors(Section):
     """Vectors of pieces, on both sides."""
 
     units: int = Field(256, ge=1, description="Size of a piece's vector.")
-    dropout: Fraction = Field(0.1, ge=0, lt=1, description="Dropout on the vectors.")
+    dropout: Share = Field(0.1, description="Dropout on the vectors.")
 
 
 class Encoder(Section):
@@ -195,9 +189,9 @@ class Encoder(Section):
     cell: Literal["lstm", "gru"] = Field("gru", description="Of each layer.")
     units: int = Field(128, ge=1, description="Size of the state in each direction.")
     layers: int = Field(1, ge=1, description="One above the other.")
-    dropout: Fraction = Field(0.2, ge=0, lt=1, description="Dropout on the input of each layer, one mask a row.")
-    recurrent_dropout: Fraction = Field(0.0, ge=0, lt=1, description="Dropout on the state, one mask a row.")
-    weight_dropout: Fraction = Field(0.0, ge=0, lt=1, description="Share of the recurrent weights dropped.")
+    dropout: Share = Field(0.2, description="Dropout on the input of each layer, one mask a row.")
+    recurrent_dropout: Share = Field(0.0, description="Dropout on the state, one mask a row.")
+    weight_dropout: Share = Field(0.0, description="Share of the recurrent weights dropped.")
 
 
 class Decoder(Section):
@@ -210,14 +204,12 @@ class Decoder(Section):
         "luong", description="luong: a product of state and source; bahdanau: a small network of both."
     )
     input_feeding: bool = Field(False, description="Feed each step the output of the one before; slower to train.")
-    dropout: Fraction = Field(
+    dropout: Share = Field(
         0.2,
-        ge=0,
-        lt=1,
         description="Dropout on the input of each layer, one mask a row; of the first one alone with input_feeding.",
     )
-    recurrent_dropout: Fraction = Field(0.0, ge=0, lt=1, description="Dropout on the state, one mask a row.")
-    weight_dropout: Fraction = Field(0.0, ge=0, lt=1, description="Share of the recurrent weights dropped.")
+    recurrent_dropout: Share = Field(0.0, description="Dropout on the state, one mask a row.")
+    weight_dropout: Share = Field(0.0, description="Share of the recurrent weights dropped.")
 
     @model_validator(mode="after")
     def _fed_without_dropout(self) -> Decoder:
@@ -229,11 +221,11 @@ class Decoder(Section):
 class Seq2Seq(Section):
     """Embedding -> encoder -> decoder with attention -> pieces."""
 
-    word_dropout: Fraction = Field(0.0, ge=0, lt=1, description="Share of pieces hidden in training, on both sides.")
+    word_dropout: Share = Field(0.0, description="Share of pieces hidden in training, on both sides.")
     embedding: PieceVectors = PieceVectors()
     encoder: Encoder = Encoder()
     decoder: Decoder = Decoder()
-    dropout: Fraction = Field(0.3, ge=0, lt=1, description="Dropout before the scores of the pieces.")
+    dropout: Share = Field(0.3, description="Dropout before the scores of the pieces.")
     tied: Literal["all", "target", "none"] = Field(
         "all", description="Which share one matrix: source, target and scores; target and scores; none."
     )
@@ -245,7 +237,7 @@ class WriterEmbedding(Section):
     """Vectors of characters."""
 
     units: int = Field(64, ge=1, description="Size of a character's vector.")
-    dropout: Fraction = Field(0.0, ge=0, lt=1, description="Share of its channels dropped, the same at every step.")
+    dropout: Share = Field(0.0, description="Share of its channels dropped, the same at every step.")
 
 
 class WriterRecurrent(Section):
@@ -254,8 +246,8 @@ class WriterRecurrent(Section):
     cell: Literal["lstm", "gru"] = Field("lstm", description="Of each layer.")
     units: int = Field(512, ge=1, description="Size of the state.")
     layers: int = Field(1, ge=1, le=8, description="One above the other.")
-    dropout: Fraction = Field(0.0, ge=0, lt=1, description="Share of channels dropped between layers, at every step.")
-    weight_dropout: Fraction = Field(0.0, ge=0, lt=1, description="Share of the recurrent weights dropped.")
+    dropout: Share = Field(0.0, description="Share of channels dropped between layers, at every step.")
+    weight_dropout: Share = Field(0.0, description="Share of the recurrent weights dropped.")
 
 
 class Writer(Section):
@@ -263,5 +255,5 @@ class Writer(Section):
 
     embedding: WriterEmbedding = WriterEmbedding()
     recurrent: WriterRecurrent = WriterRecurrent()
-    dropout: Fraction = Field(0.3, ge=0, lt=1, description="Share of channels dropped before the scores.")
+    dropout: Share = Field(0.3, description="Share of channels dropped before the scores.")
     tied: bool = Field(False, description="Characters have one vector for reading and for scores.")

@@ -81,11 +81,13 @@ def _set(tree: Any, path: str, value: Any) -> bool:
     return True
 
 
-def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
-    """Dotted path -> leaf, for each leaf of nested dicts (a list is a leaf)."""
-    if not isinstance(tree, dict) or not tree:
+def flatten(tree: Any, prefix: str = "", *, lists: bool = False) -> dict[str, Any]:
+    """Dotted path -> leaf of nested dicts; a list is a leaf, but with `lists` sections in one go by their number."""
+    numbered = lists and isinstance(tree, list) and tree and isinstance(tree[0], dict)
+    inside = dict(enumerate(tree)) if numbered else tree
+    if not isinstance(inside, dict) or not inside:
         return {prefix: tree}
     leaves: dict[str, Any] = {}
-    for key, value in tree.items():
-        leaves |= flatten(value, f"{prefix}.{key}" if prefix else str(key))
+    for key, value in inside.items():
+        leaves |= flatten(value, f"{prefix}.{key}" if prefix else str(key), lists=lists)
     return leaves

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
 
 Fraction = float
+Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Section(BaseModel):

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from seqpipe.config.data import Encoding, Separator, Source
 from seqpipe.config.networks import Convolution
-from seqpipe.config.section import Fraction, Section
+from seqpipe.config.section import Fraction, Section, Share
 
 Auto = Literal["auto"]
 
 
-def at_least(least: int, value: int | Auto) -> int | Auto:
-    """Raises ValueError: the value is too small."""
-    if value != "auto" and value < least:
-        raise ValueError(f"is too small. Allowed: auto, or whole numbers from {least}.")
-    return value
+def _at_least(least: int) -> AfterValidator:
+    """Raises ValueError: a number is smaller."""
+
+    def check(value: int | Auto) -> int | Auto:
+        if value != "auto" and value < least:
+            raise ValueError(f"is too small. Allowed: auto, or whole numbers from {least}.")
+        return value
+
+    return AfterValidator(check)
+
+
+Count = Annotated[int | Auto, _at_least(1)]
 
 
 class SeriesTable(Section):
@@ -66,16 +73,11 @@ class SeriesData(SeriesTable):
     test: Source | None = Field(
         None, description="Rows that go on where those of train end; else train's end is cut off."
     )
-    validation_windows: int | Auto = Field(
-        "auto", description="Horizons held back to choose by; auto: a tenth of a series."
+    validation_windows: Count = Field("auto", description="Horizons held back to choose by; auto: a tenth of a series.")
+    test_windows: Annotated[int | Auto, _at_least(0)] = Field(
+        "auto", description="Horizons held back to report on; auto: a tenth; 0: none."
     )
-    test_windows: int | Auto = Field("auto", description="Horizons held back to report on; auto: a tenth; 0: none.")
-    every_steps: int | Auto = Field("auto", description="Steps from one validation or test window to the next.")
-
-    @field_validator("validation_windows", "test_windows", "every_steps")
-    @classmethod
-    def _enough(cls, value: int | Auto, info: object) -> int | Auto:
-        return at_least(0 if getattr(info, "field_name", "") == "test_windows" else 1, value)
+    every_steps: Count = Field("auto", description="Steps from one validation or test window to the next.")
 
     @model_validator(mode="after")
     def _tested_once(self) -> SeriesData:
@@ -87,18 +89,13 @@ class SeriesData(SeriesTable):
 class SeriesFeatures(Section):
     """What a forecast looks at."""
 
-    look_back_steps: int | Auto = Field("auto", description="Steps of the past that are seen.")
+    look_back_steps: Annotated[int | Auto, _at_least(2)] = Field("auto", description="Steps of the past that are seen.")
     seasons_steps: list[int] | Auto = Field("auto", description="Lengths of seasons, the first for MASE; auto: found.")
     calendar: bool = Field(True, description="Hour, weekday and day of the year, as far as the step allows.")
     transform: Literal["none", "log1p", "log"] = Field("none", description="Of values, undone in the answer.")
     lower: float | Auto | None = Field(
         "auto", description="No answer lies below it; auto: 0 where no training value is negative, null: no bound."
     )
-
-    @field_validator("look_back_steps")
-    @classmethod
-    def _some(cls, value: int | Auto) -> int | Auto:
-        return at_least(2, value)
 
     @field_validator("seasons_steps")
     @classmethod
@@ -113,7 +110,7 @@ class SeriesRecurrent(Section):
 
     cell: Literal["lstm", "gru"] = Field("gru", description="Of the layer.")
     units: int = Field(128, ge=1, description="Size of the state.")
-    dropout: Fraction = Field(0.1, ge=0, lt=1, description="Dropout before the last layer.")
+    dropout: Share = Field(0.1, description="Dropout before the last layer.")
 
 
 class Forecaster(Section):
@@ -129,18 +126,13 @@ class Forecaster(Section):
         "windows; its last value and its own mean change (changes: for what walks at random); its mean and the usual "
         "spread, with learned units (revin) or without; nothing.",
     )
-    segment_steps: int | Auto = Field("auto", description="Steps read at once.")
+    segment_steps: Count = Field("auto", description="Steps read at once.")
     convolution: list[Convolution] = Field([], description="Blocks over single steps, before segments are cut.")
     recurrent: SeriesRecurrent = SeriesRecurrent()
     embedding_units: int = Field(8, ge=1, description="Size of the vector of a series, a place, a static value.")
     profile: bool = Field(True, description="A learned season for each series.")
     linear: bool = Field(True, description="A closed-form ridge on past values and covariates as an expert.")
-    mask_fraction: Fraction = Field(0.05, ge=0, lt=1, description="Share of past values hidden in training.")
-
-    @field_validator("segment_steps")
-    @classmethod
-    def _some(cls, value: int | Auto) -> int | Auto:
-        return at_least(1, value)
+    mask_fraction: Share = Field(0.05, description="Share of past values hidden in training.")
 
     @model_validator(mode="after")
     def _sound(self) -> Forecaster:

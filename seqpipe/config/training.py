@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from seqpipe.config.data import Source
-from seqpipe.config.section import Fraction, Section
+from seqpipe.config.section import Section, Share
 
 
 class Training(Section):
@@ -21,11 +21,8 @@ class Training(Section):
     schedule: Literal["constant", "linear", "cosine"] = Field("constant", description="Course down to zero at the end.")
     warmup_steps: int = Field(0, ge=0, description="Steps of linear growth before the schedule.")
     clip_norm: float | None = Field(1.0, gt=0, description="Bound on the norm of all gradients together.")
-    average_decay: Fraction = Field(
-        0.0,
-        ge=0,
-        lt=1,
-        description="Moving average of the weights, used to evaluate and export; closer at first. 0 is off.",
+    average_decay: Share = Field(
+        0.0, description="Moving average of the weights, used to evaluate and export; closer at first. 0 is off."
     )
     patience: int | None = Field(None, ge=1, description="Stop after so many epochs without a better dev figure.")
     monitor: str = Field("loss", description="Dev figure the best epoch is chosen by.")
@@ -46,7 +43,7 @@ class Training(Section):
 class SmoothedTraining(Training):
     """Training towards classes or pieces."""
 
-    label_smoothing: Fraction = Field(0.0, ge=0, lt=1, description="Share of each target spread over all classes.")
+    label_smoothing: Share = Field(0.0, description="Share of each target spread over all classes.")
 
 
 class LabelTraining(SmoothedTraining):
@@ -74,5 +71,5 @@ class Pretraining(Section):
     sampled_pieces: int = Field(1024, ge=1, description="Pieces that a guess is scored against in training.")
     learning_rate: float = Field(2e-3, gt=0, description="Its highest, once warmed up.")
     warmup_steps: int = Field(200, ge=0, description="Steps of linear growth of the learning rate.")
-    dropout: Fraction = Field(0.1, ge=0, lt=1, description="Dropout on embeddings.")
+    dropout: Share = Field(0.1, description="Dropout on embeddings.")
     save_every_steps: int = Field(1000, ge=1, description="The position is saved so often, and after each epoch.")

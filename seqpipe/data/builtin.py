@@ -6,17 +6,14 @@ or a turn ("The start was dull, but in the end I loved it"): there the order of 
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import TypeVar
 
-from seqpipe.data.messages import messages
-from seqpipe.data.phrases import phrases
-from seqpipe.data.verses import verses
-
-T = TypeVar("T")
+from seqpipe.data.drawing import pick, records
+from seqpipe.data.messages import message
+from seqpipe.data.phrases import phrase
+from seqpipe.data.verses import quatrain
 
 
 @dataclass(frozen=True)
@@ -26,12 +23,15 @@ class Builtin:
     Attributes:
         columns: what each record holds.
         rows: split -> number of rows where a source names none.
-        generate: (split, rows, seed) -> records.
+        make: draws a record.
     """
 
     columns: tuple[str, ...]
     rows: Mapping[str, int]
-    generate: Callable[[str, int, int], Iterator[dict[str, str]]]
+    make: Callable[[Random], dict[str, str]]
+
+    def generate(self, split: str, rows: int, seed: int) -> Iterator[dict[str, str]]:
+        return records(self.make, split, rows, seed)
 
 
 @dataclass(frozen=True)
@@ -137,14 +137,9 @@ TOWNS = ("Bristol", "Lyon", "Porto", "Kyoto", "Leeds", "Turin", "Ghent", "Cork",
 LABELS = ("negative", "positive")
 
 
-def _pick(random: Random, choices: Sequence[T]) -> T:
-    """By random() alone: what random.choice draws is not promised to stay the same between versions of Python."""
-    return choices[int(random.random() * len(choices))]
-
-
 def _fresh(random: Random, choices: Sequence[str], said: set[str]) -> str:
     """One of the choices that is not said yet."""
-    choice = _pick(random, [choice for choice in choices if choice not in said])
+    choice = pick(random, [choice for choice in choices if choice not in said])
     said.add(choice)
     return choice
 
@@ -158,55 +153,40 @@ def _opinion(random: Random, subject: Subject, good: bool, said: set[str]) -> st
     """A clause for or against, without capital or full stop, on something nothing was said of so far."""
     if random.random() < 0.1:
         return _fresh(random, subject.praise if good else subject.blame, said)
-    topic = _pick(random, subject.topics)
+    topic = pick(random, subject.topics)
     aspect = _fresh(random, topic.aspects, said)
     form = random.random()
     if form < 0.12:
-        return f"{aspect} {_pick(random, NEGATIONS)} {_adjective(random, topic, not good, said)}"
+        return f"{aspect} {pick(random, NEGATIONS)} {_adjective(random, topic, not good, said)}"
     if form < 0.35:
         return f"{aspect} {_adjective(random, topic, good, said)} and {_adjective(random, topic, good, said)}"
-    return f"{aspect} {_pick(random, DEGREES)}{_adjective(random, topic, good, said)}"
+    return f"{aspect} {pick(random, DEGREES)}{_adjective(random, topic, good, said)}"
 
 
 def _fact(random: Random, subject: Subject, said: set[str]) -> str:
     fact = _fresh(random, subject.facts, said)
-    return fact.format(name=_pick(random, NAMES), day=_pick(random, DAYS), town=_pick(random, TOWNS))
+    return fact.format(name=pick(random, NAMES), day=pick(random, DAYS), town=pick(random, TOWNS))
 
 
-def _review(random: Random, good: bool) -> str:
+def review(random: Random) -> dict[str, str]:
     """One to five sentences; the last opinion is the verdict."""
-    subject = _pick(random, SUBJECTS)
+    good = random.random() < 0.5
+    subject = pick(random, SUBJECTS)
     said: set[str] = set()
     sentences = [_fact(random, subject, said)] if random.random() < 0.5 else []
     if random.random() < 0.14:
         before, after = _opinion(random, subject, not good, said), _opinion(random, subject, good, said)
-        sentences.append(f"{before}{_pick(random, TURNS).format(after)}.")
+        sentences.append(f"{before}{pick(random, TURNS).format(after)}.")
     else:
         sentences += [f"{_opinion(random, subject, good, said)}." for _ in range(1 + int(random.random() * 3))]
     if random.random() < 0.4:
         sentences.append(_fact(random, subject, said))
-    return " ".join(sentence[0].upper() + sentence[1:] for sentence in sentences)
-
-
-def _split_of(text: str) -> str:
-    """By the text itself, so that splits share no text whatever their seeds and sizes."""
-    return ("dev", "test", "train", "train", "train", "train")[zlib.crc32(text.encode()) % 6]
-
-
-def _reviews(split: str, rows: int, seed: int) -> Iterator[dict[str, str]]:
-    random = Random(seed)
-    texts: set[str] = set()
-    while len(texts) < rows:
-        good = random.random() < 0.5
-        text = _review(random, good)
-        if text not in texts and _split_of(text) == split:
-            texts.add(text)
-            yield {"text": text, "label": LABELS[good]}
+    return {"text": " ".join(sentence[0].upper() + sentence[1:] for sentence in sentences), "label": LABELS[good]}
 
 
 BUILTINS = {
-    "reviews": Builtin(("text", "label"), {"train": 2000, "dev": 400, "test": 400}, _reviews),
-    "messages": Builtin(("text", "label"), {"train": 2000, "dev": 400, "test": 400}, messages),
-    "phrases": Builtin(("source", "target"), {"train": 3000, "dev": 300, "test": 300}, phrases),
-    "verses": Builtin(("text",), {"train": 2000, "dev": 200, "test": 200}, verses),
+    "reviews": Builtin(("text", "label"), {"train": 2000, "dev": 400, "test": 400}, review),
+    "messages": Builtin(("text", "label"), {"train": 2000, "dev": 400, "test": 400}, message),
+    "phrases": Builtin(("source", "target"), {"train": 3000, "dev": 300, "test": 300}, phrase),
+    "verses": Builtin(("text",), {"train": 2000, "dev": 200, "test": 200}, quatrain),
 }

@@ -149,10 +149,8 @@ class Lines:
     def row(self, values: dict[str, str] | str, *, start: int | None = None) -> Row | BadRow:
         """The row read last: its values or, as a string, why it is bad."""
         line = self.number if start is None else start
-        reason = self.take_fault() or (values if isinstance(values, str) else None)
-        if reason is not None or isinstance(values, str):
-            return BadRow(self.name, line, str(reason))
-        return Row(values, self.name, line)
+        values = self.take_fault() or values
+        return BadRow(self.name, line, values) if isinstance(values, str) else Row(values, self.name, line)
 
 
 def cut(line: str) -> str:

@@ -5,9 +5,10 @@ Not all that is spoken of is complained of: "The parcel was not late at all" has
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from random import Random
+
+from seqpipe.data.drawing import pick
 
 SEPARATOR = "|"
 # topic -> what is spoken of, what is said against it, what is said for it
@@ -40,27 +41,23 @@ DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sun
 NAMES = ("Ada", "Bo", "Carla", "Dmitri", "Eve", "Femi", "Gita", "Hana")
 
 
-def _pick(random: Random, choices: Sequence[str]) -> str:
-    return choices[int(random.random() * len(choices))]
-
-
 def _sentence(random: Random, topic: str, complaint: bool) -> str:
     things, bad, good = TOPICS[topic]
     negated = random.random() < 0.25
-    said = _pick(random, bad if complaint != negated else good)
+    said = pick(random, bad if complaint != negated else good)
     if negated:
-        said = _pick(random, NEGATIONS).format(said)
-    thing = _pick(random, things)
+        said = pick(random, NEGATIONS).format(said)
+    thing = pick(random, things)
     return f"{thing[0].upper()}{thing[1:]} was {said}."
 
 
 def _aside(random: Random, choices: Sequence[str]) -> str:
     number = 1000 + int(random.random() * 9000)
-    return _pick(random, choices).format(day=_pick(random, DAYS), name=_pick(random, NAMES), number=number)
+    return pick(random, choices).format(day=pick(random, DAYS), name=pick(random, NAMES), number=number)
 
 
-def _message(random: Random) -> tuple[str, list[str]]:
-    """A text and its labels."""
+def message(random: Random) -> dict[str, str]:
+    """A `text` and its `label`: the labels with | between them."""
     sentences = [_aside(random, OPENINGS)] if random.random() < 0.5 else []
     labels = []
     for topic in TOPICS:
@@ -70,16 +67,4 @@ def _message(random: Random) -> tuple[str, list[str]]:
             labels += [topic] if complaint else []
     if not sentences or random.random() < 0.4:
         sentences.append(_aside(random, ENDINGS))
-    return " ".join(sentences), labels
-
-
-def messages(split: str, rows: int, seed: int) -> Iterator[dict[str, str]]:
-    """Records of `text` and `label`, the labels with | between them; splits share no text."""
-    random = Random(seed)
-    texts: set[str] = set()
-    while len(texts) < rows:
-        text, labels = _message(random)
-        own = ("dev", "test", "train", "train", "train", "train")[zlib.crc32(text.encode()) % 6]
-        if text not in texts and own == split:
-            texts.add(text)
-            yield {"text": text, "label": SEPARATOR.join(labels)}
+    return {"text": " ".join(sentences), "label": SEPARATOR.join(labels)}

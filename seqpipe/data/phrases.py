@@ -7,13 +7,12 @@ stands around the verb.
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import TypeVar
 
-T = TypeVar("T")
+from seqpipe.data.drawing import pick
+
 VOWELS = "aeiouéêhœ"
 
 
@@ -98,32 +97,13 @@ PLACES = (("in the garden", "dans le jardin"), ("near the river", "près de la r
 TIMES = (("today", "aujourd'hui"), ("tonight", "ce soir"), ("every day", "chaque jour"), ("on Monday", "lundi"))
 
 
-def phrases(split: str, rows: int, seed: int) -> Iterator[dict[str, str]]:
-    """Pairs of a split, each once; splits share no sentence whatever their seeds and sizes."""
-    random = Random(seed)
-    seen: set[str] = set()
-    while len(seen) < rows:
-        english, french = _sentence(random)
-        if english not in seen and _split_of(english) == split:
-            seen.add(english)
-            yield {"source": english, "target": french}
-
-
-def _pick(random: Random, choices: Sequence[T]) -> T:
-    """By random() alone, whose sequence is promised to stay the same between versions of Python."""
-    return choices[int(random.random() * len(choices))]
-
-
-def _split_of(text: str) -> str:
-    return ("dev", "test", "train", "train", "train", "train")[zlib.crc32(text.encode()) % 6]
-
-
-def _sentence(random: Random) -> tuple[str, str]:
+def phrase(random: Random) -> dict[str, str]:
+    """An English sentence as `source`, its French translation as `target`."""
     plural = random.random() < 0.4
     english, french = _noun_phrase(random, NOUNS, plural)
     negated = random.random() < 0.2
     transitive = random.random() < 0.6
-    verb = _pick(random, TRANSITIVE if transitive else INTRANSITIVE)
+    verb = pick(random, TRANSITIVE if transitive else INTRANSITIVE)
     if negated:
         english = f"{english} {'do' if plural else 'does'} not {verb.english[1]}"
         french = f"{french} {_elided('ne', verb.french[plural])} pas"
@@ -132,17 +112,17 @@ def _sentence(random: Random) -> tuple[str, str]:
     if transitive:
         english_object, french_object = _noun_phrase(random, THINGS, random.random() < 0.4)
     else:
-        english_object, french_object = _pick(random, PLACES)
+        english_object, french_object = pick(random, PLACES)
     english, french = f"{english} {english_object}", f"{french} {french_object}"
     if random.random() < 0.4:  # the time moves to the front in French
-        english_time, french_time = _pick(random, TIMES)
+        english_time, french_time = pick(random, TIMES)
         english, french = f"{english} {english_time}", f"{french_time}, {french}"
-    return f"{english[0].upper()}{english[1:]}.", f"{french[0].upper()}{french[1:]}."
+    return {"source": f"{english[0].upper()}{english[1:]}.", "target": f"{french[0].upper()}{french[1:]}."}
 
 
 def _noun_phrase(random: Random, nouns: Sequence[Noun], plural: bool) -> tuple[str, str]:
-    noun = _pick(random, nouns)
-    adjectives = [_pick(random, ADJECTIVES)] if random.random() < 0.6 else []
+    noun = pick(random, nouns)
+    adjectives = [pick(random, ADJECTIVES)] if random.random() < 0.6 else []
     definite = random.random() < 0.6
     english = " ".join([*(adjective.english for adjective in adjectives), noun.english[plural]])
     before, after = (

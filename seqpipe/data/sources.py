@@ -132,7 +132,13 @@ def prepared_tfds(source: str, name: str, split: str, role: Role) -> Any:
     builder = _tfds_builder(source, name, role)
     if not builder.data_path.exists():
         _download_and_prepare(builder, source, role)
-    _check_tfds_split(source, name, split, builder.info.splits)
+    splits = builder.info.splits
+    try:
+        splits[split]  # a name, a slice or a sum, such as train[:90%]
+    except (KeyError, ValueError, AssertionError):
+        raise DataError(
+            f"{source}: {not_allowed(split, 'split', splits)} A part may be named too: tfds:{name}?split=train[90%:]"
+        ) from None
     return builder
 
 
@@ -187,15 +193,6 @@ def _not_loaded(source: str, role: Role, error: Exception, looked_in: object) ->
         f"{source} is not prepared (looked in {looked_in or 'the default folder'}; TFDS_DATA_DIR names another) and "
         f"cannot be: {reason.rstrip('.')}. A local file may be named instead: --set data.{role}=files:PATH"
     )
-
-
-def _check_tfds_split(source: str, name: str, split: str, splits: Any) -> None:
-    try:
-        splits[split]  # a name, a slice or a sum, such as train[:90%]
-    except (KeyError, ValueError, AssertionError):
-        raise DataError(
-            f"{source}: {not_allowed(split, 'split', splits)} A part may be named too: tfds:{name}?split=train[90%:]"
-        ) from None
 
 
 def _tfds_rows(records: Any, features: Any, columns: Mapping[str, Column], file: str) -> Iterator[Row | BadRow]:

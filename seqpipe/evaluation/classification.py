@@ -18,9 +18,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
+from seqpipe.data.findings import counted
 from seqpipe.evaluation import metrics, pictures
 from seqpipe.evaluation.classification_words import to_markdown
-from seqpipe.evaluation.figures import percent, row_count
+from seqpipe.evaluation.figures import percent
 from seqpipe.evaluation.labels import balanced_accuracy, label_rows
 from seqpipe.storage import write_text
 
@@ -118,6 +119,8 @@ def evaluate_classifier(
     Raises:
         ValueError: a logit is not finite, a label is no class, or the lengths differ.
     """
+    from sklearn.metrics import confusion_matrix
+
     logits, labels = metrics.checked(answered.logits, answered.labels)
     count, class_count = logits.shape
     if class_count != len(classes):
@@ -139,7 +142,7 @@ def evaluate_classifier(
         "accuracy_unseen": _unseen(_figure, unseen, correct),
         "majority": {"class": classes[int(support.argmax())], "accuracy": float(support.max() / count)},
         "per_class": metrics.per_class(predictions, labels, classes),
-        "confusion": metrics.confusion_matrix(predictions, labels, class_count).tolist(),
+        "confusion": confusion_matrix(labels, predictions, labels=range(class_count)).tolist(),
         **_calibration(logits, labels, temperature),
         **_beside_baseline(answered.baseline, labels, correct, unseen, samples=bootstrap_samples, seed=seed),
     }
@@ -168,7 +171,8 @@ def evaluate_served(
 def write_report(report: Report, answered: Answered, directory: Path) -> None:
     """Write report.json, report.md, confusion.png and reliability.png, each whole or not at all."""
     logits = np.asarray(answered.logits, np.float64)
-    title = f"{report['split']}, {row_count(report['rows'])}: {percent(report['measures']['accuracy']['value'])} right"
+    right = percent(report["measures"]["accuracy"]["value"])
+    title = f"{report['split']}, {counted(report['rows'], 'row')}: {right} right"
     pictures.confusion_matrix(report["confusion"], report["classes"], directory / "confusion.png", title)
     temperature = report["temperature"]
     scaled = None if temperature == 1 else metrics.softmax(logits / temperature)
@@ -185,7 +189,8 @@ def _calibration(logits: np.ndarray, labels: np.ndarray, temperature: float) -> 
         "temperature": float(temperature),
         "nll": {when: metrics.negative_log_likelihood(scaled, labels) for when, scaled in both.items()},
         "calibration_error": {
-            when: metrics.expected_calibration_error(metrics.softmax(scaled), labels) for when, scaled in both.items()
+            when: metrics.calibration_bins(metrics.softmax(scaled), labels).calibration_error
+            for when, scaled in both.items()
         },
     }
 

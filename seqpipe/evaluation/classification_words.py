@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from seqpipe.evaluation.figures import percent, percent_interval, points_interval, row_count, size
+from seqpipe.data.findings import counted
+from seqpipe.evaluation.figures import percent, percent_interval, points_interval, size
 from seqpipe.evaluation.metrics import CALIBRATION_BINS, CONFIDENCE, TEMPERATURE_BOUNDS
 from seqpipe.evaluation.tables import Table, one_line
 
@@ -41,7 +42,7 @@ def _headline(report: Report) -> str:
     figure, balanced = report["measures"]["accuracy"], report["measures"]["balanced_accuracy"]
     seen, majority = report["rows_seen_in_training"], report["majority"]
     lines = [
-        f"**Accuracy on {report['split']}: {percent_interval(figure)}**, {row_count(figure['n'])}. "
+        f"**Accuracy on {report['split']}: {percent_interval(figure)}**, {counted(figure['n'], 'row')}. "
         f"Always answering “{one_line(majority['class'])}” would be right on {percent(majority['accuracy'])}."
     ]
     if percent(balanced["value"]) != percent(figure["value"]):
@@ -83,7 +84,7 @@ def _comparison(report: Report) -> str:
     difference = fresh or report["difference"]
     description = report["baseline"]["description"]
     named = f"The baseline: {one_line(description)}.\n" if description else ""
-    over = f"{row_count(difference['n'])} not in training" if fresh else row_count(difference["n"])
+    over = counted(difference["n"], "row") + (" not in training" if fresh else "")
     counts = (
         f"Over {over}, model minus baseline is {points_interval(difference)} (paired bootstrap, "
         f"{difference['bootstrap_samples']:,} resamples); the model alone is right on "

@@ -60,14 +60,6 @@ def points_interval(difference: Mapping[str, Any]) -> str:
     return interval(difference, scale=100, unit="points", signed=True)
 
 
-def row_count(count: int) -> str:
-    """
-    >>> row_count(1), row_count(25_000)
-    ('1 row', '25,000 rows')
-    """
-    return "1 row" if count == 1 else f"{count:,} rows"
-
-
 def size(size_bytes: int) -> str:
     """
     >>> size(1_500), size(2_340_000)

@@ -51,35 +51,25 @@ def per_class(answers: ArrayLike, labels: ArrayLike, classes: Sequence[str]) -> 
     """Precision, recall and F1 of each class.
 
     Args:
-        answers: probabilities or logits [N, C], or predictions [N].
-        labels: int [N].
+        answers, labels: int [N]; or [N, C], 1 where a row has a class, of which it may have several or none.
         classes: the C class names.
     Returns:
         One dict a class: name, precision, recall, f1, support (rows with this label). A figure that does not exist is
-        None: precision where nothing was predicted, recall where no row has the label.
+        None: precision where nothing was answered, recall where no row has the label.
     """
-    from sklearn.metrics import precision_recall_fscore_support
-
-    answers = np.asarray(answers)
-    predictions = answers.argmax(axis=1) if answers.ndim == 2 else answers
-    columns = precision_recall_fscore_support(labels, predictions, labels=range(len(classes)), zero_division=np.nan)
+    both = [np.asarray(rows) for rows in (answers, labels)]
+    of_answers, of_labels = (rows if rows.ndim == 2 else rows[:, None] == np.arange(len(classes)) for rows in both)
+    counts = [part.sum(axis=0, dtype=np.int64).tolist() for part in (of_answers & of_labels, of_answers, of_labels)]
     return [
         {
             "name": name,
-            "precision": _or_none(precision),
-            "recall": _or_none(recall),
-            "f1": _or_none(f1),
-            "support": int(support),
+            "precision": right / answered if answered else None,
+            "recall": right / there if there else None,
+            "f1": 2 * right / (answered + there) if answered + there else None,
+            "support": there,
         }
-        for name, precision, recall, f1, support in zip(classes, *columns, strict=True)
+        for name, right, answered, there in zip(classes, *counts, strict=True)
     ]
-
-
-def confusion_matrix(predictions: ArrayLike, labels: ArrayLike, class_count: int) -> np.ndarray:
-    """How often each label (row) was predicted as each class (column), int64 [C, C]."""
-    from sklearn.metrics import confusion_matrix
-
-    return confusion_matrix(labels, predictions, labels=range(class_count))
 
 
 def negative_log_likelihood(logits: ArrayLike, labels: ArrayLike) -> float:
@@ -168,6 +158,11 @@ class Bins:
 
     @property
     def calibration_error(self) -> float:
+        """How far the probability of the top class is from the share of right answers, 0..1, weighted over bins.
+
+        The expected calibration error of Guo et al. 2017: top class only, bins of equal width over 0..1. It is a biased
+        estimate: few rows give a high value.
+        """
         gap = np.abs(self.accuracy - self.confidence)
         return float(np.nansum(gap * self.count) / self.count.sum())
 
@@ -189,19 +184,6 @@ def calibration_bins(probabilities: ArrayLike, labels: ArrayLike, bins: int = CA
         np.bincount(index, weights=confidence, minlength=bins) / filled,
         np.bincount(index, weights=correct, minlength=bins) / filled,
     )
-
-
-def expected_calibration_error(probabilities: ArrayLike, labels: ArrayLike, bins: int = CALIBRATION_BINS) -> float:
-    """How far the probability of the top class is from the share of right answers, 0..1, weighted over bins.
-
-    The definition of Guo et al. 2017: top class only, bins of equal width over 0..1, the absolute gap between mean
-    probability and accuracy in each bin, weighted by its rows. It is a biased estimate: few rows give a high value.
-
-    Args:
-        probabilities: float [N, C], each row sums to 1.
-        labels: int [N].
-    """
-    return calibration_bins(probabilities, labels, bins).calibration_error
 
 
 def paired_bootstrap_difference(
@@ -268,7 +250,3 @@ def _mean_nll(logits: np.ndarray, labels: np.ndarray) -> float:
     from scipy.special import log_softmax
 
     return float(-log_softmax(logits, axis=1)[np.arange(len(labels)), labels].mean())
-
-
-def _or_none(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)

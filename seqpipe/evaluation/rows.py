@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seqpipe.storage import writing
+from seqpipe.storage import write_arrays
 
 FILE = "rows.npz"
 _KEY = "rows_key"
@@ -31,8 +31,7 @@ class RowFigures:
         return len(next(iter(self.columns.values())))
 
     def write(self, directory: Path) -> None:
-        with writing(directory / FILE) as file:
-            np.savez(file, **{_KEY: np.array(self.rows_key)}, **self.columns)  # type: ignore[arg-type]
+        write_arrays(directory / FILE, **{_KEY: np.array(self.rows_key)}, **self.columns)
 
     @classmethod
     def read(cls, directory: Path) -> RowFigures | None:

@@ -53,6 +53,13 @@ class Artefact:
     tolerance: float = TOLERANCE
 
 
+def signature(function: Callable[..., Any], *given: tf.TensorSpec) -> Any:
+    """A function in the graph; its inputs are called as the specs are."""
+    import tensorflow as tf
+
+    return tf.function(function, input_signature=given, autograph=False)
+
+
 def facts_of(artefact: Path) -> dict[str, Any]:
     """What was fitted before a model was exported; nothing of one that has none written beside it."""
     file = artefact / PARITY

@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 from pathlib import Path
 from typing import Any
 
@@ -160,19 +161,16 @@ def exported_again(text: str, directory: Path, *, parity: dict[str, Any], versio
         parity: what the proof measured.
         note: what is to be said of the earlier version, before the proof.
     """
-    _, head, body = text.split("---\n", 2)
-    facts = yaml.safe_load(head)
-    title = f"# {facts['name']}, version "
-    body = body.replace(f"{title}{facts['version']}\n", f"{title}{version}\n", 1)
-    facts |= {"version": version, "date": datetime.date.today().isoformat(), "size_mb": _size_mb(directory)}
-    facts |= _made_with(parity)
-    return with_section(f"---\n{_yaml(facts)}\n---\n{body}", "Proof", f"{note}\n\n{_proof(parity)}")
+    text = re.sub(r"(?m)^(# .*, version )\d+$", rf"\g<1>{version}", text, count=1)
+    today = datetime.date.today().isoformat()
+    text = resized(text, directory, version=version, date=today, **_made_with(parity))
+    return with_section(text, "Proof", f"{note}\n\n{_proof(parity)}")
 
 
-def resized(text: str, directory: Path) -> str:
-    """A card whose `size_mb` is that of its directory now, what was added behind it included."""
+def resized(text: str, directory: Path, **changed: Any) -> str:
+    """A card whose `size_mb` is that of its directory now, what was added behind it included; with other facts."""
     _, head, body = text.split("---\n", 2)
-    facts = {**yaml.safe_load(head), "size_mb": _size_mb(directory)}
+    facts = {**yaml.safe_load(head), "size_mb": _size_mb(directory), **changed}
     return f"---\n{_yaml(facts)}\n---\n{body}"
 
 

@@ -5,14 +5,15 @@ Axes: B batch (rows), C classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from seqpipe.evaluation.metrics import softmax
-from seqpipe.export.artefact import Row
+from seqpipe.export.artefact import Row, signature
 
 Answer = dict[str, tf.Tensor]
 
@@ -79,6 +80,24 @@ def label_info(classes: Sequence[str], *, version: int, streaming: bool) -> Answ
         "labels": tf.constant(list(classes)),
         "version": tf.constant(version, tf.int32),
         "streaming": tf.constant(streaming),
+    }
+
+
+def label_signatures(
+    answer: Callable[[tf.Tensor], Answer],
+    given: tf.TensorSpec,
+    classes: Sequence[str],
+    *,
+    version: int,
+    streaming: bool = False,
+) -> dict[str, Any]:
+    """What every classifier has: serving_default, scores and labels."""
+    answering = signature(answer, given)
+    return {
+        "serving_default": answering,
+        # It calls the other one: written into the graph once more, the network would take twice the space.
+        "scores": signature(lambda given: scores(answering(given), classes), given),
+        "labels": signature(lambda: label_info(classes, version=version, streaming=streaming)),
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import io
 import json
 import tempfile
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seqpipe.config.pipeline import DeviceExport, Pipeline
-from seqpipe.errors import ProofError, RunError
+from seqpipe.errors import ProofError, require_extra
 from seqpipe.export.card import resized, with_section
 from seqpipe.storage import write_json, write_text, writing_directory
 
@@ -35,8 +34,7 @@ def wanted(config: Pipeline) -> bool:
 
 def require_interpreter(asked_by: str) -> None:
     """Raises RunError: LiteRT is not installed."""
-    if importlib.util.find_spec("ai_edge_litert") is None:
-        raise RunError(f"{asked_by} needs LiteRT, which proves the files: pip install 'seqpipe[lite]'.")
+    require_extra("lite", "ai_edge_litert", needs=f"{asked_by} needs LiteRT, which proves the files")
 
 
 def frozen(model: keras.Model) -> keras.StatelessScope:

@@ -69,8 +69,7 @@ def prove(artefact: Artefact, directory: Path, *, run_directory: Path | None) ->
         answers, latency_ms = _ask_fresh_process(moved, requests)
     asked: dict[str, list[tuple[Request, Row]]] = defaultdict(list)
     for request, answer in zip(requests, answers, strict=True):
-        _check_numbers(request.signature, answer)
-        _check_texts(request.signature, answer)
+        _check_values(request.signature, answer)
         asked[request.signature].append((request, answer))
     figures: dict[str, dict[str, float]] = {}
     for name, pairs in asked.items():
@@ -145,14 +144,10 @@ def _reason(stderr: str) -> str:
     return " ".join(lines[first:]) or "no message"
 
 
-def _check_numbers(name: str, answer: Row) -> None:
+def _check_values(name: str, answer: Row) -> None:
     for key, value in answer.items():
         if value.dtype.kind == "f" and not np.isfinite(value).all():
             raise ProofError(f"{name}: the output {key} holds NaN or infinity.")
-
-
-def _check_texts(name: str, answer: Row) -> None:
-    for key, value in answer.items():
         for text in value.ravel() if value.dtype == object else ():
             try:
                 text.decode("utf-8")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +16,7 @@ from seqpipe.export import graph, variables
 from seqpipe.export.artefact import FORMAT, KERAS_MODEL, PARITY, Artefact
 from seqpipe.export.proof import prove, prove_traced_once
 from seqpipe.export.warmup import write_warmup
-from seqpipe.storage import unwritable, write_json
+from seqpipe.storage import write_json, writing_directory
 
 
 def publish(
@@ -45,20 +43,14 @@ def publish(
         raise RunError(
             f"{target} is published already, and a published version never changes. Set export.version to another."
         )
-    staging = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        staging.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(staging, ignore_errors=True)
-        parity = {**_save_and_prove(artefact, staging, run_directory), "facts": facts}
-        write_json(staging / PARITY, parity)
-        files(staging, parity)
-        os.replace(staging, target)
-    except OSError as error:
-        raise unwritable(target, error) from error
+        with writing_directory(target) as staging:
+            parity = {**_save_and_prove(artefact, staging, run_directory), "facts": facts}
+            write_json(staging / PARITY, parity)
+            files(staging, parity)
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
         with contextlib.suppress(OSError):
-            staging.parent.rmdir()  # only if this was to be the first version
+            target.parent.rmdir()  # only if this was to be the first version
     return target
 
 

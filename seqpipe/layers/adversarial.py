@@ -13,7 +13,6 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from keras import KerasTensor
 
 from seqpipe.layers.lengths import Tensor, zero_beyond
 
@@ -69,9 +68,6 @@ class AdversarialNoise(keras.layers.Layer):
         slope = current.slopes.pop(0)  # [B, T, C]
         noise = self.size * _norm(zero_beyond(x, lengths)) * slope / _norm(slope)
         return x + tf.stop_gradient(zero_beyond(noise, lengths))
-
-    def compute_output_spec(self, x: KerasTensor, lengths: KerasTensor, training: bool | None = None) -> KerasTensor:
-        return KerasTensor(x.shape, dtype=self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "size": self.size}

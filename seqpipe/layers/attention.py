@@ -14,7 +14,6 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from keras import KerasTensor
 
 from seqpipe.layers.lengths import Shape, Tensor, step_mask, zero_beyond
 
@@ -39,15 +38,6 @@ class _Attention(keras.layers.Layer):
     def call(self, queries: Tensor, memory: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         memory = zero_beyond(memory, lengths)
         return self.attend(queries, self.keys(memory), memory, lengths)
-
-    def compute_output_spec(
-        self, queries: KerasTensor, memory: KerasTensor, lengths: KerasTensor
-    ) -> tuple[KerasTensor, KerasTensor]:
-        rows, steps, _ = queries.shape
-        return (
-            KerasTensor((rows, steps, memory.shape[2]), dtype=self.compute_dtype),
-            KerasTensor((rows, steps, memory.shape[1]), dtype="float32"),
-        )
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import keras
-from keras import KerasTensor, ops
+from keras import ops
 
 from seqpipe.layers.lengths import Shape, Tensor, step_mask, strided, zero_beyond
 
@@ -60,17 +60,9 @@ class ConvolutionBlock(keras.layers.Layer):
             raise ValueError(f'padding = "{padding}" is not one of same, causal.')
         if pool_kind not in ("max", "average"):
             raise ValueError(f'pool_kind = "{pool_kind}" is not one of max, average.')
-        self.filters = filters
-        self.kernel_size = kernel_size
-        self.dilation = dilation
-        self.stride = stride
-        self.pool = pool
-        self.pool_kind = pool_kind
-        self.padding = padding
-        self.normalisation = normalisation
-        self.activation = activation
-        self.residual = residual
-        self.dropout = dropout
+        self.filters, self.kernel_size, self.dilation, self.stride = filters, kernel_size, dilation, stride
+        self.pool, self.pool_kind, self.padding = pool, pool_kind, padding
+        self.normalisation, self.activation, self.residual, self.dropout = normalisation, activation, residual, dropout
         self.convolution = keras.layers.Conv1D(
             filters, kernel_size, strides=stride, dilation_rate=dilation, padding="valid", dtype=self.dtype_policy
         )
@@ -126,17 +118,6 @@ class ConvolutionBlock(keras.layers.Layer):
             y = pool_time(y, lengths, self.pool, self.pool_kind)  # [B, ceil(T / pool), filters]
             lengths = strided(lengths, self.pool)
         return zero_beyond(y, lengths), lengths
-
-    def compute_output_spec(
-        self, x: KerasTensor, lengths: KerasTensor, training: bool | None = None
-    ) -> tuple[KerasTensor, KerasTensor]:
-        steps = x.shape[1]
-        if steps is not None:
-            steps = strided(strided(steps, self.stride), self.pool)
-        return (
-            KerasTensor((x.shape[0], steps, self.filters), dtype=self.compute_dtype),
-            KerasTensor(lengths.shape, dtype="int32"),
-        )
 
     def get_config(self) -> dict[str, Any]:
         names = ["filters", "kernel_size", "dilation", "stride", "pool", "pool_kind", "padding", "normalisation"]

@@ -11,7 +11,6 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import KerasTensor
 
 from seqpipe.layers.lengths import Shape, Tensor
 
@@ -75,10 +74,6 @@ class TiedEmbedding(keras.layers.Layer):
             part = tf.cast(tf.gather(tf.convert_to_tensor(shared), tf.maximum(of - 1, 0)), vectors.dtype)
             vectors += tf.where((of > 0)[..., tf.newaxis], part, 0.0)
         return vectors
-
-    def compute_output_spec(self, x: KerasTensor, score: bool = False) -> KerasTensor:
-        shape = (*x.shape[:-1], self.vocabulary_size) if score else (*x.shape, self.units)
-        return KerasTensor(shape, dtype=self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         kinds = {"kinds": [kind.tolist() for kind in self.kinds]} if self.kinds else {}

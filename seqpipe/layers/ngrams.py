@@ -9,7 +9,6 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from keras import KerasTensor
 
 from seqpipe.layers.lengths import Shape, Tensor
 from seqpipe.text.ngrams import HALF, MASK, MULTIPLIER, NgramTables
@@ -57,13 +56,10 @@ class NgramExpert(keras.layers.Layer):
         return self.classes == 2 and not self.several
 
     def set_tables(self, tables: NgramTables) -> None:
-        for weight, value in (
-            (self.keys, tables.keys),
-            (self.table, tables.weights),
-            (self.squares, tables.squares),
-            (self.bias, tables.bias),
-        ):
-            weight.assign(value)
+        self.keys.assign(tables.keys)
+        self.table.assign(tables.weights)
+        self.squares.assign(tables.squares)
+        self.bias.assign(tables.bias)
 
     def call(self, logits: Tensor, ids: Tensor, lengths: Tensor, training: bool | None = None) -> Tensor:
         if training:
@@ -97,11 +93,6 @@ class NgramExpert(keras.layers.Layer):
             whole = tf.range(steps)[None, :] + n <= tf.cast(lengths, tf.int32)[:, None]
             found.append(tf.where(whole, tf.cast(mixed - HALF, tf.int32), NOTHING))
         return tf.concat(found, axis=1)
-
-    def compute_output_spec(
-        self, logits: KerasTensor, ids: KerasTensor, lengths: KerasTensor, training: bool | None = None
-    ) -> KerasTensor:
-        return KerasTensor(logits.shape, dtype=logits.dtype)
 
     def get_config(self) -> dict[str, Any]:
         own = {"longest": self.longest, "entries": self.entries, "classes": self.classes, "several": self.several}

@@ -78,9 +78,6 @@ class OpenSetScores(keras.layers.Layer):
         scores = ops.matmul(x, self.kernel) + self.bias
         return scores - falls * ops.cast(ops.arange(self.units) < self.known, scores.dtype)
 
-    def compute_output_shape(self, shape: Shape) -> Shape:
-        return (*shape[:-1], self.units)
-
     def get_config(self) -> dict[str, Any]:
         facts = {"units": self.units, "known": self.known, "directions": self.most_directions}
         return {**super().get_config(), **facts}

@@ -11,23 +11,15 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import KerasTensor, ops
+from keras import ops
 
 from seqpipe.layers.lengths import Shape, Tensor, step_mask, zero_beyond
 
 TIE = 1e-5  # how far from the largest a step may be and still count as that, of 1 + its size
 
 
-class _Pooling(keras.layers.Layer):
-    def compute_output_spec(self, x: KerasTensor, lengths: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
-        return (
-            KerasTensor((x.shape[0], x.shape[2]), dtype=self.compute_dtype),
-            KerasTensor(x.shape[:2], dtype="float32"),
-        )
-
-
 @keras.saving.register_keras_serializable(package="seqpipe")
-class AttentionPooling(_Pooling):
+class AttentionPooling(keras.layers.Layer):
     """Weighted mean over time, the weights from a small network: softmax of v . tanh(W x + b).
 
     Args:
@@ -62,7 +54,7 @@ class AttentionPooling(_Pooling):
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")
-class AttentionMaxPooling(_Pooling):
+class AttentionMaxPooling(keras.layers.Layer):
     """Attention pooling and max pooling side by side: [B, 2 C]; a step weighs the mean of what it weighs in the two.
 
     Args:
@@ -84,16 +76,12 @@ class AttentionMaxPooling(_Pooling):
         largest, largest_weights = self.maximum(x, lengths)
         return ops.concatenate([mean, largest], axis=1), (mean_weights + largest_weights) / 2.0
 
-    def compute_output_spec(self, x: KerasTensor, lengths: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
-        _, weights = super().compute_output_spec(x, lengths)
-        return KerasTensor((x.shape[0], 2 * x.shape[2]), dtype=self.compute_dtype), weights
-
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "units": self.units}
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")
-class MeanPooling(_Pooling):
+class MeanPooling(keras.layers.Layer):
     """Mean over the real steps; each of them has the same weight."""
 
     def call(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -105,7 +93,7 @@ class MeanPooling(_Pooling):
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")
-class MaxPooling(_Pooling):
+class MaxPooling(keras.layers.Layer):
     """Maximum over the real steps, channel by channel; a step weighs the share of channels it won.
 
     Steps that are as large but for rounding share a channel: which of them is the largest is chance.

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import keras
 import tensorflow as tf
-from keras import KerasTensor
 
 from seqpipe.layers.lengths import Shape, Tensor
 from seqpipe.layers.recurrent import GRU, LSTM
@@ -85,17 +84,6 @@ class Calendar(Fixed):
         seconds = time[:, None] + ahead[None, :] * step.size
         return tf.cast(seconds % YEAR_S, tf.float32) / YEAR_S
 
-    @property
-    def channels(self) -> int:
-        return sum(2 * min(2, season // 2) for season in self.seasons) + 4 * self.yearly
-
-    def compute_output_spec(self, time: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
-        steps = self.look_back + self.horizon
-        return (
-            KerasTensor((time.shape[0], steps, self.channels), dtype="float32"),
-            KerasTensor((time.shape[0], steps, max(1, len(self.seasons))), dtype="int32"),
-        )
-
 
 def circle(share: Tensor, *, harmonics: int) -> list[Tensor]:
     """Sines and cosines of a share of a turn."""
@@ -130,9 +118,6 @@ class SeasonProfile(Fixed):
             total += tf.gather(tf.convert_to_tensor(table), series[:, None] * season + phases[:, :, number])
         total = tf.where(series[:, None] > 0, total, 0.0)
         return total - tf.gather(total, last, batch_dims=1)[:, None]
-
-    def compute_output_spec(self, series: KerasTensor, phases: KerasTensor, last: KerasTensor) -> KerasTensor:
-        return KerasTensor(phases.shape[:2], dtype="float32")
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")
@@ -181,9 +166,6 @@ class SegmentRecurrence(Fixed):
         answer = self.recurrence.step(flat, repeated)[0]
         return tf.reshape(answer, [-1, queries.shape[1], self.units])
 
-    def compute_output_spec(self, past: KerasTensor, queries: KerasTensor, training: bool | None = None) -> KerasTensor:
-        return KerasTensor((*queries.shape[:2], self.units), dtype=self.compute_dtype)
-
 
 @keras.saving.register_keras_serializable(package="seqpipe")
 class SpreadQuantiles(Fixed):
@@ -209,9 +191,6 @@ class SpreadQuantiles(Fixed):
         above = centre + tf.cumsum(steps[:, :, self.median + 1 :], axis=2)
         return tf.concat([below, middle, above], axis=2)
 
-    def compute_output_spec(self, x: KerasTensor) -> KerasTensor:
-        return KerasTensor(x.shape, dtype=self.compute_dtype)
-
 
 @keras.saving.register_keras_serializable(package="seqpipe")
 class FilledBySeason(Fixed):
@@ -235,9 +214,6 @@ class FilledBySeason(Fixed):
             x = tf.where(seen > 0, x, other * other_seen)
             seen = tf.maximum(seen, other_seen)
         return x
-
-    def compute_output_spec(self, x: KerasTensor, seen: KerasTensor) -> KerasTensor:
-        return KerasTensor(x.shape, dtype="float32")
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")
@@ -267,6 +243,3 @@ class MixedExperts(Fixed):
         below = tf.minimum(answer[:, :, : self.median], centre)
         above = tf.maximum(answer[:, :, self.median + 1 :], centre)
         return tf.concat([tf.sort(below, axis=2), centre, tf.sort(above, axis=2)], axis=2)
-
-    def compute_output_spec(self, network: KerasTensor, ridge: KerasTensor) -> KerasTensor:
-        return KerasTensor(network.shape, dtype="float32")

@@ -9,7 +9,6 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from keras import KerasTensor
 
 from seqpipe.layers.lengths import Shape, Tensor
 
@@ -129,15 +128,6 @@ class WindowScale(Fixed):
                 raise ValueError(f'normalisation = "{other}" is not one of last, changes, mean, none.')
         return x / tf.maximum(scale, 1e-30), seen, level, scale, last_place
 
-    def compute_output_spec(self, values: KerasTensor, series: KerasTensor) -> tuple[KerasTensor, ...]:
-        rows = values.shape[0]
-        made = keras.KerasTensor
-        return (
-            *(made(values.shape, dtype="float32") for _ in range(2)),
-            *(made((rows, 1), dtype="float32") for _ in range(2)),
-            made((rows,), dtype="int32"),
-        )
-
 
 def _mean_change(x: Tensor, is_seen: Tensor, *, least: Tensor) -> Tensor:
     """Mean absolute change [B, 1] between neighbouring values of x [B, L] that are seen, at least so much."""
@@ -174,9 +164,6 @@ class SeriesUnits(Fixed):
         factor = tf.reshape(tf.exp(tf.gather(tf.convert_to_tensor(self.log_factor), series) * known), shape)
         shift = tf.reshape(tf.gather(tf.convert_to_tensor(self.shift), series) * known, shape)
         return (x - shift) / factor if undo else x * factor + shift
-
-    def compute_output_spec(self, x: KerasTensor, series: KerasTensor, undo: bool = False) -> KerasTensor:
-        return KerasTensor(x.shape, dtype="float32")
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")

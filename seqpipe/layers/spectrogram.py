@@ -10,7 +10,7 @@ from typing import Any, Literal
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import KerasTensor, ops
+from keras import ops
 
 from seqpipe.layers.lengths import Shape, Tensor, step_mask, strided, zero_beyond
 
@@ -46,12 +46,9 @@ class SpectrogramBlock(keras.layers.Layer):
         super().__init__(**base)
         if padding not in ("same", "causal"):
             raise ValueError(f'padding = "{padding}" is not one of same, causal.')
-        self.filters = filters
-        self.kernel_frames = kernel_frames
-        self.kernel_bands = kernel_bands
-        self.stride_frames = stride_frames
-        self.stride_bands = stride_bands
-        self.padding = padding
+        self.filters, self.padding = filters, padding
+        self.kernel_frames, self.kernel_bands = kernel_frames, kernel_bands
+        self.stride_frames, self.stride_bands = stride_frames, stride_bands
         self.convolution = keras.layers.Conv2D(
             filters,
             (kernel_frames, kernel_bands),
@@ -127,16 +124,6 @@ class SpectrogramBlock(keras.layers.Layer):
             moving.assign(moving * norm.momentum + tf.stop_gradient(value) * (1 - norm.momentum))
         return normalised
 
-    def compute_output_spec(
-        self, x: KerasTensor, lengths: KerasTensor, training: bool | None = None
-    ) -> tuple[KerasTensor, KerasTensor]:
-        steps = None if x.shape[1] is None else strided(x.shape[1], self.stride_frames)
-        bands = strided(x.shape[2], self.stride_bands)
-        return (
-            KerasTensor((x.shape[0], steps, bands, self.filters), dtype=self.compute_dtype),
-            KerasTensor(lengths.shape, dtype="int32"),
-        )
-
     def get_config(self) -> dict[str, Any]:
         names = ["filters", "kernel_frames", "kernel_bands", "stride_frames", "stride_bands", "padding"]
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
@@ -208,10 +195,6 @@ class LastSteps(keras.layers.Layer):
         mask = step_mask(kept, size)[:, :, None]
         return ops.where(mask, y, ops.zeros((), dtype=x.dtype)), kept
 
-    def compute_output_spec(self, x: KerasTensor, lengths: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
-        steps = None if x.shape[1] is None else min(x.shape[1], self.steps)
-        return (KerasTensor((x.shape[0], steps, x.shape[2]), dtype=x.dtype), KerasTensor(lengths.shape, dtype="int32"))
-
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "steps": self.steps}
 
@@ -226,9 +209,6 @@ class FixedScale(keras.layers.Layer):
 
     def call(self, x: Tensor) -> Tensor:
         return (x - ops.cast(self.mean, x.dtype)) / ops.cast(self.deviation, x.dtype)
-
-    def compute_output_shape(self, x_shape: Shape) -> Shape:
-        return x_shape
 
 
 def _zero_beyond(x: Tensor, lengths: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import KerasTensor, ops
+from keras import ops
 
 from seqpipe.layers.lengths import Tensor
 from seqpipe.text.vocabulary import UNKNOWN
@@ -35,9 +35,6 @@ class WordDropout(keras.layers.Layer):
             return ids
         drawn = keras.random.uniform(ops.shape(ids), seed=self.seed_generator)
         return ops.where(drawn < self.rate, UNKNOWN, ids)
-
-    def compute_output_spec(self, ids: KerasTensor, training: bool | None = None) -> KerasTensor:
-        return KerasTensor(ids.shape, dtype=ids.dtype)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from seqpipe import layers
-from seqpipe.config.networks import Classifier
+from seqpipe.config.networks import Classifier, Encoder, RecurrentLayers
 
 CELLS: dict[str, Any] = {"lstm": layers.LSTM, "gru": layers.GRU, "simple": layers.SimpleRNN}
 POOLINGS: dict[str, Any] = {
@@ -45,10 +45,10 @@ def classifier(
     x = keras.layers.Embedding(vocabulary_size, config.embedding.units, name="embedding")(seen)  # [B, T, C]
     if config.embedding.adversarial:
         x = layers.AdversarialNoise(config.embedding.adversarial, name="adversarial_noise")(x, lengths)
-    x = _dropout(config.embedding.dropout, _locked_dropout(config.embedding.locked_dropout, x))
+    x = dropped(config.embedding.dropout, _locked_dropout(config.embedding.locked_dropout, x))
     x, steps = encoder(config, x, lengths)
     x, _ = POOLINGS[config.pooling](x.shape[-1], name="pooling")(x, steps)  # [B, C]
-    x = _dropout(config.dropout, x)
+    x = dropped(config.dropout, x)
     logits = keras.layers.Dense(classes, dtype="float32", name="logits")(x)  # [B, classes]
     if config.ngrams is not None:
         entries = ngram_entries or config.ngrams.entries
@@ -74,21 +74,27 @@ def encoder(config: Classifier, x: Any, lengths: Any) -> tuple[Any, Any]:
         return x, lengths
     recurrent = config.recurrent
     for number in range(1, recurrent.layers + 1):
-        x = _dropout(recurrent.dropout, x)
+        x = dropped(recurrent.dropout, x)
         name = f"recurrent_{number}"
-        cell = CELLS[recurrent.cell](
-            recurrent.units,
-            return_sequences=True,
-            recurrent_dropout=recurrent.recurrent_dropout,
-            weight_dropout=recurrent.weight_dropout,
-            name=f"{recurrent.cell}_{number}" if recurrent.bidirectional else name,
-        )
+        cell = cell_of(recurrent, f"{recurrent.cell}_{number}" if recurrent.bidirectional else name)
         layer = layers.Bidirectional(cell, name=name) if recurrent.bidirectional else cell
         x = layer(x, lengths)
     return _locked_dropout(recurrent.locked_dropout, x), lengths
 
 
-def _dropout(share: float, x: Any) -> Any:
+def cell_of(config: RecurrentLayers | Encoder, name: str, *, return_state: bool = False) -> Any:
+    """A recurrent layer that gives an output for each step."""
+    return CELLS[config.cell](
+        config.units,
+        return_sequences=True,
+        return_state=return_state,
+        recurrent_dropout=config.recurrent_dropout,
+        weight_dropout=config.weight_dropout,
+        name=name,
+    )
+
+
+def dropped(share: float, x: Any) -> Any:
     return keras.layers.Dropout(share)(x) if share else x
 
 

@@ -6,6 +6,7 @@ its neighbour (Araujo et al. 2019, Computing Receptive Fields of Convolutional N
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,14 +16,7 @@ import keras
 from seqpipe import layers
 
 WHOLE_SEQUENCE = None
-RECURRENT = (
-    layers.LSTM,
-    layers.GRU,
-    layers.SimpleRNN,
-    layers.Bidirectional,
-    keras.layers.RNN,
-    keras.layers.Bidirectional,
-)
+RECURRENT = (keras.layers.RNN, keras.layers.Bidirectional)  # ours are such
 POOLING = (layers.AttentionPooling, layers.AttentionMaxPooling, layers.MeanPooling, layers.MaxPooling)
 
 
@@ -85,11 +79,7 @@ def receptive_field_report(model: keras.Model, *, typical_steps: int) -> list[La
 
 def total_stride(model: keras.Model) -> int:
     """Input steps between two steps of the last layer that has time."""
-    stride = 1
-    for _, convolutions in _mixing(model):
-        for _, jump in convolutions:
-            stride *= jump
-    return stride
+    return math.prod(jump for _, windows in _mixing(model) for _, jump in windows)
 
 
 def _mixing(model: keras.Model) -> Iterator[tuple[keras.layers.Layer, list[tuple[int, int]]]]:

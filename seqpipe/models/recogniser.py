@@ -7,7 +7,7 @@ import numpy as np
 
 from seqpipe import layers
 from seqpipe.config.networks import RecogniserModel
-from seqpipe.models.classifier import CELLS, POOLINGS
+from seqpipe.models.classifier import POOLINGS, cell_of, dropped
 
 PART_OF_CHANNELS = 4  # directions of the distance from the commands, as a part of the channels that are scored
 
@@ -41,15 +41,8 @@ def commands_model(
     x = keras.layers.Dense(config.projection, activation="relu", name="projection")(x)
     recurrent = config.recurrent
     for number in range(1, recurrent.layers + 1):
-        x = _dropout(recurrent.dropout, x)
-        cell = CELLS[recurrent.cell](
-            recurrent.units,
-            return_sequences=True,
-            return_state=config.streaming,
-            recurrent_dropout=recurrent.recurrent_dropout,
-            weight_dropout=recurrent.weight_dropout,
-            name=f"{recurrent.cell}{number}",
-        )
+        x = dropped(recurrent.dropout, x)
+        cell = cell_of(recurrent, f"{recurrent.cell}{number}", return_state=config.streaming)
         if config.streaming:
             x, *_ = cell(x, steps)
         else:
@@ -58,17 +51,9 @@ def commands_model(
         stride = config.convolution[0].stride_frames
         x, steps = layers.LastSteps(-(-clip_frames // stride), name="window")(x, steps)
     x, _ = POOLINGS[config.pooling](x.shape[-1] // 2, name="pooling")(x, steps)  # [B, C]
-    x = _dropout(config.dropout, x)
-    logits = _scores(classes, x)
+    x = dropped(config.dropout, x)
+    directions = x.shape[-1] // PART_OF_CHANNELS
+    score = layers.OpenSetScores(classes, known=classes - 2, directions=directions, dtype="float32", name="logits")
+    logits = score(x)
     scale.set_weights([mean, deviation])
     return keras.Model([spectrogram, lengths], logits, name="n")  # short: it stands in the name of every node
-
-
-def _dropout(share: float, x: keras.KerasTensor) -> keras.KerasTensor:
-    return keras.layers.Dropout(share)(x) if share else x
-
-
-def _scores(classes: int, x: keras.KerasTensor) -> keras.KerasTensor:
-    directions = x.shape[-1] // PART_OF_CHANNELS
-    layer = layers.OpenSetScores(classes, known=classes - 2, directions=directions, dtype="float32", name="logits")
-    return layer(x)

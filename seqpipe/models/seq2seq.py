@@ -14,7 +14,8 @@ import tensorflow as tf
 
 from seqpipe import layers
 from seqpipe.config.networks import Encoder, Seq2Seq
-from seqpipe.layers.decoder import CELLS, State
+from seqpipe.layers.decoder import State
+from seqpipe.models.classifier import cell_of, dropped
 
 Step = Callable[[Any, Any], tuple[Any, Any]]
 
@@ -50,12 +51,12 @@ def seq2seq(config: Seq2Seq, *, source_vocabulary: int, target_vocabulary: int, 
 
     def embedded(embed: Any, ids: Any) -> Any:
         ids = layers.WordDropout(config.word_dropout)(ids) if config.word_dropout else ids
-        return _dropout(config.embedding.dropout, embed(ids))
+        return dropped(config.embedding.dropout, embed(ids))
 
     memory = encoder(config.encoder, embedded(embed_source, source), source_lengths)  # [B, S, C]
     decoder = layers.AttentionDecoder(output_units=units, name="decoder", **config.decoder.model_dump())
     output, alignment = decoder(embedded(embed_target, target), target_lengths, memory, source_lengths)  # [B, T, E]
-    logits = score(_dropout(config.dropout, output))  # [B, T, V]
+    logits = score(dropped(config.dropout, output))  # [B, T, V]
     logits = keras.layers.Activation("linear", dtype="float32", name="logits")(logits)
     return keras.Model([source, source_lengths, target, target_lengths], [logits, alignment], name=name)
 
@@ -67,14 +68,7 @@ def encoder(config: Encoder, x: Any, lengths: Any) -> Any:
     for number in range(1, config.layers + 1):
         if config.dropout:
             x = keras.layers.Dropout(config.dropout, noise_shape=(None, 1, None))(x)
-        cell = CELLS[config.cell](
-            config.units,
-            return_sequences=True,
-            recurrent_dropout=config.recurrent_dropout,
-            weight_dropout=config.weight_dropout,
-            name=f"{config.cell}_{number}",
-        )
-        x = layers.Bidirectional(cell, name=f"encoder_{number}")(x, lengths)
+        x = layers.Bidirectional(cell_of(config, f"{config.cell}_{number}"), name=f"encoder_{number}")(x, lengths)
     return x
 
 
@@ -102,7 +96,3 @@ class Stepper:
             return tf.cast(self._score(output), tf.float32), after
 
         return step, state
-
-
-def _dropout(share: float, x: Any) -> Any:
-    return keras.layers.Dropout(share)(x) if share else x

@@ -65,6 +65,7 @@ def export_again(old: Path, *, say: Callable[[str], None], weight_bits: int | No
     from seqpipe.export import card, lite
     from seqpipe.export.artefact import keep_features
     from seqpipe.export.publish import publish
+    from seqpipe.export.warmup import read_warmup
     from seqpipe.runs.lite import of_model
     from seqpipe.storage import write_text
     from seqpipe.training.weights import rounded
@@ -72,7 +73,7 @@ def export_again(old: Path, *, say: Callable[[str], None], weight_bits: int | No
     config = pipeline_file.load_again(old / PIPELINE, {}, [], schemas())
     facts = json.loads((old / PARITY).read_text(encoding="utf-8"))["facts"]
     task, version = make_task(config), next_version(old.parent)
-    task.load_published(old)
+    task.load_published(old, read_warmup(old, "serving_default"))
     say(f"Exporting {old} again, and proving the export in a fresh process without seqpipe")
     model = keras.saving.load_model(old / KERAS_MODEL)
     if weight_bits is not None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from seqpipe.config.overrides import flatten
 from seqpipe.errors import RunError
 from seqpipe.evaluation import comparison_pictures, paired
 from seqpipe.evaluation.measures import LOSS, Measure
@@ -41,13 +42,6 @@ class Contestant:
             for split, parts in found.items()
             if all(part is not None for part in parts)
         }
-
-    def less(self, other: Contestant, split: str) -> dict[str, float]:
-        """The figure less that of another on the same rows, with the interval of a paired bootstrap.
-
-        Of several seeds, the mean.
-        """
-        return paired.difference(self.runs[0].measure, self.answers[split], other.answers[split])
 
     @property
     def name(self) -> str:
@@ -93,8 +87,7 @@ def compare(names: Sequence[str], *, output: Path | None, out: Console) -> list[
     first, measure = contestants[0].name, outcomes[0].measure
     pictures = [_curves(contestants, outcomes, directory)]
     for split in splits:
-        rows = [(line.name, line.style, line.difference[split]) for line in lines if line.difference[split]]
-        drawn = [(name, style, difference) for name, style, difference in rows if difference is not None]
+        drawn = [(line.name, line.style, apart) for line in lines if (apart := line.difference[split])]
         if drawn:
             place = directory / f"differences_{split}.png"
             pictures.append(comparison_pictures.differences(drawn, first, split, measure, place))
@@ -156,15 +149,8 @@ def _as_first_seed(outcome: Outcome, outcomes: Sequence[Outcome]) -> dict[str, A
 
 def _settings(outcome: Outcome) -> dict[str, Any]:
     """What the run was trained by, less its seed; a list of sections by number and key."""
-    settings: dict[str, Any] = {}
-    for key, value in outcome.config.items():
-        if key.partition(".")[0] in _ASIDE:
-            continue
-        if isinstance(value, list) and value and isinstance(value[0], dict):
-            settings |= {f"{key}.{i}.{name}": each for i, item in enumerate(value) for name, each in item.items()}
-        else:
-            settings[key] = value
-    return settings
+    settings = flatten(outcome.config, lists=True)
+    return {key: value for key, value in settings.items() if key.partition(".")[0] not in _ASIDE}
 
 
 def _shared_splits(outcomes: Sequence[Outcome], contestants: Sequence[Contestant]) -> list[str]:
@@ -209,8 +195,7 @@ def _lines(outcomes: Sequence[Outcome], contestants: Sequence[Contestant], split
         several = len(contestant.runs) > 1
         own = settings[contestant.runs[0].directory]
         differs = {key: own.get(key) for key in differing}
-        for number, run in enumerate(contestant.runs):
-            alone = Contestant([run])
+        for run in contestant.runs:
             lines.append(
                 Line(
                     name=run.name,
@@ -218,14 +203,14 @@ def _lines(outcomes: Sequence[Outcome], contestants: Sequence[Contestant], split
                     differs={"seed": run.seed} if several else differs,
                     figure={split: run.measured(split) or {} for split in splits},
                     deviation={},
-                    difference=_differences(alone, contestants[0], splits),
+                    difference=_differences(Contestant([run]), contestants[0], splits),
                     parameters=_parameters(run),
                     seconds=run.seconds,
                     epochs=len(run.epochs),
                 )
             )
-            if several and number == len(contestant.runs) - 1:
-                lines.append(_seeds_line(contestant, contestants[0], style, differs, splits))
+        if several:
+            lines.append(_seeds_line(contestant, contestants[0], style, differs, splits))
     return lines
 
 
@@ -251,9 +236,11 @@ def _seeds_line(
 
 
 def _differences(one: Contestant, first: Contestant, splits: list[str]) -> dict[str, Mapping[str, float] | None]:
+    """By split, with the interval of a paired bootstrap on the same rows; of several seeds, that of their mean."""
     if one.runs[0] in first.runs:
         return dict.fromkeys(splits)
-    return {split: one.less(first, split) for split in splits}
+    measure = one.runs[0].measure
+    return {split: paired.difference(measure, one.answers[split], first.answers[split]) for split in splits}
 
 
 def _parameters(run: Outcome) -> int:

@@ -11,7 +11,7 @@ from seqpipe.errors import ConfigError, DataError, ModelError, not_allowed
 from seqpipe.export import lite
 from seqpipe.export.artefact import CARD, KERAS_MODEL, PIPELINE
 from seqpipe.runs.outcome import RUNS
-from seqpipe.runs.run import train_source
+from seqpipe.runs.run import open_run, train_source
 from seqpipe.serving.find import find_model
 from seqpipe.tasks import load_pipeline, make_task, schemas
 
@@ -21,12 +21,8 @@ NEEDED = (KERAS_MODEL, PIPELINE, CARD)
 def check_task(config: Pipeline) -> None:
     """Raises ConfigError: models of this task have no LiteRT form."""
     if not isinstance(config.export, DeviceExport):
-        able = [name for name, each in schemas().items() if _exports_lite(each)]
+        able = [name for name, each in schemas().items() if each.model_fields["export"].annotation is DeviceExport]
         raise ConfigError([f"export --lite: {not_allowed(config.task, 'task with a LiteRT form', able)}"])
-
-
-def _exports_lite(pipeline: type[Pipeline]) -> bool:
-    return pipeline.model_fields["export"].annotation is DeviceExport
 
 
 def find(target: str, overrides: list[str]) -> tuple[Path, Pipeline]:
@@ -58,8 +54,6 @@ def add_lite(place: Path, config: Pipeline, *, data_named: bool, say: Callable[[
         data_named: whether the user named the data, which then must be there; a model's own may be gone.
     """
     if (place / "state.json").is_file():
-        from seqpipe.runs.run import open_run
-
         with open_run(config, say=say) as run:
             return run.lite()
     added = lite.add(place, lambda artefact: of_model(artefact, config, data_named, say))

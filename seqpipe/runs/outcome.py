@@ -55,16 +55,13 @@ class Outcome:
         return task_class(self.config["task"]).measures_of(self.config)
 
     @property
-    def best(self) -> dict[str, Any]:
-        """The epoch that was kept."""
-        kept = self.epochs[-1]["best_epoch"]
-        return next(row for row in self.epochs if row["epoch"] == kept)
-
-    @property
     def figure(self) -> float:
         """The dev figure a run is chosen by: its report's, as it is exported; before that, the best epoch's."""
         found = reported(self.report, "dev", self.monitor)
-        return self.best[f"dev_{self.monitor.name}"] if found is None else found["value"]
+        if found is not None:
+            return found["value"]
+        kept = self.epochs[-1]["best_epoch"]
+        return next(row[f"dev_{self.monitor.name}"] for row in self.epochs if row["epoch"] == kept)
 
     @cached_property
     def report(self) -> dict[str, Any]:

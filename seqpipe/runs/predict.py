@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from seqpipe.data.files import BadRow
 from seqpipe.errors import DataError, ModelError
 from seqpipe.serving.answers import Answer, Presentation, presentation_of
-from seqpipe.serving.explain import visible
+from seqpipe.serving.explain import alignments, as_line, explain, visible, write_page
+from seqpipe.serving.find import pipeline_of
 from seqpipe.serving.model import HIGHEST_PENALTY, WIDEST_BEAM, Model, load
 from seqpipe.serving.rows import ERROR, answers_to, predict_rows, stop_at_bad
 from seqpipe.serving.series import SeriesInput
@@ -29,8 +29,7 @@ Format = Literal["table", "jsonl", "csv", "lines"]
 
 def presentation(model: Model) -> Presentation:
     """How the model's task shows answers; without a task that is known, as its outputs fit."""
-    file = model.path / "pipeline.yaml"
-    task = yaml.safe_load(file.read_text(encoding="utf-8")).get("task") if file.is_file() else None
+    task = pipeline_of(model.path).get("task")
     if task in TASKS:
         return task_class(task).answer.for_model(lambda: model.call("info", {}))
     return presentation_of(list(model.signature("serving_default").structured_outputs))
@@ -243,8 +242,6 @@ def print_explanations(model: Model, rows: Iterable[Any], out: Console) -> None:
     Raises:
         DataError: the model explains otherwise.
     """
-    from seqpipe.serving.explain import alignments, as_line, explain
-
     if _aligns(model):
         for lines in alignments(model, rows):
             out.print("\n".join(lines))
@@ -260,8 +257,6 @@ def write_explanations(model: Model, rows: Iterable[Any], file: Path, out: Conso
     Raises:
         DataError: the model has no weights of pieces in a label.
     """
-    from seqpipe.serving.explain import explain, write_page
-
     if _aligns(model):
         raise DataError("--html FILE shows what pieces weigh in a label; this model has an alignment: --explain.")
     count = write_page(file, explain(model, rows), title=f"{model.name}, version {model.path.name}")

@@ -6,7 +6,7 @@ import contextlib
 import datetime
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,7 @@ from seqpipe.evaluation.measures import headline, monitored
 from seqpipe.runs.state import read_state
 from seqpipe.storage import locked, remove_leftovers, unhide, unwritable, write_json, write_text
 from seqpipe.tasks import make_task
-from seqpipe.tasks.protocol import IN_WEIGHTS, Fitted, Report
+from seqpipe.tasks.protocol import IN_WEIGHTS, Callbacks, Fitted, Report
 from seqpipe.training.workers import is_chief, wait_for
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Run:
 
     config: Pipeline
     say: Callable[[str], None] = print
-    callbacks: Callable[[int, int], Sequence[keras.callbacks.Callback]] = lambda epochs, steps: ()
+    callbacks: Callbacks = lambda epochs, steps: ()
     state: dict[str, Any] = field(default_factory=dict)
     chief: bool = True
 
@@ -78,6 +78,10 @@ class Run:
             )
         return findings
 
+    def say_findings(self) -> None:
+        for finding in self.findings:
+            self.say(f"{finding.severity}: {finding.text}")
+
     def prepare(self) -> dict[str, Examples]:
         """Features and examples of every split; computed once, taken from the run directory later."""
         _ = self.findings
@@ -99,7 +103,9 @@ class Run:
         from seqpipe.data.examples import cached, content_key
 
         settings = json.dumps(self.config.model_dump(mode="json", include={"data", "features"}), sort_keys=True)
-        shared = (self.task.data_key(), settings, _digest(self.directory / "features"))
+        # All bytes of the features, so that examples of other ones are never used.
+        features = [path.read_bytes() for path in sorted((self.directory / "features").rglob("*")) if path.is_file()]
+        shared = (self.task.data_key(), settings, b"".join(features))
         return {
             split: cached(
                 self.directory / "examples" / split,
@@ -291,8 +297,7 @@ class Run:
     def all(self) -> Path | None:
         """Every step; None for a worker that only trains along."""
         if not all(self.finished(step) for step in ("train", "evaluate", "export")):
-            for finding in self.findings:
-                self.say(f"{finding.severity}: {finding.text}")
+            self.say_findings()
         self.train()
         if not self.chief:
             return None
@@ -328,16 +333,12 @@ class Run:
     def _fit(self, examples: dict[str, Examples]) -> Fitted:
         """What is fitted on dev once the weights are final; once a run."""
         if not self.finished("fit"):
-            write_json(self._fitted_file, self.task.fit(self.best_model, examples))
+            write_json(self.directory / "fitted.json", self.task.fit(self.best_model, examples))
             self._finish("fit", {})
         return self.fitted()
 
     def fitted(self) -> Fitted:
-        return json.loads(self._fitted_file.read_text(encoding="utf-8"))
-
-    @property
-    def _fitted_file(self) -> Path:
-        return self.directory / "fitted.json"
+        return json.loads((self.directory / "fitted.json").read_text(encoding="utf-8"))
 
     def finished_model(self) -> keras.Model:
         """The weights to publish, with what was fitted on dev."""
@@ -359,7 +360,7 @@ def open_run(
     *,
     fresh: bool = False,
     say: Callable[[str], None] = print,
-    callbacks: Callable[[int, int], Sequence[keras.callbacks.Callback]] = lambda epochs, steps: (),
+    callbacks: Callbacks = lambda epochs, steps: (),
 ) -> Iterator[Run]:
     """The run of a configuration, locked against other processes, taken up where it was left.
 
@@ -393,8 +394,3 @@ def train_source(config: Pipeline) -> str:
     """Where the training rows come from."""
     source = config.model_dump()["data"]["train"]
     return ", ".join(source) if isinstance(source, list) else str(source)
-
-
-def _digest(features: Path) -> bytes:
-    """The bytes of all feature files, so that a cache of other features is never used."""
-    return b"".join(path.read_bytes() for path in sorted(features.rglob("*")) if path.is_file())

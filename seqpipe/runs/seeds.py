@@ -15,12 +15,11 @@ from seqpipe.errors import ConfigError, RunError
 from seqpipe.evaluation.measures import Measure
 from seqpipe.evaluation.tables import Table
 from seqpipe.runs.outcome import Outcome, Spread, read_outcome
+from seqpipe.runs.run import open_run
 from seqpipe.storage import write_json
 
 if TYPE_CHECKING:
-    import keras
-
-    Callbacks = Callable[[int, int], Sequence[keras.callbacks.Callback]]
+    from seqpipe.tasks.protocol import Callbacks
 
 MOST_SEEDS = 1_000
 
@@ -79,8 +78,6 @@ def run_seeds(
     """
     import keras
 
-    from seqpipe.runs.run import open_run
-
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it takes a function traced for each seed for a mistake
     if os.environ.get("TF_CONFIG"):
         raise RunError("--seeds and TF_CONFIG exclude each other: train each seed on its own with --set seed=...")
@@ -97,7 +94,9 @@ def run_seeds(
             if publish:
                 run.evaluate()
         outcomes.append(read_outcome(each.run_path))
-    print_seeds(outcomes, out)
+    out.print()
+    out.print(_table(outcomes).grid())
+    out.print(f"\n{summary(outcomes)}")
     _write_summary(config.run_path.with_name(f"{config.name}-seeds.json"), outcomes)
     if not publish:
         return None
@@ -122,13 +121,6 @@ def best_of(outcomes: Sequence[Outcome]) -> Outcome:
         if best.monitor.better(outcome.figure, best.figure):
             best = outcome
     return best
-
-
-def print_seeds(outcomes: Sequence[Outcome], out: Console) -> None:
-    """Print a row a seed, then mean and spread."""
-    out.print()
-    out.print(_table(outcomes).grid())
-    out.print(f"\n{summary(outcomes)}")
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:

@@ -6,7 +6,6 @@ anywhere and started again, it goes on with the trial in hand, and proposes what
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import logging
 import os
@@ -21,17 +20,17 @@ from rich.console import Console
 
 from seqpipe.config import file as pipeline_file
 from seqpipe.config.pipeline import SEARCHED, Pipeline, Search, Tune
-from seqpipe.errors import ConfigError, DataError, Diverged, ModelError, RunError, SeqpipeError
+from seqpipe.errors import ConfigError, DataError, Diverged, ModelError, RunError, SeqpipeError, require_extra
 from seqpipe.evaluation.measures import Measure, monitored
 from seqpipe.runs.outcome import read_outcome
+from seqpipe.runs.run import open_run
 from seqpipe.storage import locked, writing
 from seqpipe.tasks import make_task, task_class
 
 if TYPE_CHECKING:
-    import keras
     import optuna
 
-    Callbacks = Callable[[int, int], Sequence[keras.callbacks.Callback]]
+    from seqpipe.tasks.protocol import Callbacks
 
 _DIGITS = 4  # of a number that is tried, so that --set can repeat it
 _TRIALS_FOR_IMPORTANCE = 8  # finished ones; fewer say nothing about what matters
@@ -53,8 +52,7 @@ def check_tune(config: Pipeline, file: Path) -> Tune:
                 "      model.pooling: {choices: [attention, mean, max]}"
             ]
         )
-    if importlib.util.find_spec("optuna") is None:
-        raise RunError("tune needs Optuna: pip install 'seqpipe[tune]'.")
+    require_extra("tune", "optuna", needs="tune needs Optuna")
     if os.environ.get("TF_CONFIG"):
         raise RunError("tune and TF_CONFIG exclude each other: a study runs its trials on one machine.")
     return config.tune
@@ -173,8 +171,6 @@ def _run_trial(
     import keras
     from optuna.trial import TrialState
 
-    from seqpipe.runs.run import open_run
-
     values = {key: _suggest(trial, config, key, search) for key, search in wanted.space.items()}
     trial.set_user_attr("values", values)
     name = f"trial-{trial.number + 1:03d}"
@@ -227,10 +223,7 @@ def _suggest(trial: optuna.Trial, config: Pipeline, key: str, search: Search) ->
 
 def _is_float(config: Pipeline, key: str) -> bool:
     """Whether the pipeline has a number with a fraction at this key, so that `low: 0, high: 1` means 0.5 too."""
-    value: Any = config.model_dump(mode="json")
-    for part in key.split("."):
-        value = value[int(part)] if isinstance(value, list) else value[part]
-    return isinstance(value, float)
+    return isinstance(pipeline_file.flatten(config.model_dump(mode="json"), lists=True)[key], float)
 
 
 def draw(study: optuna.Study, directory: Path) -> None:
@@ -275,7 +268,7 @@ def _conclude(study: optuna.Study, config: Pipeline, given: list[str], directory
     best = study.best_trial
     values: dict[str, Any] = best.user_attrs["values"]
     found = [pipeline_file.as_override(key, value) for key, value in values.items()]
-    words = " ".join([*given, *_as_options(found)])
+    words = " ".join([*given, *_as_options([f"name={config.name}-tuned", *found])])
     monitor = config.training.monitor
     out.print(
         f"\n{len(study.trials)} trials: {counts['COMPLETE']} to the end, {counts['PRUNED']} pruned, {counts['FAIL']} "

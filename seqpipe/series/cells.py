@@ -61,13 +61,8 @@ def read_numbers(
         values = _slowly(texts, plain, name, place, wanted, findings)
     infinite = np.flatnonzero(np.isinf(values))
     if len(infinite):
-        findings.append(
-            Finding(
-                "error",
-                f"{place(infinite[0])}: {name} is infinite, in "
-                f"{counted(len(infinite), 'row')}. A missing value is an empty field.",
-            )
-        )
+        text = f"{place(infinite[0])}: {name} is infinite, in {counted(len(infinite), 'row')}."
+        findings.append(Finding("error", f"{text} A missing value is an empty field."))
     return values
 
 

@@ -264,14 +264,10 @@ def _sorted(
     if not equal.all():
         row = members[again[np.argmin(equal)] + 1]
         when = rows.columns["time"][row]
-        findings.append(
-            Finding(
-                "error",
-                f"{rows.place(row)}: {called} has the time {when} twice, with other values "
-                f"({counted(int((~equal).sum()), 'such pair')}). "
-                "Name the column that tells series apart (data.series_column), or keep one row.",
-            )
-        )
+        pairs = counted(int((~equal).sum()), "such pair")
+        text = f"{rows.place(row)}: {called} has the time {when} twice, with other values ({pairs})."
+        cure = "Name the column that tells series apart (data.series_column), or keep one row."
+        findings.append(Finding("error", f"{text} {cure}"))
     else:
         findings.append(Finding("warning", f"{called}: {counted(len(again), 'row')} stands twice and counts once."))
     return np.delete(members, again + 1)
@@ -320,13 +316,8 @@ def _gaps(gaps: dict[str, tuple[int, int]], series: int) -> list[Finding]:
     of_one = f"{counted(lacks, 'step')} of {steps:,} ({share(lacks, steps)})"
     if series == 1:
         return [Finding("info", f"the series: {of_one} have no row and count as missing.")]
-    return [
-        Finding(
-            "info",
-            f"{len(gaps):,} of {series:,} series have steps without a row, which count as missing, most of "
-            f"them {name}: {of_one}.",
-        )
-    ]
+    text = f"{len(gaps):,} of {series:,} series have steps without a row, which count as missing, most of them {name}"
+    return [Finding("info", f"{text}: {of_one}.")]
 
 
 def _places(
@@ -341,22 +332,13 @@ def _places(
     called = f"series {name}" if name else "the series"
     if len(off) or (len(places) > 1 and (np.diff(places) == 0).any()):
         row = members[off[0]] if len(off) else members[np.argmax(np.diff(places) == 0) + 1]
-        findings.append(
-            Finding(
-                "error",
-                f"{rows.place(row)}: {called} has a time off its grid of {step} ({counted(max(1, len(off)), 'row')}). "
-                "Allowed: one step; data.step names another, rows counts rows alone (trading days).",
-            )
-        )
+        many = counted(max(1, len(off)), "row")
+        text = f"{rows.place(row)}: {called} has a time off its grid of {step} ({many}). Allowed: one step;"
+        findings.append(Finding("error", f"{text} data.step names another, rows counts rows alone (trading days)."))
         return None
     if len(own) and int(places[-1]) + 1 > SPARSE * len(own) + 1000:
-        findings.append(
-            Finding(
-                "error",
-                f"{called}: {len(own):,} rows on a grid of {int(places[-1]) + 1:,} steps of {step}. "
-                "Name data.step; rows counts rows alone.",
-            )
-        )
+        text = f"{called}: {len(own):,} rows on a grid of {int(places[-1]) + 1:,} steps of {step}."
+        findings.append(Finding("error", f"{text} Name data.step; rows counts rows alone."))
         return None
     return places
 

@@ -73,9 +73,6 @@ class TextPresentation(Presentation):
     def short(self, answer: Answer) -> str:
         return answer["texts"][0] if "texts" in answer else answer["text"]
 
-    def cells(self, answer: Answer) -> list[str]:
-        return [self.short(answer)]
-
     def records(self, answer: Answer) -> list[dict[str, Any]]:
         if "texts" in answer:
             return [{self.column: answer["texts"][0], "score": answer["scores"][0]}]
@@ -95,11 +92,10 @@ def presentation_of(outputs: Sequence[str]) -> Presentation:
 
 def plain(value: Any) -> Any:
     """A numpy value as plain Python: bytes as text, arrays as lists."""
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
     if getattr(value, "ndim", 0):
         return [plain(item) for item in value]
-    return value.item() if hasattr(value, "item") else value
+    value = value.item() if hasattr(value, "item") else value
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def tidied(row: dict[str, Any], labels: Sequence[str]) -> Answer:

@@ -44,8 +44,10 @@ class Explanation:
     truncated: bool
 
     @property
-    def heaviest(self) -> float:
-        return max((piece.weight for piece in self.pieces), default=0.0)
+    def strengths(self) -> list[float]:
+        """Of each piece its weight, where that of the heaviest is 1."""
+        heaviest = max((piece.weight for piece in self.pieces), default=0.0) or 1.0
+        return [piece.weight / heaviest for piece in self.pieces]
 
 
 def explain(model: Model, texts: Iterable[str | BadRow]) -> Iterator[Explanation | BadRow]:
@@ -141,8 +143,7 @@ def visible(text: str) -> str:
 def coloured(explanation: Explanation) -> Text:
     """The text with a background the stronger, the heavier a piece is."""
     line = Text()
-    for piece in explanation.pieces:
-        strength = piece.weight / explanation.heaviest if explanation.heaviest else 0.0
+    for piece, strength in zip(explanation.pieces, explanation.strengths, strict=True):
         red, green, blue = (round(255 + strength * (end - 255)) for end in (240, 130, 30))
         line.append(piece.text, style=f"black on rgb({red},{green},{blue})" if strength >= _FAINT else "")
     return line
@@ -192,8 +193,7 @@ def _article(explanation: Explanation | BadRow) -> str:
     if isinstance(explanation, BadRow):
         return f'<article><p class="answer">{html.escape(_fault(explanation))}</p></article>\n'
     spans = []
-    for piece in explanation.pieces:
-        strength = piece.weight / explanation.heaviest if explanation.heaviest else 0.0
+    for piece, strength in zip(explanation.pieces, explanation.strengths, strict=True):
         text = html.escape(piece.text)
         spans.append(f'<span style="--w:{strength:.3f}" title="{piece.weight:.4f}">{text}</span>')
     label = html.escape(visible(explanation.label))

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from seqpipe.errors import ModelError, nearest
-from seqpipe.export.artefact import FORMAT, versions
+from seqpipe.export.artefact import FORMAT, PIPELINE, versions
 
 
 def model_directories() -> list[Path]:
@@ -47,6 +47,8 @@ def find_model(model: str | Path) -> Path:
     if not places:
         names = [path.parent.name for path in list_models()]
         hint = " It is a file; a model is a directory." if Path(model).is_file() else ""
+        if (run := Path("runs") / model / PIPELINE).is_file():
+            hint = f" {run.parent} is a run whose model was not exported: seqpipe export FILE, of its pipeline file."
         raise ModelError(
             f"{model} is neither a model directory nor the name of a model.{hint} "
             f"Known names: {', '.join(names) or 'none'}.{nearest(model, names)}"
@@ -75,6 +77,12 @@ def _format_of(facts: Path) -> int:
 def _whole(place: Path) -> Path | None:
     """The model in a directory: itself, or its latest version."""
     return place if (place / "saved_model.pb").is_file() else next(reversed(versions(place)), None)
+
+
+def pipeline_of(model: Path) -> dict[str, Any]:
+    """What a model was trained by, as it is written beside it; empty where nothing is."""
+    file = model / PIPELINE
+    return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
 def read_card(directory: Path) -> dict[str, Any]:

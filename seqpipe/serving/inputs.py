@@ -14,7 +14,7 @@ import numpy as np
 
 from seqpipe.data.files import as_on_disk
 from seqpipe.errors import DataError
-from seqpipe.serving.reading import read_objects, read_texts
+from seqpipe.serving.reading import COLUMN, read_objects, read_texts
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -87,18 +87,40 @@ def _as_array(name: str, item: Any) -> np.ndarray:
     return array
 
 
-class TextInput(Input):
-    """A text: str, or UTF-8 in bytes."""
+def as_tensor(value: Any, dtype: tf.DType) -> tf.Tensor:
+    """Raises OverflowError: a whole number does not fit, of which `tf.constant` would keep the lowest bits."""
+    import tensorflow as tf
 
-    column = "text"
-    example = '"your text"'
-    equal_lengths = False
+    if dtype.is_integer and np.size(value) and not (dtype.min <= np.min(value) and np.max(value) <= dtype.max):
+        raise OverflowError(f"{value} does not fit into {dtype.name}")
+    return tf.constant(value, dtype)
+
+
+class _OneValue(Input):
+    """A value: a word of the command line, or a line or a cell of a file, says it or where it is.
+
+    usual: the column of a table that holds it where none is named, else `text`.
+    """
+
+    def __init__(self, usual: str = COLUMN):
+        self.usual = usual
 
     def from_word(self, word: str) -> str:
         return word
 
     def from_file(self, source: str, *, column: str | None = None, encoding: str = "utf-8") -> Iterator[Any]:
-        yield from read_texts(source, column=column, encoding=encoding)
+        yield from read_texts(source, column=column, encoding=encoding, usual=self.usual)
+
+    def length(self, row: Any) -> int:
+        return len(row)
+
+
+class TextInput(_OneValue):
+    """A text: str, or UTF-8 in bytes."""
+
+    column = "text"
+    example = '"your text"'
+    equal_lengths = False
 
     def from_value(self, value: Any) -> str | bytes:
         if not isinstance(value, (str, bytes)):
@@ -108,9 +130,6 @@ class TextInput(Input):
     def shown(self, row: str | bytes) -> str:
         return row if isinstance(row, str) else row.decode("utf-8", "replace")
 
-    def length(self, row: str | bytes) -> int:
-        return len(row)
-
     def tensors(self, rows: Sequence[str | bytes]) -> dict[str, tf.Tensor]:
         import tensorflow as tf
 
@@ -118,19 +137,12 @@ class TextInput(Input):
         return {"text": tf.constant(encoded, tf.string)}
 
 
-class WaveformInput(Input):
+class WaveformInput(_OneValue):
     """A sound: the path of a recording, or float samples in -1..1, 16 kHz, one channel."""
 
     column = "file"
     example = "your.wav"
     window_rows = 64
-
-    def from_word(self, word: str) -> str:
-        return word
-
-    def from_file(self, source: str, *, column: str | None = None, encoding: str = "utf-8") -> Iterator[Any]:
-        """The paths of recordings, a line or a row each."""
-        yield from read_texts(source, column=column, encoding=encoding)
 
     def from_value(self, value: Any) -> np.ndarray:
         if not isinstance(value, (str, Path)):
@@ -155,9 +167,6 @@ class WaveformInput(Input):
     def shown(self, row: Any) -> str:
         return str(row)
 
-    def length(self, row: np.ndarray) -> int:
-        return len(row)
-
     def tensors(self, rows: Sequence[np.ndarray]) -> dict[str, tf.Tensor]:
         import tensorflow as tf
 
@@ -167,11 +176,16 @@ class WaveformInput(Input):
 TEXT, WAVEFORM, NAMED = TextInput(), WaveformInput(), Input()
 
 
-def input_of(names: Sequence[str]) -> Input:
-    """The kind of a model whose `serving_default` takes inputs of these names."""
+def input_of(names: Sequence[str], columns: Mapping[str, Any]) -> Input:
+    """The kind of a model whose `serving_default` takes inputs of these names.
+
+    Args:
+        columns: of the tables that it was trained on, by what they are for.
+    """
     match sorted(names):
         case ["text"]:
-            return TEXT
+            found = columns.get("text_column", columns.get("source_column"))
+            return TextInput(found) if isinstance(found, str) else TEXT
         case ["waveform"]:
             return WAVEFORM
         case _:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from seqpipe.errors import DataError, ModelError, nearest
 from seqpipe.serving.answers import Answer, tidied
 from seqpipe.serving.composing import FormWishes, composed
-from seqpipe.serving.find import find_model
-from seqpipe.serving.inputs import Input, input_of
+from seqpipe.serving.find import find_model, pipeline_of
+from seqpipe.serving.inputs import Input, as_tensor, input_of
 from seqpipe.serving.series import SeriesInput
 
 if TYPE_CHECKING:
@@ -38,7 +38,9 @@ class Model:
     def __init__(self, path: Path, loaded: Any):
         self.path, self.loaded = path, loaded
         names = list(self.takes("serving_default"))
-        self.input: Input = SeriesInput(names, path) if "values" in names else input_of(names)
+        self.input: Input = (
+            SeriesInput(names, path) if "values" in names else input_of(names, pipeline_of(path).get("data", {}))
+        )
 
     @property
     def name(self) -> str:
@@ -86,7 +88,7 @@ class Model:
                 f"{signature} takes {', '.join(sorted(taken))}, not {', '.join(sorted([*options, *inputs]))}."
             )
         try:
-            values = {name: tf.constant(value, taken[name].dtype) for name, value in options.items()}
+            values = {name: as_tensor(value, taken[name].dtype) for name, value in options.items()}
             inputs = {name: tf.cast(value, taken[name].dtype) for name, value in inputs.items()}
         except (TypeError, ValueError, OverflowError):
             types = ", ".join(f"{name} {taken[name].dtype.name}" for name in options)

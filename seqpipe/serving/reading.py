@@ -11,6 +11,7 @@ import io
 import json
 import math
 import os
+import re
 import stat
 import sys
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from typing import Any, BinaryIO, Literal
 
 from seqpipe.config.data import known_encoding
 from seqpipe.data.files import BadRow, as_on_disk, find_files, format_by_ending, read_unpacked
-from seqpipe.data.formats import LONE_SURROGATE, MISSING, Column, separator_line, value_at
+from seqpipe.data.formats import LONE_SURROGATE, MISSING, Column, Format, separator_line, value_at
 from seqpipe.data.lines import encoding_of, line_end
 from seqpipe.data.sources import read_rows
 from seqpipe.errors import DataError, not_allowed
@@ -31,14 +32,16 @@ LOOKED_AT_BYTES = 65_536
 SEPARATORS: dict[str, Kind | None] = {",": "csv", "\t": "tsv", ";": None, "|": None}  # and the kind that has it
 
 
-def read_texts(source: str, *, column: str | None, encoding: str = "utf-8") -> Iterator[str | BadRow]:
+def read_texts(
+    source: str, *, column: str | None, encoding: str = "utf-8", usual: str = COLUMN
+) -> Iterator[str | BadRow]:
     """Texts of a file, or the lines of standard input for "-"; what cannot be read comes out as a BadRow.
 
     A folder of .txt files, or of folders of them, is a text in each file, in the order of their names.
 
     Args:
         column: of a table, by its name or, without a header, its number from 1; or key of JSON objects; None for
-            `text`, where there are columns.
+            the usual one or else `text`, where there are columns.
     Raises:
         DataError: the file as a whole cannot be read, or has no such column.
     """
@@ -49,25 +52,28 @@ def read_texts(source: str, *, column: str | None, encoding: str = "utf-8") -> I
         yield from _standard_input(encoding)
         return
     if as_on_disk(source).is_dir() and column is None:
-        for row in read_rows(
-            f"files:{source}", columns={"text": COLUMN}, role="test", encoding=encoding, encoding_key="--encoding"
-        ):
-            yield row if isinstance(row, BadRow) else row.values["text"]
+        yield from _texts(source, "auto", encoding)
         return
     (path, *more) = find_files(source)
     if more:
         raise DataError(f"--input {source} names {1 + len(more)} files. Name one.")
-    holds = _look_into(path, column, encoding)
+    holds = _look_into(path, column, encoding, usual)
     if holds.kind == "json":
-        yield from _read_array(path, column or COLUMN, encoding)
-        return
+        yield from _read_array(path, str(holds.column), encoding)
+    else:
+        yield from _texts(path, holds.kind, encoding, column=holds.column, separator=holds.separator)
+
+
+def _texts(
+    path: str | Path, format: Format, encoding: str, *, column: Column = COLUMN, separator: str | None = None
+) -> Iterator[str | BadRow]:
     for row in read_rows(
         f"files:{path}",
-        columns={"text": holds.column},
+        columns={"text": column},
         role="test",
-        format=holds.kind,
+        format=format,
         encoding=encoding,
-        separator=holds.separator,
+        separator=separator,
         encoding_key="--encoding",
     ):
         yield row if isinstance(row, BadRow) else row.values["text"]
@@ -108,36 +114,37 @@ class _Holds:
     column: Column = COLUMN
 
 
-def _look_into(path: Path, column: str | None, encoding: str) -> _Holds:
+def _look_into(path: Path, column: str | None, encoding: str, usual: str) -> _Holds:
     """What a file holds, by its ending, else by how it begins.
 
     Raises:
         DataError: a column is named that its first line does not have.
     """
     known = format_by_ending(path)
-    if known == "jsonl":
-        return _Holds(known, column=column or COLUMN)
     raw = read_unpacked(path, LOOKED_AT_BYTES)
     begin = raw.decode(encoding_of(raw[:4], encoding), "replace").lstrip("\ufeff")
+    key = column or (usual if f'"{usual}"' in begin else COLUMN)
+    if known == "jsonl":
+        return _Holds(known, column=key)
     table: Kind | None = "csv" if known == "csv" else "tsv" if known == "tsv" else None
-    if table is None and begin.lstrip().startswith("[") and _is_json(begin):
-        return _Holds("json", column=column or COLUMN)
+    if table is None and re.match(r'\s*\[\s*["{\]]', begin):  # an array of texts or objects, or an empty one
+        return _Holds("json", column=key)
     if table is None and begin.lstrip().startswith("{"):
-        return _Holds("jsonl", column=column or COLUMN)
+        return _Holds("jsonl", column=key)
     first, _, rest = begin.partition(line_end(begin))
     if separator_line(first):
         table, first = "csv", rest.partition(line_end(begin))[0]
-    return _look_at_header(path, first.rstrip("\r"), table, column)
+    return _look_at_header(path, first.rstrip("\r"), table, column, usual)
 
 
-def _look_at_header(path: Path, first: str, table: Kind | None, column: str | None) -> _Holds:
+def _look_at_header(path: Path, first: str, table: Kind | None, column: str | None, usual: str) -> _Holds:
     """What a file whose first line is this holds; a number counts the columns where no name is that number.
 
     Args:
         table: what its ending says.
     """
-    wanted = column or COLUMN
     fields = {one: _fields(first, one) for one in sorted(SEPARATORS, key=lambda one: SEPARATORS[one] != table)}
+    wanted = column or (usual if any(usual in names for names in fields.values()) else COLUMN)
     sign = next((one for one, names in fields.items() if len(names) > 1 and wanted in names), None)
     number = int(wanted) if sign is None and wanted.isascii() and wanted.isdigit() and first.strip() != wanted else 0
     most = max(fields, key=lambda one: len(fields[one]))  # the first of equals, the table's own
@@ -160,11 +167,6 @@ def _fields(line: str, separator: str) -> list[str]:
         return [name.strip() for name in next(csv.reader([line], delimiter=separator), [])]
     except csv.Error:  # such as a lone carriage return
         return []
-
-
-def _is_json(begin: str) -> bool:
-    """Whether what begins with a bracket may be a JSON array: a string, an object or nothing follows."""
-    return begin.lstrip()[1:].lstrip()[:1] in ('"', "{", "]")
 
 
 def _read_array(path: Path, column: str, encoding: str) -> Iterator[str | BadRow]:
@@ -198,7 +200,7 @@ def read_objects(source: str, *, encoding: str = "utf-8") -> Iterator[dict[str, 
         DataError: the file cannot be read.
     """
     check_encoding(encoding)
-    lines = _standard_input(encoding) if source == "-" else _lines_of(Path(source), encoding)
+    lines = _standard_input(encoding) if source == "-" else _texts(Path(source), "lines", encoding)
     for number, line in enumerate(lines, start=1):
         if isinstance(line, BadRow):
             yield line
@@ -211,15 +213,6 @@ def read_objects(source: str, *, encoding: str = "utf-8") -> Iterator[dict[str, 
             yield BadRow(source, number, f"not JSON: {error}")
             continue
         yield value if isinstance(value, dict) else BadRow(source, number, f"a {type(value).__name__}, no object")
-
-
-def _lines_of(path: Path, encoding: str) -> Iterator[str | BadRow]:
-    """The lines of one file, whatever its ending."""
-    columns = {"text": COLUMN}
-    for row in read_rows(
-        f"files:{path}", columns=columns, role="test", format="lines", encoding=encoding, encoding_key="--encoding"
-    ):
-        yield row if isinstance(row, BadRow) else row.values["text"]
 
 
 def _standard_input(encoding: str) -> Iterator[str | BadRow]:

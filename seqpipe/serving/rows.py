@@ -61,8 +61,8 @@ def predict_rows(
 def _kept_going(
     model: Model, window: list[Any], signature: str, options: Options | None
 ) -> Iterator[tuple[Any, Answer]]:
-    values: list[Any] = [None] * len(window)
-    answers: list[Answer] = [{} for _ in window]
+    values: dict[int, Any] = {}  # by their places in the window, as answers are
+    answers: dict[int, Answer] = {}
     for place, row in enumerate(window):
         try:
             if isinstance(row, BadRow):
@@ -70,14 +70,13 @@ def _kept_going(
             values[place] = model.input.from_value(row)
         except DataError as error:
             answers[place] = {ERROR: str(error)}
-    good = [place for place, answer in enumerate(answers) if not answer]
     try:
-        found = model([values[place] for place in good], signature=signature, options=options)
+        found = model(list(values.values()), signature=signature, options=options)
     except DataError:
-        found = [_alone(model, values[place], signature, options) for place in good]
-    for place, answer in zip(good, found, strict=True):
-        answers[place] = answer
-    yield from zip(window, answers, strict=True)
+        found = [_alone(model, value, signature, options) for value in values.values()]
+    answers |= zip(values, found, strict=True)
+    for place, row in enumerate(window):
+        yield row, answers[place]
 
 
 def _alone(model: Model, value: Any, signature: str, options: Options | None) -> Answer:

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from seqpipe.config.series import SeriesTable
 from seqpipe.errors import DataError
 from seqpipe.export.artefact import facts_of
 from seqpipe.series.clock import Step, parse_step, parse_times
 from seqpipe.series.table import Series, read_series
+from seqpipe.serving.find import pipeline_of
 from seqpipe.serving.inputs import Input
 from seqpipe.serving.reading import check_encoding
 
@@ -41,8 +41,7 @@ class SeriesInput(Input):
 
     def __init__(self, names: Sequence[str] = (), directory: Path | None = None):
         self.names = list(names)
-        file = directory / "pipeline.yaml" if directory is not None else None
-        tree = yaml.safe_load(file.read_text(encoding="utf-8")) if file is not None and file.is_file() else {}
+        tree = {} if directory is None else pipeline_of(directory)
         wanted = {key: value for key, value in tree.get("data", {}).items() if key in SeriesTable.model_fields}
         self.table = SeriesTable.model_validate(wanted)
         self.ahead = int(tree.get("model", {}).get("horizon_steps", 1))

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from seqpipe.errors import DataError, ModelError
+from seqpipe.serving.inputs import as_tensor
 from seqpipe.storage import write_text
 
 if TYPE_CHECKING:
@@ -51,15 +52,16 @@ def require(model: Model, signature: str) -> None:
 
 def settings(model: Model, wishes: Wishes) -> dict[str, Any]:
     """Tensors by the names that `write` has for them."""
-    import tensorflow as tf
-
     known = model.call("info", {})
     specs = model.takes("write")
     chosen = {name: known[name] if wish is None else wish for name, wish in asdict(wishes).items()}
+    if isinstance(chosen["top_k"], int):  # above the vocabulary it is all of it
+        chosen["top_k"] = min(chosen["top_k"], specs["top_k"].dtype.max)
     try:
-        return {name: tf.constant(value, specs[name].dtype) for name, value in chosen.items()}
+        return {name: as_tensor(value, specs[name].dtype) for name, value in chosen.items()}
     except (TypeError, ValueError, OverflowError):
-        raise DataError(f"write takes numbers, not {chosen}.") from None
+        types = ", ".join(f"{name} {specs[name].dtype.name}" for name in chosen)
+        raise DataError(f"write takes {types}, not {chosen}.") from None
 
 
 def shown(text: str) -> str:

@@ -159,28 +159,23 @@ def _chunks(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
 def _samples(body: tf.Tensor, code: tf.Tensor, bits: tf.Tensor) -> tf.Tensor:
     """float32 [S * C] of the bytes of whole samples."""
 
-    def unsigned_8() -> tf.Tensor:
-        return (tf.cast(tf.io.decode_raw(body, tf.uint8), tf.float32) - 128.0) / 128.0
-
-    def pcm_16() -> tf.Tensor:
-        return tf.cast(tf.io.decode_raw(body, tf.int16), tf.float32) / 2.0**15
+    def numbers(kind: tf.DType) -> tf.Tensor:
+        return tf.cast(tf.io.decode_raw(body, kind), tf.float32)
 
     def pcm_24() -> tf.Tensor:
         low, middle, high = tf.unstack(tf.reshape(tf.io.decode_raw(body, tf.uint8), [-1, 3]), axis=1)
         value = tf.cast(low, tf.int32) + 256 * tf.cast(middle, tf.int32) + 65_536 * tf.cast(high, tf.int32)
         return tf.cast(tf.where(value >= 2**23, value - 2**24, value), tf.float32) / 2.0**23
 
-    def pcm_32() -> tf.Tensor:
-        return tf.cast(tf.io.decode_raw(body, tf.int32), tf.float32) / 2.0**31
-
-    def float_32() -> tf.Tensor:
-        return tf.io.decode_raw(body, tf.float32)
-
-    def float_64() -> tf.Tensor:
-        return tf.cast(tf.io.decode_raw(body, tf.float64), tf.float32)
-
-    which = tf.where(code == rules.FLOAT, bits // 32 + 3, bits // 8 - 1)
-    return tf.switch_case(which, [unsigned_8, pcm_16, pcm_24, pcm_32, float_32, float_64])
+    kinds = [
+        lambda: (numbers(tf.uint8) - 128.0) / 128.0,
+        lambda: numbers(tf.int16) / 2.0**15,
+        pcm_24,
+        lambda: numbers(tf.int32) / 2.0**31,
+        lambda: numbers(tf.float32),
+        lambda: numbers(tf.float64),
+    ]
+    return tf.switch_case(tf.where(code == rules.FLOAT, bits // 32 + 3, bits // 8 - 1), kinds)
 
 
 def resample(waveform: tf.Tensor, rate_hz: tf.Tensor) -> tf.Tensor:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from seqpipe.data.examples import Examples
     from seqpipe.data.findings import Finding
-    from seqpipe.export.artefact import Artefact
+    from seqpipe.export.artefact import Artefact, Row
     from seqpipe.export.lite import LiteFiles
     from seqpipe.serving.model import Model
 
@@ -156,10 +156,10 @@ class Task(Objective):
         """Signatures, probes and reference answers for export and proof."""
         raise NotImplementedError
 
-    def load_published(self, directory: Path) -> None:
+    def load_published(self, directory: Path, probes: list[Row]) -> None:
         """Take up from an exported model what `artefact` needs in place of data and features.
 
-        Of a task with `kept_features`.
+        Of a task with `kept_features`. probes: what its `serving_default` was proved with.
         """
         raise NotImplementedError
 

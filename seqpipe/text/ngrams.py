@@ -17,7 +17,7 @@ import numpy as np
 
 from seqpipe.data.examples import Ragged
 from seqpipe.errors import DataError
-from seqpipe.storage import writing
+from seqpipe.storage import write_arrays
 
 MULTIPLIER = 1_779_033_703  # odd and below 2^31, so that products of 32-bit keys stay inside int64
 MASK = (1 << 32) - 1
@@ -44,8 +44,7 @@ class NgramTables:
     bias: np.ndarray
 
     def save(self, file: Path) -> None:
-        with writing(file) as stream:
-            np.savez(stream, keys=self.keys, weights=self.weights, squares=self.squares, bias=self.bias)
+        write_arrays(file, keys=self.keys, weights=self.weights, squares=self.squares, bias=self.bias)
 
     @classmethod
     def load(cls, file: Path) -> NgramTables:

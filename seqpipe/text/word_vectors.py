@@ -16,7 +16,7 @@ import numpy as np
 
 from seqpipe.data.files import BadRow, find_files, read_files
 from seqpipe.errors import DataError
-from seqpipe.storage import writing
+from seqpipe.storage import write_arrays
 from seqpipe.text.pieces import TextFeatures
 from seqpipe.text.vocabulary import FIRST_PIECE
 
@@ -32,8 +32,7 @@ class PieceVectors:
     words: int
 
     def save(self, file: Path) -> None:
-        with writing(file) as stream:
-            np.savez(stream, vectors=self.vectors, known=self.known, words=self.words)
+        write_arrays(file, vectors=self.vectors, known=self.known, words=self.words)
 
     @classmethod
     def load(cls, file: Path) -> PieceVectors:

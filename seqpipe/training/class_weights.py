@@ -6,13 +6,16 @@ Axes: C classes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
 from seqpipe.errors import ModelError
 
+Wanted = Literal["none", "balanced"] | Mapping[str, float]
 
-def class_weights(wanted: str | Mapping[str, float], classes: Sequence[str], rows: np.ndarray) -> np.ndarray:
+
+def class_weights(wanted: Wanted, classes: Sequence[str], rows: np.ndarray) -> np.ndarray:
     """The weights that `training.class_weights` asks for, float32 [C].
 
     Args:
@@ -27,12 +30,15 @@ def class_weights(wanted: str | Mapping[str, float], classes: Sequence[str], row
         return np.ones(len(classes), np.float32)
     if wanted == "balanced":
         return (rows.sum() / (np.count_nonzero(rows) * np.maximum(1, rows))).astype(np.float32)
-    return _by_name(wanted, classes)
+    if set(wanted) != set(classes):
+        raise ModelError(
+            f"training.class_weights names {', '.join(sorted(wanted))}; "
+            f"it must give one weight to each class: {', '.join(classes)}."
+        )
+    return np.array([wanted[name] for name in classes], np.float32)
 
 
-def positive_weights(
-    wanted: str | Mapping[str, float], classes: Sequence[str], rows: np.ndarray, total: int
-) -> np.ndarray:
+def positive_weights(wanted: Wanted, classes: Sequence[str], rows: np.ndarray, total: int) -> np.ndarray:
     """The same where a row may have several labels, float32 [C]: what a label that is there weighs beside one that is
     not, which weighs 1.
 
@@ -58,14 +64,3 @@ def log_odds(rows: np.ndarray, total: int, weights: np.ndarray) -> np.ndarray:
         weights: float32 [C], as `positive_weights` gives them.
     """
     return np.log(weights * (rows + 0.5) / (total - rows + 0.5)).astype(np.float32)
-
-
-def _by_name(wanted: str | Mapping[str, float], classes: Sequence[str]) -> np.ndarray:
-    if isinstance(wanted, str):
-        raise ValueError(f"class_weights = {wanted}: allowed are none, balanced and a weight for each class.")
-    if set(wanted) != set(classes):
-        raise ModelError(
-            f"training.class_weights names {', '.join(sorted(wanted))}; "
-            f"it must give one weight to each class: {', '.join(classes)}."
-        )
-    return np.array([wanted[name] for name in classes], np.float32)

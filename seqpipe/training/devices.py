@@ -1,4 +1,4 @@
-"""Where and in which precision a model is trained: TensorFlow's own distribution; the same seed gives the same bits."""
+"""Where and in which precision a model is trained: TensorFlow's own distribution, Keras' policy."""
 
 from __future__ import annotations
 
@@ -17,12 +17,6 @@ def make_strategy() -> tf.distribute.Strategy:
     if len(tf.config.list_physical_devices("GPU")) > 1:
         return tf.distribute.MirroredStrategy()
     return tf.distribute.get_strategy()
-
-
-def make_deterministic(seed: int) -> None:
-    """Same seed, same bits: seeds Python, numpy and TensorFlow and forbids ops whose order of sums varies."""
-    keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()
 
 
 @contextmanager

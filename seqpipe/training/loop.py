@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from seqpipe.errors import DataError, Diverged, Interrupted, RunError, not_allow
 from seqpipe.layers.adversarial import noisy_pass
 from seqpipe.layers.recurrent_form import traced_for
 from seqpipe.storage import remove_leftovers
-from seqpipe.training.devices import make_deterministic, make_strategy, precision
+from seqpipe.training.devices import make_strategy, precision
 from seqpipe.training.objective import Batch, Objective
 from seqpipe.training.optimizers import make_optimizer
 from seqpipe.training.position import Position, open_history, restore_position, save_position, write_line
@@ -77,7 +77,8 @@ class Trainer:
         self.train_examples, self.dev_examples = train, dev
         self.chief = is_chief()
         self.strategy = make_strategy()
-        make_deterministic(seed)
+        keras.utils.set_random_seed(seed)
+        tf.config.experimental.enable_op_determinism()  # forbids ops whose order of sums varies
         self.steps_per_epoch = len(self._plan(0))
         with self.strategy.scope(), precision(config.precision):
             self.model = build()
@@ -116,7 +117,8 @@ class Trainer:
             return self.position
         if self.position.xla is None:
             self.position.xla = self._choose_xla()
-        with self._signals(), self._history() as history:
+        history_file = open_history(self.directory, self.position) if self.chief else nullcontext(io.BytesIO())
+        with self._signals(), history_file as history:
             self.callbacks.on_train_begin()
             try:
                 for epoch in range(self.position.epoch, self.until or self.config.epochs):
@@ -133,9 +135,10 @@ class Trainer:
         position, started = self.position, time.monotonic()
         self.callbacks.on_epoch_begin(epoch)
         plan = self._plan(epoch)
+        train_step = self.compiled_step if position.xla else self.train_step
         for step, batch in enumerate(self._batches(plan[position.step :], epoch), start=position.step):
             self.callbacks.on_train_batch_begin(step)
-            loss = float(self._step(batch))
+            loss = float(train_step(batch))
             if not np.isfinite(loss):
                 raise Diverged(
                     f"The loss became {loss} in epoch {epoch + 1}, step {step + 1}. Lower training.learning_rate "
@@ -232,9 +235,6 @@ class Trainer:
                     yield ahead.pop(0).result()
             for last in ahead:
                 yield last.result()
-
-    def _step(self, batch: Batch) -> tf.Tensor:
-        return self.compiled_step(batch) if self.position.xla else self.train_step(batch)
 
     def _choose_xla(self) -> bool:
         """Whether XLA is worth it: decided once, on the first batch of each shape, and saved with the position."""
@@ -354,14 +354,6 @@ class Trainer:
             self.directory.mkdir(parents=True, exist_ok=True)
             remove_leftovers(self.directory)
         self.position = restore_position(self.directory, self._variables()) or self.position
-
-    @contextmanager
-    def _history(self) -> Iterator[io.BufferedIOBase]:
-        if not self.chief:
-            yield io.BytesIO()
-            return
-        with open_history(self.directory, self.position) as file:
-            yield file
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

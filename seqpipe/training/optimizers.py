@@ -11,7 +11,6 @@ import tensorflow as tf
 from seqpipe.config.training import Training
 
 
-@keras.saving.register_keras_serializable(package="seqpipe")
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     """Linear growth over warm-up steps, then constant, or down to zero linearly or along half a cosine."""
 
@@ -32,14 +31,6 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
                 raise ValueError(f'schedule = "{other}" is not one of constant, linear, cosine.')
         warmup = tf.minimum(1.0, (step + 1.0) / (self.warmup_steps + 1.0))
         return self.peak * factor * warmup
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            "peak": self.peak,
-            "kind": self.kind,
-            "warmup_steps": self.warmup_steps,
-            "total_steps": self.total_steps,
-        }
 
 
 def make_optimizer(config: Training, total_steps: int) -> keras.optimizers.Optimizer:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from seqpipe.errors import RunError
-from seqpipe.storage import writing
+from seqpipe.storage import write_arrays
 
 POSITION, HISTORY = "position.npz", "history.jsonl"
 
@@ -39,8 +39,7 @@ class Position:
 def save_position(directory: Path, position: Position, variables: Sequence[Any]) -> None:
     """Whenever the process dies, the last whole position is there."""
     arrays = {f"v{i}": variable.numpy() for i, variable in enumerate(variables)}
-    with writing(directory / POSITION) as file:
-        np.savez(file, position=np.array(json.dumps(asdict(position))), **arrays)
+    write_arrays(directory / POSITION, position=np.array(json.dumps(asdict(position))), **arrays)
 
 
 def restore_position(directory: Path, variables: Sequence[Any]) -> Position | None:

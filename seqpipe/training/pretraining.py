@@ -12,7 +12,7 @@ from seqpipe.config.networks import Classifier
 from seqpipe.config.training import Pretraining, Training
 from seqpipe.data.examples import Examples, Ragged
 from seqpipe.errors import DataError, ModelError
-from seqpipe.storage import writing
+from seqpipe.storage import write_arrays
 from seqpipe.text.word_vectors import PieceVectors
 from seqpipe.training.objective import Batch, Objective
 
@@ -88,7 +88,8 @@ def pretrain(
 
     train, dev = chunks(rows, pretraining.chunk_pieces)
     say(f"Pre-training on {len(train.values):,} pieces of text")
-    training = _as_training(pretraining, xla)
+    shared = pretraining.model_dump(include=set(Training.model_fields))
+    training = Training(**shared, schedule="linear", xla=xla)
     counts = np.bincount(train.values, minlength=vocabulary_size)
 
     def build() -> keras.Model:
@@ -111,29 +112,11 @@ def pretrain(
     position = trainer.run(callbacks(training.epochs, trainer.steps_per_epoch))
     if trainer.chief:
         load_weights(trainer.model, directory / "best.npz")
-        save_encoder(encoder_weights(trainer.model), directory / ENCODER)
+        write_arrays(directory / ENCODER, **encoder_weights(trainer.model))
     return (
         f"The encoder was trained as a language model first: {position.epoch} epochs in {position.seconds:,.0f} s, "
         f"best dev loss {position.best:.4f} nats"
     )
-
-
-def _as_training(pretraining: Pretraining, xla: Literal["auto", "always", "never"]) -> Training:
-    return Training(
-        epochs=pretraining.epochs,
-        batch_size=pretraining.batch_size,
-        learning_rate=pretraining.learning_rate,
-        schedule="linear",
-        warmup_steps=pretraining.warmup_steps,
-        monitor="loss",
-        save_every_steps=pretraining.save_every_steps,
-        xla=xla,
-    )
-
-
-def save_encoder(weights: dict[str, np.ndarray], file: Path) -> None:
-    with writing(file) as stream:
-        np.savez(stream, **weights)  # type: ignore[arg-type]
 
 
 def load_encoder(file: Path) -> dict[str, np.ndarray]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import time
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import tensorflow as tf
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from seqpipe.errors import RunError
+from seqpipe.errors import require_extra
 
 
 class TrainingProgress(keras.callbacks.Callback):
@@ -94,8 +93,7 @@ def tensorboard() -> keras.callbacks.Callback:
     Raises:
         RunError: TensorBoard is not installed.
     """
-    if importlib.util.find_spec("tensorboard") is None:
-        raise RunError("training.tensorboard needs TensorBoard: pip install 'seqpipe[tensorboard]'.")
+    require_extra("tensorboard", "tensorboard", needs="training.tensorboard needs TensorBoard")
     return TensorBoard()
 
 

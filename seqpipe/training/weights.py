@@ -8,12 +8,11 @@ import keras
 import numpy as np
 
 from seqpipe.errors import RunError
-from seqpipe.storage import writing
+from seqpipe.storage import write_arrays
 
 
 def save_weights(model: keras.Model, path: Path) -> None:
-    with writing(path) as file:
-        np.savez(file, **{f"w{i}": value for i, value in enumerate(model.get_weights())})
+    write_arrays(path, **{f"w{i}": value for i, value in enumerate(model.get_weights())})
 
 
 def load_weights(model: keras.Model, path: Path) -> None:

@@ -45,10 +45,10 @@ def test_config_load_fills_defaults_and_remembers_origins(tmp_path):
     assert loaded.config.training.epochs == 3
     assert loaded.config.model.convolution[0].filters == 16
     assert loaded.config.model.recurrent.units == Recurrent().units
-    assert pipeline_file.origin_of(loaded, "model.recurrent.cell") == f"{file}:7"
-    assert pipeline_file.origin_of(loaded, "model.convolution.0") == f"{file}:9"
-    assert pipeline_file.origin_of(loaded, "training.epochs") == "--set training.epochs=3"
-    assert pipeline_file.origin_of(loaded, "model.recurrent.units") == "default"
+    assert loaded.origin["model.recurrent.cell"] == f"{file}:7"
+    assert loaded.origin["model.convolution.0"] == f"{file}:9"
+    assert loaded.origin["training.epochs"] == "--set training.epochs=3"
+    assert "model.recurrent.units" not in loaded.origin
 
 
 def test_config_effective_yaml_loads_to_itself(tmp_path):

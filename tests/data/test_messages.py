@@ -8,7 +8,8 @@ import re
 
 import pytest
 
-from seqpipe.data.messages import DAYS, NAMES, TOPICS, messages
+from seqpipe.data.drawing import records
+from seqpipe.data.messages import DAYS, NAMES, TOPICS, message
 
 DENIED = {"{}": False, "not {} at all": True, "by no means {}": True, "anything but {}": True}
 COMPLAINTS = {  # every sentence about a topic: of what it complains, if of anything
@@ -26,7 +27,7 @@ ASIDE = re.compile(
 
 
 def rows_of(split, rows, seed):
-    return [(row["text"], row["label"]) for row in messages(split, rows, seed)]
+    return [(row["text"], row["label"]) for row in records(message, split, rows, seed)]
 
 
 def test_messages_of_a_seed_are_these():

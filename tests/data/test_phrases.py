@@ -6,7 +6,8 @@ import hashlib
 
 import pytest
 
-from seqpipe.data.phrases import ADJECTIVES, INTRANSITIVE, NOUNS, PLACES, THINGS, TIMES, TRANSITIVE, phrases
+from seqpipe.data.drawing import records
+from seqpipe.data.phrases import ADJECTIVES, INTRANSITIVE, NOUNS, PLACES, THINGS, TIMES, TRANSITIVE, phrase
 
 PAIRS = """\
 A strong bird waits in the garden. | Un oiseau fort attend dans le jardin.
@@ -30,7 +31,7 @@ The black nurse loses some big pictures. | L'infirmière noire perd de grandes i
 
 
 def pairs_of(split, rows, seed):
-    return [(row["source"], row["target"]) for row in phrases(split, rows, seed)]
+    return [(row["source"], row["target"]) for row in records(phrase, split, rows, seed)]
 
 
 def test_phrases_agree_elide_and_move_their_words():

@@ -8,7 +8,8 @@ import re
 import pytest
 
 from seqpipe.data import verses as module
-from seqpipe.data.verses import DOES, RHYMES, SAYS, THEN, WHERE, WHO, verses
+from seqpipe.data.drawing import records
+from seqpipe.data.verses import DOES, RHYMES, SAYS, THEN, WHERE, WHO, quatrain
 
 
 def either(words):
@@ -19,7 +20,7 @@ COUPLET = re.compile(f"{either(WHO)} {either(DOES)} {either(WHERE)} (\\w+),\n{ei
 
 
 def texts_of(split, rows, seed):
-    return [row["text"] for row in verses(split, rows, seed)]
+    return [row["text"] for row in records(quatrain, split, rows, seed)]
 
 
 def couplets(text):

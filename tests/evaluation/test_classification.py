@@ -34,6 +34,7 @@ def test_classification_report_holds_each_figure_beside_its_interval():
     }
     assert _evaluate([1, 1, 1])["majority"] == {"class": "bad", "accuracy": 2 / 3}
     assert report["confusion"] == [[4, 1], [1, 4]]
+    assert _evaluate([1, 1, 1, 0])["confusion"] == [[2, 0], [1, 1]]  # rows are labels
     assert [row["recall"] for row in report["per_class"]] == [0.8, 0.8]
     # Logits 4 and 0: the top class has probability 1 / (1 + exp(-4)), after the temperature 1 / (1 + exp(-2)).
     assert report["calibration_error"]["before"] == pytest.approx(1 / (1 + math.exp(-4)) - 0.8)

@@ -10,7 +10,6 @@ from seqpipe.evaluation.figures import (
     percent,
     percent_interval,
     points_interval,
-    row_count,
     size,
 )
 
@@ -60,10 +59,6 @@ def test_figures_intervals_of_shares_and_of_their_differences():
     assert percent_interval({"value": 0.8, "low": 0.4902, "high": 0.9433}) == "80.00 % (95 % interval 49.0 to 94.3 %)"
     difference = {"value": 0.012, "low": -0.0004, "high": 0.0235}
     assert points_interval(difference) == "+1.20 points (95 % interval -0.04 to +2.35 points)"
-
-
-def test_figures_rows_are_counted_in_words():
-    assert [row_count(n) for n in (0, 1, 2, 25_000)] == ["0 rows", "1 row", "2 rows", "25,000 rows"]
 
 
 def test_figures_size_is_in_megabytes_from_a_million():

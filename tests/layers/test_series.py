@@ -47,7 +47,7 @@ def test_calendar_of_hours_tells_hour_and_day_of_the_year():
     layer = Calendar(kind="seconds", size=3600, seasons=[24, 3], yearly=True, look_back=3, horizon=2)
     noon = seconds(2024, 3, 5, 12)
     features, phases = layer(tf.constant([noon, noon + 1800], tf.int64))
-    assert features.shape == (2, 5, layer.channels) == (2, 5, 4 + 2 + 4)
+    assert features.shape == (2, 5, 4 + 2 + 4)
     assert layer.compute_output_spec(tf.zeros([2], tf.int64))[0].shape == features.shape
     np.testing.assert_array_equal(phases[0, :, 0], [10, 11, 12, 13, 14])
     np.testing.assert_array_equal(phases[1], phases[0])

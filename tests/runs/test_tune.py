@@ -182,14 +182,14 @@ def test_tuning_goes_on_after_a_trial_that_cannot_be_trained(tmp_path, monkeypat
 
 
 def test_tuning_keeps_no_examples_of_a_trial_that_fails(tmp_path, monkeypatch):
-    from seqpipe.runs import run
+    from seqpipe.runs import tune
 
     def fails(config, **_):
         (Path(config.run_directory) / config.name / "examples").mkdir(parents=True)
         raise DataError("no row is left")
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run, "open_run", fails)
+    monkeypatch.setattr(tune, "open_run", fails)
     with pytest.raises(RunError, match="came to an end: 2 could not be trained"):
         search(write(tmp_path, trials=2))
     assert not list(tmp_path.rglob("examples"))

@@ -24,6 +24,16 @@ def test_find_passes_over_a_folder_of_the_name_that_holds_no_model(tmp_path, mon
     assert find_model("mine").resolve() == tmp_path / "mine"
 
 
+def test_find_names_a_run_that_was_not_exported(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    with pytest.raises(ModelError, match=r"nor the name of a model\. Known"):
+        find_model("mine")
+    (tmp_path / "runs" / "mine" / "pipeline.yaml").touch()
+    with pytest.raises(ModelError, match=r"runs/mine is a run whose model was not exported: seqpipe export FILE"):
+        find_model("mine")
+
+
 def test_find_takes_a_head_of_no_facts_for_none(tmp_path):
     (tmp_path / "card.md").write_text("---\nA rule, and no facts\n---\n# Mine\n")
     assert read_card(tmp_path) == {}

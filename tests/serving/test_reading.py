@@ -151,6 +151,22 @@ def test_reading_standard_input_that_is_none(monkeypatch, tmp_path):
     os.close(directory)
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", "id;Message\n1;first\n2;second\n"),
+        ("a.jsonl", '{"id": 1, "Message": "first"}\n{"id": 2, "Message": "second"}\n'),
+        ("a.json", '[{"id": 1, "Message": "first"}, {"id": 2, "Message": "second"}]'),
+        ("a.csv", "id,text\n1,first\n2,second\n"),
+        ("a.jsonl", '{"text": "first"}\n{"text": "second"}\n'),
+        ("a.txt", "first\nsecond\n"),
+    ],
+)
+def test_reading_without_a_column_takes_the_usual_one_or_text(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    assert list(read_texts(str(tmp_path / name), column=None, usual="Message")) == ["first", "second"]
+
+
 def test_reading_a_column_of_standard_input_is_refused():
     with pytest.raises(DataError, match="--column text: standard input is read as a text a line"):
         list(read_texts("-", column="text"))

@@ -28,7 +28,7 @@ def test_progress_tensorboard_reads_what_training_logs(tmp_path):
 
 
 def test_progress_tensorboard_that_is_not_there_is_named(monkeypatch):
-    monkeypatch.setattr(progress.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(
         RunError, match=r"training\.tensorboard needs TensorBoard: pip install 'seqpipe\[tensorboard\]'\."
     ):

@@ -30,7 +30,8 @@ Answer = Arrays | RequestError
 class Work:
     """A request in the queue.
 
-    key: equal keys may be joined; None for a request that is answered alone. answer: of the event loop that asked.
+    key: equal keys may be joined; that of a request that is answered alone is like no other. answer: of the event loop
+    that asked.
     """
 
     servable: Servable
@@ -128,14 +129,13 @@ class Batcher:
         """The oldest request, with others of its key."""
         first = self._queue.popleft()
         batch, rows, left = [first], first.rows, deque[Work]()
-        for work in self._queue if first.key is not None else ():
+        for work in self._queue:
             if work.key == first.key and rows + work.rows <= MOST_ROWS:
                 batch.append(work)
                 rows += work.rows
             else:
                 left.append(work)
-        if first.key is not None:
-            self._queue = left
+        self._queue = left
         for work in batch:
             self._count_out(work)
         return batch
@@ -190,10 +190,9 @@ def _expire(work: Work, timeout_s: float) -> None:
 
 
 def _work_of(servable: Servable, signature: str, inputs: Arrays) -> Work:
-    sizes = {name: _size_bytes(value) for name, value in inputs.items()}
     rows = max([value.shape[0] for value in inputs.values() if value.ndim], default=1)
     equal = len({value.shape[:1] for value in inputs.values()}) == 1
-    key: Hashable = None
+    key: Hashable = object()
     if servable.signature(signature).batched and equal and rows:
         lengths = tuple(_length_class(value) for value in inputs.values())
         shapes = tuple(value.shape[1:] for value in inputs.values())
@@ -201,7 +200,7 @@ def _work_of(servable: Servable, signature: str, inputs: Arrays) -> Work:
         heard = inputs["samples"][:1].tobytes() if signature == "stream" and "samples" in inputs else b""
         key = (id(servable), signature, shapes, lengths, heard)
     answer = asyncio.get_running_loop().create_future()
-    return Work(servable, signature, inputs, max(1, rows), sum(sizes.values()), key, answer)
+    return Work(servable, signature, inputs, max(1, rows), sum(map(_size_bytes, inputs.values())), key, answer)
 
 
 def _size_bytes(value: np.ndarray) -> int:

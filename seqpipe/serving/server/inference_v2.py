@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from seqpipe.serving.server.errors import RequestError
+from seqpipe.serving.server.errors import RequestError, as_json
 from seqpipe.serving.server.tensors import Arrays, Spec, array, check_shape, parsed
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ TYPES = {
 def routes(server: Server, guard: Any) -> list[Route]:
     base = "/v2/models/{name}"
     return [
-        Route("/v2", guard(_about), methods=["GET"]),
+        Route("/v2", guard(_about)),
         *(
             Route(f"{place}{rest}", guard(endpoint), methods=[method])
             for place in (base, base + "/versions/{version}")
@@ -38,12 +37,8 @@ def routes(server: Server, guard: Any) -> list[Route]:
     ]
 
 
-def _answer(value: Any) -> Response:
-    return Response(json.dumps(value, ensure_ascii=False), media_type="application/json")
-
-
 async def _about(server: Server, request: Request) -> Response:
-    return _answer({"name": "seqpipe", "version": "1", "extensions": []})
+    return as_json({"name": "seqpipe", "version": "1", "extensions": []})
 
 
 def _asked(request: Request) -> tuple[str, int | None]:
@@ -56,7 +51,7 @@ def _asked(request: Request) -> tuple[str, int | None]:
 
 async def _ready(server: Server, request: Request) -> Response:
     servable = server.models.get(*_asked(request))
-    return _answer({"name": servable.name, "ready": True})
+    return as_json({"name": servable.name, "ready": True})
 
 
 async def _model(server: Server, request: Request) -> Response:
@@ -69,7 +64,7 @@ async def _model(server: Server, request: Request) -> Response:
             for name, spec in specs.items()
         ]
 
-    return _answer(
+    return as_json(
         {
             "name": servable.name,
             "versions": [str(servable.version)],
@@ -93,7 +88,7 @@ async def _infer(server: Server, request: Request) -> Response:
         inputs = _inputs(asked.get("inputs"), signature.inputs)
         wanted = signature.wanted(each["name"] for each in _named(asked.get("outputs") or [], "outputs", "name"))
         outputs = await server.batcher.answer(servable, name, inputs, timeout_s=server.settings.timeout_s)
-        return _answer(
+        return as_json(
             {
                 "model_name": servable.name,
                 "model_version": str(servable.version),
@@ -116,6 +111,9 @@ def _inputs(given: Any, specs: dict[str, Spec]) -> Arrays:
     arrays = {}
     for name, spec in specs.items():
         shape, data = by_name[name].get("shape"), by_name[name].get("data")
+        datatype, wanted = by_name[name].get("datatype"), TYPES.get(spec.dtype, spec.dtype)
+        if datatype != wanted:
+            raise RequestError(400, f"{name}: datatype is {datatype!s:.20}; it must be {wanted}")
         if not isinstance(shape, list) or not all(type(size) is int and size >= 0 for size in shape):
             raise RequestError(400, f"{name}: shape must be a list of whole numbers")
         check_shape(name, shape, spec)

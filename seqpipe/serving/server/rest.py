@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import hmac
-import json
 import re
 import time
 import zlib
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -26,12 +26,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from seqpipe.serving.server import inference_v2, openapi
 from seqpipe.serving.server.batching import Batcher
-from seqpipe.serving.server.errors import RequestError, not_found
+from seqpipe.serving.server.errors import RequestError, as_json, not_found
 from seqpipe.serving.server.metrics import Counted, Metrics
 from seqpipe.serving.server.servable import Servable
 from seqpipe.serving.server.stream import TOKEN_PROTOCOL, Streams
 from seqpipe.serving.server.tensors import decoded, encoded, parsed
-from seqpipe.serving.server.versions import Hosted, Models
+from seqpipe.serving.server.versions import Models
 
 PAGE = Path(__file__).with_name("page")
 MODEL_PATH = re.compile(
@@ -147,20 +147,20 @@ def application(server: Server) -> ASGIApp:
 
     What asks a model goes past Starlette's routes and wrappers, which cost as much as reading the request.
     """
-    guard = _guarded(server)
+    guard = partial(_guarded, server)
     routes: list[Any] = [
-        Route("/v2/health/live", lambda request: _json({"live": True}), methods=["GET"]),
-        Route("/v2/health/ready", lambda request: _ready(server), methods=["GET"]),
-        Route("/monitoring/prometheus/metrics", lambda request: _metrics(server), methods=["GET"]),
+        Route("/v2/health/live", lambda request: as_json({"live": True})),
+        Route("/v2/health/ready", lambda request: as_json({"ready": server.ready}, 200 if server.ready else 503)),
+        Route("/monitoring/prometheus/metrics", lambda request: _metrics(server)),
     ]
     if not server.settings.strict:
         routes += [
-            Route("/metrics", lambda request: _metrics(server), methods=["GET"]),
-            Route("/models", guard(_models), methods=["GET"]),
-            Route("/openapi.json", guard(_openapi), methods=["GET"]),
+            Route("/metrics", lambda request: _metrics(server)),
+            Route("/models", guard(_models)),
+            Route("/openapi.json", guard(_openapi)),
             *inference_v2.routes(server, guard),
             WebSocketRoute("/v1/models/{name}:stream", Streams(server).serve),
-            Route("/", lambda request: _page(), methods=["GET"]),
+            Route("/", lambda request: _page()),
         ]
     answer, methods = guard(_v1), ["GET", "POST", "OPTIONS", "PUT", "DELETE", "PATCH"]
     routes += [Route(f"/{head}/{{path:path}}", answer, methods=methods) for head in ("v1", "V1")]  # in any case
@@ -186,41 +186,25 @@ def application(server: Server) -> ASGIApp:
 Endpoint = Callable[[Server, Request], Awaitable[Response]]
 
 
-def _guarded(server: Server) -> Callable[[Endpoint], Callable[[Request], Awaitable[Response]]]:
-    """Endpoints whose errors are answered as TensorFlow Serving answers them."""
+def _guarded(server: Server, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+    """An endpoint whose errors are answered as TensorFlow Serving answers them."""
 
-    def guard(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
-        async def answer(request: Request) -> Response:
-            server.busy, server.asked_s = server.busy + 1, time.monotonic()
-            try:
-                response = await answered(request)
-            finally:
-                server.busy -= 1
-            if server.draining:
-                response.headers["Connection"] = "close"
-            return response
+    async def answer(request: Request) -> Response:
+        server.busy, server.asked_s = server.busy + 1, time.monotonic()
+        try:
+            server.allow(request)
+            response = await endpoint(server, request)
+        except RequestError as error:
+            response = as_json({"error": error.text}, error.status)
+            if error.retry_after_s is not None:
+                response.headers["Retry-After"] = str(error.retry_after_s)
+        finally:
+            server.busy -= 1
+        if server.draining:
+            response.headers["Connection"] = "close"
+        return response
 
-        async def answered(request: Request) -> Response:
-            try:
-                server.allow(request)
-                return await endpoint(server, request)
-            except RequestError as error:
-                response = _json({"error": error.text}, error.status)
-                if error.retry_after_s is not None:
-                    response.headers["Retry-After"] = str(error.retry_after_s)
-                return response
-
-        return answer
-
-    return guard
-
-
-def _json(value: Any, status: int = 200) -> Response:
-    return Response(json.dumps(value, ensure_ascii=False), status, media_type="application/json")
-
-
-def _ready(server: Server) -> Response:
-    return _json({"ready": server.ready}, 200 if server.ready else 503)
+    return answer
 
 
 def _metrics(server: Server) -> Response:
@@ -251,17 +235,17 @@ async def _v1(server: Server, request: Request) -> Response:
     if request.method != "GET":
         raise malformed
     if match["rest"]:
-        return _json(metadata(server.models.get(name, version)))
-    return _json(status(server, name, version))
+        return as_json(metadata(server.models.get(name, version)))
+    return as_json(status(server, name, version))
 
 
 async def _predict(server: Server, request: Request, name: str, version: int | None, verb: str) -> Response:
     body = await server.body(request)
     with server.models.in_use(name, version) as servable, server.metrics.counted(servable) as counted:
         if verb != "predict":
-            raise RequestError(
-                400, f"Expected {verb} signature method_name to be tensorflow/serving/{verb}. Was: predict"
-            )
+            kind = "classification" if verb == "classify" else "regression"
+            wanted = f"Expected {kind} signature method_name to be tensorflow/serving/{verb}"
+            raise RequestError(400, f"{wanted}. Was: tensorflow/serving/predict")
         return Response(await server.predict(servable, body, counted), media_type="application/json")
 
 
@@ -269,18 +253,14 @@ def status(server: Server, name: str, version: int | None = None) -> dict[str, A
     """What TensorFlow Serving says of a model's versions."""
     hosted = server.models.hosted.get(name)
     if hosted is None or (version is not None and version not in hosted.statuses):
-        raise not_found(name, version)
-    return {"model_version_status": [_version(hosted, number) for number in _shown(hosted, version)]}
-
-
-def _shown(hosted: Hosted, version: int | None) -> list[int]:
-    return sorted(hosted.statuses, reverse=True) if version is None else [version]
-
-
-def _version(hosted: Hosted, number: int) -> dict[str, Any]:
-    known = hosted.statuses[number]
-    code = "UNKNOWN" if known.error else "OK"
-    return {"version": str(number), "state": known.state, "status": {"error_code": code, "error_message": known.error}}
+        wanted = "any versions" if version is None else f"version {version}"
+        raise RequestError(404, f"Could not find {wanted} of model {name}")
+    said = []
+    for number in sorted(hosted.statuses, reverse=True) if version is None else [version]:
+        known = hosted.statuses[number]
+        found = {"error_code": "UNKNOWN" if known.error else "OK", "error_message": known.error}
+        said.append({"version": str(number), "state": known.state, "status": found})
+    return {"model_version_status": said}
 
 
 def metadata(servable: Servable) -> dict[str, Any]:
@@ -298,7 +278,7 @@ def metadata(servable: Servable) -> dict[str, Any]:
 
 
 async def _models(server: Server, request: Request) -> Response:
-    return _json({"models": [_about(hosted.serving) for hosted in server.models.hosted.values() if hosted.serving]})
+    return as_json({"models": [_about(hosted.serving) for hosted in server.models.hosted.values() if hosted.serving]})
 
 
 def _about(servable: Servable) -> dict[str, Any]:
@@ -320,4 +300,4 @@ def _about(servable: Servable) -> dict[str, Any]:
 
 
 async def _openapi(server: Server, request: Request) -> Response:
-    return _json(openapi.document(server.models))
+    return as_json(openapi.document(server.models))

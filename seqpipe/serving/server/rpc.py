@@ -51,10 +51,15 @@ def _asked(server: Server, request: Any, context: grpc.aio.ServicerContext) -> t
 
 
 async def _fail(context: grpc.aio.ServicerContext, error: RequestError) -> None:
+    """End the call, by the error that `abort` raises."""
     await context.abort(CODES.get(error.status, grpc.StatusCode.UNKNOWN), error.text)
 
 
-class Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
+class Services(
+    prediction_service_pb2_grpc.PredictionServiceServicer,
+    model_service_pb2_grpc.ModelServiceServicer,
+    health_pb2_grpc.HealthServicer,
+):
     def __init__(self, server: Server):
         self.server = server
 
@@ -81,7 +86,6 @@ class Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
                 raise RequestError(400, "Metadata field is not supported. Allowed: signature_def")
         except RequestError as error:
             await _fail(context, error)
-            return None
         response = get_model_metadata_pb2.GetModelMetadataResponse()
         response.model_spec.name = servable.name
         response.model_spec.version.value = servable.version
@@ -93,27 +97,15 @@ class Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
         response.metadata["signature_def"].CopyFrom(packed)
         return response
 
-
-class ModelStatus(model_service_pb2_grpc.ModelServiceServicer):
-    def __init__(self, server: Server):
-        self.server = server
-
     async def GetModelStatus(self, request: Any, context: grpc.aio.ServicerContext) -> Any:  # noqa: N802
         try:
             found = status(self.server, *_asked(self.server, request, context))
         except RequestError as error:
             await _fail(context, error)
-            return None
         return json_format.ParseDict(found, get_model_status_pb2.GetModelStatusResponse())
 
-
-class Health(health_pb2_grpc.HealthServicer):
-    """As REST's: serving where every model is."""
-
-    def __init__(self, server: Server):
-        self.server = server
-
-    def _status(self, service: str) -> Any:
+    def _health(self, service: str) -> Any:
+        """As REST's: serving where every model is."""
         statuses = health_pb2.HealthCheckResponse
         if service:
             return statuses.SERVICE_UNKNOWN
@@ -122,13 +114,13 @@ class Health(health_pb2_grpc.HealthServicer):
     async def Check(self, request: Any, context: grpc.aio.ServicerContext) -> Any:  # noqa: N802
         if request.service:
             await context.abort(grpc.StatusCode.NOT_FOUND)
-        return health_pb2.HealthCheckResponse(status=self._status(request.service))
+        return health_pb2.HealthCheckResponse(status=self._health(request.service))
 
     async def Watch(self, request: Any, context: grpc.aio.ServicerContext) -> None:  # noqa: N802
         """Tell the status and what becomes of it, until the server stops."""
         told = None
         while True:
-            draining, status = self.server.draining, self._status(request.service)
+            draining, status = self.server.draining, self._health(request.service)
             if status != told:
                 await context.write(health_pb2.HealthCheckResponse(status=status))
                 told = status
@@ -179,9 +171,10 @@ async def start(
         ("grpc.so_reuseport", 0),  # else another server's port would be shared in silence
     ]
     rpc = grpc.aio.server(options=options)
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(Prediction(server), rpc)
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelStatus(server), rpc)
-    health_pb2_grpc.add_HealthServicer_to_server(Health(server), rpc)
+    services = Services(server)
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(services, rpc)
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(services, rpc)
+    health_pb2_grpc.add_HealthServicer_to_server(services, rpc)
     port = rpc.add_insecure_port(address) if credentials is None else rpc.add_secure_port(address, credentials)
     await rpc.start()
     return rpc, port

@@ -129,6 +129,7 @@ def _taken(options: Options, error: BaseException | None) -> RunError:
 async def _serve(bound: socket.socket, served: dict[str, Path], options: Options, say: Callable[[str], None]) -> None:
     metrics = Metrics()
     models = Models(served, metrics)
+    say(f"Loading {', '.join(served)}")
     await asyncio.to_thread(models.start)
     failed = {name: hosted for name, hosted in models.hosted.items() if hosted.serving is None}
     for name, hosted in failed.items():

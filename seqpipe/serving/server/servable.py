@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from seqpipe.serving.answers import plain
 from seqpipe.serving.find import read_card
 from seqpipe.serving.model import assertion
 from seqpipe.serving.server.errors import RequestError
 from seqpipe.serving.server.tensors import Arrays, Spec
 
 M_ARENA_MAX, MOST_HEAPS = -8, 256  # the number is glibc's; a heap that is hardly used takes a page or two
-WARMUP = "assets.extra/tf_serving_warmup_requests"
 
 
 class Signature:
@@ -49,17 +49,6 @@ class Signature:
             if name not in self.outputs:
                 raise RequestError(400, f"{name} is not an output. Allowed: {', '.join(self.outputs)}.")
         return wanted
-
-
-def plain(values: Arrays) -> dict[str, Any]:
-    """Arrays as JSON has them: texts, numbers and lists."""
-
-    def text(value: Any) -> Any:
-        if isinstance(value, list):
-            return [text(item) for item in value]
-        return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-
-    return {name: text(value.tolist()) for name, value in values.items()}
 
 
 def _spec(tensor: Any) -> Spec:
@@ -100,7 +89,8 @@ class Servable:
         }
         names = self.run("labels", {})["labels"].tolist() if "labels" in self.signatures else []
         self.labels = [name.decode() for name in names]
-        self.info = plain(self.run("info", {})) if "info" in self.signatures else {}
+        info = self.run("info", {}) if "info" in self.signatures else {}
+        self.info = {name: plain(value) for name, value in info.items()}
 
     def _callable(self, signature: Signature) -> Any:
         return self._session.make_callable(
@@ -136,23 +126,22 @@ class Servable:
             raise RequestError(400, assertion(str(error.message))) from None
         return {name: np.asarray(value) for name, value in zip(chosen.outputs, values, strict=True)}
 
-    def warm_up(self) -> int:
-        """Answer the requests that lie beside the model; how many there were."""
-        count = self._thread.submit(self._warm_up).result()
+    def warm_up(self) -> None:
+        """Answer the requests that lie beside the model."""
+        self._thread.submit(self._warm_up).result()
         _give_back()  # what loading took beside what it keeps
-        return count
 
-    def _warm_up(self) -> int:
+    def _warm_up(self) -> None:
         import tensorflow as tf
         from tensorflow_serving.apis import prediction_log_pb2
 
-        file, count = self.path / WARMUP, 0
+        from seqpipe.export.warmup import FILE
+
+        file = self.path / FILE
         for record in tf.compat.v1.io.tf_record_iterator(str(file)) if file.is_file() else ():
             request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
             name = request.model_spec.signature_name or "serving_default"
             self.run(name, {key: tf.make_ndarray(value) for key, value in request.inputs.items()})
-            count += 1
-        return count
 
     def close(self) -> None:
         """Give everything back: a graph of Python objects is a cycle, which the collector would leave for long."""

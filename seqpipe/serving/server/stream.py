@@ -21,12 +21,12 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from seqpipe.serving.listening import PIECE_MS, QUIET_S, Detector, Heard, Hearing
 from seqpipe.serving.server.errors import RequestError
+from seqpipe.sound.recordings import RATE_HZ
 
 if TYPE_CHECKING:
     from seqpipe.serving.server.rest import Server
     from seqpipe.serving.server.servable import Servable
 
-RATE_HZ = 16_000
 MOST_CLIENTS = 64
 LONGEST_MESSAGE_S = 10.0
 TRY_LATER, REFUSED, GOING_AWAY = 1013, 1008, 1001  # close codes

@@ -77,7 +77,7 @@ def decoded(request: Mapping[str, Any], inputs: Mapping[str, Spec]) -> tuple[Arr
     if rows and columns:
         raise RequestError(400, 'Request has both "instances" and "inputs": one of them is allowed.')
     if not rows and not columns:
-        raise RequestError(400, 'Missing "inputs" or "instances" key')
+        raise RequestError(400, "Missing 'inputs' or 'instances' key")
     if not inputs:
         raise RequestError(400, "Failed to get input map for signature: it has no inputs")
     if rows:
@@ -182,15 +182,12 @@ def _element(name: str, value: Any, kind: str) -> Any:
                 return base64.b64decode(value["b64"], validate=True)
             except (binascii.Error, TypeError, ValueError) as error:
                 raise RequestError(400, f"{name}: b64 is not base64: {error}") from None
-        raise RequestError(
-            400, f"{name}: JSON Value: {_short(value)} Type: {_type(value)} is not of expected type: string"
-        )
-    if kind == "b":
+    elif kind == "b":
         if isinstance(value, bool):
             return value
     elif (isinstance(value, int) and not isinstance(value, bool)) or (kind == "f" and isinstance(value, float)):
         return value
-    wanted = {"b": "bool", "f": "float"}.get(kind, "int")
+    wanted = {"O": "string", "b": "bool", "f": "float"}.get(kind, "int")
     raise RequestError(
         400, f"{name}: JSON Value: {_short(value)} Type: {_type(value)} is not of expected type: {wanted}"
     )

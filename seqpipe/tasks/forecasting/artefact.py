@@ -67,13 +67,13 @@ def probes(task: Forecasting) -> list[Row]:
     batch = examples.batch(chosen)
     look_back = task.facts.look_back
     real = [
-        _probe(task, int(place), int(number), look_back)
+        window_row(task, int(place), int(number), look_back)
         for place, number in zip(batch["place"], batch["series"], strict=True)
     ]
     first = real[0]
     place, number = int(batch["place"][0]), int(batch["series"][0])
-    lengths = [_probe(task, place, number, steps) for steps in (5, 1, 0)]
-    longer = _probe(task, place, number, look_back, more=3)
+    lengths = [window_row(task, place, number, steps) for steps in (5, 1, 0)]
+    longer = window_row(task, place, number, look_back, more=3)
 
     def filled(value: float) -> Row:
         return {**first, "values": np.full_like(first["values"], value)}
@@ -93,7 +93,8 @@ def probes(task: Forecasting) -> list[Row]:
     return [*real, longer, *lengths, *hostile]
 
 
-def _probe(task: Forecasting, place: int, number: int, steps: int, more: int = 0) -> Row:
+def window_row(task: Forecasting, place: int, number: int, steps: int, more: int = 0) -> Row:
+    """The window of so many steps that ends at a place, as a request has it; more: steps before it, missing."""
     store, facts = task.store, task.facts
     back = slice(place - steps + 1, place + 1)
     row: Row = {"values": np.concatenate([np.full(more, np.nan, np.float32), store.values[back]])}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from seqpipe.config.pipeline import Evaluation, Pipeline
 from seqpipe.config.section import Fraction, Section
-from seqpipe.config.series import Auto, Forecaster, SeriesData, SeriesFeatures, at_least
+from seqpipe.config.series import Count, Forecaster, SeriesData, SeriesFeatures
 from seqpipe.config.training import Training
 
 
@@ -31,14 +31,7 @@ class Conformal(Section):
     """Intervals made to cover what they promise: one for each pair of quantiles q and 1 - q."""
 
     anomaly_fraction: Fraction = Field(0.01, gt=0, lt=1, description="Share of past values that `score` flags.")
-    window_steps: int | Auto = Field(
-        "auto", description="Latest steps whose errors make them; auto: 60 days, or 250 rows."
-    )
-
-    @field_validator("window_steps")
-    @classmethod
-    def _some(cls, value: int | Auto) -> int | Auto:
-        return at_least(1, value)
+    window_steps: Count = Field("auto", description="Latest steps whose errors make them; auto: 60 days, or 250 rows.")
 
 
 class ForecastingEvaluation(Evaluation):

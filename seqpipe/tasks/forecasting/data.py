@@ -62,9 +62,8 @@ def read_panel(data: SeriesData, horizon: int) -> tuple[Panel, list[Finding]]:
                     named[one.name], one, ends[one.name], found.step, findings
                 )
         if not later_ends:
-            findings.append(
-                Finding("error", f"{data.test}: has none of the series of {data.train}: {listed(sorted(named))}.")
-            )
+            text = f"{data.test}: has none of the series of {data.train}: {listed(sorted(named))}."
+            findings.append(Finding("error", text))
         strange = sorted({one.name for one in later.series} - set(named))
         if later_ends and strange:
             text = f"{len(strange)} of {len(later.series)} series are not in {data.train}: {listed(strange)}"
@@ -76,9 +75,8 @@ def read_panel(data: SeriesData, horizon: int) -> tuple[Panel, list[Finding]]:
     useful = {name: one for name, one in named.items() if ends[name] > 1}
     empty = sorted(set(named) - set(useful))
     if empty:
-        findings.append(
-            Finding("warning", f"{len(empty)} with less than two values: {listed(empty)}. They are left out.")
-        )
+        text = f"{len(empty)} with less than two values: {listed(empty)}. They are left out."
+        findings.append(Finding("warning", text))
     if not useful:
         findings.append(Finding("error", f"{data.train}: no series has two values."))
     raise_errors(findings)

@@ -86,19 +86,7 @@ def _split(part: dict[str, Any]) -> str:
     header = ["forecast", "MASE", "MAE", "RMSE", "sMAPE, %", "MSE, std", "MAE, std", "DM", "p (Holm)"]
     table = Table(header, rows, left=["forecast"]).markdown()
     covered = [
-        [
-            percent(row["share"], 0),
-            *(
-                cell
-                for name in ("exported", "rolling")
-                for cell in (
-                    f"{percent(row[name]['value'], 1)} ({percent(row[name]['low'], 1)} to "
-                    f"{percent(row[name]['high'], 1)})",
-                    f"{row[name]['width']:.2f}",
-                )
-            ),
-        ]
-        for row in part["intervals"]
+        [percent(row["share"], 0), *_covered(row["exported"]), *_covered(row["rolling"])] for row in part["intervals"]
     ]
     intervals = Table(
         ["interval", "covers, as exported", "width, std", "covers, rolling", "width, std"], covered
@@ -113,6 +101,11 @@ def _split(part: dict[str, Any]) -> str:
         f"{part['weighted_quantile_loss']:.4f}.{undefined} DM above 0: this model is "
         f"better.\n\n{table}\n\n{intervals}\n"
     )
+
+
+def _covered(found: dict[str, float]) -> list[str]:
+    value, low, high = (percent(found[key], 1) for key in ("value", "low", "high"))
+    return [f"{value} ({low} to {high})", f"{found['width']:.2f}"]
 
 
 def _figures(row: dict[str, Any], mase: float) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,54 +19,47 @@ if TYPE_CHECKING:
 
 def looked_at(panel: Panel, data: SeriesData, horizon: int) -> list[Finding]:
     """What is strange about the series themselves."""
-    findings = [Finding("info", _sizes(panel)), *_fewer(panel.cuts, data, horizon)]
-    constant = [one.name for one, values in zip(panel.series, panel.training, strict=True) if _is_constant(values)]
-    if constant:
-        findings.append(
-            Finding("warning", f"{len(constant)} constant in training: {listed(constant)}. MASE is undefined there.")
-        )
-    untested = [one.name for one, cut in zip(panel.series, panel.cuts, strict=True) if cut.dev == cut.train]
-    if untested:
-        findings.append(
-            Finding(
-                "warning",
-                f"{len(untested):,} of {len(panel.series):,} series are too short for validation of "
-                f"{horizon} steps: {listed(untested)}.",
-            )
-        )
-    if len(untested) == len(panel.series):
-        longest = max(len(one) for one in panel.series)
-        findings.append(
-            Finding(
-                "error",
-                f"every series is too short: the longest has {longest:,} steps, a horizon of "
-                f"{horizon} needs {2 * horizon + 1} at least. Lower model.horizon_steps.",
-            )
-        )
+    findings = [Finding("info", _sizes(panel)), *_fewer(panel.cuts, data, horizon), *_short(panel, horizon)]
     raise_errors(findings)
-    findings += _flat(panel) + _leaks(panel, data, horizon) + _weekends(panel)
+    findings += [*_flat(panel), *_leaks(panel, data, horizon), *_weekends(panel)]
     both = list(zip(panel.series, panel.cuts, strict=True))
     tested = [one.clock[cut.dev] for one, cut in both if cut.end > cut.dev]
     learned = max(one.clock[max(0, cut.train - 1)] for one, cut in both)
     if panel.step.kind in ("seconds", "months") and tested and learned >= min(tested):
-        findings.append(
-            Finding("warning", "series end at different times: some train on days that others are tested on.")
-        )
+        text = "series end at different times: some train on days that others are tested on."
+        findings.append(Finding("warning", text))
     return findings
 
 
-def _fewer(cuts: Sequence[Cut], data: SeriesData, horizon: int) -> list[Finding]:
+def _short(panel: Panel, horizon: int) -> Iterator[Finding]:
+    """Constant series, and those without validation."""
+    constant = [one.name for one, values in zip(panel.series, panel.training, strict=True) if _is_constant(values)]
+    if constant:
+        text = f"{len(constant)} constant in training: {listed(constant)}. MASE is undefined there."
+        yield Finding("warning", text)
+    untested = [one.name for one, cut in zip(panel.series, panel.cuts, strict=True) if cut.dev == cut.train]
+    if untested:
+        few = f"{len(untested):,} of {len(panel.series):,} series are too short for validation of {horizon} steps"
+        yield Finding("warning", f"{few}: {listed(untested)}.")
+    if len(untested) == len(panel.series):
+        longest = max(len(one) for one in panel.series)
+        yield Finding(
+            "error",
+            f"every series is too short: the longest has {longest:,} steps, a horizon of {horizon} needs "
+            f"{2 * horizon + 1} at least. Lower model.horizon_steps.",
+        )
+
+
+def _fewer(cuts: Sequence[Cut], data: SeriesData, horizon: int) -> Iterator[Finding]:
     """Windows that were asked for and do not fit, since training needs the most."""
     held_back = {"validation": [cut.dev - cut.train for cut in cuts]}
     if data.test is None:
         held_back["test"] = [cut.end - cut.dev for cut in cuts]
-    findings = []
     for split, steps in held_back.items():
         asked, most = getattr(data, f"{split}_windows"), max(steps) // horizon
         if asked != "auto" and most < asked:
             text = f"data.{split}_windows = {asked}: {most} of {horizon} steps fit into the longest series"
-            findings.append(Finding("warning", f"{text}, for training needs the most."))
-    return findings
+            yield Finding("warning", f"{text}, for training needs the most.")
 
 
 def _sizes(panel: Panel) -> str:
@@ -105,39 +99,29 @@ def _in_line(both: np.ndarray) -> bool:
     return bool(both.std(axis=1).min() > 0 and abs(np.corrcoef(both)[0, 1]) > 0.9999)
 
 
-def _leaks(panel: Panel, data: SeriesData, horizon: int) -> list[Finding]:
-    """Covariates that equal the value to come."""
-    found = []
-    for kind, columns in (("known", data.known), ("past", data.past)):
-        for index, column in enumerate(columns):
-            for shift in (0, *((1, horizon) if kind == "past" else ())):
-                pairs = []
-                for one in panel.series[:20]:
-                    covariate = getattr(one, kind)[: max(0, len(one) - shift), index]
-                    pairs.append(np.stack([covariate, one.values[shift:]]))
-                both = np.concatenate(pairs, axis=1)
-                if _in_line(both[:, np.isfinite(both).all(axis=0)]):
-                    if kind == "past" and shift == 0:
-                        continue  # the value itself again, which the past may hold
-                    when = "the value of the same step" if shift == 0 else f"the value {counted(shift, 'step')} later"
-                    found.append(
-                        Finding("warning", f"{kind} column {column} equals {when}: a leak of what is to be forecast?")
-                    )
-    return found
+def _leaks(panel: Panel, data: SeriesData, horizon: int) -> Iterator[Finding]:
+    """Covariates that equal the value to come; the past may hold the value itself again."""
+    for kind, columns, shifts in (("known", data.known, (0,)), ("past", data.past, (1, horizon))):
+        for (index, column), shift in itertools.product(enumerate(columns), shifts):
+            pairs = [
+                np.stack([getattr(one, kind)[: max(0, len(one) - shift), index], one.values[shift:]])
+                for one in panel.series[:20]
+            ]
+            both = np.concatenate(pairs, axis=1)
+            if _in_line(both[:, np.isfinite(both).all(axis=0)]):
+                when = "the value of the same step" if shift == 0 else f"the value {counted(shift, 'step')} later"
+                text = f"{kind} column {column} equals {when}: a leak of what is to be forecast?"
+                yield Finding("warning", text)
 
 
-def _weekends(panel: Panel) -> list[Finding]:
+def _weekends(panel: Panel) -> Iterator[Finding]:
     """Whether what is missing are whole weekdays, as on an exchange."""
     if panel.step != Step("seconds", 86_400):
-        return []
+        return
     one = panel.series[0]
     weekday = one.clock // 86_400 % 7
     missing = [float(np.mean(~np.isfinite(one.values[weekday == day]))) for day in range(7)]
     empty = sum(share > 0.98 for share in missing)
-    if not 0 < empty < 7:
-        return []
-    return [
-        Finding(
-            "warning", f"{empty} days of the week never have a value. If only trading days count, set data.step: rows."
-        )
-    ]
+    if 0 < empty < 7:
+        text = f"{empty} days of the week never have a value. If only trading days count, set data.step: rows."
+        yield Finding("warning", text)

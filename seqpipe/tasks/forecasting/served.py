@@ -16,6 +16,7 @@ from seqpipe.export.artefact import KERAS_MODEL, PARITY
 from seqpipe.series.table import Series, read_series
 from seqpipe.series.windows import EVALUATED, Cut, held_back_origins, stride
 from seqpipe.storage import write_json, write_text
+from seqpipe.tasks.forecasting.artefact import window_row
 from seqpipe.tasks.forecasting.data import Facts, Panel
 
 if TYPE_CHECKING:
@@ -83,25 +84,12 @@ def _empty(name: str, other: Series) -> Series:
 
 def _asked(task: Forecasting, model: Model, examples: Examples) -> np.ndarray:
     """Quantiles [N, H, Q] as the SavedModel answers."""
-    store, facts, found = task.store, task.facts, []
+    found = []
     for start in range(0, len(examples), BATCH):
         batch = examples.batch(np.arange(start, min(start + BATCH, len(examples))))
-        places = batch["place"][:, None].astype(np.int64)
-        back = places + np.arange(1 - facts.look_back, 1)
-        whole = places + np.arange(1 - facts.look_back, task.horizon + 1)
-        inputs: dict[str, Any] = {"values": store.values[back]}
-        taken = model.takes("serving_default")
-        if "time" in taken:
-            inputs["time"] = store.clock[places[:, 0]]
-        if "series" in taken:
-            inputs["series"] = np.array([facts.names[number - 1].encode() for number in batch["series"]], object)
-        if "known" in taken:
-            inputs["known"] = store.known[whole]
-        if "past" in taken:
-            inputs["past"] = store.past[back]
-        if "static" in taken:
-            static = [[text.encode() for text in task.panel.series[number - 1].static] for number in batch["series"]]
-            inputs["static"] = np.array(static, object)
+        places = zip(batch["place"].tolist(), batch["series"].tolist(), strict=True)
+        rows = [window_row(task, place, number, task.facts.look_back) for place, number in places]
+        inputs = {name: np.stack([row[name] for row in rows]) for name in model.takes("serving_default")}
         answer = model.call("serving_default", {name: tf.constant(value) for name, value in inputs.items()})
         columns = dict(zip(task.config.model.quantiles, np.moveaxis(answer["quantiles"], 2, 0), strict=True))
         columns[0.5] = answer["median"]

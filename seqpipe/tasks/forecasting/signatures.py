@@ -5,8 +5,7 @@ Axes: B batch, T steps given, L look-back, H horizon, K known, P past, S static 
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -14,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 from scipy.stats import norm
 
+from seqpipe.export.artefact import signature
 from seqpipe.layers.recurrent_form import traced_for
 from seqpipe.tasks.forecasting.data import Facts
 
@@ -58,26 +58,22 @@ class Forecasts(tf.Module):
         self._memory, self._anomaly, self._version = memory, anomaly_fraction, version
         self._names = facts.names if facts.names != [""] else []
         size = self._frame.look_back
-        self._state_size = 2 * size * (1 + self._frame.known + self._frame.past)
+        self.state_size = 2 * size * (1 + self._frame.known + self._frame.past)
         spec = self._specs()
         number = tf.TensorSpec([], tf.int32, "steps")
+        drawn = tf.TensorSpec([], tf.int32, "samples"), tf.TensorSpec([2], tf.int32, "seed")
+        held = (
+            tf.TensorSpec([None], tf.int64, "observations"),
+            tf.TensorSpec([None, self.state_size], tf.float32, "state"),
+        )
         self.functions = {
-            "serving_default": _function(self._answer, spec),
-            "longer": _function(self._longer, [*spec, number]),
-            "samples": _function(
-                self._samples, [*spec, tf.TensorSpec([], tf.int32, "samples"), tf.TensorSpec([2], tf.int32, "seed")]
-            ),
-            "score": _function(self._score, spec),
-            "explain": _function(self._explain, spec),
-            "stream": _function(
-                self._stream,
-                [
-                    *spec,
-                    tf.TensorSpec([None], tf.int64, "observations"),
-                    tf.TensorSpec([None, self._state_size], tf.float32, "state"),
-                ],
-            ),
-            "info": tf.function(self._info, input_signature=[], autograph=False),
+            "serving_default": _function(self._answer, *spec),
+            "longer": _function(self._longer, *spec, number),
+            "samples": _function(self._samples, *spec, *drawn),
+            "score": _function(self._score, *spec),
+            "explain": _function(self._explain, *spec),
+            "stream": _function(self._stream, *spec, *held),
+            "info": signature(self._info),
         }
 
     def _specs(self) -> list[tf.TensorSpec]:
@@ -242,7 +238,7 @@ class Forecasts(tf.Module):
         return {
             **answer,
             "observations": observations + tf.cast(steps, tf.int64),
-            "state": tf.reshape(kept, [-1, self._state_size]),
+            "state": tf.reshape(kept, [-1, self.state_size]),
         }
 
     def _info(self) -> Tensors:
@@ -253,14 +249,10 @@ class Forecasts(tf.Module):
             "look_back": tf.constant(self._frame.look_back, tf.int32),
             "seasons": tf.constant(self._facts.seasons, tf.int32),
             "series": tf.constant(self._names, tf.string),
-            "state_size": tf.constant(self._state_size, tf.int32),
+            "state_size": tf.constant(self.state_size, tf.int32),
             "version": tf.constant(self._version, tf.int32),
             "streaming": tf.constant(True),
         }
-
-    @property
-    def state_size(self) -> int:
-        return self._state_size
 
     # Parts
 
@@ -315,16 +307,9 @@ class Forecasts(tf.Module):
         return {**answer, "known_series": known}
 
 
-def _function(call: Any, specs: list[tf.TensorSpec]) -> Any:
-    """A function whose arguments are named as its inputs."""
+def _function(call: Callable[[Tensors], Tensors], *specs: tf.TensorSpec) -> Any:
     names = [spec.name for spec in specs]
-
-    def answer(*values: tf.Tensor, **named: tf.Tensor) -> Tensors:
-        return call({**dict(zip(names, values, strict=False)), **named})
-
-    parameters = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in names]
-    answer.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    return tf.function(answer, input_signature=specs, autograph=False)
+    return signature(lambda *values: call(dict(zip(names, values, strict=True))), *specs)
 
 
 def _index(texts: tf.Tensor, known: Sequence[str]) -> tuple[tf.Tensor, tf.Tensor]:

@@ -22,6 +22,7 @@ from seqpipe.evaluation.rows import RowFigures
 from seqpipe.models.forecaster import levels_of
 from seqpipe.series.windows import EVALUATED, Store, held_back_origins, stride, training_origins
 from seqpipe.serving.series import SeriesInput
+from seqpipe.storage import write_arrays
 from seqpipe.tasks.forecasting.answers import ForecastPresentation
 from seqpipe.tasks.forecasting.config import ForecastingPipeline
 from seqpipe.tasks.forecasting.data import Facts, Panel, fit_facts, read_panel
@@ -96,7 +97,7 @@ class Forecasting(Task):
             from seqpipe.tasks.forecasting.ridge import fit_ridge
 
             self.ridge, about = fit_ridge(self, self.examples("train"), self.examples("dev"))
-            np.savez(directory / RIDGE, kernel=self.ridge.astype(np.float32), about=np.array(json.dumps(about)))
+            write_arrays(directory / RIDGE, kernel=self.ridge.astype(np.float32), about=np.array(json.dumps(about)))
         self.load_features(directory)
 
     def load_features(self, directory: Path) -> None:
@@ -183,16 +184,10 @@ class Forecasting(Task):
         import tensorflow as tf
 
         with tf.init_scope():
-            static = [
-                [0] * len(self.facts.static),
-                *(
-                    [
-                        known.index(value) + 1 if value in known else 0
-                        for known, value in zip(self.facts.static, one.static, strict=True)
-                    ]
-                    for one in self.panel.series
-                ),
-            ]
+            static = [[0] * len(self.facts.static)]
+            for one in self.panel.series:
+                pairs = zip(self.facts.static, one.static, strict=True)
+                static.append([known.index(value) + 1 if value in known else 0 for known, value in pairs])
             return {
                 "values": tf.constant(self.store.values),
                 "known": tf.constant(self.store.known),
@@ -257,9 +252,36 @@ class Forecasting(Task):
         return self.config.training.refit
 
     def refit(self, directory: Path, *, epochs: int, say: Say, callbacks: Callbacks) -> str:
-        from seqpipe.tasks.forecasting.refit import refit
+        """What is published has learned from all but the test windows.
 
-        return refit(self, directory, epochs=epochs, say=say, callbacks=callbacks)
+        Validation has said how many epochs, which penalty, which shares and widths; it judges the model before alone.
+        """
+        from seqpipe.tasks.forecasting.ridge import refit_ridge
+        from seqpipe.training.loop import Trainer
+
+        learned = self.examples("learned")
+        say(f"Training once more, on {len(learned):,} windows of training and validation; dev is among what it learns")
+        kernel = refit_ridge(self, learned, self.penalty) if self.penalty is not None else None
+
+        def build() -> keras.Model:
+            model = self.build()
+            if kernel is not None:
+                model.get_layer("ridge").kernel.assign(kernel)
+            return model
+
+        trainer = Trainer(
+            build,
+            objective=self,
+            config=self.config.training,
+            train=learned,
+            dev=self.examples("dev"),
+            seed=self.config.seed,
+            directory=directory,
+            say=say,
+            until=epochs,
+        )
+        position = trainer.run(callbacks(epochs, trainer.steps_per_epoch))
+        return f"Trained once more on training and validation: {position.epoch} epochs in {position.seconds:,.0f} s"
 
     # After training
 

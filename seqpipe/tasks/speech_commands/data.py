@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 import zlib
@@ -284,46 +285,32 @@ def _check_noise_folder(role: str, reading: _Reading, data: CommandsData) -> lis
     ]
 
 
-def _check_split(role: str, clips: Clips, classes: list[str], data: CommandsData) -> list[Finding]:
+def _check_split(role: str, clips: Clips, classes: list[str], data: CommandsData) -> Iterator[Finding]:
     if not len(clips):
-        return [Finding("error", f"{role}: no recordings.")]
+        yield Finding("error", f"{role}: no recordings.")
+        return
     counts = Counter(classes[label] for label in clips.labels)
-    findings = []
     for name in classes[:-2]:
         if not counts[name]:
-            text = f"{role}: no recording of {name}."
-            findings.append(Finding("error" if role in ("train", "dev") else "warning", text))
+            yield Finding("error" if role in ("train", "dev") else "warning", f"{role}: no recording of {name}.")
     listed = ", ".join(f"{name} {counts[name]:,}" for name in classes if counts[name])
     said_by = f" by {len(set(clips.speakers)):,} speakers" if data.speaker is not None else ""
-    findings.append(Finding("info", f"{role}: {len(clips):,} recordings{said_by}: {listed}."))
+    yield Finding("info", f"{role}: {len(clips):,} recordings{said_by}: {listed}.")
     seconds = np.array([len(samples) / RATE_HZ for samples in clips.samples])
     longest = int(seconds.argmax())
-    findings.append(
-        Finding(
-            "info",
-            f"{role}: recordings of {np.median(seconds):.2f} s (median), the shortest {seconds.min():.2f} s, the "
-            f"longest {seconds[longest]:.2f} s in {clips.places[longest]}.",
-        )
+    yield Finding(
+        "info",
+        f"{role}: recordings of {np.median(seconds):.2f} s (median), the shortest {seconds.min():.2f} s, the "
+        f"longest {seconds[longest]:.2f} s in {clips.places[longest]}.",
     )
     noise_s = sum(len(noise) for noise in clips.noise) / RATE_HZ
-    noise = (
-        f"{noise_s:,.0f} s of noise" if clips.noise else f"no noise in a folder {data.noise_folder}: it is generated"
-    )
-    return [*findings, Finding("info", f"{role}: {noise}.")]
+    generated = f"no noise in a folder {data.noise_folder}: it is generated"
+    yield Finding("info", f"{role}: {f'{noise_s:,.0f} s of noise' if clips.noise else generated}.")
 
 
-def _check_speakers(clips: dict[Role, Clips]) -> list[Finding]:
-    findings = []
-    roles = list(clips)
-    for number, first in enumerate(roles):
-        for second in roles[number + 1 :]:
-            shared = sorted(set(clips[first].speakers) & set(clips[second].speakers))
-            if shared:
-                findings.append(
-                    Finding(
-                        "error",
-                        f"{first} and {second} share {len(shared):,} speakers, such as {', '.join(shared[:EXAMPLES])}. "
-                        "A speaker may be in one split only.",
-                    )
-                )
-    return findings
+def _check_speakers(clips: dict[Role, Clips]) -> Iterator[Finding]:
+    for first, second in itertools.combinations(clips, 2):
+        shared = sorted(set(clips[first].speakers) & set(clips[second].speakers))
+        if shared:
+            text = f"{first} and {second} share {len(shared):,} speakers, such as {', '.join(shared[:EXAMPLES])}. "
+            yield Finding("error", f"{text}A speaker may be in one split only.")

@@ -54,7 +54,7 @@ def trade_off(
             for (word, _), answer in zip(commands, spoken, strict=True)
         ]
         false = {name: len(list(detector.commands(answer, labels))) for name, answer in answers.items()}
-        per_hour = {f"{name}_per_hour": _per_hour(false[name], seconds[name]) for name in streams}
+        per_hour = {f"{name}_per_hour": 3600 * false[name] / s if s else None for name, s in seconds.items()}
         rows.append({"threshold": threshold, "heard": float(np.mean(heard)), **per_hour})
     return {"rows": rows, "commands": len(commands), "unknown_s": seconds["unknown"], "noise_s": seconds["noise"]}
 
@@ -64,31 +64,19 @@ def _spaced(clips: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate([gap, *(part for clip in clips for part in (clip, gap))]) if clips else gap[:0]
 
 
-def _per_hour(count: int, seconds: float) -> float | None:
-    return 3600 * count / seconds if seconds else None
-
-
 def to_markdown(found: dict[str, Any]) -> str:
     """The table of thresholds."""
-    cells = [
-        [
-            f"{row['threshold']:g}",
-            percent(row["heard"], 1),
-            _number(row["unknown_per_hour"]),
-            _number(row["noise_per_hour"]),
-        ]
-        for row in found["rows"]
-    ]
+    cells = []
+    for row in found["rows"]:
+        rates = [row["unknown_per_hour"], row["noise_per_hour"]]
+        shown = ["–" if rate is None else f"{rate:,.0f}" for rate in rates]
+        cells.append([f"{row['threshold']:g}", percent(row["heard"], 1), *shown])
     header = ["threshold", "commands heard", "false accepts per hour of other words", "per hour of noise"]
     return (
         f"`seqpipe listen` on streams of dev recordings: {found['commands']:,} clips of commands with quiet around, "
         f"{found['unknown_s']:,.0f} s of other words one after another, {found['noise_s']:,.0f} s of noise. So short "
         f"streams tell a rate per hour roughly.\n\n{Table(header, cells).markdown()}\n"
     )
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.0f}"
 
 
 def picture(found: dict[str, Any], path: Path) -> Path:

@@ -12,7 +12,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from seqpipe.export.label_answer import Answer, expected_answer, label_answer, label_info, scores
+from seqpipe.export.artefact import signature
+from seqpipe.export.label_answer import Answer, expected_answer, label_answer, label_signatures
 from seqpipe.sound.log_mel import LogMel
 from seqpipe.sound.recordings import RATE_HZ
 from seqpipe.sound.sound_file import HIGHEST_SAMPLE
@@ -43,25 +44,15 @@ class CommandRecogniser(tf.Module):
         network = CommandsNetwork(model)
         self.weights = network.weights
         self._mel, self._classes = mel, classes
-        clips = [tf.TensorSpec([None, mel.clip_frames, mel.config.bands], tf.float32)]
+        clips = tf.TensorSpec([None, mel.clip_frames, mel.config.bands], tf.float32)
         waveform = tf.TensorSpec([None, None], tf.float32, name="waveform")
-        infer = tf.function(
-            lambda clips: tf.nn.softmax(network.whole(clips) / temperature), input_signature=clips, autograph=False
-        )
-        answer = tf.function(self._classify, input_signature=[waveform], autograph=False)
+        infer = signature(lambda clips: tf.nn.softmax(network.whole(clips) / temperature), clips)
+        functions = label_signatures(self._classify, waveform, classes, version=version)
+        answer = functions["serving_default"]
         # Behind plain functions: a model as an attribute would be saved whole, a function a second time.
         self._infer, self._answer = (lambda clips: infer(clips)), (lambda waveform: answer(waveform))
-        files, types = [tf.TensorSpec([None], tf.string, name="wav")], {**TYPES, "start_s": tf.float32}
-        functions = {
-            "serving_default": answer,
-            "scores": tf.function(
-                lambda waveform: scores(answer(waveform), classes), input_signature=[waveform], autograph=False
-            ),
-            "wav": tf.function(lambda wav: of_files(wav, self._answer, types), input_signature=files, autograph=False),
-            "labels": tf.function(
-                lambda: label_info(classes, version=version, streaming=False), input_signature=[], autograph=False
-            ),
-        }
+        files, types = tf.TensorSpec([None], tf.string, name="wav"), {**TYPES, "start_s": tf.float32}
+        functions["wav"] = signature(lambda wav: of_files(wav, self._answer, types), files)
         self.functions = lambda: functions
 
     def _classify(self, waveform: tf.Tensor) -> Answer:
@@ -123,7 +114,7 @@ def of_files(wav: tf.Tensor, answer: Callable[[tf.Tensor], Answer], types: dict[
         answer: to a waveform [1, S].
         types: of what it answers.
     """
-    decode = tf.function(decode_wav, input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
+    decode = signature(decode_wav, tf.TensorSpec([], tf.string))
 
     def answered(file: tf.Tensor) -> Answer:
         waveform, error = decode(file)

@@ -18,7 +18,8 @@ import numpy as np
 import tensorflow as tf
 
 from seqpipe.errors import ProofError
-from seqpipe.export.label_answer import Answer, expected_answer, label_answer, label_info, scores
+from seqpipe.export.artefact import signature
+from seqpipe.export.label_answer import Answer, expected_answer, label_answer, label_signatures
 from seqpipe.sound.log_mel import LogMel
 from seqpipe.sound.recordings import RATE_HZ
 from seqpipe.tasks.speech_commands.network import CommandsNetwork
@@ -60,21 +61,13 @@ class StreamingRecogniser(tf.Module):
             "state": tf.TensorSpec([None, self.tail_samples + sum(self._sizes)], tf.float32, name="state"),
         }
         advance = tf.function(lambda waveform, state: self._advance(network, waveform, state), autograph=False)
-        answer = tf.function(self._classify, input_signature=[waveform], autograph=False)
+        functions = label_signatures(self._classify, waveform, classes, version=version, streaming=True)
+        answer = functions["serving_default"]
         # Behind plain functions: a model as an attribute would be saved whole, a function a second time.
         self._step, self._answer = (lambda waveform, state: advance(waveform, state)), (lambda wave: answer(wave))
-        files = [tf.TensorSpec([None], tf.string, name="wav")]
-        functions = {
-            "serving_default": answer,
-            "scores": tf.function(
-                lambda waveform: scores(answer(waveform), classes), input_signature=[waveform], autograph=False
-            ),
-            "wav": tf.function(lambda wav: of_files(wav, self._answer, TYPES), input_signature=files, autograph=False),
-            "stream": tf.function(self._stream, input_signature=[waveform, *self.state.values()], autograph=False),
-            "labels": tf.function(
-                lambda: label_info(classes, version=version, streaming=True), input_signature=[], autograph=False
-            ),
-        }
+        files = tf.TensorSpec([None], tf.string, name="wav")
+        functions["wav"] = signature(lambda wav: of_files(wav, self._answer, TYPES), files)
+        functions["stream"] = signature(self._stream, waveform, *self.state.values())
         self.functions = lambda: functions
 
     def _stream(self, waveform: tf.Tensor, samples: tf.Tensor, state: tf.Tensor) -> Answer:

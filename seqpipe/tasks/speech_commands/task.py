@@ -26,7 +26,7 @@ from seqpipe.sound.noise import generated_noise, silence
 from seqpipe.sound.recordings import INT16
 from seqpipe.sound.synthesis import synthesise
 from seqpipe.sound.tones import tones
-from seqpipe.storage import write_json, writing
+from seqpipe.storage import write_arrays, write_json
 from seqpipe.tasks.protocol import Fitted, Report, Task
 from seqpipe.tasks.speech_commands.baseline import SpectrogramBaseline, spectrograms
 from seqpipe.tasks.speech_commands.config import SpeechCommandsPipeline
@@ -60,6 +60,7 @@ class SpeechCommands(Task):
     answer = LabelPresentation()
     kept_features = ("classes.json",)
 
+    config: SpeechCommandsPipeline
     splits: CommandSplits
     classes: list[str]
     probed: list[np.ndarray]  # float32 [S], real sounds that an export is proved with
@@ -69,9 +70,6 @@ class SpeechCommands(Task):
     class_weights: np.ndarray  # float32 [C], how much a row of each class weighs in the loss
     adjustments: np.ndarray  # float32 [C], added to the scores once trained (Menon et al., 2021)
     _teachers: Sequence[Path] = ()
-
-    def __init__(self, config: SpeechCommandsPipeline):
-        self.config = config
 
     @cached_property
     def mel(self) -> LogMel:
@@ -100,8 +98,7 @@ class SpeechCommands(Task):
         rng = np.random.default_rng([self.config.seed, 3])
         made = generated_noise(rng, GENERATED_NOISE_S)
         noise = np.concatenate([self._power(wave[None])[0] for wave in (*_floats(train.noise), *made)])
-        with writing(directory / "audio.npz") as file:
-            np.savez(file, mean=mean, deviation=deviation, noise=noise)
+        write_arrays(directory / "audio.npz", mean=mean, deviation=deviation, noise=noise)
         write_json(directory / "classes.json", {"classes": self.classes, "train_rows": self._train_rows().tolist()})
         self.load_features(directory)
 
@@ -127,11 +124,9 @@ class SpeechCommands(Task):
             rows[unknown] += data.synthesis.other_words
         return rows
 
-    def load_published(self, directory: Path) -> None:
-        from seqpipe.export.warmup import read_warmup
-
+    def load_published(self, directory: Path, probes: list[Row]) -> None:
         self.classes = json.loads((directory / FEATURES / "classes.json").read_text(encoding="utf-8"))["classes"]
-        self.probed = [row["waveform"] for row in read_warmup(directory, "serving_default")]
+        self.probed = [row["waveform"] for row in probes]
 
     def _power(self, waveforms: np.ndarray) -> np.ndarray:
         """Mel power [B, T, F] of float32 [B, S]."""

@@ -6,7 +6,6 @@ Axes: N rows, C classes. The labels of rows are int8 [N, C], 1 where a text has 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -54,24 +53,6 @@ def label_set_rows(labels: np.ndarray, chosen: np.ndarray, rows_key: str = "") -
     counts = np.stack([part.sum(axis=1, dtype=np.float32) for part in (labels & chosen, chosen, labels)], axis=1)
     accuracy = (labels == chosen).all(axis=1).astype(np.float64)
     return RowFigures(rows_key, {"labels": labels, "chosen": chosen, "counts": counts, "accuracy": accuracy})
-
-
-def per_label(labels: np.ndarray, chosen: np.ndarray) -> list[dict[str, Any]]:
-    """Precision, recall, F1, support (rows that have it) and answered (rows it was chosen for) of each label.
-
-    A figure that does not exist is None: precision where nothing was chosen, recall where no row has the label.
-    """
-    right, given, answered = (part.sum(axis=0, dtype=np.int64) for part in (labels & chosen, labels, chosen))
-    return [
-        {
-            "precision": int(hits) / int(those) if those else None,
-            "recall": int(hits) / int(there) if there else None,
-            "f1": 2 * int(hits) / int(those + there) if those + there else None,
-            "support": int(there),
-            "answered": int(those),
-        }
-        for hits, there, those in zip(right, given, answered, strict=True)
-    ]
 
 
 def nll(logits: np.ndarray, labels: np.ndarray) -> float:

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.special import expit
 
 from seqpipe.data.examples import Examples, content_key
-from seqpipe.evaluation.metrics import wilson_interval
+from seqpipe.evaluation.metrics import per_class, wilson_interval
 from seqpipe.evaluation.paired import with_interval
 from seqpipe.evaluation.rows import RowFigures
 from seqpipe.storage import write_text
@@ -32,7 +32,6 @@ from seqpipe.tasks.text_classification.label_set_figures import (
     fit_thresholds,
     label_set_rows,
     nll,
-    per_label,
 )
 from seqpipe.tasks.text_classification.label_set_words import to_markdown
 from seqpipe.tasks.text_classification.report import deletion_of, vectors_of
@@ -125,7 +124,8 @@ def evaluate(
         about = {name: getattr(baseline, name) for name in ("fit_time_s", "size_bytes")}
         report["baseline"] = {"description": baseline.describe(), **about}
     for split, rows in examples.items():
-        report["splits"][split] = report_split(answered(split, task.table(split), rows), directory / split, settings)
+        found = answered(split, task.splits.get(split), rows)
+        report["splits"][split] = report_split(found, directory / split, settings)
     for name, table in task.domains.items():
         rows = Examples({"ids": task.encode(table.texts), "label": table.labels.astype(np.int32)})
         report["other_domains"][name] = figures(answered(name, table, rows), settings)[0]
@@ -172,7 +172,9 @@ def figures(answered: Answered, settings: Settings) -> tuple[Report, RowFigures]
     seen = answered.seen
     given = labels.sum(axis=0, dtype=np.int64)
     most = int(given.argmax())
-    by_label = per_label(labels, rows.columns["chosen"])
+    chosen = rows.columns["chosen"]
+    by_label = per_class(chosen, labels, classes)
+    answers = chosen.sum(axis=0, dtype=np.int64).tolist()
     thresholds = zip(settings.thresholds.values.tolist(), settings.thresholds.own.tolist(), strict=True)
     report = {
         "split": answered.split,
@@ -185,8 +187,8 @@ def figures(answered: Answered, settings: Settings) -> tuple[Report, RowFigures]
         "unseen": _unseen(rows, seen, settings),
         "majority": {"class": classes[most], "micro_f1": float(2 * given[most] / (len(labels) + given.sum()))},
         "per_label": [
-            {"name": name, "threshold": threshold, "own_threshold": own, **found}
-            for name, (threshold, own), found in zip(classes, thresholds, by_label, strict=True)
+            {**found, "threshold": threshold, "own_threshold": own, "answered": count}
+            for found, (threshold, own), count in zip(by_label, thresholds, answers, strict=True)
         ],
         "temperature": float(settings.temperature),
         "nll": {"before": nll(answered.logits, labels), "after": nll(scaled, labels)},

@@ -7,7 +7,7 @@ from typing import Any
 
 from seqpipe.data.findings import counted
 from seqpipe.evaluation.classification_words import seen_in_training
-from seqpipe.evaluation.figures import percent, percent_interval, points_interval, row_count, size
+from seqpipe.evaluation.figures import percent, percent_interval, points_interval, size
 from seqpipe.evaluation.tables import Table, one_line
 from seqpipe.tasks.text_classification import deletion
 from seqpipe.tasks.text_classification.label_set_figures import OWN_POSITIVES
@@ -40,8 +40,8 @@ def to_markdown(report: Report) -> str:
 def _headline(report: Report) -> str:
     measures, majority, seen = report["measures"], report["majority"], report["rows_seen_in_training"]
     lines = [
-        f"**Micro F1 on {report['split']}: {percent_interval(measures['micro_f1'])}**, {row_count(report['rows'])} "
-        f"with {counted(report['labels'], 'label')}, {report['rows_without_label']:,} of the rows without one. "
+        f"**Micro F1 on {report['split']}: {percent_interval(measures['micro_f1'])}**, {counted(report['rows'], 'row')}"
+        f" with {counted(report['labels'], 'label')}, {report['rows_without_label']:,} of the rows without one. "
         f"Always answering “{one_line(majority['class'])}” would have {percent(majority['micro_f1'])}.",
         f"**Macro F1: {percent_interval(measures['macro_f1'])}**, the mean over the labels that have rows: each counts "
         "the same.",
@@ -61,7 +61,7 @@ def _comparison(report: Report) -> str:
         return "No baseline was trained, so whether a simpler model would do as well is not known."
     fresh = report["difference_unseen"]
     difference = fresh or report["difference"]
-    over = f"{row_count(difference['n'])} not in training" if fresh else row_count(difference["n"])
+    over = counted(difference["n"], "row") + (" not in training" if fresh else "")
     return (
         f"Over {over}, model minus baseline is {points_interval(difference['micro_f1'])} of micro F1 and "
         f"{points_interval(difference['macro_f1'])} of macro F1 (paired bootstrap, "

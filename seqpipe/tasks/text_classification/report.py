@@ -52,7 +52,7 @@ def evaluate(
     report: dict[str, Any] = {"classes": task.classes, **fitted, "splits": {}, "other_domains": {}}
     report |= vectors_of(task)
     for split, rows in examples.items():
-        part = answered(split, task.table(split), rows)
+        part = answered(split, task.splits.get(split), rows)
         report["splits"][split] = report_split(part, directory / split, **settings)
     for name, table in task.domains.items():
         rows = Examples({"ids": task.encode(table.texts), "label": table.labels.astype(np.int32)})

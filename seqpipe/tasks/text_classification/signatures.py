@@ -13,7 +13,8 @@ import tensorflow as tf
 
 from seqpipe.data.batches import plan_in_order_of_length
 from seqpipe.data.examples import Ragged
-from seqpipe.export.label_answer import Answer, LabelSets, label_answer, label_info, label_set_answer, scores
+from seqpipe.export.artefact import signature
+from seqpipe.export.label_answer import Answer, LabelSets, label_answer, label_set_answer, label_signatures
 from seqpipe.layers.recurrent_form import traced_for
 from seqpipe.models.receptive_field import POOLING, total_stride
 
@@ -54,21 +55,11 @@ class TextClassifier(tf.Module):
         # Behind plain functions: a Keras model as an attribute would be saved whole, with functions of its own.
         self._infer = lambda ids, lengths: model([ids, lengths], training=False)
         text = tf.TensorSpec([None], tf.string, name="text")
-        classify = tf.function(self._classify, input_signature=[text], autograph=False)
-        self.functions = {
-            "serving_default": classify,
-            # It calls the other one: written into the graph once more, the network would take twice the space.
-            "scores": tf.function(
-                lambda text: scores(classify(text), classes), input_signature=[text], autograph=False
-            ),
-            "labels": tf.function(
-                lambda: label_info(classes, version=version, streaming=False), input_signature=[], autograph=False
-            ),
-        }
+        self.functions = label_signatures(self._classify, text, classes, version=version)
         explainer = _explainer(model)
         if explainer is not None:
             self._infer_weights = lambda ids, lengths: weighed(explainer, ids, lengths, self._stride)
-            self.functions["explain"] = tf.function(self._explain, input_signature=[text], autograph=False)
+            self.functions["explain"] = signature(self._explain, text)
 
     def _classify(self, text: tf.Tensor) -> Answer:
         ids, lengths, _ = self._encode(text)

@@ -19,19 +19,18 @@ from seqpipe.evaluation.measures import ACCURACY, Measure
 from seqpipe.export.artefact import FEATURES
 from seqpipe.serving.answers import LabelPresentation
 from seqpipe.serving.inputs import TEXT
-from seqpipe.storage import write_json
+from seqpipe.storage import write_arrays, write_json
 from seqpipe.tasks.protocol import Callbacks, Fitted, Say, Task
 from seqpipe.tasks.text_classification.config import TextClassificationPipeline
 from seqpipe.tasks.text_classification.data import LabelledSplits, Table, read_splits, read_table, read_unlabelled
 from seqpipe.tasks.text_classification.label_set_figures import MEASURES
-from seqpipe.tasks.text_classification.limits import limits
 from seqpipe.text.ngrams import NgramTables, fit_ngrams
 from seqpipe.text.pieces import TextFeatures, cut, head_pieces
 from seqpipe.text.probes import text_probes
 from seqpipe.text.word_vectors import PieceVectors, spread_vectors
 from seqpipe.training.class_weights import class_weights, log_odds, positive_weights
 from seqpipe.training.objective import Batch
-from seqpipe.training.pretraining import ENCODER, find_encoder, load_encoder, pretrain, save_encoder
+from seqpipe.training.pretraining import ENCODER, find_encoder, load_encoder, pretrain
 
 if TYPE_CHECKING:
     import keras
@@ -42,6 +41,11 @@ if TYPE_CHECKING:
     from seqpipe.serving.model import Model
 
 VECTORS = "vectors.npz"
+LONG_TEXTS = {
+    "head": "so many from its beginning",
+    "tail": "so many from its end",
+    "head_and_tail": "so many, a quarter from its beginning, the rest from its end",
+}
 
 
 class TextClassification(Task):
@@ -53,6 +57,7 @@ class TextClassification(Task):
     answer = LabelPresentation()
     kept_features = ("sentencepiece.model", "normalisation.tsv", "classes.json")
 
+    config: TextClassificationPipeline
     splits: LabelledSplits
     unlabelled: list[str]  # more text to pre-train on
     features: TextFeatures
@@ -60,11 +65,8 @@ class TextClassification(Task):
     probed: list[str]  # real texts that an export is proved with
     class_weights: np.ndarray  # float32 [C], how much a row of each class, or a label that is there, weighs in the loss
     log_odds: np.ndarray  # float32 [C], of each label where texts may have several: where the network begins
-
-    def __init__(self, config: TextClassificationPipeline):
-        self.config = config
-        self.start: dict[str, np.ndarray] | None = None  # weights of an encoder to begin with
-        self._watched: tuple[Any, Examples, Any] | None = None  # model, dev, and how figures of an epoch are taken
+    start: dict[str, np.ndarray] | None = None  # weights of an encoder to begin with
+    _watched: tuple[Any, Examples, Any] | None = None  # model, dev, and how figures of an epoch are taken
 
     @classmethod
     def measures_of(cls, settings: Mapping[str, Any]) -> tuple[Measure, ...]:
@@ -126,7 +128,7 @@ class TextClassification(Task):
         """The pieces of the encoder that is started from, whose weights are copied beside them; else new ones."""
         if self.config.model.start_from is not None:
             encoder, features = find_encoder(self.config.model.start_from)
-            save_encoder(load_encoder(encoder), directory / ENCODER)
+            write_arrays(directory / ENCODER, **load_encoder(encoder))
             return TextFeatures.load(features)
         wanted = self.config.features
         return TextFeatures.fit(
@@ -153,12 +155,10 @@ class TextClassification(Task):
         else:
             self.class_weights = class_weights(wanted_weights, self.classes, counts)
 
-    def load_published(self, directory: Path) -> None:
-        from seqpipe.export.warmup import read_warmup
-
+    def load_published(self, directory: Path, probes: list[Row]) -> None:
         self.features = TextFeatures.load(directory / FEATURES)
         self.classes = json.loads((directory / FEATURES / "classes.json").read_text(encoding="utf-8"))["classes"]
-        self.probed = [row["text"].item().decode() for row in read_warmup(directory, "serving_default")]
+        self.probed = [row["text"].item().decode() for row in probes]
 
     def encode(self, texts: list[str] | list[bytes]) -> Ragged:
         """Piece ids, long rows cut by the rule for long texts."""
@@ -166,19 +166,13 @@ class TextClassification(Task):
         return Ragged.from_rows(cut(ids, wanted.max_pieces, wanted.long_texts) for ids in self.features.encode(texts))
 
     def examples(self, split: str) -> Examples:
-        table = self.table(split)
+        table = self.splits.get(split)
         return Examples({"ids": self.encode(table.texts), "label": table.labels.astype(np.int32)})
 
     def unlabelled_examples(self, ids: Ragged) -> Examples:
         """Rows to predict, with labels of zeros, so that the graph for labelled rows takes them."""
         labels = (len(ids), len(self.classes)) if self.config.several else len(ids)
         return Examples({"ids": ids, "label": np.zeros(labels, np.int32)})
-
-    def table(self, split: str) -> Table:
-        table = self.splits.get(split)
-        if table is None:
-            raise ModelError(f"This pipeline has no {split} split: data.{split} is not set.")
-        return table
 
     def build(self) -> keras.Model:
         from seqpipe.models import classifier
@@ -225,7 +219,7 @@ class TextClassification(Task):
     def keep(self, model: keras.Model, directory: Path) -> None:
         from seqpipe.models.language_model import encoder_weights
 
-        save_encoder(encoder_weights(model), directory / ENCODER)
+        write_arrays(directory / ENCODER, **encoder_weights(model))
 
     def forward(self, model: keras.Model, batch: Batch, training: bool) -> Any:
         """Logits [B, C]."""
@@ -304,7 +298,23 @@ class TextClassification(Task):
         return (label_set_words if self.config.several else of_one).describe(report)
 
     def limits(self) -> list[str]:
-        return limits(self.config, self.classes)
+        wanted, classes = self.config, ", ".join(self.classes)
+        answers = f"Whatever it reads, it answers with one of: {classes}; an empty text gets one too."
+        if wanted.several:
+            answers = (
+                f"It answers with any number of: {classes}; `label` holds them with “{wanted.data.label_separator}” "
+                "between them, the most probable first, and is empty where no probability reaches its threshold. Each "
+                "label has a probability of its own: they do not add to one."
+            )
+        domains = "on others it is worse, see Other domains."
+        if not wanted.evaluation.other_domains:
+            domains = "figures on other kinds of text are not in this card."
+        return [
+            f"A text of more than {wanted.features.max_pieces:,} pieces is read by a rule: "
+            f"{LONG_TEXTS[wanted.features.long_texts]}. `explain` says in `truncated` where pieces were left out.",
+            answers,
+            f"It knows texts like its training data; {domains}",
+        ]
 
     def artefact(self, model: keras.Model, fitted: Fitted, version: int) -> Artefact:
         from seqpipe.export.artefact import Artefact

@@ -156,45 +156,35 @@ def _parallel(files: str, encoding: str) -> Iterator[Row | BadRow]:
         )
 
 
-def _check_lengths(role: str, pairs: Pairs, max_ratio: float) -> list[Finding]:
+def _check_lengths(role: str, pairs: Pairs, max_ratio: float) -> Iterator[Finding]:
     """Usual lengths, and pairs whose sides differ much more in length than usual."""
     lengths = np.array([[len(text) for text in side] for side in (pairs.sources, pairs.targets)])  # [2, N]
     ratios = lengths[1] / lengths[0]
     usual = float(np.median(ratios))
     longest = int(lengths.max(axis=0).argmax())
-    findings = [
-        Finding(
-            "info",
-            f"{role}: {_pairs(len(pairs))} of {np.median(lengths[0]):,.0f} and {np.median(lengths[1]):,.0f} characters "
-            f"(median), the longest {lengths[:, longest].max():,} in {pairs.places[longest]}.",
-        )
-    ]
+    yield Finding(
+        "info",
+        f"{role}: {_pairs(len(pairs))} of {np.median(lengths[0]):,.0f} and {np.median(lengths[1]):,.0f} characters "
+        f"(median), the longest {lengths[:, longest].max():,} in {pairs.places[longest]}.",
+    )
     outlying = np.abs(np.log(ratios / usual)) > np.log(max_ratio)
     outlying &= np.abs(lengths[1] - usual * lengths[0]) > SHORT_CHARACTERS
     rows = np.flatnonzero(outlying)
     if len(rows):
         places = [f"{pairs.places[row]} ({lengths[0, row]:,} and {lengths[1, row]:,} characters)" for row in rows]
-        findings.append(
-            Finding(
-                "warning",
-                f"{role}: {_pairs(len(rows))} with sides of outlying lengths, more than {max_ratio:g} times the usual "
-                f"ratio of {usual:.2f}: {listed(places)}.",
-            )
+        yield Finding(
+            "warning",
+            f"{role}: {_pairs(len(rows))} with sides of outlying lengths, more than {max_ratio:g} times the usual "
+            f"ratio of {usual:.2f}: {listed(places)}.",
         )
-    return findings
 
 
-def _check_copied(role: str, pairs: Pairs) -> list[Finding]:
-    copied = [
-        place
-        for source, target, place in zip(pairs.sources, pairs.targets, pairs.places, strict=True)
-        if source == target
-    ]
-    if not copied:
-        return []
-    return [
-        Finding("warning", f"{role}: {_pairs(len(copied))} with the source copied into the target: {listed(copied)}.")
-    ]
+def _check_copied(role: str, pairs: Pairs) -> Iterator[Finding]:
+    sides = zip(pairs.sources, pairs.targets, pairs.places, strict=True)
+    copied = [place for source, target, place in sides if source == target]
+    if copied:
+        text = f"{role}: {_pairs(len(copied))} with the source copied into the target: {listed(copied)}."
+        yield Finding("warning", text)
 
 
 @cache
@@ -209,9 +199,8 @@ def _script(text: str) -> str | None:
     return max(counts, key=lambda name: counts[name]) if counts.total() >= FEW_LETTERS else None
 
 
-def _check_scripts(role: str, pairs: Pairs) -> list[Finding]:
+def _check_scripts(role: str, pairs: Pairs) -> Iterator[Finding]:
     """Texts in another script than nearly all of their side."""
-    findings = []
     for side, texts in (("source", pairs.sources), ("target", pairs.targets)):
         scripts = [_script(text) for text in texts]
         counts = Counter(script for script in scripts if script is not None)
@@ -220,15 +209,8 @@ def _check_scripts(role: str, pairs: Pairs) -> list[Finding]:
         usual, most = counts.most_common(1)[0]
         if most < 0.9 * counts.total():  # a side of several scripts, such as Japanese
             continue
-        other = [
-            f"{place} ({script})"
-            for place, script in zip(pairs.places, scripts, strict=True)
-            if script not in (None, usual)
-        ]
+        both = zip(pairs.places, scripts, strict=True)
+        other = [f"{place} ({script})" for place, script in both if script not in (None, usual)]
         if other:
-            findings.append(
-                Finding(
-                    "warning", f"{role}: {counted(len(other), side)} in another script than {usual}: {listed(other)}."
-                )
-            )
-    return findings
+            text = f"{role}: {counted(len(other), side)} in another script than {usual}: {listed(other)}."
+            yield Finding("warning", text)

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from seqpipe.evaluation.figures import interval, number, row_count
+from seqpipe.data.findings import counted
+from seqpipe.evaluation.figures import interval, number
 from seqpipe.evaluation.paired import with_interval
+from seqpipe.evaluation.pictures import drawable, new_figure, save
 from seqpipe.evaluation.tables import Table
 from seqpipe.serving.model import Model
 from seqpipe.storage import write_json, write_text
@@ -20,6 +22,7 @@ from seqpipe.tasks.translation.data import Pairs
 
 LENGTH_BINS = (1, 6, 11, 16, 21, 31)  # words of a source (characters where it has no spaces), the least of each bin
 PICTURES = 8  # alignments drawn a split
+INCHES_A_PIECE = 0.28  # of an alignment
 NAMES = {"greedy": "greedy search", "beam": "beam search", "copy": "copy of the source", "nearest": "nearest sentence"}
 
 Answer = Callable[[Sequence[str]], list[str]]
@@ -112,8 +115,6 @@ def write_report(
         answers: of the beam search.
         align: source -> its pieces, those of its translation by greedy search, and the alignment.
     """
-    from seqpipe.tasks.translation.alignment_picture import alignment_picture
-
     directory.mkdir(parents=True, exist_ok=True)
     write_json(directory / "report.json", report)
     write_text(directory / "report.md", to_markdown(report))
@@ -128,7 +129,29 @@ def write_report(
     for picture, row in enumerate(np.linspace(0, len(order) - 1, min(PICTURES, len(order))).astype(int), start=1):
         source, target, weights = align(pairs.sources[order[row]])
         if source and target:
-            alignment_picture(source, target, weights, directory / f"alignment_{picture}.png")
+            _alignment_picture(source, target, weights, directory / f"alignment_{picture}.png")
+
+
+def _alignment_picture(source: Sequence[str], target: Sequence[str], weights: np.ndarray, path: Path) -> None:
+    """Draw an alignment; the darker a cell, the more the target piece (row) looked at the source piece (column).
+
+    Args:
+        source, target: pieces.
+        weights: float [target, source], 0..1.
+    """
+    figure = new_figure(2.2 + INCHES_A_PIECE * len(source), 1.8 + INCHES_A_PIECE * len(target))
+    axes = figure.subplots()
+    axes.imshow(weights, cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto")
+    axes.set_xticks(range(len(source)), [_shown(piece) for piece in source], rotation=90)
+    axes.set_yticks(range(len(target)), [_shown(piece) for piece in target])
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0)
+    save(figure, path)
+
+
+def _shown(piece: str) -> str:
+    """A piece with its word boundary visible; dollar signs would start a formula."""
+    return drawable(piece.replace(" ", "_")).replace("$", r"\$")
 
 
 def _page(rows: Sequence[tuple[float, str, str, str, str]]) -> str:
@@ -159,7 +182,7 @@ def to_markdown(report: dict[str, Any]) -> str:
     words = "words of the source"
     return "\n\n".join(
         [
-            f"{row_count(report['rows'])}; intervals by resampling rows.",
+            f"{counted(report['rows'], 'row')}; intervals by resampling rows.",
             Table(["", "BLEU", "chrF"], systems, left=[""]).markdown(),
             f"BLEU: `{report['signatures']['bleu']}`; chrF: `{report['signatures']['chrf']}`; beam search with length "
             f"penalty {report['length_penalty']:g}.",

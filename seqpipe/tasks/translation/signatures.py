@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from seqpipe.export.artefact import signature
 from seqpipe.layers.recurrent_form import traced_for
 from seqpipe.models.searches import Searches
 from seqpipe.serving.model import HIGHEST_PENALTY, WIDEST_BEAM
@@ -47,15 +48,12 @@ class Translator(tf.Module):
         self._max_pieces, self._version = max_pieces, version
         self._vocabulary_size = vocabulary_size
         text = tf.TensorSpec([None], tf.string, name="text")
-        beam_width, length_penalty = (
-            tf.TensorSpec([], tf.int32, "beam_width"),
-            tf.TensorSpec([], tf.float32, "length_penalty"),
-        )
+        beam = tf.TensorSpec([], tf.int32, "beam_width"), tf.TensorSpec([], tf.float32, "length_penalty")
         self.functions = {
-            "serving_default": tf.function(self._translate, input_signature=[text], autograph=False),
-            "beam": tf.function(self._beam, input_signature=[text, beam_width, length_penalty], autograph=False),
-            "explain": tf.function(self._explain, input_signature=[text], autograph=False),
-            "info": tf.function(self._info, input_signature=[], autograph=False),
+            "serving_default": signature(self._translate, text),
+            "beam": signature(self._beam, text, *beam),
+            "explain": signature(self._explain, text),
+            "info": signature(self._info),
         }
 
     def _translate(self, text: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -52,15 +52,13 @@ class Translation(Task):
     answer = TextPresentation("translation")
     kept_features = ("source", "target", "joint", "translation.json")  # source and target, or joint
 
+    config: TranslationPipeline
     splits: Splits[Pairs]
     source: TextFeatures
     target: TextFeatures
     probed: list[str]  # real texts that an export is proved with
     mean_pieces: float  # target pieces of a training row, with the one that ends it
-
-    def __init__(self, config: TranslationPipeline):
-        self.config = config
-        self._dev_search: tuple[Any, Callable] | None = None  # a model and its search, which is traced once
+    _dev_search: tuple[Any, Callable] | None = None  # a model and its search, which is traced once
 
     def read(self) -> list[Finding]:
         metric(self.config.evaluation.tokenize)  # what it needs is missed now, not after an epoch
@@ -95,11 +93,9 @@ class Translation(Task):
         self.mean_pieces = json.loads((directory / "translation.json").read_text(encoding="utf-8"))["mean_pieces"]
         self._splitters = PieceSplitter(self.source), PieceSplitter(self.target)
 
-    def load_published(self, directory: Path) -> None:
-        from seqpipe.export.warmup import read_warmup
-
+    def load_published(self, directory: Path, probes: list[Row]) -> None:
         self.load_features(directory / FEATURES)
-        self.probed = [row["text"].item().decode() for row in read_warmup(directory, "serving_default")]
+        self.probed = [row["text"].item().decode() for row in probes]
 
     def encode(self, texts: list[str] | list[bytes], features: TextFeatures) -> Ragged:
         """Piece ids, each row cut to max_pieces."""

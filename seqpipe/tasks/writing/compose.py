@@ -73,10 +73,10 @@ class Composer:
         no_rhyme = "rhyme must be false: this model's form has no lines that rhyme, not"
         of_rows = rows == tf.shape(acrostic)[0]
         checks = [
-            _require(known, f"line_length must be {' or '.join(map(str, lengths))}, not", line_length),
-            _require(warm, f"temperature must be 0 (the likeliest) to {HIGHEST:g}, not", temperature),
-            _require(~rhyme | bool(self.form.groups), no_rhyme, rhyme),
-            _require(of_rows, "seed must be as many numbers as there are acrostics, not", rows),
+            require(known, f"line_length must be {' or '.join(map(str, lengths))}, not", line_length),
+            require(warm, f"temperature must be 0 (the likeliest) to {HIGHEST:g}, not", temperature),
+            require(~rhyme | bool(self.form.groups), no_rhyme, rhyme),
+            require(of_rows, "seed must be as many numbers as there are acrostics, not", rows),
         ]
         with tf.control_dependencies(checks):  # before anything else can fail
             acrostic, seed, line_length = tf.identity(acrostic), tf.identity(seed), tf.identity(line_length)
@@ -91,8 +91,8 @@ class Composer:
         lines = self.form.lines
         found = self.graph.encode(acrostic)
         right = tf.reduce_all((found.lengths == 0) | (found.lengths == lines))
-        _require(right, f"acrostic must have no character, or {lines}: one for each line, not", found.lengths)
-        _require(
+        require(right, f"acrostic must have no character, or {lines}: one for each line, not", found.lengths)
+        require(
             tf.reduce_all(found.unknown == b""),
             "acrostic must be of characters that the model knows, not",
             tf.strings.reduce_join(found.unknown),
@@ -100,14 +100,14 @@ class Composer:
         ids = tf.pad(found.ids, [[0, 0], [0, tf.maximum(0, lines - tf.shape(found.ids)[1])]])[:, :lines]
         ids = tf.ensure_shape(ids, [None, lines])
         strange = (ids > 0) & ~tf.gather(tf.constant(self.content), ids)
-        _require(
+        require(
             ~tf.reduce_any(strange),
             "acrostic must be of characters that stand in lines of the training texts, no marks, not",
             tf.strings.reduce_join(self.graph.decode(tf.boolean_mask(ids, strange))),
         )
         ordered = tf.sort(ids, axis=1)
         twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] > 0)
-        _require(
+        require(
             ~(no_repeats & tf.reduce_any(twice)),
             "acrostic must not have a character twice with no_repeats, not",
             tf.strings.reduce_join(self.graph.decode(tf.boolean_mask(ordered[:, 1:], twice))),
@@ -138,7 +138,7 @@ class Composer:
         rule = (
             f"rhyme and no_repeats leave no group of rhymes with {len(self.form.rhyme_lines)} characters for acrostic"
         )
-        _require(~rhyme | possible, rule, possible)
+        require(~rhyme | possible, rule, possible)
         summed = tf.cumsum(weights, axis=1)
         wanted = uniform(seed, tf.constant(BEFORE_ALL))[:, tf.newaxis] * summed[:, -1:]
         drawn = tf.reduce_sum(tf.cast(summed <= wanted, tf.int32), axis=1)
@@ -159,7 +159,7 @@ class Composer:
             allowed = self._allowed(plan, number, wish, used, closed) if self.masked else self._known(rows)
             possible = tf.reduce_all(tf.reduce_any(allowed, axis=1))
             line = plan[0][number] + 1
-            _require(possible, f"the form and the wishes leave no character for a line. {SELDOM} It is line", line)
+            require(possible, f"the form and the wishes leave no character for a line. {SELDOM} It is line", line)
             drawn = draw(tf.where(allowed, logits, NEVER), tf.gather(drawings, number), none)
             chosen = tf.one_hot(drawn, self.size, on_value=True, off_value=False)
             closed |= chosen & (plan[3][number] == 2)
@@ -240,5 +240,6 @@ def facts(form: Form) -> dict[str, tf.Tensor]:
     }
 
 
-def _require(right: Any, rule: str, value: tf.Tensor) -> Any:
+def require(right: Any, rule: str, value: tf.Tensor) -> Any:
+    """Assert a rule that an input breaks, beside what came in."""
     return tf.debugging.Assert(right, [rule, value], summarize=8)

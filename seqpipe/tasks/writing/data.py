@@ -54,7 +54,7 @@ def read_texts(data: WritingData, source: str, normalise: str) -> tuple[list[str
         DataError: it cannot be read, or is no text.
     """
     texts = _read(data, source, "test", normalise)
-    findings = _check("test", texts)
+    findings = list(_check("test", texts))
     raise_errors(findings)
     return texts, findings
 
@@ -105,25 +105,21 @@ def _cut(train: list[str], data: WritingData) -> tuple[list[str], list[str]]:
     return [text for text in train if text not in dev], [text for text in distinct if text in dev]
 
 
-def _check(role: str, texts: list[str]) -> list[Finding]:
+def _check(role: str, texts: list[str]) -> Iterator[Finding]:
     characters = sum(map(len, texts))
     if characters < FEWEST:
-        return [
-            Finding("error", f"{role}: {characters:,} characters. A split needs at least {FEWEST:,} to say anything.")
-        ]
-    found = []
+        text = f"{role}: {characters:,} characters. A split needs at least {FEWEST:,} to say anything."
+        yield Finding("error", text)
+        return
     nul = sum(text.count("\0") for text in texts)
     if nul:
-        found.append(
-            Finding("error", f"{role}: {nul:,} NUL characters: this is no text. Allowed: files of plain characters.")
-        )
+        text = f"{role}: {nul:,} NUL characters: this is no text. Allowed: files of plain characters."
+        yield Finding("error", text)
     if len(set("".join(texts[:1000]))) < 2:
-        found.append(Finding("error", f"{role}: one character, again and again. There is nothing to learn."))
+        yield Finding("error", f"{role}: one character, again and again. There is nothing to learn.")
     if role == "train" and characters < SMALL:
-        found.append(
-            Finding("warning", f"train: {characters:,} characters are few; below {SMALL:,} expect little but copies.")
-        )
-    return found
+        text = f"train: {characters:,} characters are few; below {SMALL:,} expect little but copies."
+        yield Finding("warning", text)
 
 
 def _apart(train: list[str], held: dict[str, list[str]], layout: str) -> tuple[list[str], list[Finding]]:
@@ -143,19 +139,12 @@ def _apart(train: list[str], held: dict[str, list[str]], layout: str) -> tuple[l
         copied = [span for span in spans if span in train[0]]
         if copied:
             start = copied[0][:40].replace("\n", " ")
-            findings.append(
-                Finding(
-                    "error",
-                    f"{role}: {len(copied):,} of {len(spans):,} spans of {OVERLAP} characters stand in train, the "
-                    f'first begins "{start}". A figure on what was learned by heart says nothing.',
-                )
+            text = (
+                f"{role}: {len(copied):,} of {len(spans):,} spans of {OVERLAP} characters stand in train, the first "
+                f'begins "{start}". A figure on what was learned by heart says nothing.'
             )
+            findings.append(Finding("error", text))
     return train, findings
-
-
-def as_stream(characters: Units, texts: Sequence[str]) -> np.ndarray:
-    """int32 [N], the ids of a stream."""
-    return characters.encode("".join(texts))
 
 
 def as_rows(characters: Units, texts: Sequence[str]) -> list[np.ndarray]:

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from seqpipe.evaluation.figures import number, percent
 from seqpipe.evaluation.tables import Table
+from seqpipe.export.artefact import signature
 from seqpipe.models.character_model import Reader
 from seqpipe.tasks.protocol import Report
 from seqpipe.tasks.writing import compose
@@ -84,10 +85,8 @@ def _composed(task: Writing, form: Form, model: keras.Model) -> dict[str, list[s
     """Texts of each length, then of the last length with more and with fewer wishes; seeds 1, 2, 3 ..."""
     count = task.config.evaluation.poems
     masked, told = (
-        tf.function(
-            Composer(Reader(model), task.characters, form, first=task.first, masked=masked).compose,
-            input_signature=compose.specs(),
-            autograph=False,
+        signature(
+            Composer(Reader(model), task.characters, form, first=task.first, masked=masked).compose, *compose.specs()
         )
         for masked in (True, False)
     )
@@ -142,18 +141,11 @@ def _left_by_rhyme(task: Writing, form: Form, reader: Reader, texts: Sequence[st
 
 def describe(report: Report) -> str:
     """A section of a card."""
-    rows = [
-        [
-            row["name"],
-            str(row["texts"]),
-            *(
-                percent(row[name], 1) if row[name] is not None else ""
-                for name in ("form", "rhyme", "judged", "no_repeats")
-            ),
-            number(row["nats"], decimals=3),
-        ]
-        for row in report["rows"]
-    ]
+    rows = []
+    for row in report["rows"]:
+        shown = [row[name] for name in ("form", "rhyme", "judged", "no_repeats")]
+        cells = ["" if share is None else percent(share, 1) for share in shown]
+        rows.append([row["name"], str(row["texts"]), *cells, number(row["nats"], decimals=3)])
     header = ["", "texts", "of the form", "rhyme", "judged", "no repeats", "nats a character"]
     said = "Of the form by a pattern of lines and marks; nats by the network that is told nothing, at temperature 1."
     if report["judge"]:

@@ -232,17 +232,11 @@ def describe(report: Report) -> str:
 
 
 def _copies_section(copies: list[Report]) -> str:
-    rows = [
-        [
-            row["name"],
-            str(row["longest_copy"]),
-            percent(row["copied_fraction"], 1),
-            percent(row["known_words_fraction"], 1),
-            number(row["distinct_2"]),
-            number(row["distinct_4"]),
-        ]
-        for row in copies
-    ]
+    rows = []
+    for row in copies:
+        shown = [percent(row[name], 1) for name in ("copied_fraction", "known_words_fraction")]
+        distinct = [number(row[name]) for name in ("distinct_2", "distinct_4")]
+        rows.append([row["name"], str(row["longest_copy"]), *shown, *distinct])
     header = ["", "longest copy", f"spans of {SPAN} copied", "words of train", "distinct 2", "distinct 4"]
     return (
         "### What it copies\n\nLongest span, in characters, that stands in the training text word for word, beside "

@@ -6,17 +6,18 @@ S stop strings.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from seqpipe.export.artefact import signature
 from seqpipe.layers.recurrent_form import traced_for
 from seqpipe.models.character_model import Reader
 from seqpipe.models.sampling import NEVER, Drawer, Settings, draw, uniform, uniforms
 from seqpipe.tasks.writing import compose
-from seqpipe.tasks.writing.compose import Composer
+from seqpipe.tasks.writing.compose import Composer, require
 from seqpipe.tasks.writing.config import Sampling
 from seqpipe.tasks.writing.stops import Endings, Stops
 from seqpipe.text.characters import EDGE, UNKNOWN
@@ -93,9 +94,6 @@ class WritingModel(tf.Module):
         number = tf.TensorSpec([], tf.int32, name="number")
         held = [] if self.characters.whole else [tf.TensorSpec([None, HELD], tf.int32, name="held")]
 
-        def signature(function: Any, *specs: tf.TensorSpec) -> Any:
-            return tf.function(function, input_signature=specs, autograph=False)
-
         self.functions = {
             "serving_default": signature(self._write_by_default, text),
             "write": signature(self._write, text, length, *settings, stop, seed),
@@ -122,34 +120,23 @@ class WritingModel(tf.Module):
 
     def _write_by_default(self, text: tf.Tensor) -> Outputs:
         wanted = self._defaults
-        numbers = Settings(wanted.temperature, wanted.top_k, wanted.top_p, wanted.min_p, wanted.repetition_penalty)
         seed = tf.ones_like(tf.strings.length(text), tf.int64)
-        no_stop = tf.zeros([0], tf.string)
-        settings = {name: tf.constant(value) for name, value in numbers._asdict().items()}
-        answer = self._write(text, tf.constant(wanted.length), **settings, stop=no_stop, seed=seed)
+        settings = (tf.constant(getattr(wanted, name)) for name in Settings._fields)
+        answer = self._write(text, tf.constant(wanted.length), *settings, tf.zeros([0], tf.string), seed)
         return {"text": answer["text"]}
 
-    def _write(
-        self,
-        text: tf.Tensor,
-        length: tf.Tensor,
-        temperature: tf.Tensor,
-        top_k: tf.Tensor,
-        top_p: tf.Tensor,
-        min_p: tf.Tensor,
-        repetition_penalty: tf.Tensor,
-        stop: tf.Tensor,
-        seed: tf.Tensor,
-    ) -> Outputs:
-        settings = Settings(temperature, top_k, top_p, min_p, repetition_penalty)
+    def _write(self, text: tf.Tensor, length: tf.Tensor, *given: tf.Tensor) -> Outputs:
+        """given: settings, strings to stop at, seeds."""
+        *numbers, stop, seed = given
+        settings = Settings(*numbers)
         self._check(settings)
-        _require((length >= 1) & (length <= LONGEST), f"length must be 1 to {LONGEST:,} characters, not", length)
+        require((length >= 1) & (length <= LONGEST), f"length must be 1 to {LONGEST:,} characters, not", length)
         of_rows = tf.shape(seed)[0] == tf.shape(text)[0]
-        _require(of_rows, "seed must be as many numbers as there are texts, not", tf.shape(seed)[0])
+        require(of_rows, "seed must be as many numbers as there are texts, not", tf.shape(seed)[0])
         endings = self._stops.endings(stop)
         state, logits, seen, unknown = self._read(text)
         # Most texts are written without a penalty and without strings to stop at: a loop that looks for neither.
-        plain = (repetition_penalty <= 1) & (tf.size(endings.sizes) == 0)
+        plain = (settings.repetition_penalty <= 1) & (tf.size(endings.sizes) == 0)
         beginning = state, logits, seen, length, settings, endings, seed
         ids, dropped, nats, reason = tf.cond(
             plain, lambda: self._loop(*beginning, plain=True), lambda: self._loop(*beginning, plain=False)
@@ -164,11 +151,11 @@ class WritingModel(tf.Module):
 
     def _check(self, settings: Settings) -> None:
         t, top_p, penalty = settings.temperature, settings.top_p, settings.repetition_penalty
-        _require((t >= 0) & (t <= HIGHEST), f"temperature must be 0 (the likeliest) to {HIGHEST:g}, not", t)
-        _require(settings.top_k >= 0, "top_k must be 0 (all) or more, not", settings.top_k)
-        _require((top_p > 0) & (top_p <= 1), "top_p must be above 0 and at most 1, not", top_p)
-        _require((settings.min_p >= 0) & (settings.min_p <= 1), "min_p must be 0 to 1, not", settings.min_p)
-        _require(
+        require((t >= 0) & (t <= HIGHEST), f"temperature must be 0 (the likeliest) to {HIGHEST:g}, not", t)
+        require(settings.top_k >= 0, "top_k must be 0 (all) or more, not", settings.top_k)
+        require((top_p > 0) & (top_p <= 1), "top_p must be above 0 and at most 1, not", top_p)
+        require((settings.min_p >= 0) & (settings.min_p <= 1), "min_p must be 0 to 1, not", settings.min_p)
+        require(
             (penalty >= 1) & (penalty <= HIGHEST), f"repetition_penalty must be 1 (none) to {HIGHEST:g}, not", penalty
         )
 
@@ -277,7 +264,7 @@ class WritingModel(tf.Module):
         each = tf.strings.unicode_split(text, "UTF-8", errors="replace")
         characters = tf.cast(each.row_lengths(), tf.int32)
         right = tf.reduce_all(characters <= LONGEST_SCORED)
-        _require(right, f"a text to score must have at most {LONGEST_SCORED:,} characters, not", characters)
+        require(right, f"a text to score must have at most {LONGEST_SCORED:,} characters, not", characters)
         rows = tf.shape(found.ids)[0]
         read = tf.concat([tf.fill([rows, 1], self._first), found.ids], 1)
         with traced_for("serving"):
@@ -313,7 +300,7 @@ class WritingModel(tf.Module):
 
     def _step(self, tokens: tf.Tensor, state: tf.Tensor) -> Outputs:
         right = tf.reduce_all((tokens >= 0) & (tokens < self._size))
-        _require(right, f"tokens must be 0 to {self._size - 1}, not", tokens)
+        require(right, f"tokens must be 0 to {self._size - 1}, not", tokens)
         logits, after = self._reader().step(tokens, tf.unstack(state, axis=1))
         return {"logits": logits, "state": tf.stack(after, axis=1)}
 
@@ -324,18 +311,14 @@ class WritingModel(tf.Module):
         seen: tf.Tensor,
         number: tf.Tensor,
         seed: tf.Tensor,
-        temperature: tf.Tensor,
-        top_k: tf.Tensor,
-        top_p: tf.Tensor,
-        min_p: tf.Tensor,
-        repetition_penalty: tf.Tensor,
-        held: tf.Tensor | None = None,
+        *given: tf.Tensor,
     ) -> Outputs:
         """Read a character and draw the next, the `number`th: called again and again it writes what `write` writes.
 
-        The bytes of a character are held until it is whole, and then are its text.
+        The bytes of a character are held until it is whole, and then are its text. given: settings, bytes held.
         """
-        settings = Settings(temperature, top_k, top_p, min_p, repetition_penalty)
+        *numbers, held = (*given, None) if self.characters.whole else given
+        settings = Settings(*numbers)
         self._check(settings)
         within = tf.zeros_like(tokens)
         for byte in [] if held is None else tf.unstack(held, axis=1):
@@ -351,7 +334,3 @@ class WritingModel(tf.Module):
         text = tf.strings.reduce_join(tf.where(whole, self.characters.decode(bytes_so_far), ""), axis=1)
         # Bytes that are held stand at the end, so that the first is dropped: it is none.
         return {**answer, "text": text, "held": tf.where(whole, 0, bytes_so_far[:, 1:])}
-
-
-def _require(right: tf.Tensor, rule: str, value: tf.Tensor) -> None:
-    tf.debugging.Assert(right, [rule, value], summarize=8)

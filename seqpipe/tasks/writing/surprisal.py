@@ -11,6 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from seqpipe.data.batches import plan_in_order_of_length
+from seqpipe.data.examples import Ragged
 from seqpipe.layers.recurrent_form import traced_for
 from seqpipe.models.character_model import Reader
 
@@ -70,18 +72,13 @@ class Surprisal:
 
     def rows(self, rows: Sequence[np.ndarray], *, batch: int = 64) -> list[np.ndarray]:
         """float32 [length - 1] for each row of ids, read from nothing: its first id is given."""
+        ragged = Ragged.from_rows(rows)
         found: list[np.ndarray] = [np.zeros(0, np.float32)] * len(rows)
-        order = np.argsort([-len(row) for row in rows], kind="stable")
-        for start in range(0, len(rows), batch):
-            numbers = order[start : start + batch]
-            longest = max(len(rows[number]) for number in numbers)
-            ids = np.zeros((len(numbers), longest), np.int32)
-            for place, number in enumerate(numbers):
-                ids[place, : len(rows[number])] = rows[number]
-            lengths = np.array([len(rows[number]) - 1 for number in numbers], np.int32)
-            nats, _ = self._chunk(ids[:, :-1], ids[:, 1:], lengths, self.zero_state(len(numbers)))
-            for place, number in enumerate(numbers):
-                found[number] = nats[place].numpy()[: lengths[place]]
+        for numbers in plan_in_order_of_length(ragged.lengths, batch_size=batch):
+            ids, lengths = ragged.padded(numbers)
+            nats, _ = self._chunk(ids[:, :-1], ids[:, 1:], lengths - 1, self.zero_state(len(numbers)))
+            for number, row, length in zip(numbers, nats.numpy(), lengths - 1, strict=True):
+                found[number] = row[:length]
         return found
 
 

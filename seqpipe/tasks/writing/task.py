@@ -17,7 +17,7 @@ from seqpipe.serving.answers import TextPresentation
 from seqpipe.serving.inputs import TEXT
 from seqpipe.tasks.protocol import Fitted, Report
 from seqpipe.tasks.writing.config import WritingPipeline
-from seqpipe.tasks.writing.data import Texts, as_rows, as_stream, read_splits
+from seqpipe.tasks.writing.data import Texts, as_rows, read_splits
 from seqpipe.tasks.writing.measures import NATS
 from seqpipe.tasks.writing.pupil import Pupil
 from seqpipe.text.bytes import Bytes
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-    from seqpipe.export.artefact import Artefact
+    from seqpipe.export.artefact import Artefact, Row
     from seqpipe.models.character_model import Told
     from seqpipe.serving.model import Model
     from seqpipe.tasks.writing.scores import Scores
@@ -104,14 +104,11 @@ class Writing(Pupil):
         self.characters = Bytes() if kind == "bytes" else UNITS[kind].load(directory)
         self.form = Form.load(directory) if self.config.form is not None else None
 
-    def load_published(self, directory: Path) -> None:
+    def load_published(self, directory: Path, probes: list[Row]) -> None:
         from seqpipe.export.artefact import FEATURES
-        from seqpipe.export.warmup import read_warmup
 
         self.load_features(directory / FEATURES)
-        self.published_prompts = [
-            row["text"].item().decode(errors="replace") for row in read_warmup(directory, "serving_default")
-        ]
+        self.published_prompts = [row["text"].item().decode(errors="replace") for row in probes]
 
     @property
     def first(self) -> int:
@@ -122,7 +119,7 @@ class Writing(Pupil):
     def ids(self, split: str) -> np.ndarray:
         """int32 [N], a split as one sequence; texts have an edge between them."""
         if self.stream:
-            return as_stream(self.characters, self.texts(split))
+            return self.characters.encode("".join(self.texts(split)))
         rows = as_rows(self.characters, self.texts(split))
         return np.concatenate([rows[0], *(row[1:] for row in rows[1:])])
 
@@ -133,7 +130,7 @@ class Writing(Pupil):
         if not self.stream:
             rows = Ragged.from_rows(as_rows(self.characters, self.texts(split)))
             return Examples({"ids": rows, **self._of_form(split)})
-        ids = as_stream(self.characters, self.texts(split))
+        ids = self.ids(split)
         if split != "train":
             rows = Ragged.from_rows(windows(ids, self.config.evaluation.window))
             return Examples({"ids": rows, "goes_on": np.zeros(len(rows), np.float32)})

@@ -49,6 +49,13 @@ def text(shape, data, **more):
     return {"inputs": [{"name": "text", "shape": shape, "datatype": "BYTES", "data": data}], **more}
 
 
+def test_v2_refuses_another_datatype(client):
+    body = text([1], ["abc"])
+    body["inputs"][0]["datatype"] = "FP32"
+    answer = client.post("/v2/models/lengths/infer", json=body)
+    assert (answer.status_code, answer.json()["error"]) == (400, "text: datatype is FP32; it must be BYTES")
+
+
 def counted(server):
     lines = server.metrics.text().decode().splitlines()
     return {line.split("{")[1].split("}")[0] for line in lines if line.startswith("seqpipe_requests_total{")}

@@ -39,7 +39,7 @@ def test_tensors_scalars_stand_in_columns():
 
 REFUSED = [
     ({"instances": ["a"], "inputs": ["a"]}, TEXT, "both"),
-    ({}, TEXT, 'Missing "inputs" or "instances" key'),
+    ({}, TEXT, "Missing 'inputs' or 'instances' key"),
     ({"instances": []}, TEXT, "one row or more"),
     ({"instances": [1]}, TEXT, "Type: Number is not of expected type: string"),
     ({"instances": [None]}, TEXT, "Type: Null"),

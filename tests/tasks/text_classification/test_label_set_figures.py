@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
+from seqpipe.evaluation.metrics import per_class
 from seqpipe.tasks.text_classification.label_set_figures import (
     ALL_RIGHT,
     MACRO_F1,
@@ -17,7 +18,6 @@ from seqpipe.tasks.text_classification.label_set_figures import (
     fit_thresholds,
     label_set_rows,
     nll,
-    per_label,
 )
 
 rng = np.random.default_rng(5)
@@ -53,12 +53,12 @@ def test_label_set_f1_of_nothing_is_zero():
 
 
 def test_label_set_figures_of_each_label():
-    found = per_label(LABELS, CHOSEN)
+    found = per_class(CHOSEN, LABELS, list("abcd"))
     expected = f1_score(LABELS, CHOSEN, average=None, zero_division=0)
     np.testing.assert_allclose([row["f1"] or 0 for row in found], expected)
     assert [row["support"] for row in found] == LABELS.sum(0).tolist()
     assert (found[3]["recall"], found[3]["precision"]) == (None, 0.0)
-    assert per_label(np.zeros((2, 1), np.int8), np.zeros((2, 1), np.int8))[0]["f1"] is None
+    assert per_class(np.zeros((2, 1), np.int8), np.zeros((2, 1), np.int8), ["a"])[0]["f1"] is None
 
 
 def test_label_set_cut_is_the_best_there_is():

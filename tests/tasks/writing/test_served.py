@@ -85,6 +85,13 @@ def test_served_write_refuses_a_seed_beyond_64_bits(model):
         next(streamed(model, "", Wishes(), seed=2**63))
 
 
+def test_served_write_refuses_numbers_that_32_bits_do_not_hold_and_takes_any_top_k(model):
+    with pytest.raises(DataError, match=r"^write takes length int32, .* not .*4294967301"):
+        written(model, "The", Wishes(length=2**32 + 5), seeds=[1])
+    whole, all_of_it = (written(model, "The", Wishes(length=20, top_k=k), seeds=[1]) for k in (0, 2**32 + 1))
+    assert whole == all_of_it
+
+
 def test_served_score_of_hostile_files(home, model, monkeypatch, capsys):
     read, bits = scored(model, b"a\0\xff\xe2\x82 b".decode("utf-8", "replace") + "\n" * 9_000)
     assert read.startswith("a\0\ufffd\ufffd b\n")

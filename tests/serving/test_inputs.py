@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+import pytest
+import tensorflow as tf
+
+from seqpipe.serving.inputs import as_tensor
+
+
+@pytest.mark.parametrize("value", [2**32 + 1, -(2**31) - 1, [1, 2**31]])
+def test_tensor_of_a_number_that_does_not_fit_is_an_error(value):
+    with pytest.raises(OverflowError, match="does not fit into int32"):
+        as_tensor(value, tf.int32)
+
+
+@pytest.mark.parametrize("value", [2**31 - 1, -(2**31), [1, 2]])
+def test_tensor_of_a_number_that_fits_is_the_number(value):
+    assert as_tensor(value, tf.int32).numpy().tolist() == value
