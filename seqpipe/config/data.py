@@ -66,6 +66,13 @@ def _column(value: object) -> object:
 
 Source = Annotated[str, AfterValidator(_known_scheme)]
 Sources = Annotated[str | list[str], BeforeValidator(_sources)]
+
+
+def source_text(source: str | list[str]) -> str:
+    """Sources as they are named in messages."""
+    return source if isinstance(source, str) else ", ".join(source)
+
+
 Encoding = Annotated[str, AfterValidator(known_encoding)]
 Separator = Annotated[str, AfterValidator(_known_separator)]
 Column = Annotated[str | int, BeforeValidator(_column)]

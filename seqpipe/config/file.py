@@ -302,9 +302,9 @@ def _locate(node: yaml.Node, path: str, file: Path, origin: dict[str, str], prob
 
 def _where(file: Path, origin: dict[str, str], path: str) -> str:
     """The place of a path, of what is written below it, or of the nearest parent that is written down."""
-    for written, place in origin.items():
-        if written.startswith(f"{path}."):
-            return place
+    below = (place for written, place in origin.items() if written.startswith(f"{path}."))
+    if path not in origin and (place := next(below, "")):  # a section that options alone name
+        return place
     while path:
         if path in origin:
             return origin[path]

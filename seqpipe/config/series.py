@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from seqpipe.config.data import Encoding, Separator, Source
+from seqpipe.config.data import Encoding, Separator, Sources
 from seqpipe.config.networks import Convolution
 from seqpipe.config.section import Fraction, Section, Share
 
@@ -69,8 +69,8 @@ class SeriesTable(Section):
 class SeriesData(SeriesTable):
     """Series to learn from, split by time: the end is for testing, what lies before it for validation."""
 
-    train: Source = Field(description="Where the rows come from: files:PATH or builtin:series.")
-    test: Source | None = Field(
+    train: Sources = Field(description="Where the rows come from: files:PATH or builtin:series, or a list of them.")
+    test: Sources | None = Field(
         None, description="Rows that go on where those of train end; else train's end is cut off."
     )
     validation_windows: Count = Field("auto", description="Horizons held back to choose by; auto: a tenth of a series.")

@@ -162,7 +162,7 @@ def _calibration(report: Report) -> str:
     if temperature == 1:
         return (
             f"Expected calibration error {percent(error['after'])} ({definition}), "
-            f"negative log likelihood {nll['after']:.4f} nats; no temperature scaling (T = 1)."
+            f"negative log likelihood {nll['after']:.4f} nats, of the probabilities as they are answered."
         )
     low, high = TEMPERATURE_BOUNDS
     at_bound = "" if low * 1.01 < temperature < high / 1.01 else " The temperature stands at the bound of its range."

@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from seqpipe.export.artefact import CARD, PIPELINE
 from seqpipe.storage import write_text
 
 STREAMS = "It streams: `stream` answers piece by piece."
+STEPS = "It goes on from a state that is kept: `start` reads a beginning, `step` what comes next."
 STREAMS_NOT = "It does not stream: it answers whole inputs."
 
 
@@ -79,7 +81,7 @@ def write(
 
 ## Limits
 
-{_lines([*limits, STREAMS if facts["streaming"] else STREAMS_NOT])}
+{_lines([*limits, _streams(parity["signatures"])])}
 """
     write_text(directory / CARD, text)
 
@@ -95,6 +97,10 @@ def _made_with(parity: dict[str, Any]) -> dict[str, str]:
 
 def _yaml(tree: dict[str, Any]) -> str:
     return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=1000).strip()
+
+
+def _streams(signatures: Collection[str]) -> str:
+    return STREAMS if "stream" in signatures else STEPS if "step" in signatures else STREAMS_NOT
 
 
 def _lines(items: list[str]) -> str:

@@ -7,6 +7,7 @@ Axes: B batch, L steps of the past, H of the future, C channels, K covariates, Q
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import keras
@@ -197,16 +198,29 @@ class FilledBySeason(Fixed):
     """Missing values of a window from a season before, else 0: a line through the past wants a number everywhere.
 
     Call with x and seen float [B, L]; returns float [B, L].
+
+    Args:
+        season: steps; 1 is the value before.
+        repeated: fill from as many seasons away as it takes, before or else after; without it, as models of before were
+            trained, from up to two seasons before or one after. So a short history is one that repeated itself.
     """
 
-    arguments = ("season",)
+    arguments = ("season", "repeated")
 
-    def __init__(self, season: int, **base: Any):
+    def __init__(self, season: int, *, repeated: bool = False, **base: Any):
         super().__init__(**base)
-        self.season = season
+        self.season, self.repeated = season, repeated
+
+    def _shifts(self, length: int | None) -> Sequence[int]:
+        if not self.repeated:
+            return (self.season, 2 * self.season, -self.season) if self.season > 1 else (1, 2)
+        if length is None:
+            raise ValueError("FilledBySeason(repeated=True) wants windows of a fixed length.")
+        doubled = [self.season << power for power in range((length - 1).bit_length()) if self.season << power < length]
+        return [*doubled, *(-shift for shift in doubled)]
 
     def call(self, x: Tensor, seen: Tensor) -> Tensor:
-        for shift in (self.season, 2 * self.season, -self.season) if self.season > 1 else (1, 2):
+        for shift in self._shifts(x.shape[1]):
             paddings = [[0, 0], [shift, 0]] if shift > 0 else [[0, 0], [0, -shift]]
             length = tf.shape(x)[1]
             other, other_seen = tf.pad(x, paddings), tf.pad(seen, paddings)

@@ -92,7 +92,8 @@ class WindowScale(Fixed):
         self.built = True
 
     def call(self, values: Tensor, series: Tensor) -> tuple[Tensor, ...]:
-        values = transformed(tf.clip_by_value(values, -HUGE, HUGE), self.transform)
+        within = tf.where(tf.math.is_finite(values), tf.clip_by_value(values, -HUGE, HUGE), float("nan"))
+        values = transformed(within, self.transform)
         is_seen = tf.math.is_finite(values)
         seen = tf.cast(is_seen, tf.float32)
         count = tf.reduce_sum(seen, axis=1, keepdims=True)  # [B, 1]

@@ -198,7 +198,8 @@ def _by_time_of_season(config: Forecaster, frame: Frame, parts: _Parts) -> list[
 
 def _ridge(config: Forecaster, frame: Frame, parts: _Parts) -> Any:
     """float32 [B, H]: a line through what the layer `design` collects."""
-    filled = series_layers.FilledBySeason(max(frame.seasons[:1], default=1), name="filled")(parts.x, parts.seen)
+    season = max(frame.seasons[:1], default=1)
+    filled = series_layers.FilledBySeason(season, repeated=True, name="filled")(parts.x, parts.seen)
     found = [filled]
     if parts.calendar is not None:
         found.append(_with_products(parts.calendar[:, frame.look_back]))

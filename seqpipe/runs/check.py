@@ -34,7 +34,12 @@ def check_pipeline(config: Pipeline, out: Console) -> None:
         task.fit_features(Path(place) / "features")
         examples = task.examples("train")
         model = task.build()
+    for line in task.features_found():
+        out.print(f"  {line}")
     lengths = examples.lengths
+    if lengths.max(initial=0) <= 1:  # rows that are read as a whole
+        out.print(f"\nTraining inputs\n  {len(lengths):,} rows an epoch")
+        return
     low, median, high = (int(value) for value in np.percentile(lengths, [5, 50, 95]))
     plan = task.plan(examples, batch_size=config.training.batch_size, seed=config.seed, epoch=0)
     out.print(

@@ -22,6 +22,7 @@ from seqpipe.serving.rows import ERROR, answers_to, predict_rows, stop_at_bad
 from seqpipe.serving.series import SeriesInput
 from seqpipe.tasks import TASKS, task_class
 
+MOST_REMARKS = 10  # on rows, that are shown
 TEXT_WIDTH = 100  # characters of a row in a printed table
 
 Format = Literal["table", "jsonl", "csv", "lines"]
@@ -158,7 +159,7 @@ def _as_exported() -> Iterator[None]:
 
 
 def _show(model: Model, rows: Iterable[Any], wanted: Wanted, out: Console, err: Console) -> None:
-    rows = rows if wanted.keep_going else stop_at_bad(rows)
+    rows = _remarked(model, rows if wanted.keep_going else stop_at_bad(rows), err)
     if wanted.html is not None:
         write_explanations(model, rows, wanted.html, out)
         return
@@ -176,6 +177,19 @@ def _show(model: Model, rows: Iterable[Any], wanted: Wanted, out: Console, err: 
         print_answers(model, answers, out)
     else:
         write_answers(model, answers, wanted, err)
+
+
+def _remarked(model: Model, rows: Iterable[Any], err: Console) -> Iterator[Any]:
+    """The rows; what is strange about them is said meanwhile."""
+    told = 0
+    for row in rows:
+        if not isinstance(row, BadRow) and (remark := model.input.remark(row)):
+            told += 1
+            if told <= MOST_REMARKS:
+                err.print(f"warning: {remark}.", markup=False, highlight=False)
+        yield row
+    if told > MOST_REMARKS:
+        err.print(f"warning: so have {told - MOST_REMARKS:,} more rows something strange.")
 
 
 def print_answers(model: Model, answers: Iterable[tuple[Any, Answer]], out: Console) -> None:

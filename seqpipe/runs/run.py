@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqpipe.config import file as pipeline_file
+from seqpipe.config.data import source_text
 from seqpipe.config.pipeline import Pipeline
 from seqpipe.data.findings import Finding
 from seqpipe.errors import RunError
@@ -392,5 +393,4 @@ def open_run(
 
 def train_source(config: Pipeline) -> str:
     """Where the training rows come from."""
-    source = config.model_dump()["data"]["train"]
-    return ", ".join(source) if isinstance(source, list) else str(source)
+    return source_text(config.model_dump()["data"]["train"])

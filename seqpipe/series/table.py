@@ -14,7 +14,7 @@ from seqpipe.data.files import column_names, find_files
 from seqpipe.data.findings import BadRows, Finding, counted, listed, raise_errors, share
 from seqpipe.data.formats import Gappy, check_columns, without_blanks
 from seqpipe.data.sources import BadRow, Role, read_rows
-from seqpipe.errors import DataError, nearest
+from seqpipe.errors import DataError
 from seqpipe.series.builtin import builtin_rows
 from seqpipe.series.cells import SLASHED, odd_times, read_numbers
 from seqpipe.series.clock import (
@@ -86,15 +86,17 @@ class _Rows:
         return f"{file}:{line}"
 
 
-def read_series(source: str, wanted: SeriesTable, role: Role = "train", *, step: Step | None = None) -> SeriesSet:
-    """Read and check a source.
+def read_series(
+    source: str | list[str], wanted: SeriesTable, role: Role = "train", *, step: Step | None = None
+) -> SeriesSet:
+    """Read and check a source, or several, whose rows follow each other.
 
     Args:
         step: of the series that these go on from; else as the configuration says.
     Raises:
         DataError: with every error at once.
     """
-    rows, findings = _read(source, wanted, role)
+    rows, findings = _read_all(source, wanted, role)
     count = len(rows.places)
     times, bad_time = _times(rows, wanted)
     if bad_time is not None:
@@ -144,6 +146,18 @@ def read_series(source: str, wanted: SeriesTable, role: Role = "train", *, step:
     raise_errors(findings)
     findings += _gaps(gaps, len(order))
     return SeriesSet(made, chosen, findings)
+
+
+def _read_all(source: str | list[str], wanted: SeriesTable, role: Role) -> tuple[_Rows, list[Finding]]:
+    rows, findings = _Rows({}, []), list[Finding]()
+    for one in [source] if isinstance(source, str) else source:
+        more, said = _read(one, wanted, role)
+        if rows.places and rows.columns.keys() != more.columns.keys():
+            raise DataError(f"{one}: has a column that tells series apart, or none, other than the sources before it.")
+        rows.columns = {name: [*rows.columns.get(name, []), *cells] for name, cells in more.columns.items()}
+        rows.places += more.places
+        findings += said
+    return rows, findings
 
 
 def _read(source: str, wanted: SeriesTable, role: Role) -> tuple[_Rows, list[Finding]]:
@@ -208,12 +222,11 @@ def _tells_apart(source: str, names: list[str], wanted: SeriesTable) -> bool:
         return True
     if column == type(wanted).model_fields["series_column"].default:
         return False
-    if column in names:
-        raise DataError(
-            f"data.values = {wanted.values} makes a series of each column, and data.series_column = {column} names "
-            "one that tells series apart: set one of them."
-        )
-    raise DataError(f'{source}: has no column "{column}". It has: {", ".join(names[:20])}.{nearest(column, names)}')
+    check_columns(source, {"series": column}, names)
+    raise DataError(
+        f"data.values = {wanted.values} makes a series of each column, and data.series_column = {column} names "
+        "one that tells series apart: set one of them."
+    )
 
 
 def _times(rows: _Rows, wanted: SeriesTable) -> tuple[Times, int | None]:

@@ -66,6 +66,10 @@ class Input:
         """The row in a table of answers."""
         return str({name: getattr(item, "tolist", lambda item=item: item)() for name, item in row.items()})
 
+    def remark(self, row: Any) -> str:
+        """What is strange about a row that is answered all the same; nothing in most cases."""
+        return ""
+
     def length(self, row: Any) -> Any:
         """What rows are sorted by; with `equal_lengths`, rows of one batch agree in it."""
         return sorted((name, np.shape(item)) for name, item in row.items())

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from seqpipe.config.series import SeriesTable
+from seqpipe.data.findings import listed
 from seqpipe.errors import DataError
 from seqpipe.export.artefact import facts_of
 from seqpipe.series.clock import Step, parse_step, parse_times
@@ -47,7 +48,8 @@ class SeriesInput(Input):
         self.ahead = int(tree.get("model", {}).get("horizon_steps", 1))
         trained = facts_of(directory).get("facts", {}) if directory is not None else {}
         self.step = Step(*trained["step"]) if trained else parse_step(self.table.step)
-        self.most = max(MOST_STEPS, trained.get("look_back", 0))
+        self.look_back, self.known = trained.get("look_back", 0), trained.get("names", [])
+        self.most = max(MOST_STEPS, self.look_back)
 
     def from_word(self, word: str) -> Any:
         raise DataError(f"{word!r:.60} is no series. Name a table with --input history.csv.")
@@ -106,6 +108,16 @@ class SeriesInput(Input):
             except (ValueError, TypeError, IndexError, OverflowError):
                 raise DataError(f"{name}: {item!r:.60} does not fit. Allowed: {TAKEN.get(name, NUMBERS)}.") from None
         return row
+
+    def remark(self, row: Any) -> str:
+        name, remarks = self.shown(row), []
+        if "series" in row and self.known and name not in self.known:
+            remarks.append(f"is none of those in training ({listed(self.known)}), and is forecast as any other")
+        seen = int(np.isfinite(row["values"][-self.look_back :]).sum()) if self.look_back else 0
+        if 2 * seen < self.look_back:
+            back = f"{seen:,} of the {self.look_back:,} values that the model looks back on"
+            remarks.append(f"has {back}, so that its intervals may be too narrow")
+        return f"series {name} {' and '.join(remarks)}" if remarks else ""
 
     def shown(self, row: Any) -> str:
         return row["series"].item().decode("utf-8", "replace") if "series" in row else ""

@@ -80,6 +80,10 @@ class Task(Objective):
         """Fit features on the training split and save them."""
         raise NotImplementedError
 
+    def features_found(self) -> list[str]:
+        """What was fitted, for `check`, a line each; where a user would want to know it before training."""
+        return []
+
     def load_features(self, directory: Path) -> None:
         """Take up what `fit_features` saved."""
         raise NotImplementedError

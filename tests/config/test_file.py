@@ -115,6 +115,7 @@ def test_config_message(tmp_path, text, expected):
     [
         ("training.epochs", "--set training.epochs: write it as key=value, such as --set training.epochs=3."),
         ("training.epoch=3", "--set training.epoch=3: training.epoch is not a key."),
+        ("trainin.epochs=3", "--set trainin.epochs=3: trainin is not a key."),
         ("training.epochs=[", "--set training.epochs=[: the value is not YAML:"),
         ("model.convolution.0.padding=full", '"full" is not a padding. Allowed: same, causal.'),
         ("training.learning_rate=.inf", "training.learning_rate = inf: input should be a finite number"),

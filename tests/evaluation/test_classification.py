@@ -224,5 +224,5 @@ def test_classification_says_when_the_temperature_stands_at_its_bound():
 
 def test_classification_without_a_temperature_compares_nothing():
     text = to_markdown(_evaluate([1, 1, 0, 1]) | {"temperature": 1.0})
-    assert "no temperature scaling (T = 1)" in text
+    assert "of the probabilities as they are answered" in text
     assert "Before and after" not in text

@@ -64,7 +64,7 @@ def test_classification_words_without_a_baseline_are_these():
         "| label (row), predicted (column) | bad | two lines |\n|---|---:|---:|\n"
         "| bad | 1,200 | 34 |\n| two lines | 0 | 1 |",
         "Expected calibration error 3.00 % (top class, 15 bins of equal width), "
-        "negative log likelihood 0.2500 nats; no temperature scaling (T = 1).",
+        "negative log likelihood 0.2500 nats, of the probabilities as they are answered.",
     ]
 
 

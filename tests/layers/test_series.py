@@ -124,6 +124,24 @@ def test_missing_values_are_filled_from_a_season_before(season, x, filled):
     np.testing.assert_array_equal(FilledBySeason(season)(np.nan_to_num(x), seen), [filled])
 
 
+@pytest.mark.parametrize(
+    ("season", "x", "filled"),
+    [
+        (2, [NONE, NONE, NONE, NONE, NONE, 5, 6], [6, 5, 6, 5, 6, 5, 6]),  # a short history repeats itself
+        (2, [1, 2, NONE, NONE, NONE, NONE, NONE, NONE, NONE], [1, 2, 1, 2, 1, 2, 1, 2, 1]),
+        (3, [NONE, NONE, NONE, NONE, NONE, NONE, NONE, 8, 9], [0, 8, 9, 0, 8, 9, 0, 8, 9]),  # one of three is unknown
+        (1, [NONE, NONE, 3, NONE, 5], [3, 3, 3, 3, 5]),
+        (9, [1, NONE, 3], [1, 0, 3]),
+    ],
+)
+def test_missing_values_are_filled_from_as_many_seasons_away_as_it_takes(season, x, filled):
+    x = np.array([x], np.float32)
+    seen = np.isfinite(x).astype(np.float32)
+    layer = FilledBySeason(season, repeated=True)
+    np.testing.assert_array_equal(layer(np.nan_to_num(x), seen), [filled])
+    assert layer.get_config()["repeated"] is True
+
+
 def test_mixed_experts_move_all_quantiles_by_share_and_widen_them():
     network = np.sort(RNG.normal(size=(2, 3, 5)), axis=2).astype(np.float32)
     ridge = RNG.normal(size=(2, 3)).astype(np.float32)

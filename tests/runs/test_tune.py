@@ -107,6 +107,7 @@ def test_tuning_finds_resumes_and_refuses_another_space(tmp_path, monkeypatch):
     assert isinstance(values["model.convolution.0.filters"], int)
     arguments = re.findall(r"--set (\S+)", printed.split("Train it:")[1])
     config = load_pipeline(file, arguments).config
+    assert config.name == "tiny-tuned", "a run of the file itself would be contradicted"
     assert config.training.learning_rate == values["training.learning_rate"]
     assert config.model.convolution[0].filters == values["model.convolution.0.filters"]
     directory = tmp_path / "runs" / "tiny-tune"

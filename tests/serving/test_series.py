@@ -56,6 +56,25 @@ def test_series_have_the_step_of_the_model_and_not_of_their_table(tmp_path):
         next(reads.from_file(str(file)))
 
 
+def test_series_that_are_new_or_short_are_remarked_on(tmp_path):
+    (tmp_path / "pipeline.yaml").write_text("data: {train: builtin:series}\nmodel: {horizon_steps: 2}\n")
+    facts = '{"step": ["seconds", 86400], "look_back": 10, "names": ["Graz", "Wien"]}'
+    (tmp_path / "parity.json").write_text(f'{{"facts": {{"facts": {facts}}}}}')
+    reads = SeriesInput(["values", "series"], tmp_path)
+
+    def remark(name, values):
+        return reads.remark(reads.from_value({"series": name, "values": values}))
+
+    assert remark("Graz", [1.0] * 10) == ""
+    assert remark("Graz", [1.0] * 5) == ""
+    assert remark("GRAZ", [1.0] * 10) == (
+        "series GRAZ is none of those in training (Graz; Wien), and is forecast as any other"
+    )
+    short = "has 4 of the 10 values that the model looks back on, so that its intervals may be too narrow"
+    assert remark("Wien", [1.0] * 4) == f"series Wien {short}"
+    assert remark("Linz", [1.0] * 4 + [float("nan")] * 5).endswith(f"as any other and {short}")
+
+
 @pytest.mark.parametrize(
     ("name", "item", "allowed"),
     [

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from seqpipe.config.data import source_text
 from seqpipe.config.series import SeriesData
 from seqpipe.data.findings import Finding, listed, raise_errors
 from seqpipe.models.forecaster import Frame
@@ -49,6 +50,7 @@ def read_panel(data: SeriesData, horizon: int) -> tuple[Panel, list[Finding]]:
         DataError: with every error at once.
     """
     found = read_series(data.train, data)
+    train, test = source_text(data.train), source_text(data.test or "")
     findings = [*found.findings]
     named = {one.name: one for one in found.series}
     ends = {name: one.end for name, one in named.items()}
@@ -62,23 +64,23 @@ def read_panel(data: SeriesData, horizon: int) -> tuple[Panel, list[Finding]]:
                     named[one.name], one, ends[one.name], found.step, findings
                 )
         if not later_ends:
-            text = f"{data.test}: has none of the series of {data.train}: {listed(sorted(named))}."
+            text = f"{test}: has none of the series of {train}: {listed(sorted(named))}."
             findings.append(Finding("error", text))
         strange = sorted({one.name for one in later.series} - set(named))
         if later_ends and strange:
-            text = f"{len(strange)} of {len(later.series)} series are not in {data.train}: {listed(strange)}"
-            findings.append(Finding("warning", f"{data.test}: {text}. They are not tested."))
+            text = f"{len(strange)} of {len(later.series)} series are not in {train}: {listed(strange)}"
+            findings.append(Finding("warning", f"{test}: {text}. They are not tested."))
         short = [name for name, end in later_ends.items() if end - ends[name] < horizon]
         if short:
             text = f"{len(short)} of {len(later_ends)} series go on for less than model.horizon_steps = {horizon}"
-            findings.append(Finding("warning", f"{data.test}: {text}: {listed(short)}. They are not tested."))
+            findings.append(Finding("warning", f"{test}: {text}: {listed(short)}. They are not tested."))
     useful = {name: one for name, one in named.items() if ends[name] > 1}
     empty = sorted(set(named) - set(useful))
     if empty:
         text = f"{len(empty)} with less than two values: {listed(empty)}. They are left out."
         findings.append(Finding("warning", text))
     if not useful:
-        findings.append(Finding("error", f"{data.train}: no series has two values."))
+        findings.append(Finding("error", f"{train}: no series has two values."))
     raise_errors(findings)
     asked = 0 if data.test is not None else data.test_windows
     cuts = cut_series([ends[name] for name in useful], horizon=horizon, validation=data.validation_windows, test=asked)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
+from seqpipe.config.data import source_text
 from seqpipe.data.examples import Examples
 from seqpipe.data.findings import Finding, listed
 from seqpipe.errors import DataError, ModelError
@@ -41,7 +42,7 @@ def evaluate_served(task: Forecasting, model: Model, directory: Path) -> tuple[d
     read = read_series(source, task.config.data, "test")
     given, step, findings = read.series, read.step, read.findings
     if step != (own := known.frame().step):
-        raise DataError(f"{source} has a step of {step}; that of {model.path} is {own}.")
+        raise DataError(f"{source_text(source)} has a step of {step}; that of {model.path} is {own}.")
     found = {one.name: one for one in given if one.name in known.names}
     if not found:
         raise DataError(f"None of the series is known to {model.path}. It knows {', '.join(known.names[:5])}.")

@@ -100,6 +100,12 @@ class Forecasting(Task):
             write_arrays(directory / RIDGE, kernel=self.ridge.astype(np.float32), about=np.array(json.dumps(about)))
         self.load_features(directory)
 
+    def features_found(self) -> list[str]:
+        facts = self.facts
+        seasons = f"seasons of {' and '.join(map(str, facts.seasons))} steps" if facts.seasons else "no season"
+        back = f"it looks back {facts.look_back:,} steps, {facts.segment:,} read at once"
+        return [f"info: {back}, and forecasts {self.horizon:,}; {seasons}."]
+
     def load_features(self, directory: Path) -> None:
         self.facts = Facts.load(directory)
         self.ridge = None

@@ -107,7 +107,7 @@ def _labels(report: Report) -> str:
 def _calibration(report: Report) -> str:
     temperature, (before, after) = report["temperature"], (report["nll"][when] for when in ("before", "after"))
     if temperature == 1:
-        return f"Negative log likelihood {after:.4f} nats a label; no temperature scaling (T = 1)."
+        return f"Negative log likelihood {after:.4f} nats a label, of the probabilities as they are answered."
     return (
         f"Probabilities are sigmoid(logits / {temperature:.3f}), each label's for itself: those of a text do not add "
         f"to one. Negative log likelihood before and after this temperature: {before:.4f} and {after:.4f} "

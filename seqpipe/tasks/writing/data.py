@@ -41,8 +41,13 @@ def read_splits(data: WritingData, normalise: str) -> Texts:
         if texts is not None:
             findings += _check(role, texts)
     raise_errors(findings)
-    train, more = _apart(train, {"dev": dev, "test": test or []}, data.layout)
-    findings += more
+    if data.layout == "lines":
+        train, lost = _without(train, "train", [*dev, *(test or [])], "dev or test")
+        dev, more = _without(dev, "dev", test or [], "test")
+        findings += [*lost, *more]
+    else:
+        for role, texts, other in (("dev", dev, train), ("test", test, train), ("test", test, dev)):
+            findings += _copied(role, texts or [], other[0], "train" if other is train else "dev")
     raise_errors(findings)
     return Texts(train, dev, test, findings)
 
@@ -122,29 +127,26 @@ def _check(role: str, texts: list[str]) -> Iterator[Finding]:
         yield Finding("warning", text)
 
 
-def _apart(train: list[str], held: dict[str, list[str]], layout: str) -> tuple[list[str], list[Finding]]:
-    """Train without the texts of dev and test; a stream that holds them is an error."""
-    findings = []
-    if layout == "lines":
-        known = {text for texts in held.values() for text in texts}
-        kept = [text for text in train if text not in known]
-        if len(kept) < len(train):
-            copies = listed([text[:40] for text in train if text in known])
-            gone = f"{len(train) - len(kept):,} texts of train stand in dev or test too and are left out: {copies}"
-            findings.append(Finding("warning", gone))
-        return kept, findings
-    for role, texts in held.items():
-        text = "".join(texts)
-        spans = [text[i : i + OVERLAP] for i in range(0, len(text) - OVERLAP + 1, OVERLAP)]
-        copied = [span for span in spans if span in train[0]]
-        if copied:
-            start = copied[0][:40].replace("\n", " ")
-            text = (
-                f"{role}: {len(copied):,} of {len(spans):,} spans of {OVERLAP} characters stand in train, the first "
-                f'begins "{start}". A figure on what was learned by heart says nothing.'
-            )
-            findings.append(Finding("error", text))
-    return train, findings
+def _without(texts: list[str], role: str, others: list[str], where: str) -> tuple[list[str], list[Finding]]:
+    """Texts of a split but those that stand in another."""
+    known = set(others)
+    kept = [text for text in texts if text not in known]
+    if len(kept) == len(texts):
+        return kept, []
+    copies = listed([text[:40] for text in texts if text in known])
+    gone = f"{len(texts) - len(kept):,} texts of {role} stand in {where} too and are left out: {copies}"
+    return kept, [Finding("warning", gone)]
+
+
+def _copied(role: str, texts: list[str], other: str, where: str) -> Iterator[Finding]:
+    """Spans of a stream that stand in another."""
+    text = "".join(texts)
+    spans = [text[i : i + OVERLAP] for i in range(0, len(text) - OVERLAP + 1, OVERLAP)]
+    copied = [span for span in spans if span in other]
+    if copied:
+        start = copied[0][:40].replace("\n", " ")
+        text = f"{role}: {len(copied):,} of {len(spans):,} spans of {OVERLAP} characters stand in {where}, the first "
+        yield Finding("error", f'{text}begins "{start}". A figure on what was learned by heart says nothing.')
 
 
 def as_rows(characters: Units, texts: Sequence[str]) -> list[np.ndarray]:

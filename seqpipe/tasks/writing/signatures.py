@@ -241,7 +241,10 @@ class WritingModel(tf.Module):
             Whole(none, none),
         )
         _, active, _, _, _, ids, dropped, nats, _, whole = tf.while_loop(
-            lambda number, active, *_: (number < length) & tf.reduce_any(active), body, start
+            # Once in any case: of no rows there is nothing to stack, either.
+            lambda number, active, *_: (number < length) & ((number == 0) | tf.reduce_any(active)),
+            body,
+            start,
         )
         reason = tf.where(dropped > 0, 1, tf.where(active, 0, 2))
         return tf.transpose(ids.stack()), dropped + whole.begun, nats, reason

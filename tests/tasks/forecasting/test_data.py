@@ -77,6 +77,23 @@ def test_series_that_only_the_test_set_has_are_named(tmp_path):
     assert any("1 of 2 series are not in" in one.text and "south. They are not tested" in one.text for one in found)
 
 
+def test_several_sources_are_read_as_one(tmp_path):
+    write_hours(tmp_path / "north.csv", ["north"], "2024-01-01T00", 72)
+    write_hours(tmp_path / "south.csv", ["south", "west"], "2024-01-01T00", 72)
+    (tmp_path / "alone.csv").write_text("time,value\n2024-01-01,1\n2024-01-02,1\n")
+    sources = [f"files:{tmp_path}/{name}.csv" for name in ("north", "south", "alone")]
+    panel, _ = read_panel(SeriesData(train=sources[:2]), horizon=4)
+    assert [one.name for one in panel.series] == ["north", "south", "west"]
+    with pytest.raises(DataError, match=r"alone\.csv: has a column that tells series apart, or none, other than"):
+        read_panel(SeriesData(train=sources), horizon=4)
+
+
+def test_a_table_of_another_separator_is_told_so_whichever_column_is_missed(tmp_path):
+    (tmp_path / "a.csv").write_text("shop;time;value\nnorth;2024-01-01;1\n")
+    with pytest.raises(DataError, match="Is it separated by ';'"):
+        read_panel(SeriesData(train=f"files:{tmp_path}/a.csv", series_column="shop"), horizon=4)
+
+
 def test_a_test_set_half_a_step_off_is_an_error(tmp_path):
     write_hours(tmp_path / "train.csv", ["north"], "2024-01-01T00", 72)
     write_hours(tmp_path / "test.csv", ["north"], "2024-01-04T00", 24, minute=30)

@@ -74,6 +74,11 @@ def test_writing_is_the_same_alone_and_beside_others(writer):
     assert len(set(write(writer, ["abc"] * 4, [1, 2, 3, 1])["text"])) == 3
 
 
+def test_writing_of_no_texts_is_none(writer):
+    assert write(writer, [], [])["text"] == []
+    assert writer.functions["serving_default"](tf.zeros([0], tf.string))["text"].shape == [0]
+
+
 def test_writing_repeats_in_numpy(writer, model):
     of_numpy = NumpyWriter(model, CHARACTERS, first=0, ends=True)
     settings = {"temperature": 0.9, "top_k": 9, "top_p": 0.9, "min_p": 0.01, "repetition_penalty": 1.2}
@@ -367,6 +372,18 @@ def test_writing_lines_have_no_text_in_two_splits(tmp_path):
     named = read_splits(data, "none")
     assert len(named.train) == 80
     assert any("stand in dev or test too and are left out" in finding.text for finding in named.findings)
+
+
+def test_writing_dev_and_test_share_no_text(tmp_path):
+    lines = [f"line number {number} of the poem" for number in range(100)]
+    for name, chosen in {"train": lines[:60], "dev": lines[50:80], "test": lines[70:]}.items():
+        (tmp_path / f"{name}.txt").write_text("\n".join(chosen))
+    sources = {name: f"files:{tmp_path}/{name}.txt" for name in ("train", "dev", "test")}
+    found = read_splits(WritingData(**sources, layout="lines"), "none")
+    assert (found.train, found.dev, found.test) == (lines[:50], lines[50:70], lines[70:])
+    assert any("10 texts of dev stand in test too and are left out" in one.text for one in found.findings)
+    with pytest.raises(DataError, match="test: 1 of 4 spans of 200 characters stand in dev"):
+        read_splits(WritingData(**sources), "none")
 
 
 @pytest.mark.parametrize("share", [0.1, 0.25, 0.4, 0.9])
