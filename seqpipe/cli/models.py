@@ -59,7 +59,8 @@ def predict(
         typer.Option(min=1, max=100_000, help="Of a model that forecasts: so many steps, also beyond its own."),
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Of a model that forecasts: also draw the fan of each series.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Of a model that forecasts: also draw the fans of up to 12 series."),
     ] = None,
     beam: Annotated[
         bool, typer.Option("--beam", help="By Apache Beam, to JSON lines in no order; its own flags stand behind --.")

@@ -117,7 +117,8 @@ class SeriesInput(Input):
         if 2 * seen < self.look_back:
             back = f"{seen:,} of the {self.look_back:,} values that the model looks back on"
             remarks.append(f"has {back}, so that its intervals may be too narrow")
-        return f"series {name} {' and '.join(remarks)}" if remarks else ""
+        called = f"series {name}" if name else "the series"
+        return f"{called} {' and '.join(remarks)}" if remarks else ""
 
     def shown(self, row: Any) -> str:
         return row["series"].item().decode("utf-8", "replace") if "series" in row else ""

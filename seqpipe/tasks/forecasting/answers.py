@@ -11,6 +11,8 @@ import numpy as np
 from seqpipe.serving.answers import Answer, Presentation
 from seqpipe.serving.series import shown_time
 
+MOST_DRAWN = 12  # series
+
 
 class ForecastPresentation(Presentation):
     """Median and quantiles of the steps to come.
@@ -49,7 +51,8 @@ class ForecastPresentation(Presentation):
 
         from seqpipe.tasks.forecasting.pictures import fan
 
-        shown = list(answers)[:12]
+        found = list(answers)
+        shown = found[:MOST_DRAWN]
         figure = Figure(figsize=(8, 2.6 * len(shown)), layout="constrained")
         for axes, (name, row, answer) in zip(figure.subplots(len(shown), 1, squeeze=False)[:, 0], shown, strict=True):
             quantiles = np.column_stack([answer["quantiles"], answer["median"]])
@@ -58,4 +61,9 @@ class ForecastPresentation(Presentation):
             past = row["values"][-max(3 * len(quantiles), 24) :]
             fan(axes, past, quantiles[:, [index for _, index in order]], [level for level, _ in order], None)
             axes.set_title(name)
+            last = f" {shown_time(int(row['time']), self.step)}" if "time" in row else ", the last value"
+            axes.set_xlabel(f"steps{'' if self.step == 'rows' else f' of {self.step}'} from{last}")
+        figure.axes[0].legend(fontsize="small")
+        if len(found) > len(shown):
+            figure.suptitle(f"The first {len(shown)} of {len(found):,} series")
         figure.savefig(file, dpi=90)

@@ -99,8 +99,14 @@ def _split(part: dict[str, Any]) -> str:
     return (
         f"{part['windows']:,} windows of {part['series']:,} series; weighted quantile loss "
         f"{part['weighted_quantile_loss']:.4f}.{undefined} DM above 0: this model is "
-        f"better.\n\n{table}\n\n{intervals}\n"
+        f"better.\n\n{table}\n\n{intervals}\n{_broken(part['intervals'])}"
     )
+
+
+def _broken(intervals: list[dict[str, Any]]) -> str:
+    """Which intervals cover less than they promise, beyond chance."""
+    short = [percent(row["share"], 0) for row in intervals if row["exported"]["high"] < row["share"]]
+    return f"\nIntervals of {' and '.join(short)} cover less than they promise here.\n" if short else ""
 
 
 def _covered(found: dict[str, float]) -> list[str]:

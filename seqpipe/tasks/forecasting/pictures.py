@@ -78,8 +78,11 @@ def fan(axes: Any, past: np.ndarray, quantiles: np.ndarray, levels: list[float],
     """The past, the median and intervals around it, and what came."""
     ahead = np.arange(1, len(quantiles) + 1)
     axes.plot(np.arange(1 - len(past), 1), past, color="black", linewidth=1)
-    for low, high, _ in pairs_of(levels):
-        axes.fill_between(ahead, quantiles[:, low], quantiles[:, high], color="C0", alpha=0.2, linewidth=0)
-    axes.plot(ahead, quantiles[:, levels.index(0.5)], color="C0")
+    for low, high, share in pairs_of(levels):
+        inside = f"{share:.0%} interval"
+        axes.fill_between(
+            ahead, quantiles[:, low], quantiles[:, high], color="C0", alpha=0.2, linewidth=0, label=inside
+        )
+    axes.plot(ahead, quantiles[:, levels.index(0.5)], color="C0", label="median")
     if wanted is not None:
         axes.plot(ahead, wanted, color="C1", linewidth=1)

@@ -365,6 +365,12 @@ def test_task_card_says_where_theta_and_ets_were_left_out(home):
     assert "Theta" not in describe(report)
     report["splits"]["dev"]["statsmodels_left_out"] = True
     assert describe(report).count("Theta and ETS were left out") == 1
+    (part, *_) = report["splits"].values()
+    for row in part["intervals"]:
+        row["exported"]["high"] = row["share"] + 0.01
+    assert "cover less than they promise" not in describe(report)
+    part["intervals"][0]["exported"]["high"] = 0.5
+    assert "cover less than they promise here." in describe(report)
 
 
 def test_task_a_step_of_which_nothing_came_takes_its_share_from_the_others():
