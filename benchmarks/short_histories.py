@@ -1,4 +1,4 @@
-"""How well a forecaster answers histories that are cut short, of its own training table: by how many values it is given.
+"""How well a forecaster of its own training table answers histories that are cut short: by how many values it is given.
 
     python benchmarks/short_histories.py MODEL [--origins 60]
 

@@ -31,7 +31,7 @@ from seqpipe.errors import ModelError
 from seqpipe.models.character_model import character_model
 from seqpipe.serving.find import find_model
 from seqpipe.serving.model import load
-from seqpipe.serving.writing import Wishes, settings, streamed, written
+from seqpipe.serving.writer import Wishes, settings, streamed, written
 from seqpipe.tasks import load_pipeline, make_task
 from seqpipe.training.weights import load_weights
 

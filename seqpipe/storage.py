@@ -16,7 +16,7 @@ from seqpipe.errors import RunError
 
 
 @contextlib.contextmanager
-def writing(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
+def whole_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     """Open a file beside `path` and rename it when the block ends well; on any failure nothing of it stays.
 
     Raises:
@@ -39,7 +39,7 @@ def writing(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
 
 
 @contextlib.contextmanager
-def writing_directory(path: Path) -> Iterator[Path]:
+def whole_directory(path: Path) -> Iterator[Path]:
     """A directory beside `path` to fill; it becomes `path`, which must not hold files yet, when the block ends well."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -54,13 +54,13 @@ def writing_directory(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    with writing(path, "w") as file:
+    with whole_file(path, "w") as file:
         json.dump(value, file, indent=2, ensure_ascii=False)
         file.write("\n")
 
 
 def write_text(path: Path, text: str) -> None:
-    with writing(path, "w") as file:
+    with whole_file(path, "w") as file:
         file.write(text)
 
 
@@ -68,7 +68,7 @@ def write_arrays(path: Path, /, **arrays: Any) -> None:
     """A .npz file."""
     import numpy as np
 
-    with writing(path) as file:
+    with whole_file(path) as file:
         np.savez(file, **arrays)
 
 

@@ -31,7 +31,7 @@ def test_house_finds_a_task_that_is_named():
     assert named_tasks('if task == "translation":\n    pass') == ["translation"]
     assert named_tasks("isinstance(config, TextClassificationPipeline)") == ["TextClassificationPipeline"]
     assert named_tasks("from seqpipe.tasks.speech_commands import report") == ["seqpipe.tasks.speech_commands"]
-    assert named_tasks("with writing(path) as file:  # a translation of bytes\n    pass") == []
+    assert named_tasks("with whole_file(path) as file:  # a translation of bytes\n    pass") == []
 
 
 @pytest.mark.parametrize(

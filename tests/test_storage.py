@@ -6,26 +6,26 @@ import subprocess
 import pytest
 
 from seqpipe.errors import RunError
-from seqpipe.storage import hidden, locked, remove_leftovers, unhide, writing, writing_directory
+from seqpipe.storage import hidden, locked, remove_leftovers, unhide, whole_directory, whole_file
 
 
 def test_storage_writing_replaces_only_when_whole(tmp_path):
     file = tmp_path / "a.txt"
     file.write_text("before")
-    with pytest.raises(ZeroDivisionError), writing(file, "w") as stream:
+    with pytest.raises(ZeroDivisionError), whole_file(file, "w") as stream:
         stream.write(f"half {1 / 0}")
     assert file.read_text() == "before"
-    with writing(file, "w") as stream:
+    with whole_file(file, "w") as stream:
         stream.write("after")
     assert file.read_text() == "after"
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 
 
-def test_storage_writing_directory_is_whole_or_absent(tmp_path):
-    with pytest.raises(ZeroDivisionError), writing_directory(tmp_path / "d") as place:
+def test_storage_whole_directory_is_whole_or_absent(tmp_path):
+    with pytest.raises(ZeroDivisionError), whole_directory(tmp_path / "d") as place:
         (place / "x").write_text(str(1 / 0))
     assert not list(tmp_path.iterdir())
-    with writing_directory(tmp_path / "d") as place:
+    with whole_directory(tmp_path / "d") as place:
         (place / "x").write_text("x")
     assert (tmp_path / "d" / "x").read_text() == "x"
 
@@ -34,7 +34,7 @@ def test_storage_place_that_is_no_directory(tmp_path):
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(RunError, match=r"file/a.txt cannot be written: (Not a directory|File exists)"),
-        writing(tmp_path / "file" / "a.txt"),
+        whole_file(tmp_path / "file" / "a.txt"),
     ):
         pass
 
@@ -51,7 +51,7 @@ def test_storage_full_disk_leaves_nothing_half_written(tmp_path):
         (place / "a.bin").write_bytes(b"before")
         with (
             pytest.raises(RunError, match=r"the disk is full\. Nothing half-written stays"),
-            writing(place / "a.bin") as stream,
+            whole_file(place / "a.bin") as stream,
         ):
             stream.write(b"x" * 200_000)
         assert (place / "a.bin").read_bytes() == b"before"

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from seqpipe.cli import models, runs, writing
+from seqpipe.cli import models, runs, writer
 from seqpipe.cli.console import err
 from seqpipe.errors import Interrupted, SeqpipeError
 
@@ -25,8 +25,8 @@ COMMANDS = (
         models.listen,
         models.serve,
         models.page,
-        writing.write,
-        writing.score,
+        writer.write,
+        writer.score,
         models.list_,
         models.info,
     ),

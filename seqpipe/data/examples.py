@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seqpipe.storage import remove_leftovers, writing_directory
+from seqpipe.storage import remove_leftovers, whole_directory
 
 CODE_VERSION = 1  # raise it when the meaning of cached arrays changes
 
@@ -108,7 +108,7 @@ def cached(directory: Path, key: str, make: Callable[[], Examples]) -> Examples:
         examples = make()
         directory.mkdir(parents=True, exist_ok=True)
         remove_leftovers(directory)
-        with writing_directory(path) as beside:
+        with whole_directory(path) as beside:
             for name, column in examples.columns.items():
                 if isinstance(column, Ragged):
                     np.save(beside / f"{name}.values.npy", column.values)

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from seqpipe.evaluation.figures import percent
 from seqpipe.evaluation.measures import LOSS, Measure
 from seqpipe.evaluation.metrics import Bins, calibration_bins, wilson_interval
-from seqpipe.storage import writing
+from seqpipe.storage import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -288,7 +288,7 @@ def drawable(text: str) -> str:
 
 def save(figure: Figure, path: str | Path) -> Path:
     path = Path(path)
-    with writing(path) as file:
+    with whole_file(path) as file:
         # Without the software's version in it, equal pictures are equal files.
         figure.savefig(file, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
     return path

@@ -17,7 +17,7 @@ import numpy as np
 from seqpipe.config.pipeline import DeviceExport, Pipeline
 from seqpipe.errors import ProofError, require_extra
 from seqpipe.export.card import resized, with_section
-from seqpipe.storage import write_json, write_text, writing_directory
+from seqpipe.storage import whole_directory, write_json, write_text
 
 if TYPE_CHECKING:
     import keras
@@ -192,7 +192,7 @@ def add(artefact: Path, make: Callable[[Path], LiteFiles]) -> Path:
     before = after = card.read_text(encoding="utf-8")
     if not place.exists():
         files = make(artefact)
-        with writing_directory(place) as directory:
+        with whole_directory(place) as directory:
             for name, content in files.contents.items():
                 (directory / name).write_bytes(content)
             write_json(directory / REPORT, files.report())

@@ -16,7 +16,7 @@ from seqpipe.export import graph, variables
 from seqpipe.export.artefact import FORMAT, KERAS_MODEL, PARITY, Artefact
 from seqpipe.export.proof import prove, prove_traced_once
 from seqpipe.export.warmup import write_warmup
-from seqpipe.storage import write_json, writing_directory
+from seqpipe.storage import whole_directory, write_json
 
 
 def publish(
@@ -44,7 +44,7 @@ def publish(
             f"{target} is published already, and a published version never changes. Set export.version to another."
         )
     try:
-        with writing_directory(target) as staging:
+        with whole_directory(target) as staging:
             parity = {**_save_and_prove(artefact, staging, run_directory), "facts": facts}
             write_json(staging / PARITY, parity)
             files(staging, parity)

@@ -24,7 +24,7 @@ from seqpipe.errors import ConfigError, DataError, Diverged, ModelError, RunErro
 from seqpipe.evaluation.measures import Measure, monitored
 from seqpipe.runs.outcome import read_outcome
 from seqpipe.runs.run import open_run
-from seqpipe.storage import locked, writing
+from seqpipe.storage import locked, whole_file
 from seqpipe.tasks import make_task, task_class
 
 if TYPE_CHECKING:
@@ -248,7 +248,7 @@ def draw(study: optuna.Study, directory: Path) -> None:
             warnings.simplefilter("ignore")  # all of them are called experimental; one value of a key has no range
             axes = plot(study)
         figure = (axes.flat[0] if hasattr(axes, "flat") else axes).figure
-        with writing(directory / f"{name}.png") as file:
+        with whole_file(directory / f"{name}.png") as file:
             figure.savefig(file, format="png", dpi=150, bbox_inches="tight")
         pyplot.close(figure)
 

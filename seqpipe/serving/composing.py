@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from seqpipe.errors import DataError, ModelError
-from seqpipe.serving.writing import shown
+from seqpipe.serving.writer import shown
 
 if TYPE_CHECKING:
     from seqpipe.serving.model import Model

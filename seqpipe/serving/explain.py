@@ -16,7 +16,7 @@ from rich.text import Text
 from seqpipe.data.files import BadRow
 from seqpipe.serving.model import BATCH_ROWS, Model
 from seqpipe.serving.rows import in_windows
-from seqpipe.storage import writing
+from seqpipe.storage import whole_file
 
 MARKED = 3  # pieces in brackets, where colours cannot be shown
 _JOINERS = "\u200c\u200d"  # invisible, and part of words and of emoji
@@ -180,7 +180,7 @@ def write_page(path: Path, explanations: Iterable[Explanation | BadRow], *, titl
         How many texts it shows.
     """
     count = 0
-    with writing(path, "w") as file:
+    with whole_file(path, "w") as file:
         file.write(_HEAD.replace("TITLE", html.escape(title)))
         for explanation in explanations:
             file.write(_article(explanation))

@@ -16,7 +16,7 @@ from seqpipe.data.files import BadRow
 from seqpipe.errors import DataError
 from seqpipe.serving.answers import Answer, Presentation
 from seqpipe.serving.model import Model, Options
-from seqpipe.storage import writing
+from seqpipe.storage import whole_file
 
 ERROR = "error"  # what stands in place of an answer that there is not
 
@@ -103,7 +103,7 @@ def answers_to(
         column: the column or key of what was answered.
         errors: whether a CSV file has a last column for what was wrong with a row.
     """
-    with writing(path, "w") if path is not None else contextlib.nullcontext(stdout) as file:
+    with whole_file(path, "w") if path is not None else contextlib.nullcontext(stdout) as file:
         match format:
             case "jsonl":
 

@@ -14,7 +14,7 @@ import numpy as np
 from seqpipe.data.examples import content_key
 from seqpipe.data.findings import Finding
 from seqpipe.evaluation.paired import with_interval
-from seqpipe.serving.writing import scored
+from seqpipe.serving.writer import scored
 from seqpipe.tasks.protocol import Report
 from seqpipe.tasks.writing.data import read_texts
 from seqpipe.tasks.writing.measures import NATS, counted, rows_of

@@ -14,7 +14,7 @@ import seqpipe
 from pipelines import VERSES
 from seqpipe.runs.again import export_again
 from seqpipe.runs.run import open_run
-from seqpipe.serving.writing import Wishes, scored, streamed, written
+from seqpipe.serving.writer import Wishes, scored, streamed, written
 from seqpipe.tasks import schemas
 
 LESS = {

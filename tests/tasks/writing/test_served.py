@@ -15,7 +15,7 @@ from poems import FORM
 import seqpipe
 from seqpipe import cli
 from seqpipe.errors import DataError, ModelError
-from seqpipe.serving.writing import Wishes, scored, streamed, written
+from seqpipe.serving.writer import Wishes, scored, streamed, written
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from seqpipe.cli.console import ModelName, err, out, start
 from seqpipe.errors import DataError
 
 if TYPE_CHECKING:
-    from seqpipe.serving.writing import Wishes
+    from seqpipe.serving.writer import Wishes
 
 
 def write(
@@ -44,14 +44,14 @@ def write(
     """Write what follows a beginning. What is not named is as the model's pipeline has it."""
     if stream and format == "jsonl":
         raise DataError("--stream and --format jsonl exclude each other: a JSON line is written when it is whole.")
-    from seqpipe.serving import composing, writing
+    from seqpipe.serving import composing, writer
     from seqpipe.serving.find import find_model
     from seqpipe.serving.model import load
     from seqpipe.serving.reading import read_text
 
     first = random.SystemRandom().randrange(1_000_000) if seed is None else seed
     seeds = [first + number for number in range(samples)]
-    wishes = writing.Wishes(length, temperature, top_k, top_p, min_p, repetition_penalty)
+    wishes = writer.Wishes(length, temperature, top_k, top_p, min_p, repetition_penalty)
     in_form = form is not None or acrostic is not None
     _check_form(in_form, prompt=prompt, wishes=wishes, stop=stop, stream=stream, rhyme=rhyme, no_repeats=no_repeats)
     prompt = read_text("-") if prompt == "-" else prompt
@@ -63,7 +63,7 @@ def write(
         composing.print_composed(load(model), acrostic or "", asked, err, seeds=seeds, as_json=as_json)
     else:
         how = {"stop": stop or [], "seeds": seeds, "stream": stream, "as_json": as_json}
-        writing.print_written(load(model), prompt, wishes, err, **how)
+        writer.print_written(load(model), prompt, wishes, err, **how)
 
 
 def _check_form(
@@ -100,7 +100,7 @@ def score(
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page instead of printing.")] = None,
 ) -> None:
     """How surprised a model that writes is by a text: bits a character of each line, surprising places marked."""
-    from seqpipe.serving import writing
+    from seqpipe.serving import writer
     from seqpipe.serving.find import find_model
     from seqpipe.serving.model import load
     from seqpipe.serving.reading import read_text
@@ -108,4 +108,4 @@ def score(
     text = read_text(str(file))
     find_model(model)
     start()
-    writing.print_score(load(model), text, out, page=html)
+    writer.print_score(load(model), text, out, page=html)

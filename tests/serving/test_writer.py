@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from seqpipe.errors import DataError
-from seqpipe.serving import composing, writing
+from seqpipe.serving import composing, writer
 
 TEXT = "a\tb\x07c"
 
@@ -20,12 +20,12 @@ def printed(monkeypatch, capsys, **how):
             raise DataError("length must be 1 or more")
         return [{"text": TEXT, "unknown": "q"} for _ in seeds]
 
-    monkeypatch.setattr(writing, "written", write)
-    monkeypatch.setattr(writing, "streamed", lambda *_, **__: iter(TEXT))
+    monkeypatch.setattr(writer, "written", write)
+    monkeypatch.setattr(writer, "streamed", lambda *_, **__: iter(TEXT))
     err = io.StringIO()
-    wishes = writing.Wishes(length=how.pop("length", None))
+    wishes = writer.Wishes(length=how.pop("length", None))
     how = {"stop": [], "seeds": [1], "as_json": False, **how}
-    writing.print_written(SimpleNamespace(), "q", wishes, Console(file=err), **how)
+    writer.print_written(SimpleNamespace(), "q", wishes, Console(file=err), **how)
     return capsys.readouterr().out, err.getvalue()
 
 
