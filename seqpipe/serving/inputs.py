@@ -161,6 +161,10 @@ class WaveformInput(_OneValue):
         from seqpipe.sound.sound_file import READ
 
         path = as_on_disk(str(value))
+        if path.is_dir():
+            raise DataError(
+                f"{value} is a folder. Name its recordings, such as {value}/*.wav, or a file that lists them."
+            )
         if not path.is_file():
             raise DataError(f"{value} is no file. A model that hears takes recordings ({READ}).")
         try:

@@ -22,7 +22,7 @@ from seqpipe.data.lines import CANNOT_UNPACK
 from seqpipe.data.sources import TFDS_SPLITS, Role, prepared_tfds, source_options, whole_number_option
 from seqpipe.data.splits import part_of
 from seqpipe.errors import DataError, not_allowed
-from seqpipe.sound.sound_file import NO_SAMPLES, checked, opened
+from seqpipe.sound.sound_file import NO_SAMPLES, READ, checked, opened
 from seqpipe.sound.tones import TONES_ROWS, tones
 
 RATE_HZ = 16_000
@@ -148,7 +148,7 @@ class _Found:
 
     def _unread(self) -> str:
         listed = ", ".join(f"{count:,} {ending}" for ending, count in self.unread.most_common())
-        return f"files of other formats are not read: {listed}, such as {self.first['unread']}"
+        return f"files of other formats than {READ} are not read: {listed}, such as {self.first['unread']}"
 
     def recordings(self, root: Path, most: int | None) -> Iterator[Recording | Bad | Finding]:
         if not self.files:
@@ -192,13 +192,13 @@ def _look_into(root: Path) -> _Found:
     found = _Found()
     for folder in _children(root):
         if folder.name.startswith("."):
-            found.leave_out("hidden file or folder", folder.name)
+            found.leave_out("hidden path", folder.name)
         elif folder.is_dir():
             before = (len(found.files), found.unread.total(), found.left_out.total())
             for path in _children(folder):
                 name = f"{folder.name}/{path.name}"
                 if path.name.startswith("."):
-                    found.leave_out("hidden file or folder", name)
+                    found.leave_out("hidden path", name)
                 elif path.is_dir():
                     found.leave_out("folder inside a word's folder", name)
                 else:
@@ -250,7 +250,7 @@ def _look_into_tar(tar: tarfile.TarFile, path: Path) -> _Found:
         if member.isdir() or member.isdev():
             continue
         if any(part.startswith(".") and part not in (".", "..") for part in name.parts):
-            found.leave_out("hidden file or folder", member.name)
+            found.leave_out("hidden path", member.name)
         else:
             members.append((name, member))
     root = _root({name.parent for name, _ in members if name.suffix.lower() in ENDINGS})

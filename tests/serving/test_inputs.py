@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 import tensorflow as tf
 
-from seqpipe.serving.inputs import as_tensor
+from seqpipe.errors import DataError
+from seqpipe.serving.inputs import WAVEFORM, as_tensor
 
 
 @pytest.mark.parametrize("value", [2**32 + 1, -(2**31) - 1, [1, 2**31]])
@@ -15,3 +16,8 @@ def test_tensor_of_a_number_that_does_not_fit_is_an_error(value):
 @pytest.mark.parametrize("value", [2**31 - 1, -(2**31), [1, 2]])
 def test_tensor_of_a_number_that_fits_is_the_number(value):
     assert as_tensor(value, tf.int32).numpy().tolist() == value
+
+
+def test_waveform_of_a_folder_says_how_its_recordings_are_named(tmp_path):
+    with pytest.raises(DataError, match=r"is a folder\. Name its recordings, such as .*/\*\.wav"):
+        WAVEFORM.from_value(str(tmp_path))

@@ -146,7 +146,7 @@ def test_recordings_that_are_hidden_are_left_out_with_their_count(folder):
     (folder / ".DS_Store").write_bytes(b"x")
     (folder / ".ipynb_checkpoints").mkdir()
     soundfile.write(folder / ".ipynb_checkpoints" / "a.wav", sound(), 16_000)
-    text = "train: 3 hidden file or folders are left out, such as .DS_Store."
+    text = "train: 3 hidden paths are left out, such as .DS_Store."
     assert text in noticed(folder, "info")
     assert read_commands(data(folder)).classes == ["no", "yes", "unknown", "silence"]
 
@@ -167,11 +167,13 @@ def test_recordings_of_other_formats_are_counted(folder, tmp_path_factory):
     for number in range(3):
         (folder / "hello" / f"{number}.M4A").write_bytes(b"\0")
     (folder / "hello" / "about.txt").write_text("by phone")
-    text = "files of other formats are not read: 3 .m4a, such as hello/0.M4A"
+    text = "files of other formats than WAV, FLAC, OGG, Opus, MP3, AIFF are not read: 3 .m4a, such as hello/0.M4A"
     assert f"train: {text}." in noticed(folder, "warning")
     alone = tmp_path_factory.mktemp("alone")
     (folder / "hello").rename(alone / "hello")
-    with pytest.raises(DataError, match=r"holds no recordings\. .* Its files of other formats are not read: 3 \.m4a"):
+    with pytest.raises(
+        DataError, match=r"holds no recordings\. .* Its files of other formats than .* are not read: 3 \.m4a"
+    ):
         list(read_recordings(f"files:{alone}", "train"))
 
 
@@ -195,7 +197,7 @@ def test_recordings_folder_without_any_is_named(folder):
     (folder / "hi" / "a.m4a").touch()
     said = noticed(folder, "warning")
     assert said[0] == "train: 1 folder without a recording is left out, such as maybe."
-    assert said[1].startswith("train: files of other formats are not read: 1 .m4a")
+    assert said[1].startswith("train: files of other formats than WAV, FLAC, OGG, Opus, MP3, AIFF are not read: 1 .m4a")
 
 
 def test_recordings_of_a_pipe(tmp_path):
