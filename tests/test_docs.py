@@ -175,7 +175,7 @@ def commands_in(text: str) -> list[list[str]]:
     found = []
     for line in shell_lines(text):
         for part in re.split(r"\s(?:&&|\||>)\s", line.partition(" # ")[0]):
-            words = part.replace("'", "").replace('"', "").split()
+            words = part.partition(" -- ")[0].replace("'", "").replace('"', "").split()  # what follows is another's
             if len(words) > 1 and words[0] in ("seqpipe", "make", ".venv/bin/seqpipe"):
                 found.append([Path(words[0]).name, *words[1:]])
     return found

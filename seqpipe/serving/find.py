@@ -79,9 +79,9 @@ def _whole(place: Path) -> Path | None:
     return place if (place / "saved_model.pb").is_file() else next(reversed(versions(place)), None)
 
 
-def pipeline_of(model: Path) -> dict[str, Any]:
+def pipeline_of(model: str | Path) -> dict[str, Any]:
     """What a model was trained by, as it is written beside it; empty where nothing is."""
-    file = model / PIPELINE
+    file = Path(model) / PIPELINE
     return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
