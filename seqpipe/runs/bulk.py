@@ -7,7 +7,6 @@ too. A process of a worker loads the model once.
 from __future__ import annotations
 
 import contextlib
-import glob
 import json
 import logging
 import re
@@ -23,6 +22,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.utils.shared import Shared
 
+from seqpipe.data.files import as_on_disk, find_files
 from seqpipe.errors import DataError, nearest
 from seqpipe.runs.predict import Wanted, look_ahead, presentation
 from seqpipe.serving.find import find_model
@@ -90,9 +90,8 @@ def _options(flags: list[str]) -> PipelineOptions:
 
 def _files(source: str) -> list[str]:
     if FileSystems.get_scheme(source) is None:
-        found = glob.glob(source, recursive=True)
-    else:
-        found = [file.path for match in FileSystems.match([source]) for file in match.metadata_list]
+        return [source] if as_on_disk(source).is_dir() else [str(path) for path in find_files(source)]
+    found = [file.path for match in FileSystems.match([source]) for file in match.metadata_list]
     if not found:
         raise DataError(f"--input {source}: there is no such file.")
     return sorted(found)
@@ -137,12 +136,11 @@ class _Answer(_WithModel):
 
     def process(self, batch: list[tuple[str, int, Any]]) -> Iterator[str]:
         model, wanted = self.model, self.wanted
-        options = wanted.options if wanted.horizon is None else {"steps": wanted.horizon}
         answers = predict_rows(
             model,
             [row for _, _, row in batch],
             signature=wanted.signature,
-            options=options,
+            options=wanted.settings,
             keep_going=wanted.keep_going,
         )
         for (file, number, _), (row, answer) in zip(batch, answers, strict=True):

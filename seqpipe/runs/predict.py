@@ -120,6 +120,11 @@ class Wanted:
             return "longer"
         return "explain" if self.explain else "beam" if self.options else "serving_default"
 
+    @property
+    def settings(self) -> dict[str, int | float] | None:
+        """What the signature takes beside the rows."""
+        return self.options if self.horizon is None else {"steps": self.horizon}
+
 
 def predict(
     name: str,
@@ -166,9 +171,8 @@ def _show(model: Model, rows: Iterable[Any], wanted: Wanted, out: Console, err: 
     if wanted.explain and wanted.format == "table":
         print_explanations(model, rows, out)
         return
-    options = wanted.options if wanted.horizon is None else {"steps": wanted.horizon}
     answers: Iterable[tuple[Any, Answer]] = predict_rows(
-        model, rows, signature=wanted.signature, options=options, keep_going=wanted.keep_going
+        model, rows, signature=wanted.signature, options=wanted.settings, keep_going=wanted.keep_going
     )
     if wanted.plot is not None:
         answers = list(answers)

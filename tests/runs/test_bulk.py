@@ -77,7 +77,8 @@ def test_beam_stops_at_a_bad_row_or_goes_on(home, seqpipe):
         (["--input", "rows-0.jsonl"], "--beam writes JSON lines alone"),
         (["--input", "rows-0.jsonl", "--output", "a.csv"], "--beam writes JSON lines alone"),
         (["--output", "a.jsonl"], "--beam answers files"),
-        (["--input", "none-*.jsonl", "--output", "a.jsonl"], "there is no such file"),
+        (["--input", "none-*.jsonl", "--output", "a.jsonl"], "no file is named like none-*.jsonl"),
+        (["--input", "rows-9.jsonl", "--output", "a.jsonl"], "rows-9.jsonl does not exist"),
         (["--input", "rows-0.jsonl", "--output", "a.jsonl", "a word"], "behind -- stand Beam's own flags"),
         (
             ["--input", "rows-0.jsonl", "--output", "a.jsonl", "--", "--runer=FlinkRunner"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from pipelines import SHOPS
 from seqpipe.errors import DataError, RunError
 from seqpipe.evaluation.paired import difference, mean_with_interval
 from seqpipe.evaluation.rows import RowFigures
+from seqpipe.runs.check import check_pipeline
 from seqpipe.runs.evaluate import evaluate_artefact
 from seqpipe.runs.run import open_run
 from seqpipe.series.builtin import builtin_rows
@@ -351,6 +353,14 @@ def test_task_card_and_pictures_are_there(home):
     assert "| ridge |" in card
     for name in ("fans.png", "by_step.png", "ranks.png", "coverage.png", "rows.npz"):
         assert (home / "runs" / "tiny" / "report" / "test" / name).is_file()
+
+
+def test_task_check_says_how_far_it_looks_back_and_no_padding():
+    out = Console(file=io.StringIO(), width=200)
+    check_pipeline(ForecastingPipeline.model_validate(SHOPS), out)
+    said = out.file.getvalue()
+    assert re.search(r"info: it looks back \d+ steps, \d+ read at once, and forecasts \d+; seasons of 24", said)
+    assert "padding" not in said
 
 
 def test_task_asks_for_statsmodels_before_it_trains(monkeypatch):
