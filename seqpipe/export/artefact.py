@@ -41,6 +41,7 @@ class Artefact:
     probes: rows to prove each signature with; a signature without probes is proved to exist only.
     shared: for a signature, inputs that a request has once, not once a row.
     reference: for a signature, the Keras model's own answers to rows, made without the exported graph.
+    differences: outputs that are differences between values of another output, by its name: they are rounded as it is.
     tolerance: bound on the absolute difference of numbers.
     """
 
@@ -50,6 +51,7 @@ class Artefact:
     probes: dict[str, list[Row]]
     shared: dict[str, Row] = field(default_factory=dict)
     reference: dict[str, Callable[[list[Row]], list[Row]]] = field(default_factory=dict)
+    differences: dict[str, str] = field(default_factory=dict)
     tolerance: float = TOLERANCE
 
 

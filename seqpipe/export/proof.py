@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -168,7 +168,7 @@ def _against_batch(artefact: Artefact, name: str, alone: dict[int, Row], pairs: 
     worst = 0.0
     for request, answer in pairs:
         for place, number in enumerate(request.probes):
-            apart = difference(alone[number], _row(answer, place))
+            apart = difference(alone[number], _row(answer, place), artefact.differences)
             worst = max(worst, apart)
             if apart > artefact.tolerance:
                 raise ProofError(
@@ -183,7 +183,7 @@ def _against_keras(artefact: Artefact, name: str, alone: dict[int, Row]) -> floa
     """The largest difference between answers to probes and what the Keras model answers to them."""
     worst = 0.0
     for number, expected in zip(alone, artefact.reference[name](artefact.probes[name]), strict=True):
-        apart = difference(expected, {key: alone[number][key] for key in expected})
+        apart = difference(expected, {key: alone[number][key] for key in expected}, artefact.differences)
         worst = max(worst, apart)
         if apart > artefact.tolerance:
             raise ProofError(
@@ -193,10 +193,13 @@ def _against_keras(artefact: Artefact, name: str, alone: dict[int, Row]) -> floa
     return worst
 
 
-def difference(expected: Row, actual: Row) -> float:
+def difference(expected: Row, actual: Row, differences: Mapping[str, str]) -> float:
     """The largest difference, as a share of the largest number beyond 1; infinite where strings or shapes differ.
 
     An axis that grew with the batch may go on with zeros or empty strings.
+
+    Args:
+        differences: as `Artefact.differences`: shares are of the largest number of either output.
     """
     worst = 0.0
     for key, value in expected.items():
@@ -210,7 +213,10 @@ def difference(expected: Row, actual: Row) -> float:
         beyond = np.ones(other.shape, bool)
         beyond[inside] = False
         if value.dtype.kind == "f":
-            apart = np.abs(value - other[inside]) / np.abs(value).max(initial=1.0)
+            scale = np.abs(value).max(initial=1.0)
+            if differences.get(key) in expected:
+                scale = np.abs(expected[differences[key]]).max(initial=scale)
+            apart = np.abs(value - other[inside]) / scale
             worst = max([worst, *apart.ravel(), *np.abs(other[beyond]).ravel()])
         elif not np.array_equal(value, other[inside]) or any(other[beyond].tolist()):
             return float("inf")

@@ -18,7 +18,7 @@ from seqpipe.errors import ProofError, RunError
 from seqpipe.export import fresh_process as proof
 from seqpipe.export.artefact import Artefact, next_version
 from seqpipe.export.graph import used_ops
-from seqpipe.export.proof import _against_keras
+from seqpipe.export.proof import _against_keras, difference
 from seqpipe.export.publish import publish
 from seqpipe.export.warmup import FILE, read_warmup, write_warmup
 
@@ -261,3 +261,11 @@ def test_proof_needs_a_reference_for_each_probe():
     alone = {number: {"score": np.float32(2.0)} for number in range(4)}
     with pytest.raises(ValueError, match="argument 2 is shorter"):
         _against_keras(made, "serving_default", alone)
+
+
+def test_proof_measures_a_difference_of_large_numbers_by_their_size():
+    expected = {"median": np.float32([4000.0, 5000.0]), "weights": np.float32([0.002, 0.0])}
+    actual = {"median": np.float32([4000.0, 5000.0]), "weights": np.float32([0.004, 0.0])}
+    assert difference(expected, actual, {}) == pytest.approx(0.002)
+    assert difference(expected, actual, {"weights": "median"}) == pytest.approx(0.002 / 5000)
+    assert difference({"weights": expected["weights"]}, actual, {"weights": "median"}) == pytest.approx(0.002)
