@@ -57,10 +57,9 @@ def publish(
 def _save_and_prove(artefact: Artefact, staging: Path, run_directory: Path | None) -> dict[str, Any]:
     prove_traced_once(artefact)
     try:
-        # Not their concrete functions: those would be saved beside the ones that saving traces.
-        tf.saved_model.save(
-            variables.holder(artefact.signatures.values()), str(staging), signatures=dict(artefact.signatures)
-        )
+        # Concrete functions, since of others saving traces each once more.
+        functions = {name: function.get_concrete_function() for name, function in artefact.signatures.items()}
+        tf.saved_model.save(variables.holder(functions.values()), str(staging), signatures=functions)
     except (TypeError, ValueError, AssertionError) as error:
         raise ProofError(f"The model cannot be saved as a SavedModel: {error}") from error
     graph.drop_notes(staging)

@@ -9,9 +9,9 @@ import tensorflow as tf
 SMALLEST = 1024  # numbers; fewer are not worth an initialiser
 
 
-def holder(functions: Iterable[tf.types.experimental.PolymorphicFunction]) -> tf.Module:
+def holder(functions: Iterable[tf.types.experimental.ConcreteFunction]) -> tf.Module:
     """What to save beside functions: each variable they use, in as few bytes as hold its value exactly."""
-    used = {v.ref(): v for function in functions for v in function.get_concrete_function().variables}
+    used = {v.ref(): v for function in functions for v in function.variables}
     held = tf.Module()
     held.plain, held.stored, held.expanded = [], [], []
     for variable in used.values():

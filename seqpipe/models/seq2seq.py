@@ -16,6 +16,7 @@ from seqpipe import layers
 from seqpipe.config.networks import Encoder, Seq2Seq
 from seqpipe.layers.decoder import State
 from seqpipe.models.classifier import cell_of, dropped
+from seqpipe.models.traced import traced_once
 
 Step = Callable[[Any, Any], tuple[Any, Any]]
 
@@ -78,7 +79,7 @@ class Stepper:
     def __init__(self, model: keras.Model):
         self.decoder = model.get_layer("decoder")
         memory = self.decoder.input[2]
-        self._encode = keras.Model(model.inputs[:2], memory)
+        self._encode = traced_once(keras.Model(model.inputs[:2], memory))
         self._embed = model.get_layer("target_embedding")
         tied = isinstance(self._embed, layers.TiedEmbedding)
         self._score = (lambda x: self._embed(x, score=True)) if tied else model.get_layer("scores")
@@ -89,7 +90,7 @@ class Stepper:
         Returns:
             step(tokens int32 [B, W], state) -> (logits float32 [B, W, V], state), and the first state, of W = 1.
         """
-        state, shared = self.decoder.start(self._encode([source, lengths], training=False), lengths)
+        state, shared = self.decoder.start(self._encode([source, lengths]), lengths)
 
         def step(tokens: Any, state: State) -> tuple[Any, State]:
             output, _, after = self.decoder.step(self._embed(tokens), state, shared)

@@ -28,6 +28,7 @@ class Scales(tf.Module):
 
 def save(module: Scales, place) -> str:
     functions = {"serving_default": module.scaled, "table": module.table_of}
+    functions = {name: function.get_concrete_function() for name, function in functions.items()}
     tf.saved_model.save(holder(functions.values()), str(place), signatures=functions)
     return str(place)
 

@@ -15,6 +15,7 @@ from scipy.stats import norm
 
 from seqpipe.export.artefact import signature
 from seqpipe.layers.recurrent_form import traced_for
+from seqpipe.models.traced import traced_once
 from seqpipe.tasks.forecasting.data import Facts
 
 MOST_STEPS = 100_000
@@ -50,7 +51,7 @@ class Forecasts(tf.Module):
     ):
         super().__init__()
         self.weights = [variable.value for variable in model.weights]
-        self._infer = lambda inputs: model(inputs, training=False)
+        self._infer = traced_once(model)
         self._facts, self._frame, self._horizon = facts, facts.frame(), horizon
         self._levels, self._answered = list(levels), [list(levels).index(level) for level in answered]
         self._middle = self._levels.index(0.5)

@@ -48,6 +48,7 @@ class Translator(tf.Module):
         self._max_pieces, self._version = max_pieces, version
         self._vocabulary_size = vocabulary_size
         text = tf.TensorSpec([None], tf.string, name="text")
+        self._found = signature(self._searched, text)  # which two signatures share
         beam = tf.TensorSpec([], tf.int32, "beam_width"), tf.TensorSpec([], tf.float32, "length_penalty")
         self.functions = {
             "serving_default": signature(self._translate, text),
@@ -57,9 +58,9 @@ class Translator(tf.Module):
         }
 
     def _translate(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
-        return self._answered(text)[0]
+        return self._found(text)[0]
 
-    def _answered(self, text: tf.Tensor) -> tuple[dict[str, tf.Tensor], Any, tf.Tensor, tf.Tensor]:
+    def _searched(self, text: tf.Tensor) -> tuple[dict[str, tf.Tensor], Any, tf.Tensor, tf.Tensor]:
         """The answer, what the search found, and the pieces of the source."""
         ids, lengths, cut = self._encode(text)
         with traced_for("serving"):
@@ -92,7 +93,7 @@ class Translator(tf.Module):
         return {"texts": tf.reshape(texts, [rows, width]), "scores": found.scores}
 
     def _explain(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
-        answer, found, ids, lengths = self._answered(text)
+        answer, found, ids, lengths = self._found(text)
         target = tf.pad(found.ids, [[0, 0], [0, tf.maximum(0, 1 - tf.shape(found.ids)[1])]])
         with traced_for("serving"):
             alignment = self._align(ids, lengths, target, found.lengths)

@@ -70,6 +70,10 @@ class WritingModel(tf.Module):
         reader = Reader(model)
         # Behind a plain function: a Keras model as an attribute would be saved whole, with functions of its own.
         self._reader = lambda: reader
+        parts = [tf.TensorSpec([None, units]) for units in reader.units]
+        ids, lengths = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)
+        # Signatures share what takes much graph.
+        self._hidden = signature(reader.read, ids, lengths, parts)
         self._first, self._version, self._size = first, version, characters.size
         self._known = list(characters.known)
         self._defaults, self._form = sampling, form
@@ -94,9 +98,10 @@ class WritingModel(tf.Module):
         number = tf.TensorSpec([], tf.int32, name="number")
         held = [] if self.characters.whole else [tf.TensorSpec([None, HELD], tf.int32, name="held")]
 
+        self._write = signature(self._written, text, length, *settings, stop, seed)
         self.functions = {
             "serving_default": signature(self._write_by_default, text),
-            "write": signature(self._write, text, length, *settings, stop, seed),
+            "write": self._write,
             "score": signature(self._score, text),
             "start": signature(self._start, text),
             "step": signature(self._step, tokens, state),
@@ -125,7 +130,7 @@ class WritingModel(tf.Module):
         answer = self._write(text, tf.constant(wanted.length), *settings, tf.zeros([0], tf.string), seed)
         return {"text": answer["text"]}
 
-    def _write(self, text: tf.Tensor, length: tf.Tensor, *given: tf.Tensor) -> Outputs:
+    def _written(self, text: tf.Tensor, length: tf.Tensor, *given: tf.Tensor) -> Outputs:
         """given: settings, strings to stop at, seeds."""
         *numbers, stop, seed = given
         settings = Settings(*numbers)
@@ -164,7 +169,7 @@ class WritingModel(tf.Module):
         ids, lengths, unknown = self._prompt(text)
         rows = tf.shape(ids)[0]
         with traced_for("serving"):
-            hidden, state = self._reader().read(ids, lengths, self._reader().zero_state(rows))
+            hidden, state = self._hidden(ids, lengths, self._reader().zero_state(rows))
         last = tf.gather(hidden, lengths - 1, batch_dims=1)
         return state, self._reader().scores(last), self._seen(ids, lengths), unknown
 
@@ -271,7 +276,7 @@ class WritingModel(tf.Module):
         rows = tf.shape(found.ids)[0]
         read = tf.concat([tf.fill([rows, 1], self._first), found.ids], 1)
         with traced_for("serving"):
-            hidden, _ = self._reader().read(read, found.lengths, self._reader().zero_state(rows))
+            hidden, _ = self._hidden(read, found.lengths, self._reader().zero_state(rows))
         logits = self._reader().scores(hidden[:, :-1])
         inside = tf.sequence_mask(found.lengths, tf.shape(found.ids)[1])
         surprisal = tf.where(inside, tf.nn.sparse_softmax_cross_entropy_with_logits(found.ids, logits), 0.0)
@@ -292,7 +297,7 @@ class WritingModel(tf.Module):
         """The state before the last character of a prompt, and that character, which `step` reads first."""
         ids, lengths, _ = self._prompt(text)
         with traced_for("serving"):
-            _, state = self._reader().read(ids, lengths - 1, self._reader().zero_state(tf.shape(ids)[0]))
+            _, state = self._hidden(ids, lengths - 1, self._reader().zero_state(tf.shape(ids)[0]))
         rows = tf.shape(ids)[0]
         return {
             "tokens": tf.gather(ids, lengths - 1, batch_dims=1),
