@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from seqpipe.export.artefact import Artefact, Row
+from seqpipe.export.artefact import Artefact, Row, signature
 from seqpipe.models.character_model import Reader, untold
 from seqpipe.models.sampling import NEVER, Settings, draw_numpy, is_settled, uniform_numpy
 from seqpipe.tasks.writing import compose_proof
@@ -116,6 +116,7 @@ class NumpyWriter:
         self.model, self.characters, self.first = model, characters, first
         self.reader = Reader(model)
         self.step = tf.function(self.reader.step, autograph=False)
+        self.whole = signature(self._whole, tf.TensorSpec([1, None], tf.int32))
         self.bias = np.zeros(characters.size, np.float32)
         self.bias[[UNKNOWN] if ends else [UNKNOWN, EDGE]] = NEVER
         self.automaton = characters.automaton
@@ -124,9 +125,11 @@ class NumpyWriter:
         shown = tf.strings.unicode_transcode([text], "UTF-8", "UTF-8", errors="replace").numpy()[0].decode()
         return np.concatenate([[self.first], self.characters.encode(shown)]).astype(np.int32)
 
+    def _whole(self, ids: tf.Tensor) -> list[tf.Tensor]:
+        return self.model([ids, tf.shape(ids)[1:], *self.reader.zero_state(1), *untold(self.model, ids)])
+
     def _read(self, ids: np.ndarray) -> list[tf.Tensor]:
-        read = tf.constant(ids[None])
-        return self.model([read, tf.constant([len(ids)]), *self.reader.zero_state(1), *untold(self.model, read)])
+        return self.whole(tf.constant(ids[None]))
 
     def write(self, prompt: bytes, length: int, settings: Settings, seed: int) -> tuple[str, bool]:
         """The text, and whether it is the same where rounding differs."""
