@@ -68,11 +68,12 @@ class _Lengths(keras.layers.RNN):
             initial_state = [initial_state]
         state = [self._value(s) for s in initial_state]
         sequences, weights = self._weights(sequences, state[0], training=bool(training))
-        output, *final = by_rows(
-            batch,
-            lambda rows: self._form(rows, training=bool(training)),
-            lambda form: self._answer(form, sequences, state, weights, lengths),
-        )
+        compiled = self._form(recurrent_form.MANY_ROWS, training=bool(training)) is Form.GRADIENT_BY_HAND_XLA
+
+        def run() -> list[Tensor]:
+            return self._loop(batch, sequences, state, weights, lengths, training=bool(training), compiled=compiled)
+
+        output, *final = tf.function(run, jit_compile=True)() if compiled else run()
         if self.stateful:
             for variable, s in zip(self.states, final, strict=True):
                 variable.assign(s)
@@ -119,42 +120,59 @@ class _Lengths(keras.layers.RNN):
         by_hand, fusable = self._by_hand(), self._fusable()
         return choose_form(rows, units=self.units, training=training, by_hand=by_hand, fusable=fusable)
 
-    def _answer(
-        self, form: Form, x: Tensor, state: list[Tensor], weights: kernels.Weights, lengths: Tensor | None
-    ) -> list[Tensor]:
-        """Output and state in the end, [B, T, U] or [B, U]."""
-
-        def run() -> list[Tensor]:
-            return self._loop(form, x, state, weights, lengths)
-
-        return tf.function(run, jit_compile=True)() if form is Form.GRADIENT_BY_HAND_XLA else run()
-
     def _loop(
-        self, form: Form, x: Tensor, state: list[Tensor], weights: kernels.Weights, lengths: Tensor | None
+        self,
+        batch: Any,
+        x: Tensor,
+        state: list[Tensor],
+        weights: kernels.Weights,
+        lengths: Tensor | None,
+        *,
+        training: bool,
+        compiled: bool,
     ) -> list[Tensor]:
-        compiled = form is Form.GRADIENT_BY_HAND_XLA
+        """Output [B, T, U] or [B, U], and the state in the end, [B, U] each, as far as it is wanted."""
         steps = 1 if compiled else STEPS_A_TURN
         wanted = len(state) if self.return_state or self.stateful else 1
         rows = Rows(x, lengths, backwards=self.go_backwards, multiple=steps)
         x = rows.to_loop(x)  # [T', B, C]
-        match form:
-            case Form.GRADIENT_BY_HAND | Form.GRADIENT_BY_HAND_XLA:
-                states = kernels.trained_scan(
-                    self._cell(), weights, x, state, steps=steps, wanted=wanted, dense=compiled
-                )
-            case Form.FUSED:
-                states = kernels.block_lstm(weights, x, state)[:wanted]
-            case Form.INPUTS_BY_TURN | Form.INPUTS_FIRST | Form.INPUTS_FIRST_BY_GATE:
-                if form is not Form.INPUTS_BY_TURN:
-                    weights, x = kernels.project(weights, x)
-                by_gate = form is Form.INPUTS_FIRST_BY_GATE
-                valid = None if self._by_hand() else rows.loop_valid
-                states = kernels.scan(self._cell(), weights, x, state, steps=steps, by_gate=by_gate, valid=valid)
-        final = [rows.at_end(s, first) for s, first in zip(states[:wanted], state[:wanted], strict=True)]
+        valid = None if self._by_hand() else rows.loop_valid
+        states = by_rows(
+            batch,
+            lambda count: self._form(count, training=training),
+            lambda form: self._states(form, x, state, weights, valid, steps=steps, wanted=wanted),
+        )
+        final = [rows.at_end(s, first) for s, first in zip(states, state[:wanted], strict=True)]
         if self.return_sequences:
             output = rows.from_loop(states[0])  # [B, T, U]
             return [rows.in_loop_order(output) if self.go_backwards and not self.wrapped else output, *final]
         return [rows.at_end(states[0], tf.zeros_like(state[0])), *final]
+
+    def _states(
+        self,
+        form: Form,
+        x: Tensor,
+        state: list[Tensor],
+        weights: kernels.Weights,
+        valid: Tensor | None,
+        *,
+        steps: int,
+        wanted: int,
+    ) -> list[Tensor]:
+        """The first `wanted` states of every step, [T', B, U] each, of x [T', B, C]."""
+        cell = self._cell()
+        match form:
+            case Form.GRADIENT_BY_HAND | Form.GRADIENT_BY_HAND_XLA:
+                dense = form is Form.GRADIENT_BY_HAND_XLA
+                states = kernels.trained_scan(cell, weights, x, state, steps=steps, wanted=wanted, dense=dense)
+            case Form.FUSED:
+                states = kernels.block_lstm(weights, x, state)
+            case Form.INPUTS_BY_TURN | Form.INPUTS_FIRST | Form.INPUTS_FIRST_BY_GATE:
+                if form is not Form.INPUTS_BY_TURN:
+                    weights, x = kernels.project(weights, x)
+                by_gate = form is Form.INPUTS_FIRST_BY_GATE
+                states = kernels.scan(cell, weights, x, state, steps=steps, by_gate=by_gate, valid=valid)
+        return list(states[:wanted])
 
     def step(self, x: Tensor, state: Sequence[Tensor]) -> list[Tensor]:
         """One step without a loop or dropout: x [B, C] and the state before it to the state after it, [B, U] each.
