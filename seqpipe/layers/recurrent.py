@@ -68,6 +68,7 @@ class _Lengths(keras.layers.RNN):
             initial_state = [initial_state]
         state = [self._value(s) for s in initial_state]
         sequences, weights = self._weights(sequences, state[0], training=bool(training))
+        # In training the form is one, whatever the rows.
         compiled = self._form(recurrent_form.MANY_ROWS, training=bool(training)) is Form.GRADIENT_BY_HAND_XLA
 
         def run() -> list[Tensor]:
