@@ -159,6 +159,9 @@ class SegmentRecurrence(Fixed):
         self.recurrence.build((None, None, past_shape[-1]))
         self.built = True
 
+    def compute_output_shape(self, past_shape: Shape, queries_shape: Shape) -> Shape:
+        return (*queries_shape[:-1], self.units)
+
     def call(self, past: Tensor, queries: Tensor, training: bool | None = None) -> Tensor:
         _, *state = self.recurrence(past, training=training)
         many = tf.shape(queries)[1]
