@@ -42,7 +42,7 @@ class Artefact:
     shared: for a signature, inputs that a request has once, not once a row.
     reference: for a signature, the Keras model's own answers to rows, made without the exported graph.
     differences: outputs that are differences between values of another output, by its name: they are rounded as it is.
-    tolerance: bound on the absolute difference of numbers.
+    tolerance: bound on differences of numbers, as shares of the largest one beyond 1.
     """
 
     module: tf.Module

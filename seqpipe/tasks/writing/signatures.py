@@ -70,10 +70,10 @@ class WritingModel(tf.Module):
         reader = Reader(model)
         # Behind a plain function: a Keras model as an attribute would be saved whole, with functions of its own.
         self._reader = lambda: reader
-        parts = [tf.TensorSpec([None, units]) for units in reader.units]
-        ids, lengths = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)
         # Signatures share what takes much graph.
-        self._hidden = signature(reader.read, ids, lengths, parts)
+        self._hidden = signature(
+            self._after_nothing, tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)
+        )
         self._first, self._version, self._size = first, version, characters.size
         self._known = list(characters.known)
         self._defaults, self._form = sampling, form
@@ -167,11 +167,14 @@ class WritingModel(tf.Module):
     def _read(self, text: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor, tf.Tensor]:
         """State after prompts, logits of the next character, ids seen, characters not known."""
         ids, lengths, unknown = self._prompt(text)
-        rows = tf.shape(ids)[0]
-        with traced_for("serving"):
-            hidden, state = self._hidden(ids, lengths, self._reader().zero_state(rows))
+        hidden, state = self._hidden(ids, lengths)
         last = tf.gather(hidden, lengths - 1, batch_dims=1)
         return state, self._reader().scores(last), self._seen(ids, lengths), unknown
+
+    def _after_nothing(self, ids: tf.Tensor, lengths: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """`Reader.read` from the state before a text."""
+        with traced_for("serving"):
+            return self._reader().read(ids, lengths, self._reader().zero_state(tf.shape(ids)[0]))
 
     def _prompt(self, text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """The last READ characters of prompts behind the first id: ids [B, T], lengths [B], at least 1."""
@@ -275,8 +278,7 @@ class WritingModel(tf.Module):
         require(right, f"a text to score must have at most {LONGEST_SCORED:,} characters, not", characters)
         rows = tf.shape(found.ids)[0]
         read = tf.concat([tf.fill([rows, 1], self._first), found.ids], 1)
-        with traced_for("serving"):
-            hidden, _ = self._hidden(read, found.lengths, self._reader().zero_state(rows))
+        hidden, _ = self._hidden(read, found.lengths)
         logits = self._reader().scores(hidden[:, :-1])
         inside = tf.sequence_mask(found.lengths, tf.shape(found.ids)[1])
         surprisal = tf.where(inside, tf.nn.sparse_softmax_cross_entropy_with_logits(found.ids, logits), 0.0)
@@ -296,8 +298,7 @@ class WritingModel(tf.Module):
     def _start(self, text: tf.Tensor) -> Outputs:
         """The state before the last character of a prompt, and that character, which `step` reads first."""
         ids, lengths, _ = self._prompt(text)
-        with traced_for("serving"):
-            _, state = self._hidden(ids, lengths - 1, self._reader().zero_state(tf.shape(ids)[0]))
+        _, state = self._hidden(ids, lengths - 1)
         rows = tf.shape(ids)[0]
         return {
             "tokens": tf.gather(ids, lengths - 1, batch_dims=1),
