@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +18,7 @@ from seqpipe.errors import DataError
 if TYPE_CHECKING:
     from seqpipe.config import file as pipeline_file
     from seqpipe.runs.run import Run
+    from seqpipe.tasks.protocol import Callbacks
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A pipeline file (YAML).")]
 Set = Annotated[
@@ -244,7 +245,7 @@ def _run_seeds(file: Path, overrides: list[str] | None, seeds: str, *, fresh: bo
         return run_seeds(config, wanted, publish=publish, fresh=fresh, out=out, callbacks=_callbacks)
 
 
-def _callbacks(config: Pipeline) -> Callable[[int, int], Sequence[Any]]:
+def _callbacks(config: Pipeline) -> Callbacks:
     from seqpipe.training.progress import TrainingProgress, tensorboard
 
     def make(epochs: int, steps_per_epoch: int) -> Sequence[Any]:

@@ -63,7 +63,7 @@ def load(file: str | Path, overrides: list[str], schemas: Mapping[str, type[Pipe
 
 
 def load_again(
-    file: Path, changes: dict[str, Any], overrides: list[str], schemas: Mapping[str, type[Pipeline]]
+    file: Path, changes: Mapping[str, object], overrides: list[str], schemas: Mapping[str, type[Pipeline]]
 ) -> Pipeline:
     """The configuration kept beside a model, with other data; keys that this version does not know are passed over.
 
@@ -101,13 +101,13 @@ def _pass_over_unknown(schema: type[Pipeline], tree: dict[str, Any]) -> None:
             branch.pop(leaf)
 
 
-def with_values(config: P, values: Mapping[str, Any]) -> P:
+def with_values(config: P, values: Mapping[str, object]) -> P:
     """The configuration with other values at dotted keys, checked like a file.
 
     Raises:
         ConfigError: a value is not allowed.
     """
-    tree, origin, written = config.model_dump(mode="json"), dict[str, str](), dict[str, Any]()
+    tree, origin, written = config.model_dump(mode="json"), dict[str, str](), dict[str, object]()
     overrides = [as_override(key, value) for key, value in values.items()]
     problems = apply_overrides(tree, written, origin, overrides)
     if problems:
@@ -115,7 +115,7 @@ def with_values(config: P, values: Mapping[str, Any]) -> P:
     return _validated(type(config), tree, written, Path("the configuration"), origin)
 
 
-def as_override(key: str, value: Any) -> str:
+def as_override(key: str, value: object) -> str:
     """`dotted.key=value` as `--set` takes it."""
     return f"{key}={yaml.safe_dump(value, default_flow_style=True, width=10_000).removesuffix('...' + chr(10)).strip()}"
 
@@ -145,7 +145,7 @@ def _search_problems(config: Pipeline) -> list[tuple[str, str]]:
     return problems
 
 
-def _validated(schema: type[P], tree: dict[str, Any], written: Any, file: Path, origin: dict[str, str]) -> P:
+def _validated(schema: type[P], tree: dict[str, Any], written: object, file: Path, origin: dict[str, str]) -> P:
     """The configuration; where it wants a text and YAML saw a number, a date or a truth value, what was written."""
     try:
         return schema.model_validate(tree)
@@ -170,7 +170,7 @@ def _put_back(tree: Any, written: Any, location: tuple[int | str, ...]) -> bool:
     return True
 
 
-def changed_keys(before: Mapping[str, Any], config: Pipeline) -> list[str]:
+def changed_keys(before: Mapping[str, object], config: Pipeline) -> list[str]:
     """The dotted keys of a configuration whose value is not what it was.
 
     A key that was not there before, because seqpipe did not know it yet, has not changed where it is at its default.
@@ -189,7 +189,7 @@ def changed_keys(before: Mapping[str, Any], config: Pipeline) -> list[str]:
 def _is_default(config: Pipeline, key: str) -> bool:
     """Whether a dotted key has the value that its section gives it by default."""
     *parents, leaf = key.split(".")
-    section: Any = config
+    section: object = config
     for name in parents:
         section = section.get(name) if isinstance(section, dict) else getattr(section, name, None)
     if not isinstance(section, Section):
@@ -245,7 +245,7 @@ def _plain_values(node: yaml.Node | None, key: str) -> Iterator[tuple[yaml.Scala
         yield node, key
 
 
-def _read_yaml(file: Path) -> tuple[dict[str, Any], Any, dict[str, str]]:
+def _read_yaml(file: Path) -> tuple[dict[str, Any], object, dict[str, str]]:
     """(the tree, the same with every value as it was written, file and line of each key)."""
     if file.is_dir():
         raise ConfigError([f"{file} is a directory. A pipeline file is a YAML file."])
@@ -325,7 +325,7 @@ def _section_at(schema: type[BaseModel], location: tuple[int | str, ...]) -> typ
     return current
 
 
-def _parts(annotation: Any) -> list[type]:
+def _parts(annotation: object) -> list[type]:
     """The classes inside an annotation such as `list[Convolution] | None`."""
     arguments = getattr(annotation, "__args__", None)
     if arguments:
@@ -349,7 +349,7 @@ def _messages(errors: list[ErrorDetails], schema: type[BaseModel], file: Path, o
     return messages
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value) if not isinstance(value, dict) else "{...}"
 
 

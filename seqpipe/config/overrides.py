@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
 
 import yaml
@@ -10,7 +11,7 @@ import yaml
 class Loader(yaml.SafeLoader):
     """Keys are texts as they are written: 0 and yes too."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
         self.flatten_mapping(node)
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
@@ -21,7 +22,7 @@ class Loader(yaml.SafeLoader):
 NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)  # a thirteenth month, thousands of brackets
 
 
-def apply_overrides(tree: dict[str, Any], written: Any, origin: dict[str, str], overrides: list[str]) -> list[str]:
+def apply_overrides(tree: dict[str, Any], written: object, origin: dict[str, str], overrides: list[str]) -> list[str]:
     """Put each value into the tree, and as it was written into `written`; returns what is wrong with them."""
     problems = []
     for override in overrides:
@@ -44,7 +45,7 @@ def apply_overrides(tree: dict[str, Any], written: Any, origin: dict[str, str], 
     return problems
 
 
-def _value_of(text: str) -> tuple[Any, Any]:
+def _value_of(text: str) -> tuple[object, object]:
     """(value, the same as it was written): a list, a dict or what is quoted as YAML, anything else one value.
 
     What YAML would cut at ` #`, or take apart at `: `, stays whole.
@@ -59,10 +60,10 @@ def _value_of(text: str) -> tuple[Any, Any]:
     return yaml.load(text, Loader=Loader), yaml.load(text, Loader=yaml.BaseLoader)
 
 
-def _set(tree: Any, path: str, value: Any) -> bool:
+def _set(tree: object, path: str, value: object) -> bool:
     """Put a value at a dotted path; False where it leads nowhere."""
     *parents, leaf = path.split(".")
-    branch: Any = tree
+    branch: object = tree
     for parent in parents:
         if isinstance(branch, list) and parent.isdecimal() and int(parent) < len(branch):
             branch = branch[int(parent)]

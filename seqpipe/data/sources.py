@@ -8,13 +8,16 @@ import os
 import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from seqpipe.data.builtin import BUILTINS
 from seqpipe.data.files import BadRow, Column, Format, Row, check_columns, read_files
 from seqpipe.errors import DataError, nearest, not_allowed
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
 
 __all__ = ["BadRow", "Role", "Row", "read_rows"]
 
@@ -123,7 +126,7 @@ def _read_tfds(source: str, rest: str, columns: Mapping[str, Column], role: Role
     return _tfds_rows(tfds.as_numpy(dataset), features, columns, f"tfds:{name}/{split}")
 
 
-def prepared_tfds(source: str, name: str, split: str, role: Role) -> Any:
+def prepared_tfds(source: str, name: str, split: str, role: Role) -> tfds.core.DatasetBuilder:
     """The builder of a data set whose files are there, downloaded now if need be, and which has the split.
 
     Raises:
@@ -142,7 +145,7 @@ def prepared_tfds(source: str, name: str, split: str, role: Role) -> Any:
     return builder
 
 
-def _tfds_builder(source: str, name: str, role: Role) -> Any:
+def _tfds_builder(source: str, name: str, role: Role) -> tfds.core.DatasetBuilder:
     import tensorflow_datasets as tfds
 
     folder = os.environ.get("TFDS_DATA_DIR")  # tensorflow_datasets itself looks only once, when it is imported
@@ -159,7 +162,7 @@ def _tfds_builder(source: str, name: str, role: Role) -> Any:
         raise DataError(_not_loaded(source, role, error, folder)) from None
 
 
-def _download_and_prepare(builder: Any, source: str, role: Role) -> None:
+def _download_and_prepare(builder: tfds.core.DatasetBuilder, source: str, role: Role) -> None:
     import tensorflow_datasets as tfds
 
     try:
@@ -172,7 +175,7 @@ def _download_and_prepare(builder: Any, source: str, role: Role) -> None:
         raise DataError(_not_loaded(source, role, error, builder.data_path.parent)) from None
 
 
-def _unreachable_hosts(builder: Any) -> str:
+def _unreachable_hosts(builder: tfds.core.DatasetBuilder) -> str:
     """The hosts of the data set's files, if none answers; tensorflow_datasets itself gives up only after minutes."""
     downloads = Path(builder.data_dir_root) / "downloads"
     if getproxies() or any(downloads.glob("**/*.INFO")):  # perhaps reachable all the same, or downloaded before
@@ -205,7 +208,7 @@ def _tfds_rows(records: Any, features: Any, columns: Mapping[str, Column], file:
             yield Row(values, file, line)
 
 
-def _tfds_value(value: Any, feature: Any) -> str:
+def _tfds_value(value: Any, feature: tfds.features.FeatureConnector) -> str:
     if hasattr(feature, "int2str"):  # a ClassLabel; where a label is withheld it is -1
         if not 0 <= value < feature.num_classes:
             raise ValueError(f"the label {value} is none of the {feature.num_classes} classes")

@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,9 +26,10 @@ from seqpipe.evaluation.labels import balanced_accuracy, label_rows
 from seqpipe.storage import write_text
 
 Report = dict[str, Any]
+Inputs = TypeVar("Inputs", contravariant=True)
 
 
-class FittedBaseline(Protocol):
+class FittedBaseline(Protocol[Inputs]):
     """A simpler model that was fitted on the training rows."""
 
     @property
@@ -39,7 +40,7 @@ class FittedBaseline(Protocol):
 
     def describe(self) -> str: ...
 
-    def predict(self, inputs: Any, /) -> np.ndarray: ...
+    def predict(self, inputs: Inputs, /) -> np.ndarray: ...
 
 
 class ServedModel(Protocol):
@@ -67,7 +68,7 @@ class Baseline:
     size_bytes: int | None = None
 
     @classmethod
-    def of(cls, fitted: FittedBaseline | None, inputs: Any) -> Baseline | None:
+    def of(cls, fitted: FittedBaseline[Inputs] | None, inputs: Inputs) -> Baseline | None:
         """The answers of a fitted baseline; None without one."""
         if fitted is None:
             return None
@@ -150,7 +151,7 @@ def evaluate_classifier(
 
 def evaluate_served(
     model: ServedModel, inputs: Sequence[Any], labels: np.ndarray, source: str, directory: Path, *, samples: int
-) -> dict[str, Any]:
+) -> Report:
     """The report on an exported model as it answers rows, with its pictures; `splits` holds `test`.
 
     Args:
@@ -202,7 +203,7 @@ def _beside_baseline(
         return {"baseline": None, "difference": None, "difference_unseen": None}
     theirs = _column(baseline.predictions, len(labels), "baseline.predictions") == labels
 
-    def difference(model: np.ndarray, other: np.ndarray) -> dict[str, Any]:
+    def difference(model: np.ndarray, other: np.ndarray) -> dict[str, float]:
         value, low, high = metrics.paired_bootstrap_difference(model, other, samples=samples, seed=seed)
         return {
             "value": value,
@@ -228,13 +229,13 @@ def _beside_baseline(
     }
 
 
-def _figure(correct: np.ndarray) -> dict[str, Any]:
+def _figure(correct: np.ndarray) -> dict[str, float]:
     right, total = int(correct.sum()), len(correct)
     low, high = metrics.wilson_interval(right, total)
     return {"value": right / total, "low": low, "high": high, "n": total}
 
 
-def _unseen(measure: Callable[..., dict[str, Any]], unseen: np.ndarray, *columns: np.ndarray) -> dict[str, Any] | None:
+def _unseen(measure: Callable[..., Report], unseen: np.ndarray, *columns: np.ndarray) -> Report | None:
     """The measure over unseen rows; None where all rows are unseen (nothing to add) or none is (nothing to say)."""
     if unseen.all() or not unseen.any():
         return None

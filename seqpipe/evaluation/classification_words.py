@@ -94,7 +94,7 @@ def _comparison(report: Report) -> str:
     return f"{named}{counts}\n**{_verdict(difference)}**"
 
 
-def _verdict(difference: Mapping[str, Any]) -> str:
+def _verdict(difference: Mapping[str, float]) -> str:
     if difference["low"] <= 0 <= difference["high"]:
         return "The interval of the difference holds 0: no evidence that the model is better."
     if difference["mcnemar_p"] >= _SIGNIFICANCE:

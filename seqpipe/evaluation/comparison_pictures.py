@@ -11,10 +11,11 @@ from seqpipe.evaluation.pictures import GREY, INK, LIGHT, drawable, new_figure, 
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.typing import LineStyleType
 
 # Okabe and Ito (2008), less the yellow that white swallows.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#222222")
-DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))
+DASHES: tuple[LineStyleType, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))
 
 
 def learning_curves(
@@ -52,7 +53,7 @@ def learning_curves(
 
 
 def _run(
-    axes: Axes, epochs: Sequence[Mapping[str, Any]], key: str, style: tuple[str, Any], *, label: str | None
+    axes: Axes, epochs: Sequence[Mapping[str, Any]], key: str, style: tuple[str, LineStyleType], *, label: str | None
 ) -> None:
     """The line of a run with its ring, thin where it has no label of its own."""
     colour, dash = style
@@ -104,6 +105,6 @@ def differences(
     return save(figure, path)
 
 
-def style(number: int) -> tuple[str, Any]:
+def style(number: int) -> tuple[str, LineStyleType]:
     """Colour and dash of the pipeline with this number: as many as can be told apart."""
     return COLOURS[number % len(COLOURS)], DASHES[number // len(COLOURS) % len(DASHES)]

@@ -6,7 +6,6 @@ A figure with an interval is a dict {value, low, high} that JSON can hold; share
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 
 def number(value: float, *, scale: float = 1.0, decimals: int = 2, unit: str = "", signed: bool = False) -> str:
@@ -29,7 +28,7 @@ def percent(share: float, decimals: int = 2) -> str:
 
 
 def interval(
-    figure: Mapping[str, Any], *, scale: float = 1.0, decimals: int = 2, unit: str = "", signed: bool = False
+    figure: Mapping[str, float], *, scale: float = 1.0, decimals: int = 2, unit: str = "", signed: bool = False
 ) -> str:
     """A figure with its 95 % interval, whose bounds have a decimal less; those of a difference (signed) as many.
 
@@ -43,7 +42,7 @@ def interval(
     return f"{value} (95 % interval {low} to {high})"
 
 
-def percent_interval(figure: Mapping[str, Any]) -> str:
+def percent_interval(figure: Mapping[str, float]) -> str:
     """
     >>> percent_interval({"value": 0.8, "low": 0.4902, "high": 0.9433})
     '80.00 % (95 % interval 49.0 to 94.3 %)'
@@ -51,7 +50,7 @@ def percent_interval(figure: Mapping[str, Any]) -> str:
     return interval(figure, scale=100, unit="%")
 
 
-def points_interval(difference: Mapping[str, Any]) -> str:
+def points_interval(difference: Mapping[str, float]) -> str:
     """The difference of two shares, in points.
 
     >>> points_interval({"value": 0.012, "low": -0.0004, "high": 0.0235})

@@ -5,8 +5,6 @@ Axes: N rows, C classes.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from seqpipe.evaluation.measures import Measure
@@ -36,7 +34,7 @@ class BalancedAccuracy(Measure):
 BALANCED_ACCURACY = BalancedAccuracy("balanced_accuracy", "balanced accuracy", unit="%")
 
 
-def balanced_accuracy(logits: np.ndarray, labels: np.ndarray, *, samples: int, seed: int) -> dict[str, Any]:
+def balanced_accuracy(logits: np.ndarray, labels: np.ndarray, *, samples: int, seed: int) -> dict[str, float]:
     """{value, low, high, n} of logits [N, C], with a percentile interval over so many resamples of the rows."""
     figure = with_interval(BALANCED_ACCURACY, [label_rows(logits, labels)], samples=samples, seed=seed)
     return {**figure, "n": len(labels)}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -47,7 +46,7 @@ def wilson_interval(correct: int, total: int, confidence: float = CONFIDENCE) ->
     return float(bounds.low), float(bounds.high)
 
 
-def per_class(answers: ArrayLike, labels: ArrayLike, classes: Sequence[str]) -> list[dict[str, Any]]:
+def per_class(answers: ArrayLike, labels: ArrayLike, classes: Sequence[str]) -> list[dict[str, str | float | None]]:
     """Precision, recall and F1 of each class.
 
     Args:

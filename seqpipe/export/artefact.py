@@ -55,7 +55,7 @@ class Artefact:
     tolerance: float = TOLERANCE
 
 
-def signature(function: Callable[..., Any], *given: tf.TensorSpec) -> Any:
+def signature(function: Callable[..., object], *given: tf.TensorSpec) -> tf.types.experimental.PolymorphicFunction:
     """A function in the graph; its inputs are called as the specs are."""
     import tensorflow as tf
 

@@ -95,7 +95,7 @@ def _made_with(parity: dict[str, Any]) -> dict[str, str]:
     return {"seqpipe": importlib.metadata.version("seqpipe"), **versions}
 
 
-def _yaml(tree: dict[str, Any]) -> str:
+def _yaml(tree: dict[str, object]) -> str:
     return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=1000).strip()
 
 
@@ -173,7 +173,7 @@ def exported_again(text: str, directory: Path, *, parity: dict[str, Any], versio
     return with_section(text, "Proof", f"{note}\n\n{_proof(parity)}")
 
 
-def resized(text: str, directory: Path, **changed: Any) -> str:
+def resized(text: str, directory: Path, **changed: object) -> str:
     """A card whose `size_mb` is that of its directory now, what was added behind it included; with other facts."""
     _, head, body = text.split("---\n", 2)
     facts = {**yaml.safe_load(head), "size_mb": _size_mb(directory), **changed}

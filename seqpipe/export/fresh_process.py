@@ -25,15 +25,15 @@ BLOCKED = ("seqpipe", "tensorflow_text", "sentencepiece", "librosa")
 class Blocked(importlib.abc.MetaPathFinder):
     """Importing what a server does not have fails."""
 
-    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> None:
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
         if fullname.partition(".")[0] in BLOCKED:
             raise ImportError(f"{fullname} is not there when the artefact is served")
 
 
-def pack(value: Any) -> dict[str, Any]:
+def pack(value: np.typing.ArrayLike) -> dict[str, object]:
     array = np.asarray(value)
     if array.dtype.kind in "OSU":
-        data: Any = [base64.b64encode(item).decode() for item in array.ravel().tolist()]
+        data: str | list[str] = [base64.b64encode(item).decode() for item in array.ravel().tolist()]
         return {"dtype": "string", "shape": list(array.shape), "data": data}
     data = base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
     return {"dtype": array.dtype.name, "shape": list(array.shape), "data": data}
@@ -55,7 +55,7 @@ def main(model_directory: str, requests_file: str, answers_file: str) -> None:
     loaded = tf.saved_model.load(model_directory)
     with open(requests_file, encoding="utf-8") as file:
         requests = json.load(file)
-    answers: list[dict[str, Any]] = []
+    answers: list[dict[str, object]] = []
     latency_ms: dict[str, float] = {}
     for request in requests:
         signature = loaded.signatures[request["signature"]]
@@ -68,7 +68,7 @@ def main(model_directory: str, requests_file: str, answers_file: str) -> None:
         json.dump({"answers": answers, "latency_ms": latency_ms}, file)
 
 
-def median_ms(call: Callable[[], Any]) -> float:
+def median_ms(call: Callable[[], object]) -> float:
     """Median time of a call after a first one, milliseconds."""
     call()
     times = []

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -90,7 +89,7 @@ def label_signatures(
     *,
     version: int,
     streaming: bool = False,
-) -> dict[str, Any]:
+) -> dict[str, tf.types.experimental.PolymorphicFunction]:
     """What every classifier has: serving_default, scores and labels."""
     answering = signature(answer, given)
     return {

@@ -123,7 +123,7 @@ class Interpreter:
             loaded = interpreter.Interpreter(model_content=content, num_threads=1)
             loaded.allocate_tensors()
         self._runner = loaded.get_signature_runner()
-        self.inputs: dict[str, tuple[tuple[int, ...], Any]] = {
+        self.inputs: dict[str, tuple[tuple[int, ...], type[np.generic]]] = {
             name: (tuple(facts["shape"].tolist()), facts["dtype"])
             for name, facts in self._runner.get_input_details().items()
         }
@@ -145,7 +145,7 @@ class Figures:
     difference: float
     allowed: float
     latency_ms: float
-    accuracy: dict[str, Any] | None
+    accuracy: dict[str, float] | None
     ops: list[str]
 
 
@@ -165,9 +165,9 @@ class LiteFiles:
     classes: list[str]
     takes: str
     rows: str
-    served: dict[str, Any] | None
+    served: dict[str, float] | None
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> dict[str, object]:
         return {
             "classes": self.classes,
             "takes": self.takes,
@@ -207,7 +207,7 @@ def add(artefact: Path, make: Callable[[Path], LiteFiles]) -> Path:
 def to_markdown(report: dict[str, Any]) -> str:
     """A report as the text of a card's section."""
 
-    def row(name: str, accuracy: dict[str, Any] | None, figures: dict[str, Any] | None = None) -> str:
+    def row(name: str, accuracy: dict[str, float] | None, figures: dict[str, Any] | None = None) -> str:
         share = "–" if accuracy is None else f"{100 * accuracy['value']:.2f} %"
         if figures is None:
             return f"| {name} | – | – | {share} | – |"

@@ -17,7 +17,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import EllipsisType
 
 import numpy as np
 
@@ -85,7 +85,7 @@ def _of_signature(name: str, rows: list[Row], shared: Row) -> Iterator[Request]:
     """Each row alone, then all rows of equal shape together; a signature without rows is asked with nothing."""
     if not rows:
         yield Request(name, {}, [])
-    groups: dict[Any, list[int]] = defaultdict(list)
+    groups: dict[tuple[tuple[str, tuple[int, ...]], ...], list[int]] = defaultdict(list)
     for number, row in enumerate(rows):
         yield Request(name, {key: value[None] for key, value in row.items()} | shared, [number])
         groups[tuple((key, value.shape) for key, value in row.items())].append(number)
@@ -206,7 +206,7 @@ def difference(expected: Row, actual: Row, differences: Mapping[str, str]) -> fl
         other = actual[key]
         if value.ndim != other.ndim or any(a > b for a, b in zip(value.shape, other.shape, strict=True)):
             return float("inf")
-        inside: tuple[Any, ...] = (
+        inside: tuple[slice | EllipsisType, ...] = (
             *(slice(size) for size in value.shape),
             ...,
         )  # a single string stays in an array, with its NULs

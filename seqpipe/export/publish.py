@@ -24,7 +24,7 @@ def publish(
     target: Path,
     *,
     run_directory: Path | None,
-    facts: dict[str, Any],
+    facts: dict[str, object],
     files: Callable[[Path, dict[str, Any]], None],
 ) -> Path:
     """Export to a staging directory, prove it, and rename it to `target`.

@@ -22,6 +22,7 @@ from seqpipe.layers.recurrent import GRU, LSTM
 
 CELLS = {"lstm": LSTM, "gru": GRU}
 State = dict[str, Any]
+States = list[list[Tensor]]  # of each recurrent layer
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")
@@ -99,7 +100,7 @@ class AttentionDecoder(keras.layers.Layer):
         """State tensors of one recurrent layer."""
         return 2 if self.cell == "lstm" else 1
 
-    def build(self, x_shape: Shape, lengths_shape: Shape | None = None, memory_shape: Shape = (), *rest: Any) -> None:
+    def build(self, x_shape: Shape, lengths_shape: Shape | None = None, memory_shape: Shape = (), *rest: Shape) -> None:
         channels = memory_shape[-1]
         below = x_shape[-1] + (self.output_units if self.input_feeding else 0)
         for layer in self.recurrent:
@@ -158,7 +159,7 @@ class AttentionDecoder(keras.layers.Layer):
         output = self.combine(tf.concat([h, context], axis=2))
         return output, weights, {"cells": cells, **({"fed": output} if self.input_feeding else {})}
 
-    def _first_states(self, memory: Tensor, lengths: Tensor) -> list[list[Tensor]]:
+    def _first_states(self, memory: Tensor, lengths: Tensor) -> States:
         count = tf.maximum(tf.cast(lengths, memory.dtype), 1)[:, tf.newaxis]
         states = tf.split(self.bridge(tf.reduce_sum(memory, axis=1) / count), self.layers * self._tensors, axis=1)
         return [states[n * self._tensors : (n + 1) * self._tensors] for n in range(self.layers)]
@@ -166,11 +167,13 @@ class AttentionDecoder(keras.layers.Layer):
     def _dropped(self, number: int, x: Tensor, training: bool | None) -> Tensor:
         return self.drops[number](x, training=training) if self.drops else x
 
-    def _over_time(self, number: int, x: Tensor, lengths: Tensor, states: Any, training: bool | None) -> Tensor:
+    def _over_time(self, number: int, x: Tensor, lengths: Tensor, states: States, training: bool | None) -> Tensor:
         x = self._dropped(number, x, training)
         return self.recurrent[number](x, lengths, initial_state=states[number], training=training)
 
-    def _fed_loop(self, x: Tensor, states: Any, keys: Tensor, memory: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def _fed_loop(
+        self, x: Tensor, states: States, keys: Tensor, memory: Tensor, lengths: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Outputs [B, T, O] and weights [B, T, S], a step after the other."""
         steps = tf.shape(x)[1]
         state: State = {

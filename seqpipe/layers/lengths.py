@@ -5,11 +5,12 @@ Axes: B batch, T time (steps), C channels.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
-from keras import ops
+import tensorflow as tf
+from keras import KerasTensor, ops
 
-Tensor = Any
+Tensor: TypeAlias = "tf.Tensor | KerasTensor"
 Shape = tuple[Any, ...]  # sizes, None where any
 
 

@@ -38,7 +38,7 @@ class NgramExpert(keras.layers.Layer):
         self.longest, self.entries, self.classes, self.several = longest, entries, classes, several
 
     def build(self, *shapes: Shape) -> None:
-        def table(name: str, *shape: int, dtype: str) -> Any:
+        def table(name: str, *shape: int, dtype: str) -> keras.Variable:
             return self.add_weight(
                 name=name, shape=shape, dtype=dtype, initializer="zeros", trainable=False, autocast=False
             )
@@ -71,7 +71,7 @@ class NgramExpert(keras.layers.Layer):
         place = tf.minimum(place, self.entries - 1)
         counted = (first & (keys != NOTHING) & (tf.gather(known, place) == keys))[:, :, None]
 
-        def total(table: Any) -> tf.Tensor:
+        def total(table: keras.Variable) -> tf.Tensor:
             values = tf.cast(tf.gather(table.value, place), tf.float32)  # [B, M, C']
             return tf.reduce_sum(tf.where(counted, values, 0.0), axis=1)
 

@@ -5,6 +5,7 @@ Axes: B batch (rows), D channels, R directions, K known classes, C classes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -39,7 +40,7 @@ class OpenSetScores(keras.layers.Layer):
         self.units, self.known, self.most_directions = units, known, directions
 
     def build(self, shape: Shape) -> None:
-        def fitted(name: str, *size: int | None) -> Any:
+        def fitted(name: str, *size: int | None) -> keras.Variable:
             return self.add_weight(shape=size, initializer="zeros", trainable=False, name=name)
 
         self.kernel = self.add_weight(shape=(shape[-1], self.units), initializer="glorot_uniform", name="kernel")
@@ -65,7 +66,7 @@ class OpenSetScores(keras.layers.Layer):
         distances = np.square(others @ directions - centres[:, np.newaxis]).sum(axis=-1).min(axis=0)
         return {"directions": directions, "centres": centres, "usual": np.median(distances), "weight": np.array(weight)}
 
-    def assign(self, values: dict[str, Any]) -> None:
+    def assign(self, values: Mapping[str, np.typing.ArrayLike]) -> None:
         """Set weights by name."""
         for name, value in values.items():
             getattr(self, name).assign(np.asarray(value, np.float32))

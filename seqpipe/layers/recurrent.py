@@ -43,17 +43,17 @@ class _Lengths(keras.layers.RNN):
 
     def compute_output_shape(
         self, sequences_shape: Shape, lengths_shape: Shape | None = None, initial_state_shape: Shape | None = None
-    ) -> Any:
+    ) -> Shape | Sequence[Shape]:
         return super().compute_output_shape(sequences_shape)
 
     def call(
         self,
         sequences: Tensor,
         lengths: Tensor | None = None,
-        initial_state: Any = None,
+        initial_state: Tensor | Sequence[Tensor] | None = None,
         mask: Tensor | None = None,
         training: bool | None = False,
-    ) -> Any:
+    ) -> Tensor | tuple[Tensor, ...]:
         if mask is not None:
             if lengths is not None:
                 raise ValueError("lengths and mask were both given. Allowed: one of them.")
@@ -81,7 +81,7 @@ class _Lengths(keras.layers.RNN):
         output.set_shape([*sequences.shape[: 1 + self.return_sequences], self.units])
         return (output, *final) if self.return_state else output
 
-    def _value(self, variable: Any) -> Tensor:
+    def _value(self, variable: keras.Variable | Tensor) -> Tensor:
         """A variable's or an array's tensor, in the dtype the layer computes in."""
         return tf.cast(tf.convert_to_tensor(keras.ops.convert_to_tensor(variable)), self.compute_dtype)
 
@@ -123,7 +123,7 @@ class _Lengths(keras.layers.RNN):
 
     def _loop(
         self,
-        batch: Any,
+        batch: int | Tensor,
         x: Tensor,
         state: list[Tensor],
         weights: kernels.Weights,
@@ -296,17 +296,17 @@ class Bidirectional(keras.layers.Bidirectional):
 
     def compute_output_shape(
         self, sequences_shape: Shape, lengths_shape: Shape | None = None, initial_state_shape: Shape | None = None
-    ) -> Any:
+    ) -> Shape | Sequence[Shape]:
         return super().compute_output_shape(sequences_shape)
 
     def call(
         self,
         sequences: Tensor,
         lengths: Tensor | None = None,
-        initial_state: Any = None,
+        initial_state: Tensor | Sequence[Tensor] | None = None,
         mask: Tensor | None = None,
         training: bool | None = None,
-    ) -> Any:
+    ) -> Tensor | tuple[Tensor, ...]:
         half = len(initial_state) // 2 if initial_state is not None else 0
         outputs: list[Tensor] = []
         states: list[Tensor] = []

@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import tensorflow as tf
 
@@ -64,7 +63,7 @@ class Cell:
         """(state after the step, what is kept) from the step's inputs [B, GU] and the state before it."""
         raise NotImplementedError
 
-    def backward(self, kept: Tensors, *d_state: tf.Tensor) -> tuple[Tensors, Sequence[Any]]:
+    def backward(self, kept: Tensors, *d_state: tf.Tensor) -> tuple[Tensors, Sequence[tf.Tensor | None]]:
         """Gradients by inputs and by product, [B, GU] each; and by the state before the step, as far as they do not
         pass through the product (None where they all do). With tanh and sigmoid.
         """
@@ -311,7 +310,7 @@ def _forward(
     valid: tf.Tensor | None,
     keep: bool,
     dense: bool = False,
-) -> tuple[Tensors, list[Any]]:
+) -> tuple[Tensors, list[tf.TensorArray | tf.Tensor]]:
     """All states, [T, B, U] each; and, to keep, what each step's gradient needs: arrays, dense ones or lists."""
     product = Product(weights, cell.gates, by_gate=by_gate)
     total, batch, units = tf.shape(x)[0], tf.shape(x)[1], product.units
@@ -351,7 +350,7 @@ def _backward(
     x: tf.Tensor,
     state: Tensors,
     h: tf.Tensor,
-    kept: list[Any],
+    kept: list[tf.TensorArray | tf.Tensor],
     d_states: Tensors,
     *,
     steps: int,

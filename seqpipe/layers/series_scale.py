@@ -46,13 +46,13 @@ class Fixed(keras.layers.Layer):
 
     arguments: tuple[str, ...] = ()
 
-    def __init__(self, *, dtype: Any = "float32", **base: Any):
+    def __init__(self, *, dtype: str | keras.DTypePolicy = "float32", **base: Any):
         super().__init__(dtype=dtype, **base)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **{name: getattr(self, name) for name in self.arguments}}
 
-    def fixed(self, name: str, shape: tuple[int, ...], value: float = 0.0) -> Any:
+    def fixed(self, name: str, shape: tuple[int, ...], value: float = 0.0) -> keras.Variable:
         """A weight that is fitted otherwise than by gradients."""
         return self.add_weight(
             name=name, shape=shape, initializer=keras.initializers.Constant(value), trainable=False, dtype="float32"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import keras
+from keras import KerasTensor
 
 from seqpipe import layers
 from seqpipe.config.networks import Classifier, Encoder, RecurrentLayers
 
-CELLS: dict[str, Any] = {"lstm": layers.LSTM, "gru": layers.GRU, "simple": layers.SimpleRNN}
-POOLINGS: dict[str, Any] = {
+CELLS: dict[str, type[keras.layers.RNN]] = {"lstm": layers.LSTM, "gru": layers.GRU, "simple": layers.SimpleRNN}
+POOLINGS: dict[str, Callable[..., keras.layers.Layer]] = {
     "attention": layers.AttentionPooling,
     "attention_max": layers.AttentionMaxPooling,
     "mean": lambda units, name: layers.MeanPooling(name=name),
@@ -59,7 +60,7 @@ def classifier(
     return keras.Model([ids, lengths], logits, name=name)
 
 
-def encoder(config: Classifier, x: Any, lengths: Any) -> tuple[Any, Any]:
+def encoder(config: Classifier, x: KerasTensor, lengths: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
     """Convolutions, then recurrent layers.
 
     Args:
@@ -82,7 +83,7 @@ def encoder(config: Classifier, x: Any, lengths: Any) -> tuple[Any, Any]:
     return _locked_dropout(recurrent.locked_dropout, x), lengths
 
 
-def cell_of(config: RecurrentLayers | Encoder, name: str, *, return_state: bool = False) -> Any:
+def cell_of(config: RecurrentLayers | Encoder, name: str, *, return_state: bool = False) -> keras.layers.RNN:
     """A recurrent layer that gives an output for each step."""
     return CELLS[config.cell](
         config.units,
@@ -94,10 +95,10 @@ def cell_of(config: RecurrentLayers | Encoder, name: str, *, return_state: bool 
     )
 
 
-def dropped(share: float, x: Any) -> Any:
+def dropped(share: float, x: KerasTensor) -> KerasTensor:
     return keras.layers.Dropout(share)(x) if share else x
 
 
-def _locked_dropout(share: float, x: Any) -> Any:
+def _locked_dropout(share: float, x: KerasTensor) -> KerasTensor:
     """Drops whole channels of a row, the same at every step (Gal and Ghahramani 2016)."""
     return keras.layers.SpatialDropout1D(share)(x) if share else x

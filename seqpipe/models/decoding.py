@@ -14,14 +14,15 @@ Axes: B batch (rows), W hypotheses of a row, V vocabulary, T pieces of the longe
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import tensorflow as tf
 
 from seqpipe.text.vocabulary import BOS, EOS, PAD, UNKNOWN
 
-Step = Callable[[tf.Tensor, Any], tuple[tf.Tensor, Any]]
+S = TypeVar("S")
+Step = Callable[[tf.Tensor, S], tuple[tf.Tensor, S]]
 LOWEST = -1e9  # the score of no hypothesis
 NEVER_WRITTEN = (PAD, UNKNOWN, BOS)
 
@@ -46,7 +47,7 @@ def length_divisor(pieces: tf.Tensor, penalty: tf.Tensor | float) -> tf.Tensor:
     return tf.pow((5.0 + tf.cast(pieces, tf.float32)) / 6.0, penalty)
 
 
-def greedy(step: Step, state: Any, bounds: tf.Tensor, *, length_penalty: tf.Tensor | float = 0.0) -> Answers:
+def greedy(step: Step[S], state: S, bounds: tf.Tensor, *, length_penalty: tf.Tensor | float = 0.0) -> Answers:
     """The likeliest piece at each step.
 
     Args:
@@ -102,7 +103,7 @@ class _Beam(NamedTuple):
 
 
 def beam(
-    step: Step, state: Any, bounds: tf.Tensor, *, width: tf.Tensor | int, length_penalty: tf.Tensor | float = 0.0
+    step: Step[S], state: S, bounds: tf.Tensor, *, width: tf.Tensor | int, length_penalty: tf.Tensor | float = 0.0
 ) -> Answers:
     """The best hypotheses of a beam search; its width 1 is greedy search.
 

@@ -108,18 +108,18 @@ def forecaster(config: Forecaster, features: SeriesFeatures, *, frame: Frame, na
 class _Parts:
     """Tensors of the window, in its own units; None where there is no such thing."""
 
-    x: Any
-    seen: Any
-    series: Any
-    calendar: Any
-    phases: Any
+    x: keras.KerasTensor
+    seen: keras.KerasTensor
+    series: keras.KerasTensor
+    calendar: keras.KerasTensor | None
+    phases: keras.KerasTensor | None
     known: Any
-    past: Any
+    past: keras.KerasTensor | None
     static: Any
-    last: Any
+    last: keras.KerasTensor
 
 
-def _network(config: Forecaster, frame: Frame, parts: _Parts, *, quantiles: int, median: int) -> Any:
+def _network(config: Forecaster, frame: Frame, parts: _Parts, *, quantiles: int, median: int) -> keras.KerasTensor:
     """float32 [B, H, Q], sorted."""
     horizon, steps, units = config.horizon_steps, frame.look_back, config.recurrent.units
     x, season = parts.x, None
@@ -157,14 +157,14 @@ def _network(config: Forecaster, frame: Frame, parts: _Parts, *, quantiles: int,
     return heads if season is None else heads + season[:, steps:, None]
 
 
-def _queries(config: Forecaster, frame: Frame, parts: _Parts, ahead: int) -> Any:
+def _queries(config: Forecaster, frame: Frame, parts: _Parts, ahead: int) -> keras.KerasTensor:
     """What is known of each segment of the future: float32 [B, M, C]."""
     horizon, units = config.horizon_steps, config.embedding_units
     many = -(-horizon // ahead)
     places = ops.arange(many) + ops.zeros_like(parts.series)[:, None]  # [B, M]
     found = [keras.layers.Embedding(many, units, name="places")(places)]
 
-    def repeated(x: Any) -> Any:
+    def repeated(x: keras.KerasTensor) -> keras.KerasTensor:
         return ops.repeat(x[:, None, :], many, axis=1)
 
     if frame.series > 1:
@@ -180,13 +180,13 @@ def _queries(config: Forecaster, frame: Frame, parts: _Parts, ahead: int) -> Any
     return ops.concatenate(found, axis=2)
 
 
-def _with_products(waves: Any) -> Any:
+def _with_products(waves: keras.KerasTensor) -> keras.KerasTensor:
     """Waves of the calendar [B, C] and the product of every two: an hour is another one on Sundays, or in winter."""
     first, second = np.tril_indices(waves.shape[1], -1)[::-1]
     return ops.concatenate([waves, ops.take(waves, first, axis=1) * ops.take(waves, second, axis=1)], axis=1)
 
 
-def _by_time_of_season(config: Forecaster, frame: Frame, parts: _Parts) -> list[Any]:
+def _by_time_of_season(config: Forecaster, frame: Frame, parts: _Parts) -> list[keras.KerasTensor]:
     """Known columns of the horizon and their squares, times the first waves of the shortest season."""
     if parts.calendar is None or not frame.seasons:
         return []
@@ -196,7 +196,7 @@ def _by_time_of_season(config: Forecaster, frame: Frame, parts: _Parts) -> list[
     return [ops.reshape(columns, (-1, horizon * 4 * frame.known))]
 
 
-def _ridge(config: Forecaster, frame: Frame, parts: _Parts) -> Any:
+def _ridge(config: Forecaster, frame: Frame, parts: _Parts) -> keras.KerasTensor:
     """float32 [B, H]: a line through what the layer `design` collects."""
     season = max(frame.seasons[:1], default=1)
     filled = series_layers.FilledBySeason(season, repeated=True, name="filled")(parts.x, parts.seen)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 
@@ -102,7 +101,7 @@ def _has_no_time(layer: keras.layers.Layer) -> bool:
     return not isinstance(layer.output, (list, tuple)) and len(layer.output.shape) == 2
 
 
-def _channels(shape_of: Any) -> int:
+def _channels(shape_of: keras.KerasTensor | list[keras.KerasTensor] | tuple[keras.KerasTensor, ...]) -> int:
     """Channels of a layer's first input or output; 1 for ids."""
     tensor = shape_of[0] if isinstance(shape_of, (list, tuple)) else shape_of
     shape = tensor.shape

@@ -9,7 +9,7 @@ Axes: B batch (rows), V vocabulary.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -32,11 +32,11 @@ class Settings(NamedTuple):
     repetition_penalty: scores of what stands in the text are divided by it where positive, else multiplied; 1 is none.
     """
 
-    temperature: Any
-    top_k: Any
-    top_p: Any
-    min_p: Any
-    repetition_penalty: Any
+    temperature: tf.Tensor | float
+    top_k: tf.Tensor | int
+    top_p: tf.Tensor | float
+    min_p: tf.Tensor | float
+    repetition_penalty: tf.Tensor | float
 
 
 def uniform(seed: tf.Tensor, step: tf.Tensor) -> tf.Tensor:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import keras
 import tensorflow as tf
@@ -18,7 +17,7 @@ from seqpipe.layers.decoder import State
 from seqpipe.models.classifier import cell_of, dropped
 from seqpipe.models.traced import traced_once
 
-Step = Callable[[Any, Any], tuple[Any, Any]]
+Step = Callable[[tf.Tensor, State], tuple[tf.Tensor, State]]
 
 
 def seq2seq(config: Seq2Seq, *, source_vocabulary: int, target_vocabulary: int, name: str = "seq2seq") -> keras.Model:
@@ -39,8 +38,8 @@ def seq2seq(config: Seq2Seq, *, source_vocabulary: int, target_vocabulary: int, 
     target_lengths = keras.Input((), dtype="int32", name="target_lengths")
     units = config.embedding.units
     if config.tied == "none":
-        embed_target: Any = keras.layers.Embedding(target_vocabulary, units, name="target_embedding")
-        score: Any = keras.layers.Dense(target_vocabulary, name="scores")
+        embed_target: keras.layers.Layer = keras.layers.Embedding(target_vocabulary, units, name="target_embedding")
+        score: Callable[[keras.KerasTensor], keras.KerasTensor] = keras.layers.Dense(target_vocabulary, name="scores")
     else:
         embed_target = layers.TiedEmbedding(target_vocabulary, units, name="target_embedding")
         score = partial(embed_target, score=True)
@@ -50,7 +49,7 @@ def seq2seq(config: Seq2Seq, *, source_vocabulary: int, target_vocabulary: int, 
         else keras.layers.Embedding(source_vocabulary, units, name="source_embedding")
     )
 
-    def embedded(embed: Any, ids: Any) -> Any:
+    def embedded(embed: keras.layers.Layer, ids: keras.KerasTensor) -> keras.KerasTensor:
         ids = layers.WordDropout(config.word_dropout)(ids) if config.word_dropout else ids
         return dropped(config.embedding.dropout, embed(ids))
 
@@ -62,7 +61,7 @@ def seq2seq(config: Seq2Seq, *, source_vocabulary: int, target_vocabulary: int, 
     return keras.Model([source, source_lengths, target, target_lengths], [logits, alignment], name=name)
 
 
-def encoder(config: Encoder, x: Any, lengths: Any) -> Any:
+def encoder(config: Encoder, x: keras.KerasTensor, lengths: keras.KerasTensor) -> keras.KerasTensor:
     """Convolutions, then recurrent layers: float [B, S, C] to [B, S, C'], zero beyond each length."""
     for number, block in enumerate(config.convolution, start=1):
         x, _ = layers.ConvolutionBlock(**block.model_dump(), name=f"convolution_{number}")(x, lengths)
@@ -84,7 +83,7 @@ class Stepper:
         tied = isinstance(self._embed, layers.TiedEmbedding)
         self._score = (lambda x: self._embed(x, score=True)) if tied else model.get_layer("scores")
 
-    def start(self, source: Any, lengths: Any) -> tuple[Step, State]:
+    def start(self, source: tf.Tensor, lengths: tf.Tensor) -> tuple[Step, State]:
         """Encode source int32 [B, S] with lengths int32 [B].
 
         Returns:
@@ -92,7 +91,7 @@ class Stepper:
         """
         state, shared = self.decoder.start(self._encode([source, lengths]), lengths)
 
-        def step(tokens: Any, state: State) -> tuple[Any, State]:
+        def step(tokens: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
             output, _, after = self.decoder.step(self._embed(tokens), state, shared)
             return tf.cast(self._score(output), tf.float32), after
 

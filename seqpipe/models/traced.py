@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 import tensorflow as tf
 
 
-def traced_once(model: keras.Model) -> Any:
+def traced_once(model: keras.Model) -> tf.types.experimental.PolymorphicFunction:
     """A model's answers without dropout, as a function that is traced once, for any batch.
 
     Functions that call it share its graph: a SavedModel holds it once, and exporting and loading take as much less.

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -60,7 +59,7 @@ class Line:
 
     name: str
     style: int
-    differs: dict[str, Any]
+    differs: dict[str, object]
     figure: dict[str, Mapping[str, float]]
     deviation: dict[str, float]
     difference: dict[str, Mapping[str, float] | None]
@@ -137,7 +136,7 @@ def _contestants(outcomes: Sequence[Outcome]) -> list[Contestant]:
     return [Contestant(runs) for runs in groups.values()]
 
 
-def _as_first_seed(outcome: Outcome, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def _as_first_seed(outcome: Outcome, outcomes: Sequence[Outcome]) -> dict[str, object]:
     """`_settings`; a later seed that starts from the pre-training of the first has that seed's."""
     settings, start = _settings(outcome), outcome.config.get("model.start_from")
     for first in outcomes if start else ():
@@ -147,7 +146,7 @@ def _as_first_seed(outcome: Outcome, outcomes: Sequence[Outcome]) -> dict[str, A
     return settings
 
 
-def _settings(outcome: Outcome) -> dict[str, Any]:
+def _settings(outcome: Outcome) -> dict[str, object]:
     """What the run was trained by, less its seed; a list of sections by number and key."""
     settings = flatten(outcome.config, lists=True)
     return {key: value for key, value in settings.items() if key.partition(".")[0] not in _ASIDE}
@@ -215,7 +214,7 @@ def _lines(outcomes: Sequence[Outcome], contestants: Sequence[Contestant], split
 
 
 def _seeds_line(
-    contestant: Contestant, first: Contestant, style: int, differs: dict[str, Any], splits: list[str]
+    contestant: Contestant, first: Contestant, style: int, differs: dict[str, object], splits: list[str]
 ) -> Line:
     measure = contestant.runs[0].measure
     spreads = {

@@ -18,7 +18,7 @@ from seqpipe.serving.answers import Answer, Presentation, presentation_of
 from seqpipe.serving.explain import alignments, as_line, explain, visible, write_page
 from seqpipe.serving.find import pipeline_of
 from seqpipe.serving.model import HIGHEST_PENALTY, WIDEST_BEAM, Model, load
-from seqpipe.serving.rows import ERROR, answers_to, predict_rows, stop_at_bad
+from seqpipe.serving.rows import ERROR, Row, answers_to, predict_rows, stop_at_bad
 from seqpipe.serving.series import SeriesInput
 from seqpipe.tasks import TASKS, task_class
 
@@ -171,7 +171,7 @@ def _show(model: Model, rows: Iterable[Any], wanted: Wanted, out: Console, err: 
     if wanted.explain and wanted.format == "table":
         print_explanations(model, rows, out)
         return
-    answers: Iterable[tuple[Any, Answer]] = predict_rows(
+    answers: Iterable[tuple[object, Answer]] = predict_rows(
         model, rows, signature=wanted.signature, options=wanted.settings, keep_going=wanted.keep_going
     )
     if wanted.plot is not None:
@@ -183,7 +183,7 @@ def _show(model: Model, rows: Iterable[Any], wanted: Wanted, out: Console, err: 
         write_answers(model, answers, wanted, err)
 
 
-def _remarked(model: Model, rows: Iterable[Any], err: Console) -> Iterator[Any]:
+def _remarked(model: Model, rows: Iterable[Row], err: Console) -> Iterator[Row]:
     """The rows; what is strange about them is said meanwhile."""
     told = 0
     for row in rows:
@@ -196,7 +196,7 @@ def _remarked(model: Model, rows: Iterable[Any], err: Console) -> Iterator[Any]:
         err.print(f"warning: so have {told - MOST_REMARKS:,} more rows something strange.")
 
 
-def print_answers(model: Model, answers: Iterable[tuple[Any, Answer]], out: Console) -> None:
+def print_answers(model: Model, answers: Iterable[tuple[object, Answer]], out: Console) -> None:
     """A line a row: the answer and, where it is not a text itself, the row."""
     shows = presentation(model)
     widths: list[int] = []
@@ -215,7 +215,7 @@ def print_answers(model: Model, answers: Iterable[tuple[Any, Answer]], out: Cons
         out.print("  ".join([*padded, shown]))
 
 
-def write_answers(model: Model, answers: Iterable[tuple[Any, Answer]], wanted: Wanted, err: Console) -> None:
+def write_answers(model: Model, answers: Iterable[tuple[object, Answer]], wanted: Wanted, err: Console) -> None:
     """Answers to a file, or to standard output, with the count of rows on a terminal meanwhile."""
     if wanted.format == "table":
         raise ValueError("a table is printed")
@@ -246,7 +246,7 @@ def look_ahead(model: Model, steps: int) -> None:
         model.input.ahead = steps
 
 
-def plot_answers(model: Model, answers: Iterable[tuple[Any, Answer]], file: Path) -> None:
+def plot_answers(model: Model, answers: Iterable[tuple[object, Answer]], file: Path) -> None:
     """Answers as a picture, as the model's task draws them."""
     good = [(model.input.shown(row), row, answer) for row, answer in answers if ERROR not in answer]
     if not good:

@@ -349,7 +349,7 @@ class Run:
         self.task.finish(model, self.fitted())
         return model
 
-    def _finish(self, step: str, facts: dict[str, Any]) -> None:
+    def _finish(self, step: str, facts: dict[str, object]) -> None:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self.state.setdefault("steps", {})[step] = {"finished": now, **facts}
         write_json(self.directory / "state.json", self.state)

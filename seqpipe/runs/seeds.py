@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -174,7 +174,7 @@ def _table(outcomes: Sequence[Outcome]) -> Table:
 
 
 def _write_summary(file: Path, outcomes: Sequence[Outcome]) -> None:
-    facts: dict[str, Any] = {
+    facts: dict[str, object] = {
         "monitor": outcomes[0].monitor.name,
         "dev": vars(Spread.of(outcome.figure for outcome in outcomes)),
         "chosen": best_of(outcomes).seed,

@@ -54,7 +54,7 @@ def _owner(key: str) -> str:
     return key if key in OWN_KEYS else key.partition(".")[0]
 
 
-def _shown(leaves: dict[str, Any], key: str) -> str:
+def _shown(leaves: dict[str, object], key: str) -> str:
     """The value of a key among leaves by dotted path."""
     if key in leaves:
         return str(leaves[key])

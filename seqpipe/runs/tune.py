@@ -137,7 +137,7 @@ def _check_settings(study: optuna.Study, config: Pipeline, wanted: Tune, directo
         )
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     if isinstance(value, dict):  # a search: what was left out need not be shown
         value = {key: each for key, each in value.items() if each is not None and each is not False}
     return "nothing" if value is None else json.dumps(value, ensure_ascii=False)
@@ -210,7 +210,7 @@ def _run_trial(
     out.print(f"{name}: dev {monitor} {study.trials[trial.number].value:.4f}; best so far {study.best_value:.4f}")
 
 
-def _suggest(trial: optuna.Trial, config: Pipeline, key: str, search: Search) -> Any:
+def _suggest(trial: optuna.Trial, config: Pipeline, key: str, search: Search) -> object:
     if search.choices is not None:
         return trial.suggest_categorical(key, search.choices)
     if search.low is None or search.high is None:
@@ -266,7 +266,7 @@ def _conclude(study: optuna.Study, config: Pipeline, given: list[str], directory
     if not counts["COMPLETE"]:
         raise RunError(f"No trial of the study in {directory} came to an end: {counts['FAIL']} could not be trained.")
     best = study.best_trial
-    values: dict[str, Any] = best.user_attrs["values"]
+    values: dict[str, object] = best.user_attrs["values"]
     found = [pipeline_file.as_override(key, value) for key, value in values.items()]
     words = " ".join([*given, *_as_options([f"name={config.name}-tuned", *found])])
     monitor = config.training.monitor

@@ -10,12 +10,15 @@ import datetime
 import re
 import warnings
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 
 from seqpipe.errors import DataError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 Kind = Literal["seconds", "months", "count", "rows"]
 DAY_S = 86_400
@@ -50,11 +53,11 @@ class Step:
     def whole_days(self) -> bool:
         return self.kind == "months" or (self.kind == "seconds" and self.size % DAY_S == 0)
 
-    def ticks(self, clock: Any) -> Any:
+    def ticks(self, clock: np.ndarray | tf.Tensor) -> np.ndarray | tf.Tensor:
         """Clock readings (seconds, numbers) as whole steps since the clock's zero."""
         return (months_of(clock) if self.kind == "months" else clock) // self.size
 
-    def later(self, clock: Any, steps: Any) -> Any:
+    def later(self, clock: np.ndarray | tf.Tensor, steps: np.ndarray | tf.Tensor) -> np.ndarray | tf.Tensor:
         """Clock readings so many steps later."""
         if self.kind != "months":
             return clock + steps * self.size
@@ -85,7 +88,7 @@ def parse_step(text: str) -> Step | None:
     )
 
 
-def months_of(seconds: Any) -> Any:
+def months_of(seconds: np.ndarray | tf.Tensor) -> np.ndarray | tf.Tensor:
     """Months since January 1970 of seconds since then; the civil calendar of Howard Hinnant's days_from_civil."""
     days = seconds // DAY_S + 719_468
     era = days // 146_097
@@ -96,7 +99,7 @@ def months_of(seconds: Any) -> Any:
     return (year_of_era + era * 400) * 12 + month + 2 - 1970 * 12
 
 
-def seconds_of_month(months: Any) -> Any:
+def seconds_of_month(months: np.ndarray | tf.Tensor) -> np.ndarray | tf.Tensor:
     """Seconds since 1970 of the first instant of a month."""
     shifted = months + 1970 * 12 - 2  # years begin in March
     year, month = shifted // 12, shifted % 12

@@ -26,11 +26,11 @@ class Presentation:
         """What stands before the row in a table on a terminal."""
         return [self.short(answer)]
 
-    def records(self, answer: Answer) -> list[dict[str, Any]]:
+    def records(self, answer: Answer) -> list[dict[str, object]]:
         """The answer as columns: a record a line of a CSV file; most answers take one."""
         return [answer]
 
-    def as_json(self, answer: Answer) -> dict[str, Any]:
+    def as_json(self, answer: Answer) -> dict[str, object]:
         return answer
 
     def for_model(self, facts: Callable[[], Mapping[str, Any]]) -> Presentation:
@@ -55,7 +55,7 @@ class LabelPresentation(Presentation):
     def cells(self, answer: Answer) -> list[str]:
         return [answer["label"], f"{answer['probability']:.3f}"]
 
-    def records(self, answer: Answer) -> list[dict[str, Any]]:
+    def records(self, answer: Answer) -> list[dict[str, object]]:
         shares = {f"probability of {n}" if n in TAKEN else n: p for n, p in answer["probabilities"].items()}
         shown = {name: f"{share:.6f}" for name, share in {"probability": answer["probability"], **shares}.items()}
         return [{"label": answer["label"], **shown}]
@@ -73,13 +73,13 @@ class TextPresentation(Presentation):
     def short(self, answer: Answer) -> str:
         return answer["texts"][0] if "texts" in answer else answer["text"]
 
-    def records(self, answer: Answer) -> list[dict[str, Any]]:
+    def records(self, answer: Answer) -> list[dict[str, object]]:
         if "texts" in answer:
             return [{self.column: answer["texts"][0], "score": answer["scores"][0]}]
         rest = {name: value for name, value in sorted(answer.items()) if isinstance(value, (int, float, str))}
         return [{self.column: rest.pop("text"), **rest}]
 
-    def as_json(self, answer: Answer) -> dict[str, Any]:
+    def as_json(self, answer: Answer) -> dict[str, object]:
         return {self.column if name == "text" else name: value for name, value in answer.items()}
 
 
@@ -98,7 +98,7 @@ def plain(value: Any) -> Any:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
-def tidied(row: dict[str, Any], labels: Sequence[str]) -> Answer:
+def tidied(row: Mapping[str, object], labels: Sequence[str]) -> Answer:
     """One row of a signature's outputs: plain values, padding left out, probabilities by class name.
 
     Args:
@@ -118,5 +118,5 @@ def tidied(row: dict[str, Any], labels: Sequence[str]) -> Answer:
     return answer
 
 
-def _compact(value: Any) -> str:
+def _compact(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seqpipe.data.files import as_on_disk
+from seqpipe.data.files import BadRow, as_on_disk
 from seqpipe.errors import DataError
 from seqpipe.serving.reading import COLUMN, read_objects, read_texts
 
@@ -52,7 +52,7 @@ class Input:
             raise DataError(f"--column {column}: this model takes several inputs, each by its name in a JSON object.")
         yield from read_objects(source, encoding=encoding)
 
-    def from_value(self, value: Any) -> Any:
+    def from_value(self, value: object) -> Any:
         """A row from what `seqpipe.load(...)` is called with.
 
         Raises:
@@ -81,7 +81,7 @@ class Input:
         return {name: tf.constant(np.stack([row[name] for row in rows])) for name in rows[0]}
 
 
-def _as_array(name: str, item: Any) -> np.ndarray:
+def _as_array(name: str, item: object) -> np.ndarray:
     try:
         array = np.asarray(item)
     except ValueError:  # lists of unequal length
@@ -91,7 +91,7 @@ def _as_array(name: str, item: Any) -> np.ndarray:
     return array
 
 
-def as_tensor(value: Any, dtype: tf.DType) -> tf.Tensor:
+def as_tensor(value: float | np.ndarray, dtype: tf.DType) -> tf.Tensor:
     """Raises OverflowError: a whole number does not fit, of which `tf.constant` would keep the lowest bits."""
     import tensorflow as tf
 
@@ -112,10 +112,10 @@ class _OneValue(Input):
     def from_word(self, word: str) -> str:
         return word
 
-    def from_file(self, source: str, *, column: str | None = None, encoding: str = "utf-8") -> Iterator[Any]:
+    def from_file(self, source: str, *, column: str | None = None, encoding: str = "utf-8") -> Iterator[str | BadRow]:
         yield from read_texts(source, column=column, encoding=encoding, usual=self.usual)
 
-    def length(self, row: Any) -> int:
+    def length(self, row: str | bytes | np.ndarray) -> int:
         return len(row)
 
 
@@ -126,7 +126,7 @@ class TextInput(_OneValue):
     example = '"your text"'
     equal_lengths = False
 
-    def from_value(self, value: Any) -> str | bytes:
+    def from_value(self, value: object) -> str | bytes:
         if not isinstance(value, (str, bytes)):
             raise DataError(f"{value!r:.60} is not a text. Allowed: str, or UTF-8 in bytes.")
         return value
@@ -148,7 +148,7 @@ class WaveformInput(_OneValue):
     example = "your.wav"
     window_rows = 64
 
-    def from_value(self, value: Any) -> np.ndarray:
+    def from_value(self, value: object) -> np.ndarray:
         if not isinstance(value, (str, Path)):
             samples = np.asarray(value)
             if samples.ndim != 1 or samples.dtype.kind != "f":
@@ -172,7 +172,7 @@ class WaveformInput(_OneValue):
         except ValueError as error:
             raise DataError(f"{value} {error}.") from None
 
-    def shown(self, row: Any) -> str:
+    def shown(self, row: object) -> str:
         return str(row)
 
     def tensors(self, rows: Sequence[np.ndarray]) -> dict[str, tf.Tensor]:
@@ -184,7 +184,7 @@ class WaveformInput(_OneValue):
 TEXT, WAVEFORM, NAMED = TextInput(), WaveformInput(), Input()
 
 
-def input_of(names: Sequence[str], columns: Mapping[str, Any]) -> Input:
+def input_of(names: Sequence[str], columns: Mapping[str, object]) -> Input:
     """The kind of a model whose `serving_default` takes inputs of these names.
 
     Args:

@@ -140,7 +140,7 @@ def _before_the_end(
         yield replace(heard, start_s=min(heard.start_s, read_s), end_s=min(heard.end_s, read_s))
 
 
-def stream(signature: Any, specs: dict[str, Any], blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+def stream(signature: Callable, specs: dict[str, Any], blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """Probabilities float32 [C] after each PIECE_MS of blocks of samples; what is left in the end counts as a piece.
 
     Args:
@@ -218,6 +218,6 @@ def microphone() -> Iterator[np.ndarray]:
 def as_line(heard: Heard, file: str, format: Literal["text", "jsonl"]) -> str:
     """A command as a line: for people, or as JSON."""
     if format == "jsonl":
-        facts: dict[str, Any] = {"file": file, "label": heard.label, "start_s": round(heard.start_s, 3)}
+        facts: dict[str, object] = {"file": file, "label": heard.label, "start_s": round(heard.start_s, 3)}
         return json.dumps({**facts, "end_s": round(heard.end_s, 3), "confidence": round(heard.confidence, 4)})
     return f"{heard.start_s:10.2f}  {heard.end_s:10.2f}  {heard.label:<12}  {heard.confidence:.3f}"

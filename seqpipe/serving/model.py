@@ -17,6 +17,7 @@ from seqpipe.serving.series import SeriesInput
 
 if TYPE_CHECKING:
     import numpy as np
+    import tensorflow as tf
 
 BATCH_ROWS = 64
 WIDEST_BEAM = 512
@@ -56,14 +57,14 @@ class Model:
         """Class names, in the order of `probabilities`."""
         return [name.decode() for name in self.signature("labels")()["labels"].numpy()]
 
-    def signature(self, name: str) -> Any:
+    def signature(self, name: str) -> tf.types.experimental.ConcreteFunction:
         """Raises ModelError: there is none of this name."""
         if name not in self.loaded.signatures:
             known = ", ".join(self.signatures)
             raise ModelError(f"{self.path} has no signature {name}. It has: {known}.{nearest(name, self.signatures)}")
         return self.loaded.signatures[name]
 
-    def takes(self, signature: str) -> dict[str, Any]:
+    def takes(self, signature: str) -> dict[str, tf.TensorSpec]:
         """The inputs of a signature: a TensorSpec by name."""
         positional, named = self.signature(signature).structured_input_signature
         return {**{spec.name: spec for spec in positional}, **named}
@@ -95,7 +96,7 @@ class Model:
             raise ModelError(f"{signature} takes {types}, not {dict(options)}.") from None
         return self.call(signature, {**inputs, **values})
 
-    def call(self, signature: str, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    def call(self, signature: str, inputs: Mapping[str, tf.Tensor | np.ndarray]) -> dict[str, np.ndarray]:
         """A signature's outputs for its inputs by name; what its graph refuses is the caller's mistake."""
         import tensorflow as tf
 

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import BinaryIO, Literal
 
 from seqpipe.config.data import known_encoding
 from seqpipe.data.files import BadRow, as_on_disk, find_files, format_by_ending, read_unpacked
@@ -193,7 +193,7 @@ def _read_array(path: Path, column: str, encoding: str) -> Iterator[str | BadRow
             yield BadRow(str(path), number, f"item {number}: {what}")
 
 
-def read_objects(source: str, *, encoding: str = "utf-8") -> Iterator[dict[str, Any] | BadRow]:
+def read_objects(source: str, *, encoding: str = "utf-8") -> Iterator[dict[str, object] | BadRow]:
     """The objects of a file of JSON lines, or of standard input for "-".
 
     Raises:
@@ -242,7 +242,7 @@ def standard_input() -> BinaryIO:
     )
 
 
-def _raw_lines(stream: Any, encoding: str) -> Iterator[bytes]:
+def _raw_lines(stream: BinaryIO, encoding: str) -> Iterator[bytes]:
     if "\n".encode(encoding) == b"\n":
         yield from stream
         return

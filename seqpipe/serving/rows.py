@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Literal, TypeVar
 
 import numpy as np
 
@@ -18,16 +18,17 @@ from seqpipe.serving.answers import Answer, Presentation
 from seqpipe.serving.model import Model, Options
 from seqpipe.storage import whole_file
 
+Row = TypeVar("Row")
 ERROR = "error"  # what stands in place of an answer that there is not
 
 
-def in_windows(rows: Iterable[Any], size: int) -> Iterator[list[Any]]:
+def in_windows(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
     iterator = iter(rows)
     while window := list(islice(iterator, size)):
         yield window
 
 
-def stop_at_bad(rows: Iterable[Any]) -> Iterator[Any]:
+def stop_at_bad(rows: Iterable[Row]) -> Iterator[Row]:
     """Raises DataError: a row cannot be read; it is named by file and line."""
     for row in rows:
         if isinstance(row, BadRow):
@@ -37,12 +38,12 @@ def stop_at_bad(rows: Iterable[Any]) -> Iterator[Any]:
 
 def predict_rows(
     model: Model,
-    rows: Iterable[Any],
+    rows: Iterable[Row],
     *,
     signature: str = "serving_default",
     options: Options | None = None,
     keep_going: bool = False,
-) -> Iterator[tuple[Any, Answer]]:
+) -> Iterator[tuple[Row, Answer]]:
     """(row, answer) for each row, in input order, holding a window of rows at a time.
 
     Args:
@@ -59,9 +60,9 @@ def predict_rows(
 
 
 def _kept_going(
-    model: Model, window: list[Any], signature: str, options: Options | None
-) -> Iterator[tuple[Any, Answer]]:
-    values: dict[int, Any] = {}  # by their places in the window, as answers are
+    model: Model, window: list[Row], signature: str, options: Options | None
+) -> Iterator[tuple[Row, Answer]]:
+    values: dict[int, object] = {}  # by their places in the window, as answers are
     answers: dict[int, Answer] = {}
     for place, row in enumerate(window):
         try:
@@ -79,7 +80,7 @@ def _kept_going(
         yield row, answers[place]
 
 
-def _alone(model: Model, value: Any, signature: str, options: Options | None) -> Answer:
+def _alone(model: Model, value: object, signature: str, options: Options | None) -> Answer:
     try:
         return model([value], signature=signature, options=options)[0]
     except DataError as error:
@@ -128,9 +129,9 @@ class _Csv:
     def __init__(self, file: IO[str], column: str, errors: bool):
         self.file, self.column, self.last = file, column, [ERROR] if errors else []
         self.writer: csv.DictWriter[str] | None = None
-        self.waiting: list[dict[str, Any]] = []
+        self.waiting: list[dict[str, object]] = []
 
-    def write(self, row: str, records: list[Answer]) -> None:
+    def write(self, row: str, records: list[dict[str, object]]) -> None:
         for record in records:
             values = {name: _number(value) if isinstance(value, float) else value for name, value in record.items()}
             self.waiting.append({self.column: row, **values})

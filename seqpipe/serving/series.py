@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from seqpipe.serving.find import pipeline_of
 from seqpipe.serving.inputs import Input
 from seqpipe.serving.reading import check_encoding
 
+Row = dict[str, np.ndarray | np.int64]  # `time` alone is a number
 MOST_STEPS = 5000  # of a history that are sent, unless a model looks back further
 TAKEN = {
     "series": "a text",
@@ -51,10 +52,10 @@ class SeriesInput(Input):
         self.look_back, self.known = trained.get("look_back", 0), trained.get("names", [])
         self.most = max(MOST_STEPS, self.look_back)
 
-    def from_word(self, word: str) -> Any:
+    def from_word(self, word: str) -> NoReturn:
         raise DataError(f"{word!r:.60} is no series. Name a table with --input history.csv.")
 
-    def from_file(self, source: str, *, column: str | None = None, encoding: str = "utf-8") -> Iterator[Any]:
+    def from_file(self, source: str, *, column: str | None = None, encoding: str = "utf-8") -> Iterator[Row]:
         if source == "-":
             raise DataError("A table of series is read from a file: --input history.csv.")
         table = self.table
@@ -69,10 +70,10 @@ class SeriesInput(Input):
         for one in found.series:
             yield self._row(one, found.step, source)
 
-    def _row(self, one: Series, step: Any, source: str) -> dict[str, np.ndarray]:
+    def _row(self, one: Series, step: Step, source: str) -> Row:
         end, called = one.end, f"series {one.name}" if one.name else "the series"
         back = slice(max(0, end - self.most), end)
-        row: dict[str, Any] = {"values": one.values[back].astype(np.float32)}
+        row: Row = {"values": one.values[back].astype(np.float32)}
         if "time" in self.names:
             row["time"] = np.int64(one.clock[max(0, end - 1)])
         if "series" in self.names:
@@ -97,11 +98,11 @@ class SeriesInput(Input):
             row["static"] = np.array([text.encode() for text in one.static], object)
         return row
 
-    def from_value(self, value: Any) -> Any:
+    def from_value(self, value: object) -> Row:
         if not isinstance(value, Mapping) or set(value) != set(self.names):
             given = ", ".join(value) if isinstance(value, Mapping) else type(value).__name__
             raise DataError(f"A row has a value for each of {', '.join(self.names)}, by name; this has {given}.")
-        row: dict[str, Any] = {}
+        row: Row = {}
         for name, item in value.items():
             try:
                 row[name] = _as_array(name, item)
@@ -109,7 +110,7 @@ class SeriesInput(Input):
                 raise DataError(f"{name}: {item!r:.60} does not fit. Allowed: {TAKEN.get(name, NUMBERS)}.") from None
         return row
 
-    def remark(self, row: Any) -> str:
+    def remark(self, row: dict[str, np.ndarray]) -> str:
         name, remarks = self.shown(row), []
         if "series" in row and self.known and name not in self.known:
             remarks.append(f"is none of those in training ({listed(self.known)}), and is forecast as any other")
@@ -120,11 +121,11 @@ class SeriesInput(Input):
         called = f"series {name}" if name else "the series"
         return f"{called} {' and '.join(remarks)}" if remarks else ""
 
-    def shown(self, row: Any) -> str:
+    def shown(self, row: dict[str, np.ndarray]) -> str:
         return row["series"].item().decode("utf-8", "replace") if "series" in row else ""
 
 
-def _as_array(name: str, item: Any) -> Any:
+def _as_array(name: str, item: Any) -> np.ndarray | np.int64:
     """An input by its name; whatever numpy says of one that is not what it takes."""
     if name in ("series", "static"):
         texts = [item] if isinstance(item, (str, bytes)) else np.asarray(item, object).ravel().tolist()

@@ -20,6 +20,8 @@ from seqpipe.serving.inputs import as_tensor
 from seqpipe.storage import write_text
 
 if TYPE_CHECKING:
+    import tensorflow as tf
+
     from seqpipe.serving.model import Model
 
 SCORED = 8_000  # characters of a file that are scored at once
@@ -50,7 +52,7 @@ def require(model: Model, signature: str) -> None:
         )
 
 
-def settings(model: Model, wishes: Wishes) -> dict[str, Any]:
+def settings(model: Model, wishes: Wishes) -> dict[str, tf.Tensor]:
     """Tensors by the names that `write` has for them."""
     known = model.call("info", {})
     specs = model.takes("write")
@@ -69,7 +71,7 @@ def shown(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _seeds(seeds: Sequence[int]) -> Any:
+def _seeds(seeds: Sequence[int]) -> tf.Tensor:
     import tensorflow as tf
 
     try:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
@@ -303,7 +303,7 @@ def _read_tfds(source: str, rest: str, role: Role) -> Iterator[Recording | Bad]:
     split = options.get("split", TFDS_SPLITS[role])
     import tensorflow_datasets as tfds
 
-    builder: Any = prepared_tfds(source, name, split, role)
+    builder = prepared_tfds(source, name, split, role)
     features = builder.info.features
     for column in ("audio", "label"):
         if column not in features:

@@ -127,7 +127,7 @@ class Espeak:
 
         library = Path(espeakng_loader.get_library_path())
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:  # Windows keeps what is loaded
-            self.library: Any = ctypes.CDLL(shutil.copy(library, directory))
+            self.library = ctypes.CDLL(shutil.copy(library, directory))
         data = Path(espeakng_loader.get_data_path())
         # A voice that breathes sounds another way each time: eSpeak NG filters its noise by what was in memory before.
         voices = sorted((data / "voices" / "!v").iterdir())
@@ -147,7 +147,7 @@ class Espeak:
             ctypes.c_char_p, ctypes.c_size_t, number, ctypes.c_int, number, number, pointer, pointer
         ]  # fmt: skip
 
-    def _take(self, samples: Any, count: int, events: Any) -> int:
+    def _take(self, samples: Any, count: int, events: int | None) -> int:
         if samples and count > 0:
             self._pieces.append(np.ctypeslib.as_array(samples, (count,)).copy())
         return 0  # go on

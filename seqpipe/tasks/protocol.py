@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from seqpipe.evaluation.measures import Measure
 from seqpipe.serving.answers import Presentation
@@ -28,7 +28,7 @@ Report = dict[str, Any]
 Fitted = dict[str, Any]
 IN_WEIGHTS = "weights"  # what stands in a Fitted under it goes into the model's weights
 Say = Callable[[str], None]
-Callbacks = Callable[[int, int], Sequence[Any]]
+Callbacks: TypeAlias = "Callable[[int, int], Sequence[keras.callbacks.Callback]]"
 
 
 class Task(Objective):
@@ -53,7 +53,7 @@ class Task(Objective):
         self.config = config
 
     @classmethod
-    def measures_of(cls, settings: Mapping[str, Any]) -> tuple[Measure, ...]:
+    def measures_of(cls, settings: Mapping[str, object]) -> tuple[Measure, ...]:
         """What runs of a pipeline are judged by, for a task whose pipelines are of more than one kind.
 
         Args:

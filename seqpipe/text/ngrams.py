@@ -11,13 +11,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from seqpipe.data.examples import Ragged
 from seqpipe.errors import DataError
 from seqpipe.storage import write_arrays
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 MULTIPLIER = 1_779_033_703  # odd and below 2^31, so that products of 32-bit keys stay inside int64
 MASK = (1 << 32) - 1
@@ -118,7 +121,7 @@ def _targets(labels: np.ndarray, classes: int) -> list[np.ndarray]:
     return [labels == 1] if classes == 2 else [labels == label for label in range(classes)]
 
 
-def _binary(present: list[np.ndarray], keys: np.ndarray) -> Any:
+def _binary(present: list[np.ndarray], keys: np.ndarray) -> csr_matrix:
     """A sparse matrix [N, K]: which row holds which n-gram."""
     from scipy import sparse
 
@@ -131,7 +134,7 @@ def _binary(present: list[np.ndarray], keys: np.ndarray) -> Any:
     return sparse.csr_matrix((ones, np.concatenate(places), offsets), shape=(len(present), len(keys)))
 
 
-def _fit_one(binary: Any, target: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
+def _fit_one(binary: csr_matrix, target: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
     """SVM weights [K], bias, and log-count ratios [K] of one class against the others."""
     from sklearn.svm import LinearSVC
 
@@ -142,7 +145,7 @@ def _fit_one(binary: Any, target: np.ndarray) -> tuple[np.ndarray, float, np.nda
     return svm.coef_[0], float(svm.intercept_[0]), ratio
 
 
-def _scaled(binary: Any, ratio: np.ndarray) -> Any:
+def _scaled(binary: csr_matrix, ratio: np.ndarray) -> csr_matrix:
     from sklearn.preprocessing import normalize
 
     return normalize(binary.multiply(ratio[None, :]).tocsr())

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from types import FrameType
 
 import keras
 import numpy as np
@@ -263,7 +263,7 @@ class Trainer:
         losses = self.strategy.run(self._replica_step, args=(batch,))
         return self.strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None)
 
-    def _replica_step(self, batch: Batch) -> tf.Tensor:
+    def _replica_step(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
         replica = tf.distribute.get_replica_context()
         replicas = self.strategy.num_replicas_in_sync
         if replicas > 1:
@@ -337,7 +337,7 @@ class Trainer:
             for variable, value in zip(self.model.trainable_variables, own, strict=True):
                 variable.assign(value)
 
-    def _variables(self) -> list[Any]:
+    def _variables(self) -> list[keras.Variable | tf.Variable]:
         return [*self.model.variables, *self.optimizer.variables, *self.averages, *self.carried]
 
     def save(self, history: io.BufferedIOBase) -> None:
@@ -363,7 +363,7 @@ class Trainer:
             return
         before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
-        def note(number: int, frame: Any) -> None:
+        def note(number: int, frame: FrameType | None) -> None:
             self.interrupted = True
             for each, handler in before.items():
                 signal.signal(each, handler)
@@ -377,7 +377,7 @@ class Trainer:
                 signal.signal(number, handler)
 
 
-def _seconds(call: Callable[[], Any], repeats: int = 5) -> float:
+def _seconds(call: Callable[[], tf.Tensor], repeats: int = 5) -> float:
     """Median time of a call after a first one."""
     float(call())
     times = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -13,16 +13,17 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-Batch = dict[str, Any]  # arrays or tensors by name; a ragged column `x` has `x_lengths` beside it
+Batch: TypeAlias = "dict[str, np.ndarray | tf.Tensor]"  # by name; a ragged column `x` has `x_lengths` beside it
+Outputs = TypeVar("Outputs")
 
 
-class Objective:
+class Objective(Generic[Outputs]):
     """What a training minimises; each task is one. What has a body here may stay as it is.
 
     Axes: B batch (rows).
     """
 
-    def forward(self, model: keras.Model, batch: Batch, training: bool) -> Any:
+    def forward(self, model: keras.Model, batch: Batch, training: bool) -> Outputs:
         """The model's outputs for a batch."""
         raise NotImplementedError
 
@@ -30,11 +31,11 @@ class Objective:
         """Probabilities that teachers give for a batch of training, where `loss` finds them as `taught`; or None."""
         return None
 
-    def loss(self, batch: Batch, outputs: Any) -> tf.Tensor:
+    def loss(self, batch: Batch, outputs: Outputs) -> tf.Tensor:
         """float32 [B], what training minimises, for each row."""
         raise NotImplementedError
 
-    def metrics(self, batch: Batch, outputs: Any) -> dict[str, tf.Tensor]:
+    def metrics(self, batch: Batch, outputs: Outputs) -> dict[str, tf.Tensor]:
         """float32 [B] each, what is watched on the dev split beside the loss, for each row."""
         return {}
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -17,7 +15,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     def __init__(self, peak: float, *, kind: str, warmup_steps: int, total_steps: int):
         self.peak, self.kind, self.warmup_steps, self.total_steps = peak, kind, warmup_steps, total_steps
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: keras.Variable | tf.Tensor) -> tf.Tensor:
         step = tf.cast(step, tf.float32)
         progress = tf.clip_by_value((step - self.warmup_steps) / max(1, self.total_steps - self.warmup_steps), 0.0, 1.0)
         match self.kind:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -69,7 +69,7 @@ def open_history(directory: Path, position: Position) -> Iterator[io.BufferedWri
         yield file
 
 
-def write_line(file: io.BufferedIOBase, row: dict[str, Any]) -> None:
+def write_line(file: io.BufferedIOBase, row: Mapping[str, object]) -> None:
     file.write(json.dumps(row).encode() + b"\n")
 
 

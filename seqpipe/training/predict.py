@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Hashable
 
 import keras
 import numpy as np
@@ -17,7 +16,7 @@ from seqpipe.training.objective import Batch, Objective
 
 Forward = Callable[[Batch], tf.Tensor]
 
-_graphs: weakref.WeakKeyDictionary[keras.Model, dict[Any, Forward]] = weakref.WeakKeyDictionary()
+_graphs: weakref.WeakKeyDictionary[keras.Model, dict[Hashable, Forward]] = weakref.WeakKeyDictionary()
 
 
 def predict(

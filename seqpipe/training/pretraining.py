@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -28,10 +28,10 @@ DEV_EVERY, DEV_CHUNKS = 50, 200  # every 50th chunk watches the training, up to 
 class LanguageModelling(Objective):
     """What pre-training minimises: the mean cross-entropy of a row's guesses, which the model itself returns."""
 
-    def forward(self, model: keras.Model, batch: Batch, training: bool) -> Any:
+    def forward(self, model: keras.Model, batch: Batch, training: bool) -> tf.Tensor:
         return model([batch["ids"], batch["ids_lengths"]], training=training)
 
-    def loss(self, batch: Batch, outputs: Any) -> tf.Tensor:
+    def loss(self, batch: Batch, outputs: tf.Tensor) -> tf.Tensor:
         return outputs
 
 

@@ -35,10 +35,10 @@ class TrainingProgress(keras.callbacks.Callback):
         self.speed = ""
         self.epoch_started = 0.0
 
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         self.bar.start()
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self.rows = self.steps = 0
         self.epoch_started = time.monotonic()
         name = f"epoch {epoch + 1}/{self.epochs}"
@@ -52,7 +52,7 @@ class TrainingProgress(keras.callbacks.Callback):
         self.speed = self._speed()  # of training alone: dev comes after the last batch
         self.bar.update(self.task, completed=batch + 1, loss=logs["loss"], speed=self.speed)
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         figures = "  ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
         if self.task is not None:
             self.bar.remove_task(self.task)
@@ -63,7 +63,7 @@ class TrainingProgress(keras.callbacks.Callback):
             f"epoch {epoch + 1}/{self.epochs}  {figures}  {self.speed}  {_duration(seconds)}{end}", highlight=False
         )
 
-    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         self.bar.stop()
 
     def _speed(self) -> str:
@@ -74,16 +74,16 @@ class TrainingProgress(keras.callbacks.Callback):
 class TensorBoard(keras.callbacks.Callback):
     """Figures of each epoch as TensorBoard reads them; Keras' own callback wants a model that is compiled."""
 
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         self.writer = tf.summary.create_file_writer(str(Path(self.params["directory"]) / "tensorboard"))
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         with self.writer.as_default(step=epoch):
             for name, value in (logs or {}).items():
                 tf.summary.scalar(name, value)
         self.writer.flush()
 
-    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         self.writer.close()
 
 

@@ -83,7 +83,7 @@ def stream_file(artefact: Path, *, int8: bool) -> tuple[bytes, dict[str, Any]]:
     return file.read_bytes(), report
 
 
-def page_facts(report: dict[str, Any]) -> dict[str, Any]:
+def page_facts(report: dict[str, object]) -> dict[str, object]:
     """What the page's script needs to know: the classes, and how words are made of their probabilities."""
     return {
         "labels": report["classes"],

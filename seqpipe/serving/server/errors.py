@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from starlette.responses import Response
 
 
-def as_json(value: Any, status: int = 200) -> Response:
+def as_json(value: object, status: int = 200) -> Response:
     """With NaN, which Starlette's own refuses."""
     return Response(json.dumps(value, ensure_ascii=False), status, media_type="application/json")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from seqpipe.serving.server.errors import RequestError, as_json
 from seqpipe.serving.server.tensors import Arrays, Spec, array, check_shape, parsed
 
 if TYPE_CHECKING:
-    from seqpipe.serving.server.rest import Server
+    from seqpipe.serving.server.rest import Endpoint, Server
 
 DEFAULT = "serving_default"
 VERSION = re.compile("[0-9]{1,19}")
@@ -25,7 +26,7 @@ TYPES = {
 }  # fmt: skip
 
 
-def routes(server: Server, guard: Any) -> list[Route]:
+def routes(server: Server, guard: Callable[[Endpoint], Callable[[Request], Awaitable[Response]]]) -> list[Route]:
     base = "/v2/models/{name}"
     return [
         Route("/v2", guard(_about)),
@@ -58,7 +59,7 @@ async def _model(server: Server, request: Request) -> Response:
     servable = server.models.get(*_asked(request))
     signature = servable.signature(DEFAULT)
 
-    def listed(specs: dict[str, Spec]) -> list[dict[str, Any]]:
+    def listed(specs: dict[str, Spec]) -> list[dict[str, object]]:
         return [
             {"name": name, "datatype": TYPES.get(spec.dtype, spec.dtype), "shape": list(spec.shape or ())}
             for name, spec in specs.items()
@@ -98,13 +99,13 @@ async def _infer(server: Server, request: Request) -> Response:
         )
 
 
-def _named(given: Any, key: str, parts: str) -> list[dict[str, Any]]:
+def _named(given: object, key: str, parts: str) -> list[dict[str, Any]]:
     if isinstance(given, list) and all(isinstance(each, dict) and isinstance(each.get("name"), str) for each in given):
         return given
     raise RequestError(400, f'"{key}" must be a list of objects with {parts}; the name is a string')
 
 
-def _inputs(given: Any, specs: dict[str, Spec]) -> Arrays:
+def _inputs(given: object, specs: dict[str, Spec]) -> Arrays:
     by_name = {each["name"]: each for each in _named(given, "inputs", "name, shape, datatype and data")}
     if set(by_name) != set(specs):
         raise RequestError(400, f"inputs are {', '.join(by_name)}; they must be {', '.join(specs)}")
@@ -125,6 +126,6 @@ def _inputs(given: Any, specs: dict[str, Spec]) -> Arrays:
     return arrays
 
 
-def _output(name: str, value: np.ndarray, spec: Spec) -> dict[str, Any]:
+def _output(name: str, value: np.ndarray, spec: Spec) -> dict[str, object]:
     flat = [item.decode("utf-8", "replace") if isinstance(item, bytes) else item for item in value.ravel().tolist()]
     return {"name": name, "datatype": TYPES.get(spec.dtype, spec.dtype), "shape": list(value.shape), "data": flat}

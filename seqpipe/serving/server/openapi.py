@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from seqpipe.serving.server.servable import Signature
 from seqpipe.serving.server.tensors import Spec
 from seqpipe.serving.server.versions import Models
@@ -11,8 +9,8 @@ from seqpipe.serving.server.versions import Models
 TYPES = {"O": {"type": "string"}, "b": {"type": "boolean"}, "f": {"type": "number"}}
 
 
-def document(models: Models) -> dict[str, Any]:
-    paths: dict[str, Any] = {}
+def document(models: Models) -> dict[str, object]:
+    paths: dict[str, object] = {}
     for hosted in models.hosted.values():
         if hosted.serving is None:
             continue
@@ -32,7 +30,7 @@ def document(models: Models) -> dict[str, Any]:
     return {"openapi": "3.1.0", "info": {"title": "seqpipe serve", "version": "1"}, "paths": paths}
 
 
-def _request(name: str, signature: Signature) -> dict[str, Any]:
+def _request(name: str, signature: Signature) -> dict[str, object]:
     inputs = {key: _schema(spec) for key, spec in signature.inputs.items()}
     return {
         "title": name,
@@ -45,8 +43,8 @@ def _request(name: str, signature: Signature) -> dict[str, Any]:
     }
 
 
-def _schema(spec: Spec) -> dict[str, Any]:
-    schema: dict[str, Any] = dict(TYPES.get(spec.numpy.kind, {"type": "integer"}))
+def _schema(spec: Spec) -> dict[str, object]:
+    schema: dict[str, object] = dict(TYPES.get(spec.numpy.kind, {"type": "integer"}))
     for size in reversed(spec.shape or ()):
         schema = {"type": "array", "items": schema, **({"minItems": size, "maxItems": size} if size >= 0 else {})}
     return schema

@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 from google.protobuf import json_format
@@ -20,7 +19,7 @@ from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -148,7 +147,7 @@ def application(server: Server) -> ASGIApp:
     What asks a model goes past Starlette's routes and wrappers, which cost as much as reading the request.
     """
     guard = partial(_guarded, server)
-    routes: list[Any] = [
+    routes: list[BaseRoute] = [
         Route("/v2/health/live", lambda request: as_json({"live": True})),
         Route("/v2/health/ready", lambda request: as_json({"ready": server.ready}, 200 if server.ready else 503)),
         Route("/monitoring/prometheus/metrics", lambda request: _metrics(server)),
@@ -249,7 +248,7 @@ async def _predict(server: Server, request: Request, name: str, version: int | N
         return Response(await server.predict(servable, body, counted), media_type="application/json")
 
 
-def status(server: Server, name: str, version: int | None = None) -> dict[str, Any]:
+def status(server: Server, name: str, version: int | None = None) -> dict[str, object]:
     """What TensorFlow Serving says of a model's versions."""
     hosted = server.models.hosted.get(name)
     if hosted is None or (version is not None and version not in hosted.statuses):
@@ -263,7 +262,7 @@ def status(server: Server, name: str, version: int | None = None) -> dict[str, A
     return {"model_version_status": said}
 
 
-def metadata(servable: Servable) -> dict[str, Any]:
+def metadata(servable: Servable) -> dict[str, object]:
     """What TensorFlow Serving says of a model's signatures."""
     signatures = {
         name: json_format.MessageToDict(
@@ -281,7 +280,7 @@ async def _models(server: Server, request: Request) -> Response:
     return as_json({"models": [_about(hosted.serving) for hosted in server.models.hosted.values() if hosted.serving]})
 
 
-def _about(servable: Servable) -> dict[str, Any]:
+def _about(servable: Servable) -> dict[str, object]:
     """What a page or a client needs to know of a model."""
     return {
         "name": servable.name,

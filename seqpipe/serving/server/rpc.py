@@ -104,7 +104,7 @@ class Services(
             await _fail(context, error)
         return json_format.ParseDict(found, get_model_status_pb2.GetModelStatusResponse())
 
-    def _health(self, service: str) -> Any:
+    def _health(self, service: str) -> int:
         """As REST's: serving where every model is."""
         statuses = health_pb2.HealthCheckResponse
         if service:
@@ -129,7 +129,7 @@ class Services(
             await asyncio.sleep(WATCH_S)
 
 
-def _inputs(request: Any, specs: dict[str, Spec], *, most_mb: float) -> Arrays:
+def _inputs(request: predict_pb2.PredictRequest, specs: dict[str, Spec], *, most_mb: float) -> Arrays:
     import tensorflow as tf
 
     if set(request.inputs) != set(specs):
@@ -150,7 +150,7 @@ def _inputs(request: Any, specs: dict[str, Spec], *, most_mb: float) -> Arrays:
     return inputs
 
 
-def _answer(servable: Servable, signature: str, outputs: Arrays) -> Any:
+def _answer(servable: Servable, signature: str, outputs: Arrays) -> predict_pb2.PredictResponse:
     import tensorflow as tf
 
     response = predict_pb2.PredictResponse()

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from seqpipe.errors import ModelError, RunError
 from seqpipe.export.artefact import versions
@@ -23,6 +23,10 @@ from seqpipe.serving.server.metrics import Metrics
 from seqpipe.serving.server.rest import Server, Settings, application
 from seqpipe.serving.server.servable import heap_for_each_thread
 from seqpipe.serving.server.versions import Models
+
+if TYPE_CHECKING:
+    import grpc
+    import uvicorn
 
 QUIET_S = 0.5  # without a request, after which an open connection counts as idle
 FINISH_S = 30  # in which requests are answered that had come before SIGTERM
@@ -159,7 +163,7 @@ async def _serve(bound: socket.socket, served: dict[str, Path], options: Options
     await asyncio.to_thread(models.close)
 
 
-async def _finish(server: Server, web: Any, rpc: Any) -> None:
+async def _finish(server: Server, web: uvicorn.Server, rpc: grpc.aio.Server) -> None:
     """Take no new connection, and answer what comes on those that are open until they are quiet or closed."""
     for listening in web.servers:
         listening.close()
@@ -173,7 +177,7 @@ async def _finish(server: Server, web: Any, rpc: Any) -> None:
     web.config.timeout_graceful_shutdown = max(1, round(deadline - time.monotonic()))
 
 
-def _web(server: Server, options: Options) -> Any:
+def _web(server: Server, options: Options) -> uvicorn.Server:
     import uvicorn
 
     class Web(uvicorn.Server):
@@ -193,7 +197,7 @@ def _web(server: Server, options: Options) -> Any:
     return Web(config)
 
 
-async def _rpc(server: Server, options: Options) -> tuple[Any, int]:
+async def _rpc(server: Server, options: Options) -> tuple[grpc.aio.Server, int]:
     import grpc
 
     from seqpipe.serving.server import rpc

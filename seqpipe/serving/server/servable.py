@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -92,7 +92,7 @@ class Servable:
         info = self.run("info", {}) if "info" in self.signatures else {}
         self.info = {name: plain(value) for name, value in info.items()}
 
-    def _callable(self, signature: Signature) -> Any:
+    def _callable(self, signature: Signature) -> Callable[..., list[np.ndarray]]:
         return self._session.make_callable(
             [spec.tensor for spec in signature.outputs.values()],
             feed_list=[spec.tensor for spec in signature.inputs.values()],
@@ -107,7 +107,7 @@ class Servable:
         with self._counting:
             self.in_flight -= 1
 
-    def signature(self, name: Any) -> Signature:
+    def signature(self, name: object) -> Signature:
         """Raises RequestError: there is none of this name."""
         if not isinstance(name, str):
             raise RequestError(400, '"signature_name" must be a string')

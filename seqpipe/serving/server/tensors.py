@@ -15,7 +15,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -67,7 +67,7 @@ def parsed(body: bytes) -> dict[str, Any]:
     return value
 
 
-def decoded(request: Mapping[str, Any], inputs: Mapping[str, Spec]) -> tuple[Arrays, bool]:
+def decoded(request: Mapping[str, object], inputs: Mapping[str, Spec]) -> tuple[Arrays, bool]:
     """The arrays that a signature takes, and whether the request came in rows.
 
     Raises:
@@ -93,11 +93,11 @@ def decoded(request: Mapping[str, Any], inputs: Mapping[str, Spec]) -> tuple[Arr
     return {name: array(name, given[name], spec) for name, spec in inputs.items()}, False
 
 
-def _names_inputs(value: Any) -> bool:
+def _names_inputs(value: object) -> TypeGuard[dict[str, object]]:
     return isinstance(value, dict) and not _is_base64(value)
 
 
-def _from_rows(instances: Any, inputs: Mapping[str, Spec]) -> Arrays:
+def _from_rows(instances: object, inputs: Mapping[str, Spec]) -> Arrays:
     if not isinstance(instances, list) or not instances:
         raise RequestError(400, '"instances" must be a list of one row or more')
     if not _names_inputs(instances[0]):
@@ -105,7 +105,7 @@ def _from_rows(instances: Any, inputs: Mapping[str, Spec]) -> Arrays:
             raise RequestError(400, f"instances are plain values, but expecting objects with: {', '.join(inputs)}")
         (name,) = inputs
         return {name: array(name, instances, inputs[name])}
-    columns: dict[str, list[Any]] = {name: [] for name in inputs}
+    columns: dict[str, list[object]] = {name: [] for name in inputs}
     for number, row in enumerate(instances):
         if not _names_inputs(row) or set(row) != set(inputs):
             found = ", ".join(map(str, row)) if isinstance(row, dict) else _short(row)
@@ -123,7 +123,7 @@ def array(name: str, value: Any, spec: Spec) -> np.ndarray:
     """
     shape = _shape(name, value)
     check_shape(name, shape, spec)
-    flat: list[Any] = value if len(shape) == 1 else []
+    flat: list[object] = value if len(shape) == 1 else []
     if len(shape) != 1:
         _flatten(value, flat)
     kind = spec.numpy.kind
@@ -148,7 +148,7 @@ def check_shape(name: str, shape: Sequence[int], spec: Spec) -> None:
         raise RequestError(400, f"{name}: shape [{', '.join(map(str, shape))}] does not fit [{wanted}]")
 
 
-def _shape(name: str, value: Any, axis: int = 0) -> tuple[int, ...]:
+def _shape(name: str, value: object, axis: int = 0) -> tuple[int, ...]:
     if not isinstance(value, list):
         return ()
     if axis == MOST_AXES:
@@ -161,7 +161,7 @@ def _shape(name: str, value: Any, axis: int = 0) -> tuple[int, ...]:
     return (len(value), *(inner.pop() if inner else ()))
 
 
-def _flatten(value: Any, flat: list[Any]) -> None:
+def _flatten(value: object, flat: list[object]) -> None:
     if isinstance(value, list):
         for item in value:
             _flatten(item, flat)
@@ -169,11 +169,11 @@ def _flatten(value: Any, flat: list[Any]) -> None:
         flat.append(value)
 
 
-def _is_base64(value: Any) -> bool:
+def _is_base64(value: object) -> bool:
     return isinstance(value, dict) and list(value) == ["b64"]
 
 
-def _element(name: str, value: Any, kind: str) -> Any:
+def _element(name: str, value: Any, kind: str) -> bytes | float:
     if kind == "O":
         if isinstance(value, str):
             return value.encode()
@@ -193,12 +193,12 @@ def _element(name: str, value: Any, kind: str) -> Any:
     )
 
 
-def _type(value: Any) -> str:
+def _type(value: object) -> str:
     names = {bool: "Boolean", int: "Number", float: "Number", str: "String", list: "Array", dict: "Object"}
     return names.get(type(value), "Null")
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     try:
         text = json.dumps(value, ensure_ascii=False)
     except RecursionError:  # nested just so deep that it could be read
@@ -239,7 +239,7 @@ def _key(name: str) -> bytes:
     return json.dumps(name).encode() + b": "
 
 
-def _json(value: Any, name: str, strict: bool) -> bytes:
+def _json(value: object, name: str, strict: bool) -> bytes:
     if isinstance(value, np.ndarray) and value.ndim:
         return b"[" + b", ".join(_json(item, name, strict) for item in value) + b"]"
     if isinstance(value, np.ndarray):

@@ -23,7 +23,7 @@ class ForecastPresentation(Presentation):
     def __init__(self, levels: Sequence[float] = (), step: str = "rows"):
         self.levels, self.step = list(levels), step
 
-    def for_model(self, facts: Callable[[], Mapping[str, Any]]) -> ForecastPresentation:
+    def for_model(self, facts: Callable[[], Mapping[str, np.ndarray]]) -> ForecastPresentation:
         found = facts()
         step = bytes(np.asarray(found["step"]).item()).decode()
         return ForecastPresentation([round(float(level), 6) for level in found["levels"]], step)
@@ -34,7 +34,7 @@ class ForecastPresentation(Presentation):
     def cells(self, answer: Answer) -> list[str]:
         return [self.short(answer), ""]
 
-    def records(self, answer: Answer) -> list[dict[str, Any]]:
+    def records(self, answer: Answer) -> list[dict[str, object]]:
         found = []
         for step, median in enumerate(answer["median"]):
             time = shown_time(answer["time"][step], self.step) if "time" in answer else step + 1

@@ -5,7 +5,7 @@ Axes: T steps given.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -133,7 +133,7 @@ def _reference(task: Forecasting, model: keras.Model, row: Row) -> Row:
 
     name = row["series"].item().decode() if "series" in row else facts.names[0]
     number = facts.names.index(name) + 1 if name in facts.names else 0
-    inputs: dict[str, Any] = {"values": last(row["values"], facts.look_back), "series": np.array([number], np.int32)}
+    inputs = {"values": last(row["values"], facts.look_back), "series": np.array([number], np.int32)}
     if "time" in row:
         inputs["time"] = row["time"][None]
     if "known" in row:

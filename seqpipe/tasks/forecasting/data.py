@@ -6,9 +6,9 @@ Axes: S series, T steps, K known and P past columns.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -269,7 +269,7 @@ def _transformed(values: np.ndarray, transform: str) -> np.ndarray:
     return np.where(np.isfinite(changed), changed, np.nan)
 
 
-def _or(function: Any, values: np.ndarray, other: float) -> float:
+def _or(function: Callable[[np.ndarray], float], values: np.ndarray, other: float) -> float:
     return float(function(values)) if np.isfinite(values).any() else other
 
 

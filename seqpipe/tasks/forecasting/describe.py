@@ -6,6 +6,7 @@ from typing import Any
 
 from seqpipe.evaluation.figures import percent
 from seqpipe.evaluation.tables import Table
+from seqpipe.tasks.protocol import Report
 
 SIGNIFICANT = 0.05
 RIDGE = "ridge"
@@ -17,7 +18,7 @@ PHRASES = {
 }
 
 
-def verdict(part: dict[str, Any]) -> str:
+def verdict(part: Report) -> str:
     """Whether the model beats the best simple baseline, and its own ridge; claimed only where chance is unlikely."""
     found = {row["name"]: row for row in part.get("baselines", [])}
     if not found:
@@ -46,12 +47,12 @@ def _compared(ours: float, other: dict[str, Any]) -> str:
     return "better" if ours < other["mase"] else "worse"
 
 
-def judged(report: dict[str, Any]) -> dict[str, Any]:
+def judged(report: Report) -> Report:
     """The split that a verdict is on."""
     return report["splits"].get("test", report["splits"].get("dev", {}))
 
 
-def describe(report: dict[str, Any]) -> str:
+def describe(report: Report) -> str:
     """The report as sections of level three."""
     lines = [f"### Verdict\n\n{verdict(judged(report))}\n"]
     if judged(report).get("repeats_last"):
@@ -77,7 +78,7 @@ def describe(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _split(part: dict[str, Any]) -> str:
+def _split(part: Report) -> str:
     rows = [["this model", *_figures(part, part["measures"]["mase"]["value"]), "", ""]]
     rows += [
         [row["name"], *_figures(row, row["mase"]), f"{row['dm']:+.2f}", f"{row['p_holm']:.2g}"]

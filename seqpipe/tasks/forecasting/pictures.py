@@ -11,6 +11,8 @@ from seqpipe.evaluation.forecasts import row_mean
 from seqpipe.series.conformal import pairs_of
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from seqpipe.tasks.forecasting.report import Windows
     from seqpipe.tasks.forecasting.task import Forecasting
 
@@ -74,7 +76,7 @@ def _fans(task: Forecasting, windows: Windows, quantiles: np.ndarray, file: Path
     figure.savefig(file, dpi=90)
 
 
-def fan(axes: Any, past: np.ndarray, quantiles: np.ndarray, levels: list[float], wanted: np.ndarray | None) -> None:
+def fan(axes: Axes, past: np.ndarray, quantiles: np.ndarray, levels: list[float], wanted: np.ndarray | None) -> None:
     """The past, the median and intervals around it, and what came."""
     ahead = np.arange(1, len(quantiles) + 1)
     axes.plot(np.arange(1 - len(past), 1), past, color="black", linewidth=1)

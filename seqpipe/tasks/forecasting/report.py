@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import keras
 
     from seqpipe.tasks.forecasting.task import Forecasting
-    from seqpipe.tasks.protocol import Fitted
+    from seqpipe.tasks.protocol import Fitted, Report
 
 SHARES = np.linspace(0, 1, 21)
 DAYS = 60  # of errors that widths are made from
@@ -75,7 +75,7 @@ def windows_of(task: Forecasting, examples: Examples) -> Windows:
     return Windows(sorted_examples, places[order], series[order], origins[order], wanted)
 
 
-def fit_experts(task: Forecasting, model: keras.Model, examples: dict[str, Examples]) -> dict[str, Any]:
+def fit_experts(task: Forecasting, model: keras.Model, examples: dict[str, Examples]) -> Fitted:
     """Shares of the network beside the ridge, widths of intervals, and how errors of neighbouring steps hang together.
 
     All from validation windows; the widths from the latest of them.
@@ -160,12 +160,12 @@ def window_steps(task: Forecasting) -> int:
 
 def evaluate(
     task: Forecasting, model: keras.Model, fitted: Fitted, examples: dict[str, Examples], directory: Path
-) -> dict[str, Any]:
+) -> Report:
     """Write the report and its pictures; see `seqpipe.tasks.protocol.Task.evaluate`."""
     from seqpipe.tasks.forecasting.pictures import draw
     from seqpipe.training.predict import predict
 
-    report: dict[str, Any] = {
+    report: Report = {
         "horizon": task.horizon,
         "step": str(task.panel.step),
         "look_back": task.facts.look_back,
@@ -226,9 +226,7 @@ def _rolled(task: Forecasting, fitted: Fitted, learned: list[tuple[Windows, Expe
     return made if lower is None else np.maximum(made, lower)
 
 
-def judge(
-    task: Forecasting, experts: Experts, windows: Windows, quantiles: np.ndarray, rolled: np.ndarray
-) -> dict[str, Any]:
+def judge(task: Forecasting, experts: Experts, windows: Windows, quantiles: np.ndarray, rolled: np.ndarray) -> Report:
     """Figures of one split, beside the baselines."""
     facts, middle = task.facts, task.levels.index(0.5)
     median = quantiles[:, :, middle]
@@ -243,7 +241,7 @@ def judge(
     headline = {**block_interval(mase, layout, **options), "n": int(counted.sum())}
     names = [facts.names[number - 1] for number in windows.series[counted]]
     key = content_key(names, windows.origins[counted], windows.wanted[counted], mase_unit[counted])
-    report: dict[str, Any] = {
+    report: Report = {
         "measures": {"mase": headline},
         "windows": len(windows),
         "series": len(np.unique(windows.series)),
@@ -264,12 +262,12 @@ def judge(
 
 def _intervals(
     task: Forecasting, windows: Windows, quantiles: np.ndarray, rolled: np.ndarray, options: dict[str, int]
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     """Coverage and width of each interval, as exported and with widths that follow the errors."""
     found = []
     std, layout = np.array(task.facts.std)[windows.series - 1][:, None], windows.layout(task.horizon)
     for low, high, share in pairs_of(task.levels):
-        row: dict[str, Any] = {"share": share}
+        row: dict[str, object] = {"share": share}
         for name, made in (("exported", quantiles), ("rolling", rolled)):
             inside = (windows.wanted >= made[:, :, low]) & (windows.wanted <= made[:, :, high])
             covered = row_mean(np.where(np.isfinite(windows.wanted), inside, np.nan))
@@ -364,7 +362,7 @@ def _climatology(task: Forecasting, windows: Windows) -> np.ndarray | None:
 
 def _beside(
     task: Forecasting, experts: Experts, windows: Windows, mase: np.ndarray, mase_unit: np.ndarray, layout: Layout
-) -> dict[str, Any]:
+) -> Report:
     """The baselines' figures, tests against each, and the verdict."""
     if not task.config.evaluation.baseline:
         return {"baselines": []}

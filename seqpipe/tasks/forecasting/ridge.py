@@ -5,7 +5,8 @@ Axes: N windows, F inputs, H horizon.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 BATCH = 2048
 
 
-def fit_ridge(task: Forecasting, train: Examples, dev: Examples) -> tuple[np.ndarray, dict[str, Any]]:
+def fit_ridge(task: Forecasting, train: Examples, dev: Examples) -> tuple[np.ndarray, dict[str, object]]:
     """The kernel [F, H] of the penalty that is best on dev, and how good each was.
 
     Windows count in units of each series' seasonal naive error, so that no series drowns the others.
@@ -48,7 +49,7 @@ def refit_ridge(task: Forecasting, examples: Examples, penalty: float) -> np.nda
     return None if sums is None else sums.solve()[int(np.argmin(np.abs(PENALTIES - penalty)))]
 
 
-def _design(model: keras.Model) -> Any:
+def _design(model: keras.Model) -> keras.Model:
     """What the ridge of a model eats, and the units of each window."""
     import keras
 
@@ -56,7 +57,7 @@ def _design(model: keras.Model) -> Any:
     return keras.Model(model.inputs, {"design": model.get_layer("design").output, "level": level, "scale": scale})
 
 
-def _sums(task: Forecasting, design: Any, examples: Examples) -> RidgeSums | None:
+def _sums(task: Forecasting, design: keras.Model, examples: Examples) -> RidgeSums | None:
     sums: RidgeSums | None = None
     for inputs, outputs, weights in _batches(task, design, examples):
         sums = sums or RidgeSums.empty(inputs.shape[1], outputs.shape[1])
@@ -65,14 +66,14 @@ def _sums(task: Forecasting, design: Any, examples: Examples) -> RidgeSums | Non
     return sums if sums is not None and sums.rows else None
 
 
-def _batches(task: Forecasting, design: Any, examples: Examples) -> Any:
+def _batches(task: Forecasting, design: keras.Model, examples: Examples) -> Iterator[tuple[np.ndarray, ...]]:
     """(inputs [N, F], targets [N, H] in the window's units, weights [N]) a batch."""
     import tensorflow as tf
 
     from seqpipe.layers.series_scale import transformed
 
     @tf.function(autograph=False)
-    def made(batch: Batch) -> Any:
+    def made(batch: Batch) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         found = design(task.window(batch, task_inputs), training=False)
         wanted = transformed(task.targets(batch), task.config.features.transform)
         unit = tf.gather(task.tensors["error"], batch["series"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
@@ -23,11 +23,12 @@ from seqpipe.tasks.forecasting.data import Facts, Panel
 if TYPE_CHECKING:
     from seqpipe.serving.model import Model
     from seqpipe.tasks.forecasting.task import Forecasting
+    from seqpipe.tasks.protocol import Report
 
 BATCH = 256
 
 
-def evaluate_served(task: Forecasting, model: Model, directory: Path) -> tuple[dict[str, Any], list[Finding]]:
+def evaluate_served(task: Forecasting, model: Model, directory: Path) -> tuple[Report, list[Finding]]:
     """The report on windows of the source that have a look-back, of the series that the model knows."""
     import keras
 

@@ -6,7 +6,6 @@ Axes: B batch, T steps given, L look-back, H horizon, K known, P past, S static 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import keras
 import numpy as np
@@ -109,7 +108,9 @@ class Forecasts(tf.Module):
         window = self._window(given, blocks * self._horizon)
         answers = tf.TensorArray(tf.float32, size=blocks, element_shape=[None, self._horizon, len(self._levels)])
 
-        def turn(number: tf.Tensor, values: tf.Tensor, past: tf.Tensor, answers: tf.TensorArray) -> Any:
+        def turn(
+            number: tf.Tensor, values: tf.Tensor, past: tf.Tensor, answers: tf.TensorArray
+        ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.TensorArray]:
             done = number * self._horizon
             inputs = {**window, "values": values} | ({"past": past} if "past" in window else {})
             if "time" in window:
@@ -257,7 +258,7 @@ class Forecasts(tf.Module):
 
     # Parts
 
-    def _check_lengths(self, given: Tensors, ahead: Any) -> None:
+    def _check_lengths(self, given: Tensors, ahead: int | tf.Tensor) -> None:
         steps = tf.shape(given["values"])[1]
         if "known" in given:
             rule = "known must have a row for each value and each step to come: T + H steps."
@@ -265,12 +266,12 @@ class Forecasts(tf.Module):
         if "past" in given:
             tf.debugging.Assert(tf.equal(tf.shape(given["past"])[1], steps), ["past must have a row for each value."])
 
-    def _window(self, given: Tensors, ahead: Any, look_back: Any = None) -> Tensors:
+    def _window(self, given: Tensors, ahead: int | tf.Tensor, look_back: int | tf.Tensor | None = None) -> Tensors:
         """The inputs of the model: the last steps, missing ones before a short history."""
         size = self._frame.look_back if look_back is None else look_back
         rows = tf.shape(given["values"])[0]
 
-        def last(x: tf.Tensor, steps: Any) -> tf.Tensor:
+        def last(x: tf.Tensor, steps: int | tf.Tensor) -> tf.Tensor:
             before = tf.fill(tf.concat([[rows, size], tf.shape(x)[2:]], 0), NAN)
             kept = tf.concat([before, x], axis=1)
             kept = kept[:, tf.shape(kept)[1] - steps :]
@@ -308,7 +309,7 @@ class Forecasts(tf.Module):
         return {**answer, "known_series": known}
 
 
-def _function(call: Callable[[Tensors], Tensors], *specs: tf.TensorSpec) -> Any:
+def _function(call: Callable[[Tensors], Tensors], *specs: tf.TensorSpec) -> tf.types.experimental.PolymorphicFunction:
     names = [spec.name for spec in specs]
     return signature(lambda *values: call(dict(zip(names, values, strict=True))), *specs)
 

@@ -6,10 +6,11 @@ Axes: B batch, L look-back, H horizon, Q quantiles, N windows.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -80,7 +81,7 @@ class Forecasting(Task):
         return any(cut.end > cut.dev for cut in self.panel.cuts)
 
     def data_key(self) -> str:
-        parts: list[Any] = []
+        parts: list[str | np.ndarray | list[str]] = []
         for one, cut in zip(self.panel.series, self.panel.cuts, strict=True):
             parts += [one.name, one.clock, one.values, one.known, one.past, list(one.static)]
             parts.append(np.array([cut.train, cut.dev, cut.end]))
@@ -159,7 +160,7 @@ class Forecasting(Task):
             {"place": places.astype(np.int32), "series": series.astype(np.int32), "slack": moved.astype(np.int32)}
         )
 
-    def training_batch(self, examples: Examples, rows: np.ndarray, epoch: int) -> dict[str, Any]:
+    def training_batch(self, examples: Examples, rows: np.ndarray, epoch: int) -> dict[str, np.ndarray]:
         """Windows moved by a step or several, others in each epoch, so that in the end all have been seen."""
         batch = examples.batch(rows)
         drawn = np.random.default_rng([self.config.seed, epoch]).random(len(examples))[rows]
@@ -185,7 +186,7 @@ class Forecasting(Task):
         return model
 
     @cached_property
-    def tensors(self) -> dict[str, Any]:
+    def tensors(self) -> dict[str, tf.Tensor]:
         """The store on the device."""
         import tensorflow as tf
 
@@ -204,7 +205,7 @@ class Forecasting(Task):
                 "mase": tf.constant([1.0, *self.facts.mase], tf.float32),
             }
 
-    def window(self, batch: Batch, names: Any) -> dict[str, Any]:
+    def window(self, batch: Batch, names: Iterable[str]) -> dict[str, tf.Tensor]:
         """The inputs of the model, by name: of values, nothing behind the place."""
         import tensorflow as tf
 
@@ -221,16 +222,16 @@ class Forecasting(Task):
         }
         return {name: made[name]() for name in names}
 
-    def forward(self, model: keras.Model, batch: Batch, training: bool) -> Any:
+    def forward(self, model: keras.Model, batch: Batch, training: bool) -> tf.Tensor:
         """Quantiles [B, H, Q]."""
         return model(self.window(batch, model.input), training=training)
 
-    def targets(self, batch: Batch) -> Any:
+    def targets(self, batch: Batch) -> tf.Tensor:
         import tensorflow as tf
 
         return tf.gather(self.tensors["values"], batch["place"][:, None] + tf.range(1, self.horizon + 1))
 
-    def loss(self, batch: Batch, outputs: Any) -> tf.Tensor:
+    def loss(self, batch: Batch, outputs: tf.Tensor) -> tf.Tensor:
         import tensorflow as tf
 
         from seqpipe.layers.series_scale import transformed
@@ -242,7 +243,7 @@ class Forecasting(Task):
         errors = (wanted - transformed(outputs, transform)) / unit  # [B, H, Q], NaN where nothing is known
         return quantile_loss(errors, self.levels, point=self.config.training.loss)
 
-    def metrics(self, batch: Batch, outputs: Any) -> dict[str, tf.Tensor]:
+    def metrics(self, batch: Batch, outputs: tf.Tensor) -> dict[str, tf.Tensor]:
         import tensorflow as tf
 
         errors = tf.abs(self.targets(batch) - outputs[:, :, self.levels.index(0.5)])
@@ -306,17 +307,17 @@ class Forecasting(Task):
 
         return evaluate(self, model, fitted, examples, directory)
 
-    def evaluate_served(self, model: Model, source: str, directory: Path) -> tuple[dict[str, Any], list[Finding]]:
+    def evaluate_served(self, model: Model, source: str, directory: Path) -> tuple[Report, list[Finding]]:
         from seqpipe.tasks.forecasting.served import evaluate_served
 
         return evaluate_served(self, model, directory)
 
-    def describe(self, report: dict[str, Any]) -> str:
+    def describe(self, report: Report) -> str:
         from seqpipe.tasks.forecasting.describe import describe
 
         return describe(report)
 
-    def claim(self, report: dict[str, Any]) -> str:
+    def claim(self, report: Report) -> str:
         from seqpipe.tasks.forecasting.describe import judged, verdict
 
         said = verdict(judged(report)).removesuffix(".")

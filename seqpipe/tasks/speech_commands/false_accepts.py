@@ -30,7 +30,7 @@ def trade_off(
     commands: Sequence[tuple[str, np.ndarray]],
     others: Sequence[np.ndarray],
     noise: Sequence[np.ndarray],
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Commands heard and false accepts an hour, for each threshold.
 
     Args:

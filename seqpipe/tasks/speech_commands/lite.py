@@ -9,7 +9,6 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -41,7 +40,7 @@ class Function:
     answer: what it says in the end to a clip of `hears` samples. once: what it says to the clip's first piece.
     """
 
-    graph: Any
+    graph: tf.types.experimental.PolymorphicFunction
     variables: list[tf.Variable]
     piece: int
     hears: int
@@ -180,7 +179,7 @@ def make_lite(
             "the state of `stream`, by its names, and give the same and the new state."
         )
 
-    def accuracy(probabilities: np.ndarray) -> dict[str, Any] | None:
+    def accuracy(probabilities: np.ndarray) -> dict[str, float] | None:
         if labels is None:
             return None
         return balanced_accuracy(probabilities, labels, samples=ACCURACY_SAMPLES, seed=seed)

@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from seqpipe.evaluation.tables import Table
 from seqpipe.serving.listening import stream
 from seqpipe.sound.noise import generated_noise
 from seqpipe.sound.recordings import INT16
+from seqpipe.tasks.protocol import Report
 from seqpipe.tasks.speech_commands import false_accepts
 from seqpipe.tasks.speech_commands.attention_picture import CLIPS_A_ROW, Heard, attention_picture
 from seqpipe.tasks.speech_commands.baseline import spectrograms
@@ -26,6 +27,7 @@ from seqpipe.training.predict import predict
 
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
 
     from seqpipe.tasks.speech_commands.task import SpeechCommands
 
@@ -34,10 +36,10 @@ NOISE_S = 60.0  # generated, beside the recorded
 
 def evaluate_commands(
     task: SpeechCommands, model: keras.Model, temperature: float, examples: dict[str, Examples], directory: Path
-) -> dict[str, Any]:
+) -> Report:
     """The whole report, with a report and pictures of each split in a folder of its own."""
     wanted = task.config.evaluation
-    report: dict[str, Any] = {"classes": task.classes, "temperature": temperature, "splits": {}}
+    report: Report = {"classes": task.classes, "temperature": temperature, "splits": {}}
     for split, rows in examples.items():
         logits, labels = predict(model, task, rows), np.asarray(rows.columns["label"])
         answered = Answered(
@@ -118,13 +120,13 @@ def _attention(task: SpeechCommands, model: keras.Model) -> Callable[[np.ndarray
     return attend
 
 
-def _listening(task: SpeechCommands, model: keras.Model, temperature: float) -> dict[str, Any]:
+def _listening(task: SpeechCommands, model: keras.Model, temperature: float) -> dict[str, object]:
     from seqpipe.tasks.speech_commands.streaming import StreamingRecogniser
 
     module = StreamingRecogniser(model, task.mel, classes=task.classes, temperature=temperature, version=0)
     signature = module.functions()["stream"]
 
-    def answer(waveform: Any, **state: Any) -> Any:
+    def answer(waveform: tf.Tensor, **state: tf.Tensor) -> dict[str, tf.Tensor]:
         return signature(waveform, *(state[name] for name in module.state))
 
     dev = task.splits.dev
@@ -142,7 +144,7 @@ def _listening(task: SpeechCommands, model: keras.Model, temperature: float) -> 
     )
 
 
-def _never_heard(task: SpeechCommands, model: keras.Model) -> dict[str, Any] | None:
+def _never_heard(task: SpeechCommands, model: keras.Model) -> dict[str, object] | None:
     """How many recordings of the words left out of training are taken for no command, by word."""
     if not len(task.splits.left_out):
         return None
@@ -159,7 +161,7 @@ def _never_heard(task: SpeechCommands, model: keras.Model) -> dict[str, Any] | N
     return {"words": by_word, "mean": float(np.mean(shares)), "worst": float(np.min(shares)), "rows": len(words)}
 
 
-def to_markdown(report: dict[str, Any]) -> str:
+def to_markdown(report: Report) -> str:
     """The report as Markdown sections of level three."""
     splits = report["splits"].items()
     sections = [f"### {split}\n\n{classification_words.to_markdown(part)}" for split, part in splits]

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import keras
 import numpy as np
@@ -209,7 +208,7 @@ def prove_stream(module: StreamingRecogniser, waveforms: list[np.ndarray], expec
     rng = np.random.default_rng(0)
     stream, worst = module.functions()["stream"], 0.0
     for number, (waveform, whole) in enumerate(zip(waveforms, expected, strict=True)):
-        answer: dict[str, Any] = {}
+        answer: dict[str, tf.Tensor] = {}
         state = {name: tf.zeros([1, *spec.shape[1:]], spec.dtype) for name, spec in module.state.items()}
         cuts = np.sort(rng.integers(0, len(waveform) + 1, size=rng.integers(0, 12)))
         for piece in np.split(waveform, cuts):

@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -85,7 +85,7 @@ class SpeechCommands(Task):
         return self.splits.findings
 
     def data_key(self) -> str:
-        parts: list[Any] = [self.classes]
+        parts: list[np.ndarray | list[str]] = [self.classes]
         for clips in (self.splits.train, self.splits.dev, self.splits.test, self.splits.left_out):
             if clips is not None:
                 parts += [clips.labels, clips.words, *clips.samples, *clips.noise]
@@ -228,13 +228,13 @@ class SpeechCommands(Task):
             deviation=self.deviation,
         )
 
-    def forward(self, model: keras.Model, batch: Batch, training: bool) -> Any:
+    def forward(self, model: keras.Model, batch: Batch, training: bool) -> tf.Tensor:
         return model([batch["spectrogram"], batch["spectrogram_lengths"]], training=training)
 
     def taught(self, batch: Batch) -> tf.Tensor | None:
         return self.teachers(batch["spectrogram"]) if self.teachers else None
 
-    def loss(self, batch: Batch, outputs: Any) -> tf.Tensor:
+    def loss(self, batch: Batch, outputs: tf.Tensor) -> tf.Tensor:
         from seqpipe.training.losses import label_loss
 
         training = self.config.training
@@ -254,7 +254,7 @@ class SpeechCommands(Task):
         with tf.init_scope():
             return Teachers(self._teachers, self.mel.clip_frames) if self._teachers else None
 
-    def metrics(self, batch: Batch, outputs: Any) -> dict[str, tf.Tensor]:
+    def metrics(self, batch: Batch, outputs: tf.Tensor) -> dict[str, tf.Tensor]:
         from seqpipe.training.losses import hits
 
         return {"accuracy": hits(batch["label"], outputs)}
@@ -317,7 +317,7 @@ class SpeechCommands(Task):
         waveforms = probes(self.probed, self.mel.clip_samples)
         forward = compiled(model, self)
 
-        def logits(inputs: list[Any]) -> Any:
+        def logits(inputs: list[np.ndarray]) -> tf.Tensor:
             return forward(dict(zip(("spectrogram", "spectrogram_lengths"), inputs, strict=True)))
 
         def answers(waveforms: list[np.ndarray]) -> list[Row]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import yaml
@@ -18,6 +18,9 @@ from seqpipe.errors import ModelError
 from seqpipe.export.artefact import FEATURES, KERAS_MODEL, PIPELINE
 from seqpipe.serving.find import find_model
 from seqpipe.tasks.speech_commands.scores import adjustments, without_distance
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 CLASSES = "classes.json"
 
@@ -61,7 +64,7 @@ class Teachers:
         self.models = [without_distance(keras.saving.load_model(place / KERAS_MODEL)) for place in places]
         self.adjustments = [_adjustment(place) for place in places]
 
-    def __call__(self, spectrogram: Any) -> Any:
+    def __call__(self, spectrogram: tf.Tensor) -> tf.Tensor:
         """Probabilities [B, C] of the last clip in decibels [B, T, F]: before it there may be the end of another."""
         import tensorflow as tf
 

@@ -8,11 +8,12 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.svm import LinearSVC
 
@@ -159,7 +160,7 @@ def _terms(vectorizer: TfidfVectorizer) -> str:
     return f"TF-IDF of {unit} ({shortest} to {longest}, {len(vectorizer.vocabulary_):,} terms {kept})"
 
 
-def _vectorize(texts: Sequence[str]) -> tuple[TfidfVectorizer, Any]:
+def _vectorize(texts: Sequence[str]) -> tuple[TfidfVectorizer, csr_matrix]:
     """A fitted vectoriser and the texts' features [N, terms], by the first of three plans that finds a term."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 

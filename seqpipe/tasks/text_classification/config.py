@@ -107,7 +107,7 @@ class TextTraining(LabelTraining):
 
     @field_validator("pretrain", mode="before")
     @classmethod
-    def _source_alone(cls, value: Any) -> Any:
+    def _source_alone(cls, value: object) -> object:
         return {"source": value} if isinstance(value, str) else value
 
 
@@ -128,7 +128,7 @@ class TextClassificationPipeline(Pipeline):
 
     @model_validator(mode="before")
     @classmethod
-    def _watched(cls, tree: Any) -> Any:
+    def _watched(cls, tree: Any) -> object:
         """Where texts have several labels and nothing is named to choose epochs by, micro F1."""
         data, training = (tree.get(key) for key in ("data", "training")) if isinstance(tree, dict) else (None, None)
         separator = data.get("label_separator") if isinstance(data, dict) else getattr(data, "label_separator", None)

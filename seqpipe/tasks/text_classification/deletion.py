@@ -26,7 +26,7 @@ def deletion_test(
     *,
     samples: int,
     seed: int,
-) -> dict[str, Any] | None:
+) -> dict[str, object] | None:
     """How far the probability of the answered class moves without the heaviest pieces, and without random ones.
 
     Args:

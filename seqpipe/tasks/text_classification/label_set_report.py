@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -39,10 +39,8 @@ from seqpipe.training.predict import predict
 
 if TYPE_CHECKING:
     from seqpipe.serving.model import Model
-    from seqpipe.tasks.protocol import Fitted
+    from seqpipe.tasks.protocol import Fitted, Report
     from seqpipe.tasks.text_classification.task import TextClassification
-
-Report = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -136,7 +134,7 @@ def evaluate(
 
 def evaluate_served(
     model: Model, table: Table, fitted: Fitted, source: str, directory: Path, *, samples: int
-) -> dict[str, Any]:
+) -> Report:
     """The report on an exported model as it answers rows; `splits` holds `test`.
 
     Args:

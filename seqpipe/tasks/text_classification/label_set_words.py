@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from seqpipe.data.findings import counted
 from seqpipe.evaluation.classification_words import seen_in_training
 from seqpipe.evaluation.figures import percent, percent_interval, points_interval, size
 from seqpipe.evaluation.tables import Table, one_line
+from seqpipe.tasks.protocol import Report
 from seqpipe.tasks.text_classification import deletion
 from seqpipe.tasks.text_classification.label_set_figures import OWN_POSITIVES
 from seqpipe.tasks.text_classification.report import of_parts
 
-Report = Mapping[str, Any]
 
-
-def describe(report: dict[str, Any]) -> str:
+def describe(report: Report) -> str:
     """The whole report as sections of level three."""
     sections = [f"### {split}\n\n{to_markdown(part)}" for split, part in report["splits"].items()]
     if about := report.get("baseline"):

@@ -22,13 +22,13 @@ from seqpipe.tasks.text_classification.signatures import piece_weights
 from seqpipe.training.predict import predict
 
 if TYPE_CHECKING:
-    from seqpipe.tasks.protocol import Fitted
+    from seqpipe.tasks.protocol import Fitted, Report
     from seqpipe.tasks.text_classification.task import TextClassification
 
 
 def evaluate(
     task: TextClassification, model: keras.Model, fitted: Fitted, examples: dict[str, Examples], directory: Path
-) -> dict[str, Any]:
+) -> Report:
     """Write the report and its pictures; see `seqpipe.tasks.protocol.Task.evaluate`."""
     train, wanted = task.splits.train, task.config.evaluation
     baseline = LinearBaseline.fit(train.texts, train.labels, task.config.seed) if wanted.baseline else None
@@ -49,7 +49,7 @@ def evaluate(
             baseline=Baseline.of(baseline, table.texts),
         )
 
-    report: dict[str, Any] = {"classes": task.classes, **fitted, "splits": {}, "other_domains": {}}
+    report: Report = {"classes": task.classes, **fitted, "splits": {}, "other_domains": {}}
     report |= vectors_of(task)
     for split, rows in examples.items():
         part = answered(split, task.splits.get(split), rows)
@@ -88,7 +88,7 @@ def calibrate(task: TextClassification, model: keras.Model, dev: Examples) -> di
 
 def deletion_of(
     task: TextClassification, model: keras.Model, dev: Examples, of_logits: Callable[[np.ndarray], np.ndarray]
-) -> dict[str, Any] | None:
+) -> dict[str, object] | None:
     """The deletion test of the weights that `explain` gives; None for a model that has none.
 
     Args:
@@ -108,7 +108,7 @@ def deletion_of(
     return deletion_test(ids, weights, probabilities, samples=samples, seed=task.config.seed)
 
 
-def of_parts(report: dict[str, Any]) -> list[str]:
+def of_parts(report: Report) -> list[str]:
     """Sections on what a model may have beside its network: n-grams, word vectors."""
     sections = []
     if "network_scale" in report:
@@ -121,7 +121,7 @@ def of_parts(report: dict[str, Any]) -> list[str]:
     return sections
 
 
-def describe(report: dict[str, Any]) -> str:
+def describe(report: Report) -> str:
     """The report as sections of level three."""
     sections = [f"### {split}\n\n{to_markdown(part)}" for split, part in report["splits"].items()]
     sections += of_parts(report)

@@ -5,8 +5,6 @@ Axes: B batch (rows), T time (pieces), C classes.
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -17,6 +15,7 @@ from seqpipe.export.artefact import signature
 from seqpipe.export.label_answer import Answer, LabelSets, label_answer, label_set_answer, label_signatures
 from seqpipe.layers.recurrent_form import traced_for
 from seqpipe.models.receptive_field import POOLING, total_stride
+from seqpipe.text.tokenizer import TextTokenizer
 
 
 class TextClassifier(tf.Module):
@@ -36,7 +35,7 @@ class TextClassifier(tf.Module):
     def __init__(
         self,
         model: keras.Model,
-        tokenizer: Any,
+        tokenizer: TextTokenizer,
         *,
         classes: list[str],
         temperature: float,

@@ -6,9 +6,10 @@ Axes: B batch (rows), T time (pieces), C classes.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from seqpipe.export.artefact import FEATURES
 from seqpipe.serving.answers import LabelPresentation
 from seqpipe.serving.inputs import TEXT
 from seqpipe.storage import write_arrays, write_json
-from seqpipe.tasks.protocol import Callbacks, Fitted, Say, Task
+from seqpipe.tasks.protocol import Callbacks, Fitted, Report, Say, Task
 from seqpipe.tasks.text_classification.config import TextClassificationPipeline
 from seqpipe.tasks.text_classification.data import LabelledSplits, Table, read_splits, read_table, read_unlabelled
 from seqpipe.tasks.text_classification.label_set_figures import MEASURES
@@ -66,10 +67,12 @@ class TextClassification(Task):
     class_weights: np.ndarray  # float32 [C], how much a row of each class, or a label that is there, weighs in the loss
     log_odds: np.ndarray  # float32 [C], of each label where texts may have several: where the network begins
     start: dict[str, np.ndarray] | None = None  # weights of an encoder to begin with
-    _watched: tuple[Any, Examples, Any] | None = None  # model, dev, and how figures of an epoch are taken
+    _watched: tuple[keras.Model, Examples, Callable[[Batch], tf.Tensor]] | None = (
+        None  # model, dev, and how figures of an epoch are taken
+    )
 
     @classmethod
-    def measures_of(cls, settings: Mapping[str, Any]) -> tuple[Measure, ...]:
+    def measures_of(cls, settings: Mapping[str, object]) -> tuple[Measure, ...]:
         return MEASURES if settings.get("data.label_separator") is not None else cls.measures
 
     def read(self) -> list[Finding]:
@@ -96,7 +99,7 @@ class TextClassification(Task):
         }
 
     def data_key(self) -> str:
-        parts: list[Any] = [self.splits.classes, self.unlabelled]
+        parts: list[list[str] | np.ndarray] = [self.splits.classes, self.unlabelled]
         for table in (self.splits.train, self.splits.dev, self.splits.test):
             if table is not None:
                 parts += [table.texts, table.labels]
@@ -221,11 +224,11 @@ class TextClassification(Task):
 
         write_arrays(directory / ENCODER, **encoder_weights(model))
 
-    def forward(self, model: keras.Model, batch: Batch, training: bool) -> Any:
+    def forward(self, model: keras.Model, batch: Batch, training: bool) -> tf.Tensor:
         """Logits [B, C]."""
         return model([batch["ids"], batch["ids_lengths"]], training=training)
 
-    def loss(self, batch: Batch, outputs: Any) -> tf.Tensor:
+    def loss(self, batch: Batch, outputs: tf.Tensor) -> tf.Tensor:
         from seqpipe.training.losses import label_loss, label_set_loss
 
         smoothing, weights = self.config.training.label_smoothing, self.class_weights
@@ -233,7 +236,7 @@ class TextClassification(Task):
             return label_set_loss(batch["label"], outputs, positive_weights=weights, label_smoothing=smoothing)
         return label_loss(batch["label"], outputs, class_weights=weights, label_smoothing=smoothing)
 
-    def metrics(self, batch: Batch, outputs: Any) -> dict[str, tf.Tensor]:
+    def metrics(self, batch: Batch, outputs: tf.Tensor) -> dict[str, tf.Tensor]:
         from seqpipe.training.losses import all_hits, hits
 
         return {"accuracy": (all_hits if self.config.several else hits)(batch["label"], outputs)}
@@ -258,18 +261,16 @@ class TextClassification(Task):
         if "network_scale" in fitted:
             model.get_layer("ngrams").network_scale.assign(fitted["network_scale"])
 
-    def evaluate(
-        self, model: keras.Model, fitted: Fitted, examples: dict[str, Examples], directory: Path
-    ) -> dict[str, Any]:
+    def evaluate(self, model: keras.Model, fitted: Fitted, examples: dict[str, Examples], directory: Path) -> Report:
         return self._reporting.evaluate(self, model, fitted, examples, directory)
 
     @property
-    def _reporting(self) -> Any:
+    def _reporting(self) -> ModuleType:
         from seqpipe.tasks.text_classification import label_set_report, report
 
         return label_set_report if self.config.several else report
 
-    def evaluate_served(self, model: Model, source: str, directory: Path) -> tuple[dict[str, Any], list[Finding]]:
+    def evaluate_served(self, model: Model, source: str, directory: Path) -> tuple[Report, list[Finding]]:
         from seqpipe.evaluation.classification import evaluate_served
         from seqpipe.export.artefact import facts_of
         from seqpipe.tasks.text_classification import label_set_report
@@ -291,7 +292,7 @@ class TextClassification(Task):
             report = evaluate_served(model, table.texts, table.labels, source, directory, samples=samples)
         return {**report, "other_domains": {}}, findings
 
-    def describe(self, report: dict[str, Any]) -> str:
+    def describe(self, report: Report) -> str:
         from seqpipe.tasks.text_classification import label_set_words
         from seqpipe.tasks.text_classification import report as of_one
 

@@ -6,7 +6,7 @@ Axes: N rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,10 +15,13 @@ from seqpipe.errors import RunError
 from seqpipe.evaluation.measures import Measure
 from seqpipe.evaluation.rows import RowFigures
 
+if TYPE_CHECKING:
+    from sacrebleu.metrics import BLEU
+
 COUNTS, OF_ROWS = "counts", "bleu_of_rows"
 
 
-def metric(tokenize: str, *, effective_order: bool = False) -> Any:
+def metric(tokenize: str, *, effective_order: bool = False) -> BLEU:
     """Raises RunError: the package that the tokenisation needs is not installed."""
     from sacrebleu.metrics import BLEU
 

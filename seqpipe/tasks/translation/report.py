@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from seqpipe.evaluation.pictures import drawable, new_figure, save
 from seqpipe.evaluation.tables import Table
 from seqpipe.serving.model import Model
 from seqpipe.storage import write_json, write_text
+from seqpipe.tasks.protocol import Report
 from seqpipe.tasks.translation.bleu import CORPUS_BLEU, OF_ROWS, bleu, bleu_rows, metric
 from seqpipe.tasks.translation.config import TranslationEvaluation
 from seqpipe.tasks.translation.data import Pairs
@@ -48,7 +48,7 @@ def baselines(train: Pairs) -> dict[str, Answer]:
 
 def evaluate_translation(
     pairs: Pairs, answers: Mapping[str, list[str]], wanted: TranslationEvaluation, *, seed: int
-) -> dict[str, Any]:
+) -> Report:
     """The report on one split.
 
     Args:
@@ -76,7 +76,7 @@ def evaluate_translation(
     }
 
 
-def evaluate_served(model: Model, pairs: Pairs, wanted: TranslationEvaluation, directory: Path) -> dict[str, Any]:
+def evaluate_served(model: Model, pairs: Pairs, wanted: TranslationEvaluation, directory: Path) -> Report:
     """The report on an exported model as it answers pairs, by greedy and beam search, with its pictures."""
     options = {"beam_width": wanted.beam_width, "length_penalty": wanted.length_penalty}
     answers = {
@@ -93,7 +93,7 @@ def evaluate_served(model: Model, pairs: Pairs, wanted: TranslationEvaluation, d
     return {"splits": {"test": report}}
 
 
-def _by_length(pairs: Pairs, answers: Sequence[str], tokenize: str) -> list[dict[str, Any]]:
+def _by_length(pairs: Pairs, answers: Sequence[str], tokenize: str) -> list[dict[str, object]]:
     spaced = 2 * sum(" " in text for text in pairs.sources) >= len(pairs.sources)  # else characters count as words
     words = np.array([len(text.split()) if spaced else len(text) for text in pairs.sources])
     rows = []
@@ -107,7 +107,7 @@ def _by_length(pairs: Pairs, answers: Sequence[str], tokenize: str) -> list[dict
 
 
 def write_report(
-    report: dict[str, Any], pairs: Pairs, answers: list[str], directory: Path, *, tokenize: str, align: Align
+    report: Report, pairs: Pairs, answers: list[str], directory: Path, *, tokenize: str, align: Align
 ) -> None:
     """Write report.json, report.md, translations.tsv, translations.html (worst first) and alignment pictures.
 
@@ -172,7 +172,7 @@ td:first-child {{ text-align: right }} td:last-child {{ color: #777; font-size: 
 """
 
 
-def to_markdown(report: dict[str, Any]) -> str:
+def to_markdown(report: Report) -> str:
     """The report of one split as Markdown."""
     systems = []
     for name, figures in report["systems"].items():

@@ -5,16 +5,16 @@ Axes: B batch (rows), W hypotheses of a row, S source pieces, T target pieces.
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 import tensorflow as tf
 
 from seqpipe.export.artefact import signature
 from seqpipe.layers.recurrent_form import traced_for
+from seqpipe.models.decoding import Answers
 from seqpipe.models.searches import Searches
 from seqpipe.serving.model import HIGHEST_PENALTY, WIDEST_BEAM
 from seqpipe.text.byte_pieces import WholePieces
+from seqpipe.text.tokenizer import TextTokenizer
 
 
 class Translator(tf.Module):
@@ -33,8 +33,8 @@ class Translator(tf.Module):
         self,
         searches: Searches,
         model: keras.Model,
-        source: Any,
-        target: Any,
+        source: TextTokenizer,
+        target: TextTokenizer,
         *,
         max_pieces: int,
         vocabulary_size: int,
@@ -60,7 +60,7 @@ class Translator(tf.Module):
     def _translate(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         return self._found(text)[0]
 
-    def _searched(self, text: tf.Tensor) -> tuple[dict[str, tf.Tensor], Any, tf.Tensor, tf.Tensor]:
+    def _searched(self, text: tf.Tensor) -> tuple[dict[str, tf.Tensor], Answers, tf.Tensor, tf.Tensor]:
         """The answer, what the search found, and the pieces of the source."""
         ids, lengths, cut = self._encode(text)
         with traced_for("serving"):

@@ -21,7 +21,7 @@ from seqpipe.export.artefact import FEATURES
 from seqpipe.serving.answers import TextPresentation
 from seqpipe.serving.inputs import TEXT
 from seqpipe.storage import write_json
-from seqpipe.tasks.protocol import Fitted, Task
+from seqpipe.tasks.protocol import Fitted, Report, Task
 from seqpipe.tasks.translation.bleu import CORPUS_BLEU, metric
 from seqpipe.tasks.translation.config import TranslationPipeline
 from seqpipe.tasks.translation.data import Pairs, read_pair_splits, read_pairs
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from seqpipe.export.artefact import Artefact, Row
+    from seqpipe.models.searches import Searches
     from seqpipe.serving.model import Model
 
 ROWS_AT_ONCE = 100  # in a search
@@ -58,7 +59,7 @@ class Translation(Task):
     target: TextFeatures
     probed: list[str]  # real texts that an export is proved with
     mean_pieces: float  # target pieces of a training row, with the one that ends it
-    _dev_search: tuple[Any, Callable] | None = None  # a model and its search, which is traced once
+    _dev_search: tuple[keras.Model, Callable] | None = None  # a model and its search, which is traced once
 
     def read(self) -> list[Finding]:
         metric(self.config.evaluation.tokenize)  # what it needs is missed now, not after an epoch
@@ -117,7 +118,7 @@ class Translation(Task):
         if not fraction:
             return examples.batch(rows)
         generator = np.random.default_rng([self.config.seed, SPLITTING, epoch, int(rows[0]), len(rows)])
-        columns: dict[str, Any] = {}
+        columns: dict[str, Ragged | np.ndarray] = {}
         for name, splitter in zip(("source", "target"), self._splitters, strict=True):
             column: Any = examples.columns[name]
             columns[name] = splitter(column.take(rows), fraction, generator)
@@ -133,13 +134,13 @@ class Translation(Task):
             name=self.config.name,
         )
 
-    def forward(self, model: keras.Model, batch: Batch, training: bool) -> Any:
+    def forward(self, model: keras.Model, batch: Batch, training: bool) -> tf.Tensor:
         from seqpipe.models.searches import shifted
 
         inputs = [batch["source"], batch["source_lengths"], shifted(batch["target"]), batch["target_lengths"]]
         return model(inputs, training=training)[0]
 
-    def loss(self, batch: Batch, outputs: Any) -> tf.Tensor:
+    def loss(self, batch: Batch, outputs: tf.Tensor) -> tf.Tensor:
         """Nats of a row over the pieces of a usual row: the mean over a batch is about that of its pieces."""
         import tensorflow as tf
 
@@ -163,7 +164,7 @@ class Translation(Task):
         answers = self.translate(self._dev_search[1], dev.sources)
         return {"bleu": bleu(answers, dev.targets, self.config.evaluation.tokenize)}
 
-    def _searches(self, model: keras.Model) -> Any:
+    def _searches(self, model: keras.Model) -> Searches:
         from seqpipe.models.searches import Searches
 
         return Searches(model, self.config.model, length_penalty=self.config.evaluation.length_penalty)
@@ -181,9 +182,7 @@ class Translation(Task):
                 answers[row] = self.target.decode(answer[:length])
         return answers
 
-    def evaluate(
-        self, model: keras.Model, fitted: Fitted, examples: dict[str, Examples], directory: Path
-    ) -> dict[str, Any]:
+    def evaluate(self, model: keras.Model, fitted: Fitted, examples: dict[str, Examples], directory: Path) -> Report:
         import tensorflow as tf
 
         from seqpipe.models.searches import IDS
@@ -207,7 +206,7 @@ class Translation(Task):
             return _shown(self.source.pieces(ids[0])), _shown(self.target.pieces(answer)), weights
 
         baselines = evaluation.baselines(self.splits.train) if wanted.baseline else {}
-        report: dict[str, Any] = {"splits": {}}
+        report: Report = {"splits": {}}
         for split in examples:
             pairs = self.splits.get(split)
             answers = {"greedy": self.translate(greedy, pairs.sources), "beam": self.translate(beam, pairs.sources)}
@@ -223,13 +222,13 @@ class Translation(Task):
             )
         return report
 
-    def evaluate_served(self, model: Model, source: str, directory: Path) -> tuple[dict[str, Any], list[Finding]]:
+    def evaluate_served(self, model: Model, source: str, directory: Path) -> tuple[Report, list[Finding]]:
         from seqpipe.tasks.translation.report import evaluate_served
 
         pairs, findings = read_pairs(source, self.config.data)
         return evaluate_served(model, pairs, self.config.evaluation, directory), findings
 
-    def describe(self, report: dict[str, Any]) -> str:
+    def describe(self, report: Report) -> str:
         from seqpipe.tasks.translation.report import to_markdown
 
         return "\n".join(f"### {split}\n\n{to_markdown(part)}" for split, part in report["splits"].items())
@@ -281,7 +280,7 @@ class Translation(Task):
         ids = [tf.TensorSpec([1, None], tf.int32), tf.TensorSpec([1], tf.int32)]
 
         @tf.function(input_signature=[*ids, *ids], autograph=False)
-        def last(*inputs: Any) -> Any:
+        def last(*inputs: tf.Tensor) -> tf.Tensor:
             logits = tf.cast(model(list(inputs), training=False)[0][0, -1], tf.float64)
             return logits - tf.reduce_logsumexp(logits)
 

@@ -5,7 +5,7 @@ Axes: B batch (rows), T characters of a text, V vocabulary, G rhyme groups, N li
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -240,6 +240,6 @@ def facts(form: Form) -> dict[str, tf.Tensor]:
     }
 
 
-def require(right: Any, rule: str, value: tf.Tensor) -> Any:
+def require(right: tf.Tensor, rule: str, value: tf.Tensor) -> tf.Operation:
     """Assert a rule that an input breaks, beside what came in."""
     return tf.debugging.Assert(right, [rule, value], summarize=8)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from seqpipe.evaluation.measures import Measure
@@ -22,7 +20,7 @@ class NatsACharacter(Measure):
 NATS = NatsACharacter("nats", "nats a character", higher_is_better=False, decimals=4)
 
 
-def counted(measured: dict[str, float], rows: RowFigures, *, stream: bool) -> dict[str, Any]:
+def counted(measured: dict[str, float], rows: RowFigures, *, stream: bool) -> dict[str, float | str]:
     """A figure of a report with how many rows it is of: blocks of a stream, or texts."""
     return {**measured, "n": len(rows), "of": "blocks" if stream else "texts"}
 

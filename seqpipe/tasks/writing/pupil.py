@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Self
 
 from seqpipe.tasks.protocol import Callbacks, Say, Task
 
@@ -55,7 +55,7 @@ class Pupil(Task):
             load_weights(model, directory / f"seed-{task.config.seed}" / "best.npz")
             self.teachers.append(self.trained(model))
 
-    def _teaching_tasks(self) -> list[Any]:
+    def _teaching_tasks(self) -> list[Self]:
         """The task as it is with the next seeds and without teachers."""
         distillation = self.config.training.distillation
         alone = self.config.training.model_copy(update={"distillation": None})

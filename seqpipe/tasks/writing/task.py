@@ -6,7 +6,7 @@ Axes: B batch (rows or streams), T time (characters), V vocabulary, N characters
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from seqpipe.models.character_model import Told
     from seqpipe.serving.model import Model
     from seqpipe.tasks.writing.scores import Scores
+    from seqpipe.tasks.writing.surprisal import Surprisal
 
 DEV_STREAMS = 16  # parts of dev that are read side by side after each epoch
 UNITS: dict[str, type[Characters] | type[Pieces]] = {"characters": Characters, "pieces": Pieces}
@@ -62,7 +63,7 @@ class Writing(Pupil):
         self.config = config
         self.stream = config.data.layout == "stream"
         self.states: list[list[tf.Variable]] = []  # that are carried: of the model in training, of each teacher
-        self.surprisal: Any = None
+        self.surprisal: Surprisal | None = None
         self.published_prompts: list[str] | None = None
 
     def read(self) -> list[Finding]:
