@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 
 import tensorflow as tf
 
-Runner = Literal["any", "xla_loops", "serving"]
+Runner = Literal["any", "xla_loops", "many_rows", "serving"]
 Answer = TypeVar("Answer")
 
 MANY_ROWS = 16  # from here the inputs of a turn fill a product
@@ -39,8 +39,9 @@ def traced_for(runner: Runner) -> Iterator[None]:
 
     Args:
         runner: any: everywhere. xla_loops: where XLA may compile the loops of training, each for itself, again for each
-            new batch and time. serving: in TensorFlow Serving or a loaded SavedModel, without XLA, which cannot compile
-            all of it.
+            new batch and time. many_rows: where batches are large most of the time, as on dev: the graph holds one form
+            whatever the rows, and is made as much sooner. serving: in TensorFlow Serving or a loaded SavedModel,
+            without XLA, which cannot compile all of it.
     """
     token = _runner.set(runner)
     try:
@@ -62,7 +63,7 @@ def choose_form(rows: int, *, units: int, training: bool, by_hand: bool, fusable
     runner = _runner.get()
     if training and by_hand:
         return Form.GRADIENT_BY_HAND_XLA if runner == "xla_loops" and units < BIG_UNITS else Form.GRADIENT_BY_HAND
-    if training or rows >= MANY_ROWS:
+    if training or rows >= MANY_ROWS or runner == "many_rows":
         return Form.INPUTS_BY_TURN
     if rows <= FUSED_ROWS and runner == "serving" and fusable:
         return Form.FUSED

@@ -308,7 +308,8 @@ class Trainer:
         return loss
 
     def _dev_step(self, batch: Batch) -> dict[str, tf.Tensor]:
-        outputs = self.objective.forward(self.model, batch, False)
+        with traced_for("many_rows"):
+            outputs = self.objective.forward(self.model, batch, False)
         return {"loss": self.objective.loss(batch, outputs), **self.objective.metrics(batch, outputs)}
 
     def _evaluate(self) -> dict[str, float]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
+from typing import TypeVar
 
 import keras
 import numpy as np
@@ -12,9 +13,11 @@ import tensorflow as tf
 from seqpipe.data.batches import plan_in_order_of_length
 from seqpipe.data.examples import Examples
 from seqpipe.errors import DataError
+from seqpipe.layers.recurrent_form import traced_for
 from seqpipe.training.objective import Batch, Objective
 
 Forward = Callable[[Batch], tf.Tensor]
+Outputs = TypeVar("Outputs")
 
 _graphs: weakref.WeakKeyDictionary[keras.Model, dict[Hashable, Forward]] = weakref.WeakKeyDictionary()
 
@@ -62,5 +65,17 @@ def compiled(model: keras.Model, objective: Objective) -> Forward:
 
 def _graph(model: keras.Model, objective: Objective, batch: Batch) -> Forward:
     specs = {name: tf.TensorSpec([None] * np.ndim(x), x.dtype, name) for name, x in batch.items()}
-    function = tf.function(lambda batch: objective.forward(model, batch, False), autograph=False)
-    return function.get_concrete_function(specs)  # a tf.function warns where several are made here
+    function = for_many_rows(lambda batch: objective.forward(model, batch, False), specs)
+    return function.get_concrete_function()  # a tf.function warns where several are made here
+
+
+def for_many_rows(
+    function: Callable[..., Outputs], *given: tf.TensorSpec | Mapping[str, tf.TensorSpec]
+) -> tf.types.experimental.PolymorphicFunction:
+    """A function of tensors as a graph for batches of many rows, which answers few as well."""
+
+    def traced(*inputs: tf.Tensor | Mapping[str, tf.Tensor]) -> Outputs:
+        with traced_for("many_rows"):
+            return function(*inputs)
+
+    return tf.function(traced, input_signature=given, autograph=False)

@@ -16,6 +16,9 @@ from seqpipe.export.label_answer import Answer, LabelSets, label_answer, label_s
 from seqpipe.layers.recurrent_form import traced_for
 from seqpipe.models.receptive_field import POOLING, total_stride
 from seqpipe.text.tokenizer import TextTokenizer
+from seqpipe.training.predict import for_many_rows
+
+IDS = [tf.TensorSpec([None, None], tf.int32, name="ids"), tf.TensorSpec([None], tf.int32, name="lengths")]
 
 
 class TextClassifier(tf.Module):
@@ -51,28 +54,28 @@ class TextClassifier(tf.Module):
         self._temperature, self._sets = temperature, sets
         self._max_pieces, self._head_pieces = max_pieces, head_pieces
         self._stride = total_stride(model)
-        # Behind plain functions: a Keras model as an attribute would be saved whole, with functions of its own.
-        self._infer = lambda ids, lengths: model([ids, lengths], training=False)
+        explainer = _explainer(model)
+        network = signature(lambda *given: (explainer or model)(list(given), training=False), *IDS)
+        # Behind a plain function: a graph as an attribute would be saved as one more signature.
+        self._outputs = lambda ids, lengths: network(ids, lengths)
         text = tf.TensorSpec([None], tf.string, name="text")
         self.functions = label_signatures(self._classify, text, classes, version=version)
-        explainer = _explainer(model)
         if explainer is not None:
-            self._infer_weights = lambda ids, lengths: weighed(explainer, ids, lengths, self._stride)
             self.functions["explain"] = signature(self._explain, text)
 
     def _classify(self, text: tf.Tensor) -> Answer:
         ids, lengths, _ = self._encode(text)
-        with traced_for("serving"):
-            return self._answer(self._infer(ids, lengths))
+        with traced_for("serving"):  # the network is traced by the first signature that asks it
+            return self._answer(tf.nest.flatten(self._outputs(ids, lengths))[0])
 
     def _explain(self, text: tf.Tensor) -> Answer:
         ids, lengths, truncated = self._encode(text)
         with traced_for("serving"):
-            logits, weights = self._infer_weights(ids, lengths)
+            logits, weights = self._outputs(ids, lengths)
         whole = self.tokenizer.whole_pieces(ids, lengths)
         return {
             "pieces": whole.pieces,
-            "weights": whole.summed(weights),
+            "weights": whole.summed(spread(weights, lengths, tf.shape(ids)[1], self._stride)),
             "truncated": truncated,
             **self._answer(logits),
         }
@@ -87,12 +90,6 @@ class TextClassifier(tf.Module):
         if self._sets is not None:
             return label_set_answer(logits / self._temperature, self._classes, self._sets)
         return label_answer(tf.nn.softmax(logits / self._temperature), self._classes)
-
-
-def weighed(explainer: keras.Model, ids: tf.Tensor, lengths: tf.Tensor, stride: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Logits [B, C] and the weight of each piece, [B, T]."""
-    logits, weights = explainer([ids, lengths], training=False)
-    return logits, spread(weights, lengths, tf.shape(ids)[1], stride)
 
 
 def spread(weights: tf.Tensor, lengths: tf.Tensor, steps: tf.Tensor, stride: int) -> tf.Tensor:
@@ -135,12 +132,11 @@ def piece_weights(model: keras.Model, ids: Ragged) -> list[np.ndarray] | None:
         return None
     stride = total_stride(model)
 
-    @tf.function(
-        input_signature=[tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)], autograph=False
-    )
-    def weigh(ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
-        return weighed(explainer, ids, lengths, stride)[1]
+    def of_pieces(ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
+        _, weights = explainer([ids, lengths], training=False)
+        return spread(weights, lengths, tf.shape(ids)[1], stride)
 
+    weigh = for_many_rows(of_pieces, *IDS)
     found: list[np.ndarray] = [np.zeros(0, np.float32)] * len(ids)
     for rows in plan_in_order_of_length(ids.lengths, batch_size=64):
         batch, lengths = ids.padded(rows)

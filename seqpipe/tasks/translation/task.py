@@ -152,14 +152,12 @@ class Translation(Task):
 
     def dev_figures(self, model: keras.Model) -> dict[str, float]:
         """BLEU of greedy search on dev, 0..100."""
-        import tensorflow as tf
-
         from seqpipe.models.searches import IDS
         from seqpipe.tasks.translation.report import bleu
+        from seqpipe.training.predict import for_many_rows
 
         if self._dev_search is None or self._dev_search[0] is not model:
-            search = tf.function(self._searches(model).greedy, input_signature=IDS, autograph=False)
-            self._dev_search = model, search
+            self._dev_search = model, for_many_rows(self._searches(model).greedy, *IDS)
         dev = self.splits.dev
         answers = self.translate(self._dev_search[1], dev.sources)
         return {"bleu": bleu(answers, dev.targets, self.config.evaluation.tokenize)}
@@ -183,20 +181,17 @@ class Translation(Task):
         return answers
 
     def evaluate(self, model: keras.Model, fitted: Fitted, examples: dict[str, Examples], directory: Path) -> Report:
-        import tensorflow as tf
-
         from seqpipe.models.searches import IDS
         from seqpipe.tasks.translation import report as evaluation
+        from seqpipe.training.predict import for_many_rows
 
         wanted = self.config.evaluation
         searches = self._searches(model)
-        greedy = tf.function(searches.greedy, input_signature=IDS, autograph=False)
-        beam = tf.function(
-            lambda ids, lengths: searches.beam(ids, lengths, wanted.beam_width, wanted.length_penalty),
-            input_signature=IDS,
-            autograph=False,
+        greedy = for_many_rows(searches.greedy, *IDS)
+        beam = for_many_rows(
+            lambda ids, lengths: searches.beam(ids, lengths, wanted.beam_width, wanted.length_penalty), *IDS
         )
-        align = tf.function(searches.align, input_signature=[*IDS, *IDS], autograph=False)
+        align = for_many_rows(searches.align, *IDS, *IDS)
 
         def alignment(source: str) -> tuple[list[str], list[str], np.ndarray]:
             ids, lengths = self.encode([source], self.source).padded(np.array([0]))
