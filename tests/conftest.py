@@ -8,12 +8,12 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 LONGEST = (  # are begun first, so that in the end no worker waits for the other
-    "tasks/test_tasks.py",
-    "training/test_resuming.py",
+    "tasks/test_tasks.py",  # makes what others start from: meanwhile come such as need nothing of it
     "training/test_loop.py",
-    "tasks/translation/test_task.py",
     "layers/test_recurrent.py",
     "runs/test_seeds.py",
+    "training/test_resuming.py",
+    "tasks/translation/test_task.py",
     "test_docs.py",
     "tasks/forecasting/test_task.py",
     "tasks/speech_commands/test_task.py",

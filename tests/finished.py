@@ -1,4 +1,4 @@
-"""A finished run of each task's tiny pipeline, made once for all test files, whichever process asks first."""
+"""What several test files start from, made once, whichever process asks first: a finished run of each tiny pipeline."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import fcntl
 import os
 import shutil
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import fresh
@@ -30,19 +30,30 @@ def finished(task: str, factory: pytest.TempPathFactory) -> Path:
 
     said.txt holds what the run printed.
     """
+
+    def make(directory: Path) -> None:
+        (directory / "tiny.yaml").write_text(yaml.safe_dump(PIPELINES[task], sort_keys=False))
+        (directory / "said.txt").write_text(
+            _by_command(directory) if task == "text_classification" else _here(directory)
+        )
+
+    return made_once(task, make, factory)
+
+
+def made_once(name: str, make: Callable[[Path], None], factory: pytest.TempPathFactory) -> Path:
+    """A copy of a directory that `make` fills, for the first who asks of all test files and processes."""
     base = factory.getbasetemp()
     root = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base  # which workers share
-    made = root / f"finished-{task}"
-    with (root / f"{task}.lock").open("w") as lock:
+    made = root / f"finished-{name}"
+    with (root / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not made.exists():
-            part = root / f"part-{task}"
+            part = root / f"part-{name}"
             shutil.rmtree(part, ignore_errors=True)  # of one that failed
             part.mkdir()
-            (part / "tiny.yaml").write_text(yaml.safe_dump(PIPELINES[task], sort_keys=False))
-            (part / "said.txt").write_text(_by_command(part) if task == "text_classification" else _here(part))
+            make(part)
             part.rename(made)
-    return Path(shutil.copytree(made, factory.mktemp(task) / "home"))
+    return Path(shutil.copytree(made, factory.mktemp(name) / "home"))
 
 
 def _by_command(directory: Path) -> str:

@@ -8,13 +8,17 @@ from typing import Any
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 import yaml
+from finished import made_once
 
 from pipelines import TONES
+from seqpipe.runs import lite as on_device
 from seqpipe.tasks import load_pipeline, make_task
 from seqpipe.tasks.speech_commands.streaming import StreamingRecogniser
 
+TEMPERATURE = 0.1
 CLASSES = ["ba", "di", "gu", "aya", "unknown", "silence"]
 
 
@@ -52,8 +56,21 @@ def save(directory: Path, *, temperature: float) -> None:
     (directory / "parity.json").write_text(json.dumps({"facts": {"temperature": temperature}}))
 
 
+def on_a_device(factory: pytest.TempPathFactory) -> Path:
+    """A copy of such an artefact with its LiteRT files, made once for all test files; said.txt holds what was said."""
+
+    def make(directory: Path) -> None:
+        save(directory / "tiny" / "1", temperature=TEMPERATURE)
+        place, config = on_device.find(str(directory / "tiny" / "1"), [])
+        said: list[str] = []
+        on_device.add_lite(place, config, data_named=False, say=said.append)
+        (directory / "said.txt").write_text("\n".join(said))
+
+    return made_once("hearing", make, factory) / "tiny" / "1"
+
+
 def melody() -> np.ndarray:
-    """Eight seconds of tones and near silence, float32 [S]: four words to a model of a temperature of 0.1."""
+    """Eight seconds of tones and near silence, float32 [S]: four words to the model."""
     rng, time = np.random.default_rng(0), np.arange(9600) / 16_000
     parts = []
     for tone_hz in (300, 900, 2500, 500, 1500, 3000, 250, 700):

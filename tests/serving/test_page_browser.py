@@ -13,11 +13,10 @@ import soundfile
 from browser import answered, by_curl, chosen, refused
 from finished import finished
 from poems import FORM
-from streaming_model import CLASSES, melody, save
+from streaming_model import CLASSES, melody, on_a_device
 
 import seqpipe
 from seqpipe.export import lite
-from seqpipe.runs import lite as on_device
 from seqpipe.serving.device_page.make import make
 from seqpipe.serving.listening import Detector, listen, read_blocks
 from seqpipe.serving.server.batching import Batcher
@@ -41,11 +40,7 @@ def chromium(tmp_path_factory):
 @pytest.fixture(scope="module")
 def hearing(tmp_path_factory):
     pytest.importorskip("ai_edge_litert")
-    directory = tmp_path_factory.mktemp("models") / "hearing" / "1"
-    save(directory, temperature=0.1)
-    place, config = on_device.find(str(directory), [])
-    on_device.add_lite(place, config, data_named=False, say=lambda text: None)
-    return directory
+    return on_a_device(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,15 @@ KILLED = Path(__file__).parents[1] / "killed.py"
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
-    return finished("text_classification", tmp_path_factory) / "runs" / "tiny"
+    directory = write(tmp_path_factory.mktemp("uninterrupted"))
+    assert fresh.run("seqpipe", "train", "tiny.yaml", cwd=directory).returncode == 0
+    return directory / "runs" / "tiny"
+
+
+def write(directory, **changes):
+    """A pipeline whose graphs are quickly traced; that of commands has a recurrence."""
+    write_tiny(directory, model__recurrent=None, **changes)
+    return directory
 
 
 def assert_same_run(directory: Path, uninterrupted: Path) -> None:
@@ -39,7 +47,7 @@ def assert_same_run(directory: Path, uninterrupted: Path) -> None:
 
 def test_training_stopped_anywhere_and_resumed_is_bit_for_bit_the_same(tmp_path, uninterrupted):
     """Killed three times and asked to stop once, by one process after the other."""
-    write_tiny(tmp_path)
+    write(tmp_path)
     position = tmp_path / "runs" / "tiny" / "position.npz"
 
     def kill(place: str, count: int, step: str) -> None:
@@ -81,7 +89,7 @@ def test_training_full_disk_loses_nothing(tmp_path, uninterrupted):
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("mounting a small file system needs root")
     try:
-        write_tiny(tmp_path)
+        write(tmp_path)
         full = fresh.run("seqpipe", "train", "tiny.yaml", cwd=tmp_path)
         assert full.returncode == 2, full.stderr
         assert "the disk is full. Nothing half-written stays" in full.stderr
@@ -104,10 +112,9 @@ def free_ports(count):
 
 def test_training_two_workers_are_one_with_the_same_batch(tmp_path):
     changes = {"model__embedding": {"units": 8, "dropout": 0.0}, "model__dropout": 0.0, "training__batch_size": 30}
-    changes["model__recurrent"] = None
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        write_tiny(tmp_path / name, **changes)
+        write(tmp_path / name, **changes)
     assert fresh.run("seqpipe", "train", "tiny.yaml", cwd=tmp_path / "one").returncode == 0
     hosts = [f"127.0.0.1:{port}" for port in free_ports(2)]
     workers = [

@@ -158,6 +158,7 @@ def test_task_killed_while_it_trains_once_more_ends_with_the_same_weights(home, 
 def test_task_trains_once_where_that_is_asked_for(home, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     settings = SHOPS | {
+        "data": {"train": "builtin:series?rows=700&series=1", "validation_windows": 4, "test_windows": 4},
         "training": SHOPS["training"] | {"refit": False, "epochs": 1},
         "evaluation": {"baseline": False},
     }

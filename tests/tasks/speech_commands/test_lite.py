@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tensorflow as tf
-from streaming_model import CLASSES, recogniser, save, tiny
+from streaming_model import CLASSES, TEMPERATURE, on_a_device, recogniser, save, tiny
 
 from seqpipe.errors import DataError, ModelError, ProofError
 from seqpipe.export import lite
@@ -22,25 +21,13 @@ pytest.importorskip("ai_edge_litert")
 
 
 @pytest.fixture(scope="module")
-def bare(tmp_path_factory):
-    """An artefact, as far as LiteRT files need one."""
-    directory = tmp_path_factory.mktemp("models") / "tiny" / "1"
-    save(directory, temperature=0.3)
-    return directory
+def artefact(tmp_path_factory):
+    return on_a_device(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
-def artefact(bare, tmp_path_factory):
-    directory = shutil.copytree(bare, tmp_path_factory.mktemp("models") / "tiny" / "2")
-    said = []
-    place, config = on_device.find(str(directory), [])
-    on_device.add_lite(place, config, data_named=False, say=said.append)
-    return directory, said
-
-
-@pytest.fixture(scope="module")
-def served(bare):
-    return tf.saved_model.load(str(bare)).signatures
+def served(artefact):
+    return tf.saved_model.load(str(artefact)).signatures
 
 
 def sounds(count=6):
@@ -51,8 +38,7 @@ def sounds(count=6):
 
 @pytest.mark.parametrize(("name", "allowed"), [("float.tflite", 1e-5), ("int8.tflite", 0.03)])
 def test_lite_clip_is_answered_as_by_the_savedmodel(artefact, served, name, allowed):
-    directory, _ = artefact
-    content = (directory / "lite" / name).read_bytes()
+    content = (artefact / "lite" / name).read_bytes()
     assert not [op for op in lite.used_ops(content) if op.startswith("CUSTOM")]
     interpreter = lite.Interpreter(content)
     assert interpreter.inputs == {"waveform": ((1, 16_000), np.float32)}
@@ -66,8 +52,7 @@ def test_lite_clip_is_answered_as_by_the_savedmodel(artefact, served, name, allo
 
 
 def test_lite_answers_a_number_to_everything(artefact):
-    directory, _ = artefact
-    interpreter = lite.Interpreter((directory / "lite" / "float.tflite").read_bytes())
+    interpreter = lite.Interpreter((artefact / "lite" / "float.tflite").read_bytes())
     silent = interpreter(waveform=np.zeros((1, 16_000), np.float32))
     for value in (np.nan, np.inf, -np.inf, 12_000.0):
         answer = interpreter(waveform=np.full((1, 16_000), value, np.float32))
@@ -75,31 +60,32 @@ def test_lite_answers_a_number_to_everything(artefact):
 
 
 def test_lite_files_are_in_the_card_and_the_report(artefact):
-    directory, said = artefact
-    report = json.loads((directory / "lite" / "report.json").read_text())
+    report = json.loads((artefact / "lite" / "report.json").read_text())
     assert report["classes"] == CLASSES
     for name in report["files"]:
-        assert zipfile.ZipFile(directory / "lite" / name).read("labels.txt").decode().split("\n") == CLASSES
-    assert report["files"]["int8.tflite"]["bytes"] == (directory / "lite" / "int8.tflite").stat().st_size
+        assert zipfile.ZipFile(artefact / "lite" / name).read("labels.txt").decode().split("\n") == CLASSES
+    assert report["files"]["int8.tflite"]["bytes"] == (artefact / "lite" / "int8.tflite").stat().st_size
     assert report["files"]["int8.tflite"]["bytes"] < report["files"]["float.tflite"]["bytes"]
     assert 0 < report["files"]["int8.tflite"]["difference"] < report["files"]["int8.tflite"]["allowed"]
     assert report["files"]["float.tflite"]["accuracy"]["n"] > 48  # builtin data is always at hand
     assert report["files"]["float.tflite"]["accuracy"] == report["savedmodel"]["accuracy"]
-    card = (directory / "card.md").read_text()
+    card = (artefact / "card.md").read_text()
     assert card.index("## On a device") < card.index("| `int8.tflite` |") < card.index("## Limits")
-    assert said[-1] == f"Published: {directory / 'lite'}"
+    said = (artefact.parents[1] / "said.txt").read_text().splitlines()[-1]
+    assert said.startswith("Published: ")
+    assert said.endswith("tiny/1/lite")
 
 
 def test_lite_files_that_are_there_stay(artefact, monkeypatch):
-    directory, _ = artefact
-    before = {path: path.stat().st_mtime_ns for path in directory.rglob("*")}
-    place, config = on_device.find(str(directory), [])
+    before = {path: path.stat().st_mtime_ns for path in artefact.rglob("*")}
+    place, config = on_device.find(str(artefact), [])
     on_device.add_lite(place, config, data_named=False, say=lambda line: None)
-    assert before == {path: path.stat().st_mtime_ns for path in directory.rglob("*")}
+    assert before == {path: path.stat().st_mtime_ns for path in artefact.rglob("*")}
 
 
-def test_lite_that_fails_its_proof_leaves_the_artefact_as_it_was(bare, tmp_path, monkeypatch):
-    directory = shutil.copytree(bare, tmp_path / "tiny" / "1")
+def test_lite_that_fails_its_proof_leaves_the_artefact_as_it_was(tmp_path, monkeypatch):
+    directory = tmp_path / "tiny" / "1"
+    save(directory, temperature=TEMPERATURE)
     before = {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
     place, config = on_device.find(str(directory), ["data.train=files:gone.tar"])
     with pytest.raises(DataError, match=r"gone.tar does not exist"):
@@ -142,12 +128,11 @@ def compare_steps(content, stream, *, samples, atol):
 
 @pytest.mark.parametrize(("name", "atol"), [("stream_float.tflite", 1e-5), ("stream_int8.tflite", 0.03)])
 def test_lite_steps_are_answered_as_by_the_stream(artefact, served, name, atol):
-    directory, _ = artefact
-    compare_steps((directory / "lite" / name).read_bytes(), served["stream"], samples=640, atol=atol)
+    compare_steps((artefact / "lite" / name).read_bytes(), served["stream"], samples=640, atol=atol)
 
 
 def test_lite_steps_go_on_when_no_more_samples_are_counted(artefact):
-    interpreter = lite.Interpreter((artefact[0] / "lite" / "stream_float.tflite").read_bytes())
+    interpreter = lite.Interpreter((artefact / "lite" / "stream_float.tflite").read_bytes())
     pieces = np.concatenate(sounds(2))[: 40 * 640].reshape(-1, 1, 640)
     answers = []
     for samples in (2**20 // 640 * 640, 2**31 - 1 - 640):
@@ -161,13 +146,12 @@ def test_lite_steps_go_on_when_no_more_samples_are_counted(artefact):
 
 
 def test_lite_code_in_the_docs_runs(artefact, tmp_path, monkeypatch, capsys):
-    directory, _ = artefact
     monkeypatch.chdir(tmp_path)
     page = (Path(__file__).parents[3] / "docs" / "speech.md").read_text(encoding="utf-8")
     (code,) = (block for block in re.findall(r"^```python\n(.*?)^```", page, re.M | re.S) if "litert" in block)
     for named in re.findall(r"saved_models/\w+/\d+", code):
         Path(named).parent.mkdir(parents=True)
-        Path(named).symlink_to(directory)
+        Path(named).symlink_to(artefact)
     exec(compile(code, "docs/speech.md", "exec"), {})
     first, second = capsys.readouterr().out.splitlines()
     assert first.split()[0] in CLASSES
@@ -176,8 +160,8 @@ def test_lite_code_in_the_docs_runs(artefact, tmp_path, monkeypatch, capsys):
 
 def test_lite_steps_may_be_shorter_than_a_window(tmp_path):
     model, task = tiny(tmp_path, stride=1)
-    stream = recogniser(model, task, temperature=0.3).functions()["stream"]
-    parts = SimpleNamespace(model=model, mel=task.mel, classes=CLASSES, temperature=0.3)
+    stream = recogniser(model, task, temperature=TEMPERATURE).functions()["stream"]
+    parts = SimpleNamespace(model=model, mel=task.mel, classes=CLASSES, temperature=TEMPERATURE)
     function = speech_commands_lite.step_function(parts)
     content = lite.convert(function.graph, int8=False, variables=function.variables)
     compare_steps(content, stream, samples=160, atol=1e-5)

@@ -29,7 +29,7 @@ CLASSES = ["delivery", "price", "quality", "service"]
 SOURCE = "builtin:messages?split={}&rows={}"
 MESSAGES = {
     **TINY,
-    "model": {**TINY["model"], "ngrams": {"longest": 2, "entries": 2000}},
+    "model": {**TINY["model"], "recurrent": None, "ngrams": {"longest": 2, "entries": 2000}},
     "training": {**TINY["training"], "epochs": 2},
     "data": {
         "train": SOURCE.format("train", 320),
