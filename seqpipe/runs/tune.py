@@ -30,6 +30,7 @@ from seqpipe.tasks import make_task, task_class
 if TYPE_CHECKING:
     import optuna
 
+    from seqpipe.data.findings import Finding
     from seqpipe.tasks.protocol import Callbacks
 
 _DIGITS = 4  # of a number that is tried, so that --set can repeat it
@@ -96,7 +97,8 @@ def tune(
             direction="maximize" if _monitor(config).higher_is_better else "minimize",
             pruner=optuna.pruners.MedianPruner(),
         )
-        _check_settings(study, config, wanted, directory)
+        for finding in _check_settings(study, config, wanted, directory):
+            out.print(f"{finding.severity}: {finding.text}")
         while (number := _next_trial(study)) < wanted.trials:
             # A sampler of its own for each trial, so that an interrupted search goes on as an uninterrupted one would.
             study.sampler = optuna.samplers.TPESampler(seed=config.seed + number)
@@ -111,10 +113,13 @@ def _monitor(config: Pipeline) -> Measure:
     return monitored(config.training.monitor, task_class(config.task).measures_of(settings))
 
 
-def _check_settings(study: optuna.Study, config: Pipeline, wanted: Tune, directory: Path) -> None:
-    """Refuse a study of another space, another pipeline or other data: its trials could not be compared."""
+def _check_settings(study: optuna.Study, config: Pipeline, wanted: Tune, directory: Path) -> list[Finding]:
+    """Refuse a study of another space, another pipeline or other data: its trials could not be compared.
+
+    Returns what was found in the data.
+    """
     task = make_task(config)
-    task.read()  # data that cannot be read is a mistake now, not a trial that failed
+    findings = task.read()  # data that cannot be read is a mistake now, not a trial that failed
     space = {f"tune.space.{key}": search.model_dump(mode="json") for key, search in wanted.space.items()}
     sections = {"task", "seed", "data", *SEARCHED}
     flat = pipeline_file.flatten(config.model_dump(mode="json", include=sections))
@@ -123,7 +128,7 @@ def _check_settings(study: optuna.Study, config: Pipeline, wanted: Tune, directo
     before = study.user_attrs.get("settings", settings)
     if not study.trials:
         study.set_user_attr("settings", settings)
-        return
+        return findings
     changed = [key for key in {**before, **settings} if before.get(key) != settings.get(key)]
     if changed:
         lines = [
@@ -135,6 +140,7 @@ def _check_settings(study: optuna.Study, config: Pipeline, wanted: Tune, directo
             "Its trials could not be compared with new ones. Use --fresh to start over, or give the new study another "
             "name: --set name=..."
         )
+    return findings
 
 
 def _shown(value: object) -> str:

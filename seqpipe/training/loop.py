@@ -140,10 +140,9 @@ class Trainer:
             self.callbacks.on_train_batch_begin(step)
             loss = float(train_step(batch))
             if not np.isfinite(loss):
-                raise Diverged(
-                    f"The loss became {loss} in epoch {epoch + 1}, step {step + 1}. Lower training.learning_rate "
-                    f"(now {self.config.learning_rate}) or training.clip_norm (now {self.config.clip_norm})."
-                )
+                bounds = {key: getattr(self.config, key.rpartition(".")[2]) for key in self.objective.bounds}
+                wanted = " or ".join(f"{key} (now {value})" for key, value in bounds.items())
+                raise Diverged(f"The loss became {loss} in epoch {epoch + 1}, step {step + 1}. Lower {wanted}.")
             rows = len(plan[step])
             position.step, position.total_steps = step + 1, position.total_steps + 1
             position.loss_sum, position.rows = position.loss_sum + loss * rows, position.rows + rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -21,7 +21,11 @@ class Objective(Generic[Outputs]):
     """What a training minimises; each task is one. What has a body here may stay as it is.
 
     Axes: B batch (rows).
+
+    bounds: keys of what bounds a step, which is too much where the loss becomes infinite.
     """
+
+    bounds: ClassVar[tuple[str, ...]] = ("training.learning_rate", "training.clip_norm")
 
     def forward(self, model: keras.Model, batch: Batch, training: bool) -> Outputs:
         """The model's outputs for a batch."""

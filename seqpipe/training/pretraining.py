@@ -28,6 +28,8 @@ DEV_EVERY, DEV_CHUNKS = 50, 200  # every 50th chunk watches the training, up to 
 class LanguageModelling(Objective):
     """What pre-training minimises: the mean cross-entropy of a row's guesses, which the model itself returns."""
 
+    bounds = ("training.pretrain.learning_rate",)
+
     def forward(self, model: keras.Model, batch: Batch, training: bool) -> tf.Tensor:
         return model([batch["ids"], batch["ids_lengths"]], training=training)
 

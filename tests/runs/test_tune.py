@@ -102,6 +102,7 @@ def test_tuning_finds_resumes_and_refuses_another_space(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     file = write(tmp_path, trials=2)
     values, printed = search(file)
+    assert printed.startswith("info: train: texts of "), "what was found in the data comes first"
     assert set(values) == set(SPACE)
     assert 4 <= values["model.convolution.0.filters"] <= 12
     assert isinstance(values["model.convolution.0.filters"], int)

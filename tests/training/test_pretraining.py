@@ -3,12 +3,13 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from pipelines import write_tiny
 from seqpipe.config.networks import Classifier
 from seqpipe.config.training import Pretraining
 from seqpipe.data.examples import Ragged
-from seqpipe.errors import ConfigError, DataError, ModelError
+from seqpipe.errors import ConfigError, DataError, ModelError, RunError
 from seqpipe.export.card import before_training
 from seqpipe.runs.run import open_run
 from seqpipe.tasks import load_pipeline
@@ -94,6 +95,13 @@ def test_pretraining_starts_from_word_vectors_and_takes_the_xla_it_is_told(tmp_p
     )
     assert told == ["never"]
     assert len(np.unique(began[0][4:])) == 1
+
+
+def test_pretraining_that_diverges_names_its_own_rate(tmp_path, monkeypatch):
+    monkeypatch.setattr(Trainer, "_choose_xla", lambda trainer: False)
+    monkeypatch.setattr(Trainer, "_train_step", lambda trainer, batch: tf.constant(np.inf))
+    with pytest.raises(RunError, match=r"Lower training\.pretrain\.learning_rate \(now 0\.03\)\."):
+        run(tmp_path)
 
 
 def test_pretraining_chunks_hold_every_piece_once():
