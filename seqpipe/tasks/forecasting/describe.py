@@ -9,6 +9,7 @@ from seqpipe.evaluation.tables import Table
 from seqpipe.tasks.protocol import Report
 
 SIGNIFICANT = 0.05
+SERIES_SHOWN = 10
 RIDGE = "ridge"
 PHRASES = {
     "last value": "repeating the last value",
@@ -101,7 +102,20 @@ def _split(part: Report) -> str:
         f"{part['windows']:,} windows of {part['series']:,} series; weighted quantile loss "
         f"{part['weighted_quantile_loss']:.4f}.{undefined} DM above 0: this model is "
         f"better.\n\n{table}\n\n{intervals}\n{_broken(part['intervals'])}"
+        f"{_by_series(part['by_series'])}"
     )
+
+
+def _by_series(mase: dict[str, float]) -> str:
+    """Of several series, where it forecasts worst and where best."""
+    rows = [[name, f"{value:.3f}"] for name, value in sorted(mase.items(), key=lambda item: -item[1])]
+    if len(rows) < 2:
+        return ""
+    half = SERIES_SHOWN // 2
+    shown = rows if len(rows) <= SERIES_SHOWN else [*rows[:half], ["…", ""], *rows[-half:]]
+    table = Table(["series", "MASE"], shown, left=["series"]).markdown()
+    which = "All" if len(rows) <= SERIES_SHOWN else f"Of {len(rows):,} the {half} worst and the {half} best"
+    return f"\n{which} series by their MASE, the worst first:\n\n{table}\n"
 
 
 def _broken(intervals: list[dict[str, Any]]) -> str:

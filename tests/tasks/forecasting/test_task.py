@@ -384,6 +384,21 @@ def test_task_card_says_where_theta_and_ets_were_left_out(home):
     assert "cover less than they promise here." in describe(report)
 
 
+def test_task_card_has_the_series_where_it_forecasts_worst_and_best(home):
+    report = json.loads((home / "runs" / "tiny" / "report" / "report.json").read_text())
+    own = report["splits"]["dev"]["by_series"]
+    assert np.mean(list(own.values())) == pytest.approx(report["splits"]["dev"]["measures"]["mase"]["value"])
+    worst, best = sorted(own, key=own.get, reverse=True)
+    told = describe(report).split("### test")[0]
+    assert told.index(f"| {worst} | {own[worst]:.3f} |") < told.index(f"| {best} | {own[best]:.3f} |")
+    report["splits"] = {"dev": report["splits"]["dev"] | {"by_series": {f"shop {n}": n / 8 for n in range(40)}}}
+    told = describe(report)
+    assert "Of 40 the 5 worst and the 5 best series by their MASE" in told
+    assert re.findall(r"\| shop (\d+) \|", told) == [str(n) for n in (39, 38, 37, 36, 35, 4, 3, 2, 1, 0)]
+    report["splits"]["dev"]["by_series"] = {"": 1.0}
+    assert "by their MASE" not in describe(report)
+
+
 def test_task_a_step_of_which_nothing_came_takes_its_share_from_the_others():
     wanted = np.random.default_rng(1).normal(size=(1, 12))
     wanted[0, 5] = np.nan
