@@ -5,9 +5,10 @@ Axes: N windows, H horizon, Q quantiles.
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -38,7 +39,20 @@ SHARES = np.linspace(0, 1, 21)
 DAYS = 60  # of errors that widths are made from
 TRADING_DAYS = 250  # a year's: where order alone counts, no season changes the errors, and more of them tell more
 WINDOWS_OF_STATSMODELS = 200
-Experts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # of expert_forecasts
+
+_unmixed: weakref.WeakKeyDictionary[keras.Model, keras.Model] = weakref.WeakKeyDictionary()
+
+
+class Experts(NamedTuple):
+    """What a model's quantiles [N, H, Q] are made of: network [N, H, Q] and ridge [N, H] in units of the window, whose
+    level and scale are [N] each.
+    """
+
+    network: np.ndarray
+    ridge: np.ndarray
+    level: np.ndarray
+    scale: np.ndarray
+    quantiles: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -81,7 +95,7 @@ def fit_experts(task: Forecasting, model: keras.Model, examples: dict[str, Examp
     All from validation windows; the widths from the latest of them.
     """
     dev = windows_of(task, examples["dev"])
-    network, ridge, level, scale = expert_forecasts(task, model, dev.examples)
+    network, ridge, level, scale, _ = expert_forecasts(task, model, dev.examples)
     wanted = _in_units(task, dev.wanted, level, scale)
     weights = scale / np.array(task.facts.error)[dev.series]
     middle = task.levels.index(0.5)
@@ -94,18 +108,23 @@ def fit_experts(task: Forecasting, model: keras.Model, examples: dict[str, Examp
 
 
 def expert_forecasts(task: Forecasting, model: keras.Model, examples: Examples) -> Experts:
-    """Network [N, H, Q] and ridge [N, H] in units of the window; level and scale, [N] each."""
+    """What a model answers, and what its answers are made of, by one pass over the examples."""
     import keras
 
     from seqpipe.training.predict import predict
 
-    network, ridge = model.get_layer("mix").input
-    _, level, scale = model.get_layer("answer").input
-    count, quantiles = task.horizon, len(task.levels)
-    flat = keras.layers.Concatenate()([keras.layers.Flatten()(network), ridge, level, scale])
-    found = predict(keras.Model(model.input, flat), task, examples).astype(np.float64)
-    first, second = count * quantiles, count * (quantiles + 1)
-    return found[:, :first].reshape(-1, count, quantiles), found[:, first:second], found[:, -2], found[:, -1]
+    if model not in _unmixed:  # a model of its own has a graph of its own: one for all who ask
+        network, ridge = model.get_layer("mix").input
+        _, level, scale = model.get_layer("answer").input
+        flat = keras.layers.Flatten()
+        parts = [flat(network), flat(model.output), ridge, level, scale]
+        _unmixed[model] = keras.Model(model.input, keras.layers.Concatenate()(parts))
+    found = predict(_unmixed[model], task, examples).astype(np.float64)
+    horizon, quantiles = task.horizon, len(task.levels)
+    sizes = np.array([horizon * quantiles, horizon * quantiles, horizon, 1, 1])
+    network, answered, ridge, level, scale = np.split(found, np.cumsum(sizes)[:-1], axis=1)
+    network, answered = (part.reshape(-1, horizon, quantiles) for part in (network, answered))
+    return Experts(network, ridge, level[:, 0], scale[:, 0], answered)
 
 
 def _mixed(network: np.ndarray, ridge: np.ndarray, share: np.ndarray, middle: int) -> np.ndarray:
@@ -163,7 +182,6 @@ def evaluate(
 ) -> Report:
     """Write the report and its pictures; see `seqpipe.tasks.protocol.Task.evaluate`."""
     from seqpipe.tasks.forecasting.pictures import draw
-    from seqpipe.training.predict import predict
 
     report: Report = {
         "horizon": task.horizon,
@@ -180,10 +198,10 @@ def evaluate(
         if not len(windows):
             continue
         judged = task.before_refit if split == "dev" and task.before_refit is not None else model
-        quantiles = predict(judged, task, windows.examples).astype(np.float64)
-        learned = [*learned[-1:], (windows, expert_forecasts(task, judged, windows.examples))]
+        experts = expert_forecasts(task, judged, windows.examples)
+        learned = [*learned[-1:], (windows, experts)]
         rolled = _rolled(task, fitted, learned)
-        part = judge(task, learned[-1][1], windows, quantiles, rolled)
+        part = judge(task, experts, windows, experts.quantiles, rolled)
         (directory / split).mkdir(parents=True, exist_ok=True)
         part["rows"].write(directory / split)
         report["splits"][split] = part["report"]
@@ -195,7 +213,7 @@ def _rolled(task: Forecasting, fitted: Fitted, learned: list[tuple[Windows, Expe
     """Quantiles of the last windows; their widths follow the errors known at each origin, of all windows."""
     windows = learned[-1][0]
     columns: list[list[np.ndarray]] = [[], [], [], [], []]
-    for part, (network, ridge, level, scale) in learned:
+    for part, (network, ridge, level, scale, _) in learned:
         mixed = _mixed(network, ridge, np.array(fitted["share"]), task.levels.index(0.5))
         found = (mixed, _in_units(task, part.wanted, level, scale), part.origins, level, scale)
         for column, value in zip(columns, found, strict=True):
@@ -320,8 +338,8 @@ def baseline_forecasts(task: Forecasting, experts: Experts, windows: Windows) ->
         found["Theta"] = baselines.statistical(history, horizon, season, "theta")
         found["ETS"] = baselines.statistical(history, horizon, season, "ets")
     if task.config.model.linear:
-        _, ridge, level, scale = experts
-        found["ridge"] = np.asarray(restored(ridge * scale[:, None] + level[:, None], task.config.features.transform))
+        ridge = experts.ridge * experts.scale[:, None] + experts.level[:, None]
+        found["ridge"] = np.asarray(restored(ridge, task.config.features.transform))
     return {name: np.nan_to_num(values) for name, values in found.items()}
 
 
