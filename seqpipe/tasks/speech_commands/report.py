@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,13 +70,14 @@ def _draw_attention(
     """Write SPLIT/attention.png: right answers to different words, and the wrong ones that were surest."""
     words, labels, decibels = task.splits.get(split).words, np.asarray(rows.columns["label"]), spectrograms(rows)
     right, wrong = telling_rows(probabilities[: len(words)], labels[: len(words)])  # silence stands behind the words
-    attend = _attention(task, model)
+    chosen = [*right, *wrong]
+    attention = dict(zip(chosen, _attention(task, model, decibels[chosen]), strict=True))
 
     def heard(row: int) -> Heard:
         label, word, taken = task.classes[labels[row]], words[row], int(probabilities[row].argmax())
         return Heard(
             decibels[row],
-            attend(decibels[row]),
+            attention[row],
             said=label if word == label else f"{label} ({word})",
             taken_for=task.classes[taken],
             probability=float(probabilities[row, taken]),
@@ -104,20 +104,16 @@ def telling_rows(probabilities: np.ndarray, labels: np.ndarray) -> tuple[list[in
     return [right[label] for label in sorted(right)][:CLIPS_A_ROW], wrong[:CLIPS_A_ROW]
 
 
-def _attention(task: SpeechCommands, model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
-    """What each frame of a spectrogram [T, F] counts for in the answer, 1 on average."""
+def _attention(task: SpeechCommands, model: keras.Model, spectrograms: np.ndarray) -> np.ndarray:
+    """What each frame of spectrograms [N, T, F] counts for in their answers, 1 on average: [N, T]."""
     import keras
 
     pooling = keras.Model(model.inputs, model.get_layer("pooling").output[1])
     stride = math.prod(block.stride_frames for block in task.config.model.convolution)
-
-    def attend(spectrogram: np.ndarray) -> np.ndarray:
-        frames = len(spectrogram)
-        weights = np.asarray(pooling([spectrogram[None], np.array([frames])], training=False))[0]
-        of_frames = np.repeat(weights, stride)[:frames]
-        return of_frames / of_frames.mean()
-
-    return attend
+    clips, frames = spectrograms.shape[:2]
+    weights = np.asarray(pooling([spectrograms, np.full(clips, frames)], training=False))
+    of_frames = np.repeat(weights, stride, axis=1)[:, :frames]
+    return of_frames / of_frames.mean(axis=1, keepdims=True)
 
 
 def _listening(task: SpeechCommands, model: keras.Model, temperature: float) -> dict[str, object]:
