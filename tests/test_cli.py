@@ -249,6 +249,19 @@ def test_cli_run_says_what_to_try_though_its_file_is_gone(tmp_path, monkeypatch)
     assert "Try it:  seqpipe predict" in CliRunner().invoke(app, ["run", str(file)]).output
 
 
+def test_cli_train_says_what_was_found_in_the_data_until_it_is_done(tmp_path, monkeypatch):
+    file = write_tiny(tmp_path)
+    done: list[str] = []
+    opened = SimpleNamespace(
+        finished=lambda step: step in done,
+        say_findings=lambda: print("warning: odd"),
+        train=lambda: done.append("train"),
+    )
+    monkeypatch.setattr("seqpipe.cli.runs._run", lambda *_, **__: contextlib.nullcontext(opened))
+    said = [CliRunner().invoke(app, ["train", str(file)]).output for _ in range(2)]
+    assert said == ["warning: odd\n", ""]
+
+
 def test_cli_second_process_in_a_run_directory(home):
     from seqpipe.storage import locked
 

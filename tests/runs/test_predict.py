@@ -132,3 +132,13 @@ def test_predict_answers_once_what_is_drawn(monkeypatch, tmp_path, format):
     assert len(drawn) == 2
     printed = out.file.getvalue() if format == "table" else (tmp_path / "a.csv").read_text()
     assert printed.count("good") == 2
+
+
+def test_predict_says_what_is_strange_of_ten_rows_and_counts_the_others():
+    strange = SimpleNamespace(input=SimpleNamespace(remark=lambda row: "" if row % 2 else f"row {row} is even"))
+    err = Console(file=io.StringIO(), width=200)
+    rows = [*range(30), BadRow("a.csv", 31, "no row at all")]
+    assert list(predict._remarked(strange, rows, err)) == rows
+    said = err.file.getvalue().splitlines()
+    assert said[:-1] == [f"warning: row {row} is even." for row in range(0, 20, 2)]
+    assert said[-1] == "warning: so have 5 more rows something strange."

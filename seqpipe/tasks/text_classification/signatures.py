@@ -55,9 +55,10 @@ class TextClassifier(tf.Module):
         self._max_pieces, self._head_pieces = max_pieces, head_pieces
         self._stride = total_stride(model)
         explainer = _explainer(model)
-        network = signature(lambda *given: (explainer or model)(list(given), training=False), *IDS)
-        # Behind a plain function: a graph as an attribute would be saved as one more signature.
-        self._outputs = lambda ids, lengths: network(ids, lengths)
+        asked = explainer or model
+        network = signature(lambda *given: tf.nest.flatten(asked(list(given), training=False)), *IDS)
+        # Behind a plain function: a graph as an attribute would be saved once more.
+        self._outputs = lambda ids, lengths: network(ids, lengths)  # logits, and weights where there are any
         text = tf.TensorSpec([None], tf.string, name="text")
         self.functions = label_signatures(self._classify, text, classes, version=version)
         if explainer is not None:
@@ -66,7 +67,8 @@ class TextClassifier(tf.Module):
     def _classify(self, text: tf.Tensor) -> Answer:
         ids, lengths, _ = self._encode(text)
         with traced_for("serving"):  # the network is traced by the first signature that asks it
-            return self._answer(tf.nest.flatten(self._outputs(ids, lengths))[0])
+            logits, *_ = self._outputs(ids, lengths)
+        return self._answer(logits)
 
     def _explain(self, text: tf.Tensor) -> Answer:
         ids, lengths, truncated = self._encode(text)
