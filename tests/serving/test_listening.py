@@ -241,7 +241,7 @@ def test_listening_finds_commands_in_a_recording(streaming, spoken, tmp_path):
     options = ("--model", str(streaming.path), "--threshold", "0.5", "--smoothing-ms", "80", "--format", "jsonl")
     done = fresh.run("seqpipe", "listen", "a.wav", *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.splitlines()[0] == f"{streaming.name} hears {', '.join(streaming.labels)}"
+    assert f"{streaming.name} hears {', '.join(streaming.labels)}" in done.stderr.splitlines()
     assert done.stdout.splitlines() == [as_line(each, "a.wav", "jsonl") for each in heard]
 
 
