@@ -106,14 +106,15 @@ def mutate(module: Path, copy: Path, cosmic_ray: Path, arguments: argparse.Names
 
 def choose(session: Path, lines: list[str], arguments: argparse.Namespace) -> int:
     """Leave in a session what is worth making; how many that is."""
-    left_out = annotations("\n".join(lines)) | {row for row, line in enumerate(lines, 1) if "self.built = True" in line}
+    left_out = annotations("\n".join(lines))
+    left_out |= {
+        row for row, line in enumerate(lines, 1) if "self.built = True" in line or line.lstrip().startswith("@")
+    }
     with sqlite3.connect(session) as database:
-        rows = database.execute("select job_id, operator_name, start_pos_row from mutation_specs order by 1").fetchall()
-        wanted = [
-            job
-            for job, name, row in sorted(rows, key=lambda row: (row[2], row[1]))
-            if not any(part in name for part in LEFT_OUT) and row not in left_out
-        ]
+        rows = database.execute(
+            "select job_id, operator_name, start_pos_row from mutation_specs order by 3, 2, occurrence"
+        ).fetchall()
+        wanted = [job for job, name, row in rows if not any(part in name for part in LEFT_OUT) and row not in left_out]
         if arguments.most is not None and len(wanted) > arguments.most:
             wanted = random.Random(arguments.seed).sample(wanted, arguments.most)
         for job in {row[0] for row in rows} - set(wanted):

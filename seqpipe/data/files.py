@@ -143,7 +143,7 @@ def as_on_disk(name: str) -> Path:
         forms = (Path(unicodedata.normalize(form, str(path))) for form in ("NFC", "NFD"))
         return next((form for form in forms if form.exists()), path)
     except (OSError, ValueError, RuntimeError) as error:  # a name too long, a NUL in it, the home of nobody
-        reason = error.strerror if isinstance(error, OSError) else error
+        reason = error.strerror if isinstance(error, OSError) else "it holds NUL" if "\0" in name else error
         raise DataError(f"{name!r} cannot be looked up: {str(reason).rstrip('.')}.") from None
     return path
 

@@ -94,11 +94,10 @@ class Lines:
         try:
             for line in self._decoded():
                 yield line.lstrip("\ufeff") if self.number == 1 else line
-        except UnicodeDecodeError as error:
-            reason = f"not {self._encoding} from here: {error.reason}. Another is named with {self._key}"
-            raise DataError(f"{self.name}:{self.number + 1}: {reason}.") from None
-        except UnicodeError as error:  # UTF-16 that lacks its mark
-            reason = f"not {self._encoding}: {error}. Another is named with {self._key}"
+        except UnicodeError as error:
+            markless = "start with BOM" in str(error)  # of UTF-16 and UTF-32; another error in each Python
+            why = ": it has no byte order mark" if markless else f" from here: {getattr(error, 'reason', error)}"
+            reason = f"not {self._encoding}{why}. Another is named with {self._key}"
             raise DataError(f"{self.name}:{self.number + 1}: {reason}.") from None
         except CANNOT_UNPACK as error:
             raise DataError(f"{self.name}:{self.number + 1}: cannot be read from here: {error}.") from None

@@ -49,7 +49,7 @@ def dev_rows(labels: np.ndarray, every: int) -> np.ndarray:
     fair = np.maximum(rows / every, 1)
     there = np.bincount(labels[in_turn], minlength=len(rows))
     kept = np.where(rows == 1, there == 0, (there >= fair / 2) & (there <= 2 * fair) & (there < rows))
-    if kept.all() or (len(rows) == 1 and len(labels) > 1):
+    if kept.all():
         return in_turn
     chosen = np.zeros(len(labels), bool)
     for label in np.flatnonzero(rows > 1):

@@ -6,13 +6,14 @@ anywhere and started again, it goes on with the trial in hand, and proposes what
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import shlex
 import shutil
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,23 +90,35 @@ def tune(
         if fresh:
             shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True, exist_ok=True)
-        storage = optuna.storages.RDBStorage(f"sqlite:///{(directory / 'study.db').resolve()}")
-        study = optuna.create_study(
-            storage=storage,
-            study_name=config.name,
-            load_if_exists=True,
-            direction="maximize" if _monitor(config).higher_is_better else "minimize",
-            pruner=optuna.pruners.MedianPruner(),
-        )
-        for finding in _check_settings(study, config, wanted, directory):
-            out.print(f"{finding.severity}: {finding.text}")
-        while (number := _next_trial(study)) < wanted.trials:
-            # A sampler of its own for each trial, so that an interrupted search goes on as an uninterrupted one would.
-            study.sampler = optuna.samplers.TPESampler(seed=config.seed + number)
-            trial = _begin(study, storage, number)
-            _run_trial(study, trial, config, wanted, directory, out, callbacks)
-            draw(study, directory)
-        return _conclude(study, config, [str(file), *_as_options(overrides)], directory, out)
+        with _storage(directory) as storage:
+            study = optuna.create_study(
+                storage=storage,
+                study_name=config.name,
+                load_if_exists=True,
+                direction="maximize" if _monitor(config).higher_is_better else "minimize",
+                pruner=optuna.pruners.MedianPruner(),
+            )
+            for finding in _check_settings(study, config, wanted, directory):
+                out.print(f"{finding.severity}: {finding.text}")
+            while (number := _next_trial(study)) < wanted.trials:
+                # Each trial has a sampler of its own, so that an interrupted search goes on as an uninterrupted one.
+                study.sampler = optuna.samplers.TPESampler(seed=config.seed + number)
+                trial = _begin(study, storage, number)
+                _run_trial(study, trial, config, wanted, directory, out, callbacks)
+                draw(study, directory)
+            return _conclude(study, config, [str(file), *_as_options(overrides)], directory, out)
+
+
+@contextlib.contextmanager
+def _storage(directory: Path) -> Iterator[optuna.storages.RDBStorage]:
+    import optuna
+
+    storage = optuna.storages.RDBStorage(f"sqlite:///{(directory / 'study.db').resolve()}")
+    try:
+        yield storage
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
 
 
 def _monitor(config: Pipeline) -> Measure:

@@ -24,6 +24,13 @@ def test_plan_epoch_depends_on_seed_and_epoch_alone():
     assert (first != flat(plan_epoch(LENGTHS, batch_size=64, seed=2, epoch=3))).any()
 
 
+def test_plan_epoch_has_other_batches_each_epoch():
+    lengths = np.arange(5003)  # no two rows are of one length
+    plans = [plan_epoch(lengths, batch_size=64, seed=1, epoch=epoch) for epoch in (0, 1)]
+    first, second = ({frozenset(batch.tolist()) for batch in plan} for plan in plans)
+    assert not first & second
+
+
 def test_plan_epoch_pads_little_and_mixes_lengths_between_batches():
     plan = plan_epoch(LENGTHS, batch_size=64, seed=1, epoch=0)
     unsorted = np.array_split(np.arange(len(LENGTHS)), len(plan))

@@ -28,6 +28,14 @@ def test_builtin_splits_have_their_sizes_and_share_no_text():
     assert len(set(everything)) == len(everything)
 
 
+@pytest.mark.parametrize(
+    ("name", "column", "sizes"), [("phrases", "source", [3000, 300, 300]), ("verses", "text", [2000, 200, 200])]
+)
+def test_builtin_sets_of_other_tasks_have_their_sizes(name, column, sizes):
+    rows = [read_rows(f"builtin:{name}", columns={"text": column}, role=role) for role in ("train", "dev", "test")]
+    assert [len(list(split)) for split in rows] == sizes
+
+
 def test_builtin_splits_share_no_text_whatever_their_seeds_and_sizes():
     train = {text for _, text in reviews("builtin:reviews?rows=5000&seed=7")}
     assert not train & {text for _, text in reviews("builtin:reviews?split=dev&rows=3000&seed=8")}

@@ -38,6 +38,7 @@ def test_cached_computes_once_and_gives_the_same(tmp_path):
 def test_cached_is_memory_mapped_when_large(tmp_path):
     big = Examples({"ids": Ragged.from_rows([np.zeros(1000, np.int32)])})
     assert isinstance(cached(tmp_path, "key", lambda: big).columns["ids"].values, np.memmap)
+    assert not isinstance(cached(tmp_path, "small", make).columns["ids"].values, np.memmap)
 
 
 def test_cached_never_reads_a_stale_key_and_removes_it(tmp_path):
@@ -56,6 +57,18 @@ def test_content_key_changes_with_every_part():
         content_key(["a"], ["b"], np.array([1])),
     }
     assert len(keys) == 5
+
+
+def test_examples_lengths_are_of_the_longest_ragged_column():
+    target = Ragged.from_rows([np.zeros(1, np.int32), np.zeros(2, np.int32), np.zeros(0, np.int32)])
+    assert Examples({**make().columns, "target": target}).lengths.tolist() == [3, 2, 1]
+
+
+def test_examples_ragged_takes_rows_in_the_order_asked_for():
+    ids = make().columns["ids"]
+    some, none = ids.take(np.array([2, 0, 1])), ids.take(np.array([], int))
+    assert [some.row(i).tolist() for i in range(len(some))] == [[4], [1, 2, 3], []]
+    assert (len(none), none.lengths.tolist(), none.values.tolist()) == (0, [], [])
 
 
 def test_examples_without_a_ragged_column_have_rows_of_one_step():

@@ -85,7 +85,7 @@ def test_files_have_the_form_of_unicode_of_their_names():
     write("e\u0301.csv")
     assert str(as_on_disk("\u00e9.csv")) == "e\u0301.csv"
     assert str(as_on_disk("\u00e9.tsv")) == "\u00e9.tsv"
-    assert message(as_on_disk, "a\0b") == "'a\\x00b' cannot be looked up: embedded null byte."
+    assert message(as_on_disk, "a\0b") == "'a\\x00b' cannot be looked up: it holds NUL."
 
 
 @pytest.mark.parametrize(
@@ -139,6 +139,7 @@ def test_files_texts_in_folders_have_their_folders_as_labels():
     assert {row.line for row in read_files("t", columns=BOTH)} == {1}
     assert read("t/b", {"text": "text"}) == [{"text": "two"}]
     assert message(read, "t/b").startswith("t/b is a directory of texts without classes")
+    assert message(read, "t", {"source": "en", "target": "fr"}).startswith("t is a directory. Name a file")
 
 
 def test_files_of_a_glob_over_folders_are_texts_where_all_are():

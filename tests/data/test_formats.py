@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from seqpipe.data.formats import ONE_LABEL
+from seqpipe.data.formats import ONE_LABEL, check_columns
 from seqpipe.data.sources import Row, read_rows
 from seqpipe.errors import DataError, SeqpipeError
 
@@ -76,6 +76,12 @@ def test_formats_label_before_a_blank_of_another_kind(blank):
     assert row.startswith(f"{blank!r} in the label ")
 
 
+@pytest.mark.parametrize(("length", "shown"), [(40, "a" * 39 + ","), (41, "a" * 37 + "...")])
+def test_formats_long_labels_are_shown_by_their_beginning(length, shown):
+    (row,) = read(write("a.txt", "a" * (length - 1) + ", one\n"))
+    assert row.startswith(f"',' in the label {shown!r}: ")
+
+
 def test_formats_blanks_before_a_label_of_fasttext():
     assert read(write("a.txt", "  __label__a one two\n __label__b three\n")) == [
         ("__label__a", "one two"),
@@ -96,6 +102,20 @@ def test_formats_label_tab_text(texts):
         "and data.label_column and data.text_column by number."
     )
     assert read("files:a.txt", {"text": 1, "label": 2}) == list(zip(LABELS, texts, strict=True))
+
+
+def test_formats_one_line_is_no_table():
+    assert read(write("a.txt", "a\tb\tc d")) == [("a", "b\tc d")]
+    assert read(write("b.txt", "a one,b")) == [("a", "one,b")]
+
+
+def test_formats_ends_of_lines_are_labels_where_each_comes_twice():
+    assert "as if the label stood behind" in message(write("a.txt", "very good,a\nvery bad,a\nno,b\nyes,b\n"))
+    assert read(write("b.txt", "very good,a\nvery bad,a\nso so,b\n")) == [
+        ("very", "good,a"),
+        ("very", "bad,a"),
+        ("so", "so,b"),
+    ]
 
 
 def test_formats_labels_of_several_words_before_a_tab_are_refused():
@@ -305,8 +325,66 @@ def test_formats_keys_inside_keys():
 
 
 def test_formats_keys_inside_lists():
-    write("a.jsonl", '{"said": [{"by": "a", "text": "one"}, {"text": "two"}], "label": 1}\n{"said": [], "label": 2}\n')
+    write("a.jsonl", '{"said": [{"by": "a"}, {"text": "two"}], "label": 1}\n{"said": [{}], "label": 2}\n')
     assert read("files:a.jsonl", {"text": "said.1.text", "label": "label"}) == [("1", "two"), "no key said.1.text"]
+
+
+def test_formats_json_values_that_are_no_text():
+    inside = "label.a, label.b, label.c, label.d, label.e"
+    values = {
+        '{"a": 1, "b": 2, "c": 3, "d": 4, "e": 5, "f": 6}': f"label is an object, not a string; inside it: {inside}",
+        "{}": "label is an object, not a string",
+        "null": "label is null, not a string",
+        '"\\ud800"': "label holds half a surrogate pair, which is no character",
+        '"a\\u0000"': "label holds NUL",
+        "true": ("true", "one"),
+        "-2": ("-2", "one"),
+    }
+    content = "\n\n".join(f'{{"text": "one", "label": {value}}}' for value in values)
+    assert read(write("a.jsonl", content)) == list(values.values())
+    assert read(write("b.jsonl", '{"text": ["one"], "label": 1}')) == [
+        "text is a list, not a string; its first is text.0"
+    ]
+
+
+def test_formats_json_array_is_counted_by_item():
+    source = write("a.json", '[{"text": "one", "label": "a"}, 5, {"text": "two", "label": ""}]')
+    rows = list(read_rows(source, columns=BOTH, role="train"))
+    assert [row.line for row in rows] == [1, 2, 3]
+    assert rows[1].reason == "a JSON int, not an object"
+    assert message(write("b.json", "[]")) == "b.json is an empty array."
+
+
+def test_formats_columns_that_are_not_there_are_told_with_the_first_twenty_that_are():
+    names = ["x" * 40, "y" * 41, *(f"column {number}" for number in range(3, 22))]
+    with pytest.raises(DataError) as caught:
+        check_columns("a.csv:1", {"text": 2}, names)
+    rest = ", ".join(["x" * 40, "y" * 37 + "...", *names[2:20]])
+    assert str(caught.value) == f"a.csv:1: columns have names here, not numbers such as 2. Allowed: {rest}."
+
+
+@pytest.mark.parametrize("sign", [";", "\t", "|"])
+def test_formats_a_header_of_one_column_may_have_another_separator(sign):
+    hint = f" Is it separated by {sign!r}? Name that in data.separator."
+    assert message(write("a.csv", f"text{sign}label\none{sign}a\n")).endswith(hint)
+    assert "Is it separated" not in message(write("b.csv", f"text{sign}label,c\none,a\n"))
+
+
+@pytest.mark.parametrize("sign", [",", "\t"])
+def test_formats_rows_of_another_width_are_bad(sign):
+    name = {",": "a.csv", "\t": "a.tsv"}[sign]
+    source = write(name, f"text{sign}label\none{sign}a{sign}b\n\ntwo\nthree{sign}c\n")
+    assert read(source) == ["3 fields, the header names 2", "1 fields, the header names 2", ("c", "three")]
+    assert read(source, {"text": 1, "label": 3})[1] == ("b", "one")
+    assert read(source, {"text": 1, "label": 4})[1] == "3 fields, column 4 is asked for"
+
+
+def test_formats_csv_that_cannot_be_read_is_named_by_its_line():
+    rows = list(read_rows(write("a.csv", 'text,label\no\rne,a\ntwo,b\n"three,c\n'), columns=BOTH, role="train"))
+    assert [row.line for row in rows] == [2, 3, 4]
+    assert rows[0].reason == "a lone carriage return outside quotes: lines end at LF or CRLF"
+    assert rows[2].reason == "a quote opens here and is never closed"
+    assert message(write("b.csv", '"text,label\n')) == "b.csv:1: a quote opens here and is never closed."
 
 
 def test_formats_blank_rows_of_a_spreadsheet():
@@ -418,5 +496,5 @@ def test_formats_any_name_is_rows_or_an_error(name):
 
 
 def test_a_faulty_array_is_named_by_its_line():
-    content = '\n[\n{"text": "one", "label": "a"},\n{"text": "two", "label": "b"},\n{"text" "three"}\n]\n'
-    assert "line 5 column" in message(write("a.json", content))
+    content = '\n\n[\n{"text": "one", "label": "a"},\n{"text": "two", "label": "b"},\n{"text" "three"}\n]\n'
+    assert "line 6 column" in message(write("a.json", content))

@@ -101,7 +101,7 @@ def test_lines_of_wide_characters_end_where_a_character_does(encoding):
     ("content", "message"),
     [
         ("a\nb".encode("utf-16") + b"c", "a.txt:2: not utf-16 from here: truncated data."),
-        ("a\nb".encode("utf-16-le"), "a.txt:1: not utf-16: UTF-16 stream does not start with BOM."),
+        ("a\nb".encode("utf-16-le"), "a.txt:1: not utf-16: it has no byte order mark."),
     ],
 )
 def test_lines_stop_where_wide_characters_cannot_be_decoded(content, message):

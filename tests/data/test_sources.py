@@ -9,7 +9,7 @@ import sys
 import pytest
 from read_sources import TEXT, message, read, values
 
-from seqpipe.data.sources import BadRow, read_rows
+from seqpipe.data.sources import BadRow, read_rows, source_options
 from seqpipe.errors import DataError
 
 
@@ -302,7 +302,23 @@ def test_sources_unknown_format_and_scheme():
     assert message("files:a.csv", format="cvs") == (
         'a.csv: "cvs" is not a format. Allowed: csv, tsv, jsonl, label_text, folders, lines. Did you mean csv?'
     )
-    assert message("file:a.csv") == "file:a.csv is not a source. Allowed: files:PATH, tfds:NAME, builtin:NAME."
+    for source in ("file:a.csv", "zip:a.csv", "C:/a.csv"):
+        assert message(source) == f"{source} is not a source. Allowed: files:PATH, tfds:NAME, builtin:NAME."
+
+
+def test_sources_options_keep_the_signs_of_a_split():
+    rest = "a/b:1.0?split=train[:90%]+test"
+    assert source_options(f"tfds:{rest}", rest, ("split",)) == ("a/b:1.0", {"split": "train[:90%]+test"})
+    assert source_options("tfds:a", "a", ("split",)) == ("a", {})
+
+
+def test_sources_options_of_builtin_data_have_bounds():
+    assert len(read("builtin:messages?rows=1&seed=0")) == 1
+    assert read("builtin:messages?rows=3") == read("builtin:messages?rows=3&seed=1")
+    read_rows("builtin:messages?rows=100000&seed=2147483647", columns={"text": "text"}, role="train")
+    rows, seeds = "whole numbers from 1 to 100000.", "whole numbers from 0 to 2147483647."
+    for option, allowed in (("rows=0", rows), ("rows=100001", rows), ("seed=2147483648", seeds), ("seed=²", seeds)):
+        assert message(f"builtin:messages?{option}").endswith(f"is not allowed. Allowed: {allowed}")
 
 
 def test_sources_plain_lines_hold_one_column():

@@ -14,6 +14,15 @@ def test_splits_dev_rows_are_every_nth_where_that_is_fair():
     labels = np.random.default_rng(1).integers(0, 3, 300)
     assert np.flatnonzero(dev_rows(labels, 10)).tolist() == list(range(0, 300, 10))
     assert np.flatnonzero(dev_rows(np.zeros(25), 10)).tolist() == [0, 10, 20]
+    assert np.flatnonzero(dev_rows(np.array([0] * 5 + [1] + [0] * 14), 10)).tolist() == [0, 10]
+
+
+def test_splits_dev_rows_in_turn_are_fair_up_to_twice_the_share():
+    labels = np.zeros(100, int)
+    labels[[0, 10, 20, *range(1, 13)]] = 1  # 3 of 14 or, with a row more, of 15
+    assert counts(labels, dev_rows(labels, 10)) == [9, 2]
+    labels[99] = 1
+    assert np.flatnonzero(dev_rows(labels, 10)).tolist() == list(range(0, 100, 10))
 
 
 @pytest.mark.parametrize("every", [2, 3, 10, 1000])

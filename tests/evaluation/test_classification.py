@@ -7,8 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from seqpipe.evaluation import metrics
-from seqpipe.evaluation.classification import Answered, Baseline, evaluate_classifier, report_split, write_report
+from seqpipe.evaluation import classification, metrics
+from seqpipe.evaluation.classification import (
+    Answered,
+    Baseline,
+    evaluate_classifier,
+    evaluate_served,
+    report_split,
+    write_report,
+)
 from seqpipe.evaluation.classification_words import to_markdown
 from seqpipe.evaluation.rows import RowFigures
 
@@ -111,6 +118,7 @@ def test_classification_markdown_of_baseline_and_dev():
     assert text.startswith("**Accuracy on dev: 75.00 % (95 % interval 30.1 to 95.4 %)**, 4 rows.")
     assert "chosen by these rows, so the figures lean to the good side" in text
     assert "The baseline: TF-IDF of words." in text
+    assert "the model alone is right on 1 of them, the baseline alone on 0 (exact McNemar p = 1.000)" in text
     assert "| all rows | 4 | 75.00 % (95 % interval 30.1 to 95.4 %) | 50.00 % (95 % interval 15.0 to 85.0 %) |" in text
     assert "The baseline takes 2.0 s to train and 1.5 kB." in text
     without = to_markdown(_evaluate([1, 1, 0, 1]))
@@ -194,6 +202,38 @@ def test_classification_report_split_keeps_answers_row_by_row(tmp_path):
     assert kept.columns["accuracy"].tolist() == [1, 1, 0]
     assert json.loads((tmp_path / "dev" / "report.json").read_text()) == report
     assert Baseline.of(None, "xyz") is None
+
+
+class _Served:
+    labels = ("a", "b")
+
+    def __call__(self, rows):
+        return [{"probabilities": {"b": of_b, "a": 1 - of_b}} for of_b in rows]
+
+
+def test_classification_of_a_served_model_is_by_the_probabilities_it_answers(tmp_path, monkeypatch):
+    monkeypatch.setattr(classification, "write_report", lambda *_: None)
+    served = evaluate_served(_Served(), [0.0, 0.75, 0.25], np.array([0, 1, 1]), "tweets", tmp_path, samples=9)
+    report = served["splits"]["test"]
+    assert (served["classes"], report["split"], report["temperature"]) == (["a", "b"], "tweets", 1.0)
+    assert report["confusion"] == [[1, 0], [1, 1]]
+    assert report["nll"]["after"] == pytest.approx(-(math.log(0.75) + math.log(0.25)) / 3)
+    (never,) = evaluate_served(_Served(), [1.0], np.array([0]), "", tmp_path, samples=9)["splits"].values()
+    assert never["nll"]["after"] == pytest.approx(126 * math.log(2))  # the smallest normal float32 is 2 ** -126
+
+
+def test_classification_pictures_show_probabilities_before_and_after_the_temperature(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(classification.pictures, "confusion_matrix", lambda *_: None)
+    monkeypatch.setattr(classification.pictures, "reliability_diagram", lambda *shown: drawn.append(shown[:2]))
+    answered = Answered("test", [[0.0, 2 * math.log(3)]], np.array([1]))
+    for temperature in (2.0, 1.0):
+        report = evaluate_classifier(answered, classes="ab", temperature=temperature, bootstrap_samples=9, seed=1)
+        write_report(report, answered, tmp_path)
+    (before, after), (alone, none) = drawn
+    assert before.tolist() == alone.tolist() == [pytest.approx([0.1, 0.9])]
+    assert after.tolist() == [pytest.approx([0.25, 0.75])]
+    assert none is None
 
 
 def test_classification_write_report_writes_four_files_and_nothing_else(tmp_path):

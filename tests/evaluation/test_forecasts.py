@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import t
+from scipy.stats import t, ttest_1samp
 from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.multitest import multipletests
 
@@ -12,11 +12,13 @@ from seqpipe.evaluation.forecasts import (
     Layout,
     block_interval,
     diebold_mariano,
+    figures,
     holm,
     pinball,
     repeats_last,
     row_mean,
     smape,
+    weighted_quantile_loss,
 )
 
 
@@ -31,6 +33,28 @@ def test_forecasts_smape_and_pinball_by_hand():
     found = pinball(np.array([[[1.0, 3.0]]]), np.array([[2.0]]), [0.1, 0.9])
     assert found[0, 0] == pytest.approx(0.2)  # 2 * mean of 0.1 * 1 and 0.1 * 1
     np.testing.assert_array_equal(row_mean(np.array([[np.nan, np.nan], [1.0, np.nan], [1.0, 4.0]])), [np.nan, 1, 2.5])
+
+
+def test_forecasts_figures_by_hand_leave_out_what_is_missing_and_series_that_never_change():
+    median, wanted = np.array([[1.0, 2.0], [0.0, 4.0]]), np.array([[3.0, 2.0], [np.nan, 1.0]])
+    assert figures(median, wanted, np.array([0.5, 0.0])) == pytest.approx(
+        {
+            "mae": 5 / 3,
+            "rmse": (13 / 3) ** 0.5,
+            "smape": 220 / 3,  # of 100, 0 and 120
+            "standardised_mse": 8.0,  # of 16 and 0
+            "standardised_mae": 2.0,
+        }
+    )
+    still = figures(median, wanted, np.zeros(2))
+    assert (still["standardised_mse"], still["standardised_mae"]) == (0.0, 0.0)
+
+
+def test_forecasts_weighted_quantile_loss_by_hand():
+    quantiles = np.array([[[0.5, 1.5], [7.0, 7.0]]])
+    wanted = np.array([[-0.5, np.nan]])
+    assert weighted_quantile_loss(quantiles, wanted, [0.5, 0.9]) == pytest.approx(0.7 / 0.5)  # of 1 and 0.4
+    assert weighted_quantile_loss(quantiles, np.zeros((1, 2)), [0.5, 0.9]) == 0.0
 
 
 @pytest.mark.parametrize(("count", "overlap", "most"), [(200, 6, 0.085), (2000, 24, 0.075)])
@@ -93,6 +117,11 @@ def test_forecasts_diebold_mariano_of_few_origins_goes_over_series():
     assert diebold_mariano(np.zeros(42), apart, lying(np.arange(42) % 7, 5, series // 3)) == (0.0, 1.0)
 
 
+def test_forecasts_diebold_mariano_of_three_series_is_a_t_test():
+    found = diebold_mariano(np.zeros(3), np.array([1.0, 2.0, 4.0]), lying(np.zeros(3, int)))
+    assert found == pytest.approx(tuple(ttest_1samp([1.0, 2.0, 4.0], 0)))
+
+
 @pytest.mark.parametrize("apart", [[1.0, 2.0], [1.0, 1.0, 1.0], [np.nan] * 5])
 def test_forecasts_diebold_mariano_of_too_little_says_nothing(apart):
     assert diebold_mariano(np.zeros(len(apart)), np.array(apart), lying(np.arange(len(apart)))) == (0.0, 1.0)
@@ -153,6 +182,12 @@ def test_forecasts_interval_counts_windows_not_origins():
     )
 
 
+def test_forecasts_interval_of_few_origins_draws_series_where_there_are_three():
+    windows = Layout(np.tile(np.arange(5), 3), np.repeat(np.arange(3), 5), 2)
+    found = block_interval(np.repeat([0.0, 1.0, 5.0], 5), windows, samples=400, seed=1)
+    assert found == pytest.approx(block_interval(np.array([0.0, 1.0, 5.0]), lying(np.arange(3)), samples=400, seed=1))
+
+
 def test_forecasts_interval_of_nothing_is_none():
     assert all(np.isnan(list(block_interval(np.array([np.nan]), lying([0]), samples=4000, seed=1).values())))
 
@@ -160,4 +195,7 @@ def test_forecasts_interval_of_nothing_is_none():
 def test_forecasts_that_cannot_be_told_from_repetition():
     row = np.arange(9.0)
     assert repeats_last(row, row, row) is None
+    row = np.arange(10.0)
+    assert repeats_last(row, row**2, row) is True
+    assert repeats_last(row, row, row) is False
     assert repeats_last(np.zeros(20), np.arange(20.0), np.arange(20.0)) is None

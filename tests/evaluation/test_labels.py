@@ -20,5 +20,5 @@ def test_labels_balanced_accuracy_equals_scikit_learn_and_weighs_classes_alike()
 
 
 def test_labels_balanced_accuracy_leaves_out_a_class_that_was_not_drawn():
-    rows = label_rows(np.eye(2)[[0, 1, 0]], np.array([0, 0, 1]))
-    assert BALANCED_ACCURACY.of(rows, np.array([2, 1, 0])) == pytest.approx(2 / 3)
+    rows = label_rows(np.eye(3)[[0, 1, 0, 2]], np.array([0, 0, 1, 2]))
+    assert BALANCED_ACCURACY.of(rows, np.array([2, 1, 0, 1])) == pytest.approx((2 / 3 + 1) / 2)

@@ -51,6 +51,12 @@ def test_metrics_per_class_by_hand_with_an_absent_class_and_one_never_predicted(
     assert missed == {"name": "missed", "precision": None, "recall": 0.0, "f1": 0.0, "support": 1}
 
 
+def test_metrics_per_class_of_rows_with_any_number_of_classes():
+    a, b = metrics.per_class([[1, 0], [1, 1], [0, 0]], [[1, 1], [0, 1], [0, 1]], ["a", "b"])
+    assert a == {"name": "a", "precision": 0.5, "recall": 1.0, "f1": pytest.approx(2 / 3), "support": 1}
+    assert b == {"name": "b", "precision": 1.0, "recall": pytest.approx(1 / 3), "f1": 0.5, "support": 3}
+
+
 def test_metrics_negative_log_likelihood_equals_scikit_learn_and_survives_large_logits():
     logits, labels = _calibrated(300, 5, seed=3)
     expected = log_loss(labels, metrics.softmax(logits), labels=range(5))
@@ -87,9 +93,14 @@ def test_metrics_calibration_error_of_one_certain_row(label, error):
     assert metrics.calibration_bins([[1.0, 0.0]], [label]).calibration_error == error
 
 
-def test_metrics_calibration_error_refuses_logits():
+def test_metrics_calibration_bins_hold_a_probability_that_is_rounded_up():
+    assert metrics.calibration_bins([[1.0005, 0.0]], [0], bins=3).count.tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize("row", [[3.0, -1.0], [1.5, -0.5], [0.5, 0.4], [0.5, 0.6]])
+def test_metrics_calibration_error_refuses_logits(row):
     with pytest.raises(ValueError, match="are these logits"):
-        metrics.calibration_bins([[3.0, -1.0]], [0])
+        metrics.calibration_bins([row], [0])
 
 
 @pytest.mark.parametrize("temperature", [0.4, 1.0, 3.0])
@@ -124,6 +135,13 @@ def test_metrics_fit_shares_gives_nothing_to_a_model_that_is_worse_than_a_guess(
     first, second = metrics.fit_shares(noise, 3 * logits, labels)
     assert first >= 0
     assert second > 0.3
+
+
+def test_metrics_fit_shares_stay_within_their_bounds():
+    labels = np.array([0, 1, 1])
+    right = np.eye(2)[labels]
+    assert metrics.fit_shares(right, -2 * right, labels)[1] == 1 / 20
+    assert metrics.fit_shares(-2 * right, right, labels)[0] == 0.0
 
 
 def test_metrics_fit_temperature_is_one_where_rows_cannot_tell_and_bounded_where_all_is_wrong():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
+from seqpipe.evaluation.forecasts import Layout, block_interval
 from seqpipe.evaluation.measures import Measure
 from seqpipe.evaluation.paired import difference, mean_with_interval, with_interval
 from seqpipe.evaluation.rows import RowFigures
@@ -24,6 +25,13 @@ class _Precision(Measure):
 
 
 PRECISION = _Precision("precision", "precision")
+
+
+class _Overlapping(Measure):
+    """A mean of rows of which each shares steps with the next."""
+
+    def layout(self, rows):
+        return Layout(np.arange(12), np.zeros(12, int), 2)
 
 
 def systems(*seeds, name="accuracy"):
@@ -55,6 +63,15 @@ def test_paired_difference_of_means_is_of_the_mean_over_seeds():
     assert difference(ACCURACY, ours, theirs) == {"value": value, "low": low, "high": high}
     assert difference(ACCURACY, ours, theirs, seed=2)["low"] != low
     assert difference(ACCURACY, theirs, ours)["value"] == -value
+
+
+def test_paired_difference_of_rows_that_overlap_in_time_draws_blocks():
+    ours, theirs = systems(1, 2), systems(3)
+    apart = np.mean([part.columns["accuracy"] for part in ours], axis=0) - theirs[0].columns["accuracy"]
+    measure = _Overlapping("accuracy", "accuracy")
+    expected = block_interval(apart, measure.layout(ours[0]), samples=5000, seed=4)
+    assert difference(measure, ours, theirs, seed=4) == pytest.approx(expected)
+    assert expected["value"] == pytest.approx(apart.mean())
 
 
 def resampled(ours, less, seed, samples):

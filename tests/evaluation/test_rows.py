@@ -8,11 +8,11 @@ from seqpipe.evaluation.rows import RowFigures
 
 
 def test_rows_are_read_as_they_were_written(tmp_path):
-    columns = {"accuracy": np.array([1.0, 0.5, 0.0]), "counts": np.arange(6, dtype=np.int16).reshape(3, 2)}
+    columns = {"accuracy": np.array([1.0, 0.5, 0.0]), "words": np.arange(6, dtype=np.int16).reshape(3, 2)}
     RowFigures("kéy", columns).write(tmp_path / "report" / "test")
     again = RowFigures.read(tmp_path / "report" / "test")
     assert again.rows_key == "kéy"
-    assert list(again.columns) == ["accuracy", "counts"]
+    assert list(again.columns) == ["accuracy", "words"]
     for name, column in columns.items():
         np.testing.assert_array_equal(again.columns[name], column)
         assert again.columns[name].dtype == column.dtype

@@ -38,7 +38,11 @@ def test_tables_columns_keep_their_side():
 
 def test_tables_refuse_a_ragged_row():
     with pytest.raises(ValueError, match="a row of 1 cells in a table of 2 columns"):
-        Table(["a", "b"], [["x", "y"], ["x"]])
+        Table(["a", "b"], [["x", "y"], ["x"], ["x", "y", "z"]])
+
+
+def test_tables_may_have_no_rows():
+    assert Table(["a", "b"], left=["a"]).markdown() == "| a | b |\n|---|---:|"
 
 
 def test_tables_one_line_joins_white_space():
