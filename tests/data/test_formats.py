@@ -460,16 +460,13 @@ PIECES = st.sampled_from(
     ]
 )
 ENDINGS = st.sampled_from(["csv", "tsv", "jsonl", "json", "txt", "txt.gz", "csv.xz", "CSV"])
-FUZZ = {
-    "max_examples": 300, "deadline": None, "derandomize": True,
-    "suppress_health_check": [HealthCheck.function_scoped_fixture],
-}  # fmt: skip
+FUZZ = settings(
+    max_examples=300, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 NAMED = st.sampled_from([BOTH, {"text": 1, "label": 2}, {"text": "text"}, {"source": "text", "target": "label"}])
 
 
-@settings(
-    max_examples=300, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@FUZZ
 @given(
     content=st.lists(PIECES | st.binary(max_size=4), max_size=30).map(b"".join),
     ending=ENDINGS,
@@ -486,15 +483,13 @@ def test_formats_any_bytes_are_rows_or_an_error(content, ending, columns, encodi
             assert not isinstance(row, Row) or "\0" not in "".join(row.values.values())
 
 
-@settings(
-    max_examples=300, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@FUZZ
 @given(name=st.text(max_size=40) | st.lists(st.sampled_from("~/*?[]{}#,% é\0\ud800"), max_size=12).map("".join))
 def test_formats_any_name_is_rows_or_an_error(name):
     with contextlib.suppress(SeqpipeError):
         list(read_rows(f"files:in/{name}", columns=BOTH, role="train"))
 
 
-def test_a_faulty_array_is_named_by_its_line():
+def test_formats_a_faulty_array_is_named_by_its_line():
     content = '\n\n[\n{"text": "one", "label": "a"},\n{"text": "two", "label": "b"},\n{"text" "three"}\n]\n'
     assert "line 6 column" in message(write("a.json", content))
