@@ -134,6 +134,9 @@ def _search_problems(config: Pipeline) -> list[tuple[str, str]]:
                 text = "tune.space.training.monitor: the figure that trials are compared by cannot be searched."
             problems.append((key, f"{text}{nearest(key, known)}"))
             continue
+        if moved := config.training.cannot_compare(key):
+            problems.append((key, f"tune.space.{key} {moved}"))
+            continue
         for value in search.choices if search.choices is not None else (search.low, search.high):
             try:
                 with_values(config, {key: value})

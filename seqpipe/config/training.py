@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -33,17 +34,33 @@ class Training(Section):
     save_every_steps: int = Field(200, ge=1, description="The position is saved so often, and after each epoch.")
     tensorboard: bool = Field(False, description="Write summaries for TensorBoard to the run directory.")
 
+    measured_by: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """By dev figure: keys and sections that change what it measures, so that it cannot compare trials of `tune`."""
+
     @model_validator(mode="after")
     def _decay_needs_adamw(self) -> Training:
         if self.weight_decay and self.optimizer != "adamw":
             raise ValueError(f'weight_decay = {self.weight_decay} needs optimizer = "adamw", not "{self.optimizer}".')
         return self
 
+    def cannot_compare(self, key: str) -> str:
+        """What is wrong with a search over a key that changes what the monitored figure measures; else nothing."""
+        moved = {
+            figure for figure, keys in self.measured_by.items() if any(f"{key}.".startswith(f"{k}.") for k in keys)
+        }
+        if self.monitor not in moved:
+            return ""
+        figures = get_args(type(self).model_fields["monitor"].annotation)
+        other = next((f", or set training.monitor={figure}" for figure in figures if figure not in moved), "")
+        return f"changes what the dev {self.monitor} measures, by which trials are compared. Leave it out{other}."
+
 
 class SmoothedTraining(Training):
     """Training towards classes or pieces."""
 
     label_smoothing: Share = Field(0.0, description="Share of each target spread over all classes.")
+
+    measured_by: ClassVar[Mapping[str, tuple[str, ...]]] = {"loss": ("training.label_smoothing",)}
 
 
 class LabelTraining(SmoothedTraining):
@@ -53,6 +70,10 @@ class LabelTraining(SmoothedTraining):
         "none", description="balanced: each class weighs the same in the loss; or a weight for each class name."
     )
     monitor: Literal["accuracy", "loss"] = Field("accuracy", description="Dev figure the best epoch is chosen by.")
+
+    measured_by: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "loss": ("training.label_smoothing", "training.class_weights"),
+    }
 
 
 class Pretraining(Section):

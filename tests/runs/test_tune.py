@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import re
@@ -13,7 +14,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from pipelines import PHRASES, write_tiny
+from pipelines import PHRASES, SHOPS, TINY, VERSES, write_tiny
 from seqpipe.errors import ConfigError, DataError, RunError
 from seqpipe.runs.tune import check_tune, tune
 from seqpipe.tasks import load_pipeline
@@ -74,6 +75,36 @@ def test_tuning_message_for_a_search_space(tmp_path, key, search, message):
         load_pipeline(file)
     place = re.match(r".*tiny\.yaml:(\d+)", str(caught.value))
     assert line <= int(place[1]) <= line + 3
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "monitor", "key", "otherwise"),
+    [
+        (TINY, "loss", "training.label_smoothing", ", or set training.monitor=accuracy"),
+        (PHRASES, "loss", "features.vocabulary_size", ", or set training.monitor=bleu"),
+        (SHOPS, "loss", "features.transform", ", or set training.monitor=mase"),
+        (SHOPS, "mase", "model.horizon_steps", ""),
+        (VERSES, "loss", "features.units", ""),
+    ],
+)
+def test_what_changes_the_figure_that_trials_are_compared_by_is_not_searched(
+    tmp_path, pipeline, monitor, key, otherwise
+):
+    values = {
+        "training.label_smoothing": [0.0, 0.1],
+        "features.transform": ["none", "log1p"],
+        "features.units": ["characters", "bytes"],
+    }
+    tree = copy.deepcopy(pipeline) | {"tune": {"space": {key: {"choices": values.get(key, [300, 400])}}}}
+    file = tmp_path / "tiny.yaml"
+    tree["training"]["monitor"] = monitor
+    file.write_text(yaml.safe_dump(tree))
+    with pytest.raises(ConfigError, match=f"{key} changes what the dev {monitor} measures.*Leave it out{otherwise}\\."):
+        load_pipeline(file)
+
+
+def test_with_another_figure_label_smoothing_is_searched(tmp_path):
+    load_pipeline(write(tmp_path, space={"training.label_smoothing": {"low": 0, "high": 0.2}}))
 
 
 def test_tuning_needs_a_search_space(tmp_path):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -25,6 +26,11 @@ class ForecastingTraining(Training):
         True, description="Train once more on training and validation together, for as many epochs as were best."
     )
     windows_per_epoch: int = Field(30_000, ge=1, description="Windows an epoch, others in the next one.")
+
+    measured_by: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "loss": ("training.loss", "features.transform", "model.horizon_steps"),
+        "mase": ("model.horizon_steps",),
+    }
 
 
 class Conformal(Section):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -51,6 +52,16 @@ class TranslationTraining(SmoothedTraining):
     """How a translator is trained."""
 
     monitor: Literal["bleu", "loss"] = Field("bleu", description="Dev figure the best epoch is chosen by.")
+
+    measured_by: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "loss": (
+            "training.label_smoothing",
+            *(
+                f"features.{key}"
+                for key in ("vocabulary_size", "character_coverage", "lowercase", "max_pieces", "joint")
+            ),
+        )
+    }
 
 
 class TranslationEvaluation(Evaluation):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -68,6 +69,8 @@ class WritingTraining(Training):
     distillation: Distillation | None = Field(
         None, description="Teachers that are trained first, so that a run takes at least twice as long; null is none."
     )
+
+    measured_by: ClassVar[Mapping[str, tuple[str, ...]]] = {"loss": ("features",)}
 
 
 class Sampling(Section):
