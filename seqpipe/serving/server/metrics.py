@@ -1,4 +1,4 @@
-"""What is counted: requests by model, version, signature and code; how long they took; the queue and its batches."""
+"""What is counted: requests by model, version, signature and code; their seconds; the queue, its batches; streams."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ class Metrics:
         self.batch_rows = Histogram(
             "seqpipe_batch_rows", "Rows answered at once.", buckets=(1, 2, 4, 8, 16, 32, 64), registry=self.registry
         )
+        self.streams = Gauge("seqpipe_streams", "Microphones that are open.", registry=self.registry)
         self.versions = Gauge("seqpipe_version", "The version that is served.", ("model",), registry=self.registry)
 
         self._by_labels: dict[tuple[str, int, str, int], tuple[Counter, Histogram]] = {}

@@ -38,6 +38,7 @@ class Streams:
     def __init__(self, server: Server):
         self.server = server
         self.clients = 0
+        server.metrics.streams.set_function(lambda: self.clients)
 
     async def serve(self, socket: WebSocket) -> None:
         await socket.accept(PROTOCOL if PROTOCOL in socket.scope.get("subprotocols", ()) else None)

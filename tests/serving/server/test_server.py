@@ -15,6 +15,7 @@ import pytest
 import tensorflow as tf
 from lengths_model import publish
 from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
 from tensorflow_serving.apis import (
     get_model_status_pb2,
     model_service_pb2_grpc,
@@ -260,8 +261,12 @@ def test_server_listens_to_a_stream(client):
         socket.send_bytes((np.ones(640) * 16384).astype("<i2").tobytes())
         step = socket.receive_json()
         assert step["probabilities"]["a"] == pytest.approx(0.5)
+        assert b"\nseqpipe_streams 1.0\n" in client.get("/metrics").content
         socket.send_bytes(b"odd")
         assert "whole int16 samples" in socket.receive_json()["error"]
+        with pytest.raises(WebSocketDisconnect):
+            socket.receive_json()
+    assert b"\nseqpipe_streams 0.0\n" in client.get("/metrics").content
 
 
 def test_server_answers_grpc(server):
