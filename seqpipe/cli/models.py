@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -41,6 +42,10 @@ def predict(
         typer.Option(help="Column, by name or number, or JSON key; else that of the training data, or `text`."),
     ] = None,
     encoding: Annotated[str, typer.Option(help="Encoding of --input, such as latin-1 or gb18030.")] = "utf-8",
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="Write this column of --input too, such as an id; may be given again."),
+    ] = None,
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Write what was wrong with a row in place of its answer, and go on.")
     ] = False,
@@ -69,7 +74,7 @@ def predict(
     """Answer texts, or a file of any length in constant memory; answers keep the order of the input."""
     if texts == ["-"] and input is None:
         texts, input = None, "-"
-    _check_rows(texts, input, column, encoding, beam)
+    _check_rows(texts, input, beam, of_a_file={"--column": column, "--keep": keep, "--encoding": encoding != "utf-8"})
     from seqpipe.runs import predict as predicting
     from seqpipe.serving.find import find_model
 
@@ -82,6 +87,7 @@ def predict(
         keep_going=keep_going,
         horizon=horizon,
         plot=plot,
+        keep=keep or (),
     )
     find_model(model)
     start()
@@ -94,8 +100,13 @@ def predict(
     predicting.predict(model, texts, input, column=column, encoding=encoding, wanted=wanted, out=out, err=err)
 
 
-def _check_rows(texts: list[str] | None, input: str | None, column: str | None, encoding: str, beam: bool) -> None:
-    """Raises DataError: no rows, rows from two places, or options of a file without one."""
+def _check_rows(texts: list[str] | None, input: str | None, beam: bool, *, of_a_file: Mapping[str, object]) -> None:
+    """
+    Args:
+        of_a_file: options that say how a file is read, each with whether it is given.
+    Raises:
+        DataError: no rows, rows from two places, or an option of a file without one.
+    """
     if beam:
         require_extra("beam", "apache_beam", needs="predict --beam needs Apache Beam")
         if not input or input == "-":
@@ -103,9 +114,9 @@ def _check_rows(texts: list[str] | None, input: str | None, column: str | None, 
         return
     if bool(texts) == bool(input):
         raise DataError("predict takes texts or --input FILE, one of them.")
-    if texts and (column is not None or encoding != "utf-8"):
-        option = "--column" if column is not None else "--encoding"
-        raise DataError(f"{option} is of the rows of --input FILE or of standard input, not of texts named here.")
+    for option, given in of_a_file.items() if texts else ():
+        if given:
+            raise DataError(f"{option} is of the rows of --input FILE or of standard input, not of texts named here.")
 
 
 def listen(

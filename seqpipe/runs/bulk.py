@@ -24,10 +24,10 @@ from apache_beam.utils.shared import Shared
 
 from seqpipe.data.files import as_on_disk, find_files
 from seqpipe.errors import DataError, nearest
-from seqpipe.runs.predict import Wanted, look_ahead, presentation
+from seqpipe.runs.predict import Wanted, before_answer, look_ahead, presentation
 from seqpipe.serving.find import find_model
 from seqpipe.serving.model import Model, load
-from seqpipe.serving.rows import ERROR, predict_rows
+from seqpipe.serving.rows import ERROR, beside, predict_rows
 
 MOST_ROWS = 256  # that are answered together
 
@@ -122,7 +122,7 @@ class _Read(_WithModel):
 
     def process(self, file: str) -> Iterator[tuple[str, int, Any]]:
         with _at_hand(file) as here:
-            rows = self.model.input.from_file(here, column=self.column, encoding=self.encoding)
+            rows = self.model.input.from_file(here, column=self.column, encoding=self.encoding, keep=self.wanted.keep)
             for number, row in enumerate(rows, start=1):
                 yield file, number, row
 
@@ -144,9 +144,11 @@ class _Answer(_WithModel):
             keep_going=wanted.keep_going,
         )
         for (file, number, _), (row, answer) in zip(batch, answers, strict=True):
-            bad = ERROR in answer
-            shown = {} if bad else {model.input.column: model.input.shown(row), **self.shows.as_json(answer)}
-            yield json.dumps({"source": file, "row": number, **(answer if bad else shown)}, ensure_ascii=False)
+            place = {"source": file, "row": number}
+            if ERROR not in answer:
+                shown = self.shows.as_json(answer)
+                answer = {**beside(before_answer(model, row), {*place, *shown}), **shown}
+            yield json.dumps({**place, **answer}, ensure_ascii=False)
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,8 @@ from seqpipe.serving.answers import Answer, Presentation, presentation_of
 from seqpipe.serving.explain import alignments, as_line, explain, visible, write_page
 from seqpipe.serving.find import pipeline_of
 from seqpipe.serving.model import HIGHEST_PENALTY, WIDEST_BEAM, Model, load
-from seqpipe.serving.rows import ERROR, Row, answers_to, predict_rows, stop_at_bad
+from seqpipe.serving.reading import Kept
+from seqpipe.serving.rows import ERROR, Row, answers_to, beside, predict_rows, stop_at_bad
 from seqpipe.serving.series import SeriesInput
 from seqpipe.tasks import TASKS, task_class
 
@@ -87,9 +88,11 @@ class Wanted:
     options: of the signature `beam`; without them it is greedy search, or whatever the model's default is.
     keep_going: past rows that cannot be answered.
     horizon: steps that are forecast. plot: where forecasts are drawn too.
+    keep: columns of the input that are written too.
 
     Raises:
-        DataError: two of explanation, beam and horizon are asked for, or a picture of what is explained.
+        DataError: two of explanation, beam and horizon are asked for, or a picture of what is explained, or columns
+            where none are written.
     """
 
     format: Format
@@ -100,8 +103,11 @@ class Wanted:
     keep_going: bool = False
     horizon: int | None = None
     plot: Path | None = None
+    keep: Sequence[str] = ()
 
     def __post_init__(self) -> None:
+        if self.keep and (self.format not in ("csv", "jsonl") or self.html is not None):
+            raise DataError(f"--keep {self.keep[0]}: columns are kept in --output FILE.csv or FILE.jsonl.")
         explains = "--explain" if self.html is None else "--html"
         ways = {
             explains: self.explain or self.html is not None,
@@ -145,7 +151,7 @@ def predict(
         if words:
             rows: Iterable[Any] = map(model.input.from_word, words)
         else:
-            rows = model.input.from_file(str(source), column=column, encoding=encoding)
+            rows = model.input.from_file(str(source), column=column, encoding=encoding, keep=wanted.keep)
         _show(model, rows, wanted, out, err)
 
 
@@ -227,12 +233,19 @@ def write_answers(model: Model, answers: Iterable[tuple[object, Answer]], wanted
             wanted.format,
             sys.stdout,
             presentation=presentation(model),
-            column=model.input.column,
             errors=wanted.keep_going,
         ) as write,
     ):
         for row, answer in bar.track(answers):
-            write(row.place if isinstance(row, BadRow) else model.input.shown(row), answer)
+            write(before_answer(model, row), answer)
+
+
+def before_answer(model: Model, row: Any) -> dict[str, str]:
+    """What is written before the answer to a row: the row, or where it could not be read, and columns kept of it."""
+    column = model.input.column
+    if isinstance(row, BadRow):
+        return {column: row.place}
+    return {column: model.input.shown(row), **beside(row.beside if isinstance(row, Kept) else {}, {column})}
 
 
 def look_ahead(model: Model, steps: int) -> None:

@@ -42,14 +42,19 @@ class Input:
         """
         raise DataError(f"{word!r:.60} is not a row: this model takes several inputs. Name a file with --input.")
 
-    def from_file(self, source: str, *, column: str | None = None, encoding: str = "utf-8") -> Iterator[Any]:
+    def from_file(
+        self, source: str, *, column: str | None = None, encoding: str = "utf-8", keep: Sequence[str] = ()
+    ) -> Iterator[Any]:
         """The rows of a file, or of standard input for "-"; what cannot be read comes out as a BadRow.
 
+        Args:
+            keep: other columns that come along with each row.
         Raises:
             DataError: the file as a whole cannot be read, or a column is named where rows have several.
         """
-        if column is not None:
-            raise DataError(f"--column {column}: this model takes several inputs, each by its name in a JSON object.")
+        for option in ("--column" if column is not None else "", "--keep" if keep else ""):
+            if option:
+                raise DataError(f"{option}: this model takes several inputs, each by its name in a JSON object.")
         yield from read_objects(source, encoding=encoding)
 
     def from_value(self, value: object) -> Any:
@@ -112,8 +117,10 @@ class _OneValue(Input):
     def from_word(self, word: str) -> str:
         return word
 
-    def from_file(self, source: str, *, column: str | None = None, encoding: str = "utf-8") -> Iterator[str | BadRow]:
-        yield from read_texts(source, column=column, encoding=encoding, usual=self.usual)
+    def from_file(
+        self, source: str, *, column: str | None = None, encoding: str = "utf-8", keep: Sequence[str] = ()
+    ) -> Iterator[str | BadRow]:
+        yield from read_texts(source, column=column, encoding=encoding, usual=self.usual, keep=keep)
 
     def length(self, row: str | bytes | np.ndarray) -> int:
         return len(row)

@@ -14,14 +14,15 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO, Literal
 
 from seqpipe.config.data import known_encoding
 from seqpipe.data.files import BadRow, as_on_disk, find_files, format_by_ending, read_unpacked
-from seqpipe.data.formats import LONE_SURROGATE, MISSING, Column, Format, separator_line, value_at
+from seqpipe.data.formats import LONE_SURROGATE, MISSING, Column, Format, Gappy, separator_line, value_at
 from seqpipe.data.lines import encoding_of, line_end
 from seqpipe.data.sources import read_rows
 from seqpipe.errors import DataError, not_allowed
@@ -32,8 +33,17 @@ LOOKED_AT_BYTES = 65_536
 SEPARATORS: dict[str, Kind | None] = {",": "csv", "\t": "tsv", ";": None, "|": None}  # and the kind that has it
 
 
+class Kept(str):
+    """A text with other columns of its row.
+
+    beside: what stands in them, by name.
+    """
+
+    beside: Mapping[str, str]
+
+
 def read_texts(
-    source: str, *, column: str | None, encoding: str = "utf-8", usual: str = COLUMN
+    source: str, *, column: str | None, encoding: str = "utf-8", usual: str = COLUMN, keep: Sequence[str] = ()
 ) -> Iterator[str | BadRow]:
     """Texts of a file, or the lines of standard input for "-"; what cannot be read comes out as a BadRow.
 
@@ -42,16 +52,21 @@ def read_texts(
     Args:
         column: of a table, by its name or, without a header, its number from 1; or key of JSON objects; None for
             the usual one or else `text`, where there are columns.
+        keep: other columns, named likewise, that come along: texts are then Kept.
     Raises:
         DataError: the file as a whole cannot be read, or has no such column.
     """
     check_encoding(encoding)
     if source == "-":
+        if keep:
+            raise DataError(f"--keep {keep[0]}: standard input is read as a text a line. Name a file with --input.")
         if column is not None:
             raise DataError(f"--column {column}: standard input is read as a text a line. Name a file with --input.")
         yield from _standard_input(encoding)
         return
     if as_on_disk(source).is_dir() and column is None:
+        if keep:
+            raise DataError(f"--keep {keep[0]}: {source} is a folder of texts, which has no columns.")
         yield from _texts(source, "auto", encoding)
         return
     (path, *more) = find_files(source)
@@ -59,24 +74,45 @@ def read_texts(
         raise DataError(f"--input {source} names {1 + len(more)} files. Name one.")
     holds = _look_into(path, column, encoding, usual)
     if holds.kind == "json":
-        yield from _read_array(path, str(holds.column), encoding)
-    else:
-        yield from _texts(path, holds.kind, encoding, column=holds.column, separator=holds.separator)
+        yield from _read_array(path, str(holds.column), encoding, keep)
+        return
+    if keep and holds.kind == "lines":
+        raise DataError(f"--keep {keep[0]}: {path} is read as a text a line, without columns.")
+    numbered = isinstance(holds.column, int)
+    if numbered and (names := [name for name in keep if not name.isdecimal()]):
+        raise DataError(f"--keep {names[0]}: {path} names no columns. Allowed: their numbers, from 1.")
+    beside: dict[str, Column] = {name: int(name) if numbered else Gappy(name) for name in keep}
+    yield from _texts(path, holds.kind, encoding, column=holds.column, separator=holds.separator, keep=beside)
 
 
 def _texts(
-    path: str | Path, format: Format, encoding: str, *, column: Column = COLUMN, separator: str | None = None
+    path: str | Path,
+    format: Format,
+    encoding: str,
+    *,
+    column: Column = COLUMN,
+    separator: str | None = None,
+    keep: Mapping[str, Column] = MappingProxyType({}),
 ) -> Iterator[str | BadRow]:
     for row in read_rows(
         f"files:{path}",
-        columns={"text": column},
+        columns={"text": column, **{f"keep {name}": place for name, place in keep.items()}},
         role="test",
         format=format,
         encoding=encoding,
         separator=separator,
         encoding_key="--encoding",
     ):
-        yield row if isinstance(row, BadRow) else row.values["text"]
+        if isinstance(row, BadRow) or not keep:
+            yield row if isinstance(row, BadRow) else row.values["text"]
+            continue
+        yield _kept(row.values["text"], {name: row.values[f"keep {name}"] for name in keep})
+
+
+def _kept(text: str, beside: Mapping[str, str]) -> Kept:
+    kept = Kept(text)
+    kept.beside = beside
+    return kept
 
 
 def read_text(source: str) -> str:
@@ -169,7 +205,7 @@ def _fields(line: str, separator: str) -> list[str]:
         return []
 
 
-def _read_array(path: Path, column: str, encoding: str) -> Iterator[str | BadRow]:
+def _read_array(path: Path, column: str, encoding: str, keep: Sequence[str]) -> Iterator[str | BadRow]:
     raw = read_unpacked(path)
     try:
         items = json.loads(raw.decode(encoding_of(raw[:4], encoding)).lstrip("\ufeff"))
@@ -178,19 +214,29 @@ def _read_array(path: Path, column: str, encoding: str) -> Iterator[str | BadRow
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON: {error}.") from None
     objects = [item for item in items if isinstance(item, dict)]
-    if objects and all(value_at(item, column) is MISSING for item in objects):
-        raise DataError(f"{path}: {not_allowed(column, 'key', objects[0])}")
+    for name in (column, *keep):
+        if objects and all(value_at(item, name) is MISSING for item in objects):
+            raise DataError(f"{path}: {not_allowed(name, 'key', objects[0])}")
     for number, item in enumerate(items, start=1):
         value = value_at(item, column) if isinstance(item, dict) else item
         if isinstance(value, (bool, int)) or (isinstance(value, float) and math.isfinite(value)):
             value = json.dumps(value)
-        if isinstance(value, str) and LONE_SURROGATE.search(value):
+        beside = {name: _as_text(item, name) for name in keep}
+        if isinstance(value, str) and any(map(LONE_SURROGATE.search, (value, *beside.values()))):
             yield BadRow(str(path), number, f"item {number}: half a surrogate pair, which is no character")
         elif isinstance(value, str):
-            yield value
+            yield _kept(value, beside) if keep else value
         else:
             what = f"no text under {column}" if isinstance(item, dict) else f"{type(item).__name__}, no text"
             yield BadRow(str(path), number, f"item {number}: {what}")
+
+
+def _as_text(item: object, key: str) -> str:
+    """What stands under a key of an item, as JSON where it is no text; nothing where nothing stands there."""
+    value = value_at(item, key) if isinstance(item, dict) else None
+    if value is None or value is MISSING:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def read_objects(source: str, *, encoding: str = "utf-8") -> Iterator[dict[str, object] | BadRow]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import IO, Literal, TypeVar
@@ -94,61 +94,70 @@ def answers_to(
     stdout: IO[str],
     *,
     presentation: Presentation,
-    column: str,
     errors: bool = False,
-) -> Iterator[Callable[[str, Answer], None]]:
+) -> Iterator[Callable[[Mapping[str, str], Answer], None]]:
     """A function that writes one answer; a file named by `path` appears when all is written, and not before.
+
+    It takes what stands before the answer, in columns or under keys: what was answered, and what is kept of its row.
+    Of a name that the answer has too, this is called "NAME (input)".
 
     Args:
         presentation: of the answers.
-        column: the column or key of what was answered.
         errors: whether a CSV file has a last column for what was wrong with a row.
     """
     with whole_file(path, "w") if path is not None else contextlib.nullcontext(stdout) as file:
         match format:
             case "jsonl":
 
-                def write(row: str, answer: Answer) -> None:
+                def write(before: Mapping[str, str], answer: Answer) -> None:
                     shown = answer if ERROR in answer else presentation.as_json(answer)
-                    print(json.dumps({column: row, **shown}, ensure_ascii=False), file=file)
+                    print(json.dumps({**beside(before, shown), **shown}, ensure_ascii=False), file=file)
 
                 yield write
             case "lines":
-                yield lambda row, answer: print("" if ERROR in answer else presentation.short(answer), file=file)
+                yield lambda before, answer: print("" if ERROR in answer else presentation.short(answer), file=file)
             case "csv":
-                table = _Csv(file, column, errors)
-                yield lambda row, answer: table.write(
-                    row, [answer] if ERROR in answer else presentation.records(answer)
+                table = _Csv(file, errors)
+                yield lambda before, answer: table.write(
+                    before, [answer] if ERROR in answer else presentation.records(answer)
                 )
                 table.close()
+
+
+def beside(before: Mapping[str, str], names: Collection[str]) -> dict[str, str]:
+    """What stands before an answer with these names, under names that the answer leaves free."""
+    return {f"{name} (input)" if name in names else name: value for name, value in before.items()}
 
 
 class _Csv:
     """Records as lines, under the columns of the first one that is an answer; errors before it wait for them."""
 
-    def __init__(self, file: IO[str], column: str, errors: bool):
-        self.file, self.column, self.last = file, column, [ERROR] if errors else []
+    def __init__(self, file: IO[str], errors: bool):
+        self.file, self.last = file, [ERROR] if errors else []
+        self.names: list[str] = []  # of the answers, once one is known
         self.writer: csv.DictWriter[str] | None = None
-        self.waiting: list[dict[str, object]] = []
+        self.waiting: list[tuple[Mapping[str, str], dict[str, object]]] = []
 
-    def write(self, row: str, records: list[dict[str, object]]) -> None:
+    def write(self, before: Mapping[str, str], records: list[dict[str, object]]) -> None:
         for record in records:
             values = {name: _number(value) if isinstance(value, float) else value for name, value in record.items()}
-            self.waiting.append({self.column: row, **values})
+            self.waiting.append((before, values))
             if self.writer is None and ERROR not in record:
-                self._open([self.column, *record, *self.last])
+                self._open(before, [*record, *self.last])
         if self.writer is not None:
-            self.writer.writerows(self.waiting)
+            self.writer.writerows({**beside(before, self.names), **values} for before, values in self.waiting)
             self.waiting = []
 
-    def _open(self, names: list[str]) -> None:
-        self.writer = csv.DictWriter(self.file, names, restval="", lineterminator="\n")
+    def _open(self, before: Mapping[str, str], names: list[str]) -> None:
+        self.names = names
+        self.writer = csv.DictWriter(self.file, [*beside(before, names), *names], restval="", lineterminator="\n")
         self.writer.writeheader()
 
     def close(self) -> None:
         if self.waiting:
-            self._open([self.column, ERROR])
-            self.write("", [])
+            widest = max((before for before, _ in self.waiting), key=len)
+            self._open(widest, [ERROR])
+            self.write({}, [])
 
 
 def _number(value: float) -> str:

@@ -55,9 +55,13 @@ class SeriesInput(Input):
     def from_word(self, word: str) -> NoReturn:
         raise DataError(f"{word!r:.60} is no series. Name a table with --input history.csv.")
 
-    def from_file(self, source: str, *, column: str | None = None, encoding: str = "utf-8") -> Iterator[Row]:
+    def from_file(
+        self, source: str, *, column: str | None = None, encoding: str = "utf-8", keep: Sequence[str] = ()
+    ) -> Iterator[Row]:
         if source == "-":
             raise DataError("A table of series is read from a file: --input history.csv.")
+        if keep:
+            raise DataError(f"--keep {keep[0]}: a forecast has rows of its own, for the steps to come.")
         table = self.table
         if column is not None:
             names = [table.series_column, table.time_column, *(table.values or [table.value_column])]

@@ -18,7 +18,7 @@ TEXTS = [["a fine film", "bad", "", "naïve 🎉"], ["what a day", "the worst"]]
 def home(tmp_path_factory):
     place = finished("text_classification", tmp_path_factory)
     for number, texts in enumerate(TEXTS):
-        lines = [json.dumps({"text": text}) for text in texts]
+        lines = [json.dumps({"text": text, "id": place}) for place, text in enumerate(texts)]
         (place / f"rows-{number}.jsonl").write_text("\n".join([*lines, ""]), encoding="utf-8")
     return place
 
@@ -43,14 +43,15 @@ def lines_of(*files):
 
 @pytest.mark.parametrize("output", ["answers.jsonl", "answers-*.jsonl"])
 def test_beam_answers_as_without_it(home, seqpipe, output):
-    assert seqpipe("predict", "tiny", "--input", "rows-*.jsonl", "--output", output, "--beam") == (0, "")
+    words = ("--keep", "id", "--output")
+    assert seqpipe("predict", "tiny", "--input", "rows-*.jsonl", *words, output, "--beam") == (0, "")
     found = {(line.pop("source"), line.pop("row")): line for line in lines_of(*home.glob(output))}
     for number, texts in enumerate(TEXTS):
         name = f"rows-{number}.jsonl"
-        assert seqpipe("predict", "tiny", "--input", name, "--output", "alone.jsonl")[0] == 0
+        assert seqpipe("predict", "tiny", "--input", name, *words, "alone.jsonl")[0] == 0
         for row, wanted in enumerate(lines_of(home / "alone.jsonl"), start=1):
             answer = found.pop((name, row))
-            assert answer["text"] == texts[row - 1]
+            assert (answer["text"], answer["id"]) == (texts[row - 1], str(row - 1))
             assert answer.keys() == wanted.keys()
             assert answer["label"] == wanted["label"]
             assert answer["probability"] == pytest.approx(wanted["probability"], abs=1e-5)

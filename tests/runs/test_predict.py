@@ -26,7 +26,7 @@ def test_predict_optimizes_graphs_for_many_rows_alone(monkeypatch):
         return SimpleNamespace(input=reads)
 
     def answer(words, source):
-        wanted = SimpleNamespace(horizon=None)
+        wanted = predict.Wanted("table")
         predict.predict("m", words, source, column=None, encoding="utf-8", wanted=wanted, out=None, err=None)
 
     monkeypatch.setattr(predict, "load", look)

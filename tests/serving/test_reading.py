@@ -253,6 +253,50 @@ def test_reading_a_text_as_it_is_trained_with(tmp_path, monkeypatch):
         read_text(str(tmp_path / "*.txt"))
 
 
-def test_reading_objects_takes_no_column(tmp_path):
-    with pytest.raises(DataError, match="--column a: this model takes several inputs"):
-        next(NAMED.from_file(str(tmp_path / "rows.jsonl"), column="a"))
+@pytest.mark.parametrize("option", ["column", "keep"])
+def test_reading_objects_takes_no_column(tmp_path, option):
+    with pytest.raises(DataError, match=f"--{option}: this model takes several inputs"):
+        next(NAMED.from_file(str(tmp_path / "rows.jsonl"), **{option: "a"}))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", 'id,text,when\n7,"good, it was",May\n,bad,\n'),
+        ("a.tsv", "id\ttext\twhen\n7\tgood, it was\tMay\n\tbad\t\n"),
+        ("a.jsonl", '{"id": 7, "text": "good, it was", "when": "May"}\n{"text": "bad", "when": null}\n'),
+        ("a.json", '[{"id": 7, "text": "good, it was", "when": "May"}, {"text": "bad", "when": null}]'),
+    ],
+)
+def test_reading_keeps_other_columns(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    rows = list(read_texts(str(tmp_path / name), column=None, keep=["id", "when"]))
+    assert rows == ["good, it was", "bad"]
+    assert [row.beside for row in rows] == [{"id": "7", "when": "May"}, {"id": "", "when": ""}]
+    with pytest.raises(DataError, match="Allowed: id, text, when"):
+        list(read_texts(str(tmp_path / name), column=None, keep=["idd"]))
+
+
+def test_reading_keeps_columns_by_their_numbers_where_none_is_named(tmp_path):
+    file = tmp_path / "a.tsv"
+    file.write_text("7\tgood\n8\tbad\n")
+    rows = list(read_texts(str(file), column="2", keep=["1"]))
+    assert (rows, [row.beside for row in rows]) == (["good", "bad"], [{"1": "7"}, {"1": "8"}])
+    with pytest.raises(DataError, match=r"--keep id: .*a\.tsv names no columns\. Allowed: their numbers, from 1"):
+        list(read_texts(str(file), column="2", keep=["id"]))
+
+
+def test_reading_keeps_no_columns_where_there_are_none(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a.txt").write_text("good")
+    (tmp_path / "lines").write_text("good\n")
+    for source, reason in (("-", "standard input is"), ("folder", ".*has no columns"), ("lines", ".* without columns")):
+        place = source if source == "-" else str(tmp_path / source)
+        with pytest.raises(DataError, match=f"--keep id: {reason}"):
+            list(read_texts(place, column=None, keep=["id"]))
+
+
+def test_reading_what_is_kept_holds_whole_characters(tmp_path):
+    (tmp_path / "a.json").write_text('[{"text": "good", "id": "\\ud800"}]')
+    (row,) = read_texts(str(tmp_path / "a.json"), column=None, keep=["id"])
+    assert "half a surrogate pair" in row.reason

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 
 import numpy as np
 import pytest
@@ -52,9 +53,9 @@ def test_predict_rows_hold_few_recordings_at_once():
 
 def written(format, answers, *, errors, presentation=None):
     out, presentation = io.StringIO(), presentation or LabelPresentation()
-    with answers_to(None, format, out, presentation=presentation, column="text", errors=errors) as write:
+    with answers_to(None, format, out, presentation=presentation, errors=errors) as write:
         for row, answer in answers:
-            write(row, answer)
+            write({"text": row} if isinstance(row, str) else row, answer)
     return out.getvalue().splitlines()
 
 
@@ -72,6 +73,16 @@ def test_answers_as_lines_and_json_keep_a_place_for_each_row():
     rows = [("x", {"error": "why"}), ("y", GOOD)]
     assert written("lines", rows, errors=True) == ["", "pos"]
     assert written("jsonl", rows, errors=True)[0] == '{"text": "x", "error": "why"}'
+
+
+def test_answers_stand_behind_what_is_kept_of_a_row():
+    rows = [({"text": "f.csv:3"}, {"error": "why"}), ({"text": "y", "id": "7", "label": "neg"}, GOOD)]
+    header, *lines = written("csv", rows, errors=True)
+    assert header == "text,id,label (input),label,probability,pos,error"
+    assert lines == ["f.csv:3,,,,,,why", "y,7,neg,pos,0.500000,0.500000,"]
+    kept = {"text": "y", "id": "7", "label (input)": "neg"}
+    assert json.loads(written("jsonl", rows, errors=True)[1]) == {**kept, **GOOD}
+    assert written("csv", [({"text": "x", "id": "7"}, {"error": "why"})], errors=True) == ["text,id,error", "x,7,why"]
 
 
 def test_answers_in_a_table_keep_the_digits_of_numbers():

@@ -172,11 +172,9 @@ def test_translation_writes_answers_in_input_order(model, tmp_path):
     texts = ["The dog sleeps.", "", "A bird sings in the garden.", "The cat."]
     expected = [answer["text"] for answer in model(texts)]
     for format in ("jsonl", "csv", "lines"):
-        with answers_to(
-            tmp_path / format, format, None, presentation=TextPresentation("translation"), column="text"
-        ) as write:
+        with answers_to(tmp_path / format, format, None, presentation=TextPresentation("translation")) as write:
             for text, answer in predict_rows(model, texts):
-                write(text, answer)
+                write({"text": text}, answer)
     assert (tmp_path / "lines").read_text().split("\n")[:-1] == expected
     rows = [json.loads(line) for line in (tmp_path / "jsonl").read_text().splitlines()]
     assert [(row["text"], row["translation"]) for row in rows] == list(zip(texts, expected, strict=True))
