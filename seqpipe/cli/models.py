@@ -21,6 +21,10 @@ Rows = Annotated[
 InputFile = Annotated[
     str | None, typer.Option(metavar="FILE", help="Text, CSV, TSV, JSON or JSON lines; - is standard input.")
 ]
+KeptColumns = Annotated[
+    list[str] | None,
+    typer.Option(metavar="COLUMN", help="Write this column of --input too, such as an id; may be given again."),
+]
 OutputFile = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Write here instead of printing (.csv, .jsonl or .txt).")
 ]
@@ -42,10 +46,7 @@ def predict(
         typer.Option(help="Column, by name or number, or JSON key; else that of the training data, or `text`."),
     ] = None,
     encoding: Annotated[str, typer.Option(help="Encoding of --input, such as latin-1 or gb18030.")] = "utf-8",
-    keep: Annotated[
-        list[str] | None,
-        typer.Option(metavar="COLUMN", help="Write this column of --input too, such as an id; may be given again."),
-    ] = None,
+    keep: KeptColumns = None,
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Write what was wrong with a row in place of its answer, and go on.")
     ] = False,
@@ -126,7 +127,7 @@ def listen(
     format: Annotated[Literal["text", "jsonl"], typer.Option(help="Lines to read, or JSON lines.")] = "text",
     threshold: Annotated[float, typer.Option(help="Smoothed probability from which a command is heard.")] = 0.8,
     smoothing_ms: Annotated[float, typer.Option(help="Probabilities are averaged over so long.")] = 200.0,
-    refractory_ms: Annotated[float, typer.Option(help="No command begins so soon after another.")] = 500.0,
+    refractory_ms: Annotated[float, typer.Option(help="No command is found so soon after the end of another.")] = 500.0,
 ) -> None:
     """Hear commands in recordings of any length, in constant memory, or in what the microphone hears."""
     if bool(files) == microphone:

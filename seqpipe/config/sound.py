@@ -50,11 +50,17 @@ class Augmentation(Section):
 
     shift_ms: float = Field(100.0, ge=0, description="Shift in time, up to so much either way.")
     noise_fraction: Fraction = Field(0.7, ge=0, le=1, description="Share of clips that noise is mixed into.")
-    lowest_snr_db: float = Field(0.0, description="Lowest ratio of signal to noise.")
-    highest_snr_db: float = Field(30.0, description="Highest ratio of signal to noise.")
+    lowest_snr_db: float = Field(0.0, description="Lowest ratio of signal to noise, each the mean over mel bands.")
+    highest_snr_db: float = Field(30.0, description="Highest ratio of signal to noise, likewise.")
     gain_db: float = Field(12.0, ge=0, description="Louder or softer by up to so much.")
     speed: Fraction = Field(0.15, ge=0, lt=0.5, description="Faster or slower by up to this share.")
-    pitch: Fraction = Field(0.1, ge=0, lt=0.5, description="Frequencies higher or lower by up to this share.")
+    pitch: Fraction = Field(
+        0.1,
+        ge=0,
+        lt=0.5,
+        description="Mel bands higher or lower by up to this share: so much of frequencies below 1 kHz, three times as "
+        "much of the highest.",
+    )
     reverberation_fraction: Fraction = Field(0.3, ge=0, le=1, description="Share of clips that a room is put around.")
     longest_reverberation_ms: float = Field(600.0, gt=0, description="Longest time in which an echo falls by 60 dB.")
     time_masks: int = Field(2, ge=0, le=7, description="SpecAugment: stretches of time masked.")

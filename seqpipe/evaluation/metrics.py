@@ -6,7 +6,7 @@ computed in float64; a value that is not finite, a label that is no class and an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -214,10 +214,32 @@ def mcnemar_p(correct_a: ArrayLike, correct_b: ArrayLike) -> float:
 
     With a handful of disagreements a bootstrap is too sure of itself (one row: an interval without width); this is not.
     """
+    only_a, only_b, _ = _disagreements(correct_a, correct_b)
+    return _two_sided(only_a, only_b)
+
+
+def sign_p(differences: ArrayLike) -> float:
+    """Exact two-sided p-value that differences [N] lie above 0 as often as below it; those at 0 say nothing."""
+    differences = np.asarray(differences)
+    return _two_sided(int(np.sum(differences > 0)), int(np.sum(differences < 0)))
+
+
+def _two_sided(one: int, other: int) -> float:
     from scipy.stats import binomtest
 
-    only_a, only_b, _ = _disagreements(correct_a, correct_b)
-    return float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
+    return float(binomtest(one, one + other).pvalue) if one + other else 1.0
+
+
+def side(difference: Mapping[str, float]) -> int:
+    """1 or -1 where a difference is shown to lie above or below 0, else 0.
+
+    Args:
+        difference: {low, high}, by a bootstrap; and `sign_p`, of the rows that it was made of, without which a handful
+            of rows would show too much.
+    """
+    if difference.get("sign_p", 0.0) >= 1 - CONFIDENCE:
+        return 0
+    return int(difference["low"] > 0) - int(difference["high"] < 0)
 
 
 def checked(values: ArrayLike, labels: ArrayLike, kind: str = "logits") -> tuple[np.ndarray, np.ndarray]:

@@ -16,6 +16,8 @@ import tensorflow as tf
 
 from seqpipe.layers.lengths import Tensor, zero_beyond
 
+LEAST_SLOPE = 1e-30  # that is taken for one
+
 
 @dataclass
 class Pass:
@@ -66,6 +68,8 @@ class AdversarialNoise(keras.layers.Layer):
             current.seen.append(x)
             return x
         slope = current.slopes.pop(0)  # [B, T, C]
+        # Of a row that is learned already it is tiny, of one of many rows too: its squares would be nothing.
+        slope /= tf.maximum(tf.reduce_max(tf.abs(slope), axis=[1, 2], keepdims=True), LEAST_SLOPE)
         noise = self.size * _norm(zero_beyond(x, lengths)) * slope / _norm(slope)
         return x + tf.stop_gradient(zero_beyond(noise, lengths))
 

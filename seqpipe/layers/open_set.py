@@ -59,7 +59,7 @@ class OpenSetScores(keras.layers.Layer):
             others: float [M, D], inputs of known classes that nothing was trained on: their median distance is usual.
         """
         centres = np.stack([x[labels == known].mean(axis=0) for known in range(self.known)])
-        variances, vectors = np.linalg.eigh(np.cov(x - centres[labels], rowvar=False))
+        variances, vectors = np.linalg.eigh(np.atleast_2d(np.cov(x - centres[labels], rowvar=False)))
         kept = slice(-self.most_directions, None)
         directions = vectors[:, kept] / np.sqrt(np.maximum(variances[kept], 1e-9))
         centres = centres @ directions

@@ -224,7 +224,7 @@ def scan(
         state: [B, U] each, before the first step.
         steps: steps in one turn of the loop.
         by_gate: a product for each gate instead of one for all, which other cores can share.
-        valid: bool [T, B, 1], where the state moves on; None: everywhere.
+        valid: bool [T, B or 1, 1], where the state moves on; None: everywhere.
     """
     return _forward(cell, weights, x, state, steps=steps, by_gate=by_gate, valid=valid, keep=False)[0]
 

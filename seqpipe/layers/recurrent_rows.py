@@ -50,11 +50,9 @@ class Rows:
         read = tf.maximum(ends - 1 - t if backwards else tf.minimum(t, ends - 1), 0)  # behind the end a real step again
         self._read = read + row * steps  # into [BT]
         self._home = (self._turned if backwards else step) * batch + row[:, tf.newaxis]  # into [T'B]
-        self.loop_valid = None  # [T', B, 1]: whether the loop is at a real step
-        self._valid = None  # [B, T, 1]
-        if self.lengths is not None:
-            self.loop_valid = (t < self.lengths)[:, :, tf.newaxis]
-            self._valid = (step < ends[:, tf.newaxis])[:, :, tf.newaxis]
+        real = t < (steps if self.lengths is None else self.lengths)
+        self.loop_valid = real[:, :, tf.newaxis]  # [T', B or 1, 1]: whether the loop is at a real step
+        self._valid = None if self.lengths is None else (step < ends[:, tf.newaxis])[:, :, tf.newaxis]  # [B, T, 1]
 
     def to_loop(self, x: tf.Tensor) -> tf.Tensor:
         """[B, T, C] -> [T', B, C]; beyond a row's end one of its real steps stands again, not its padding."""
@@ -65,10 +63,7 @@ class Rows:
 
         def gradient(dy):
             dy = self._into(dy)
-            real = self.loop_valid
-            if real is None:
-                real = (tf.range(tf.shape(dy)[0]) < self.steps)[:, tf.newaxis, tf.newaxis]
-            return tf.where(real, dy, tf.zeros([], dy.dtype))
+            return tf.where(self.loop_valid, dy, tf.zeros([], dy.dtype))
 
         return tf.custom_gradient(lambda y: (self._back(y), gradient))(y)
 

@@ -73,25 +73,28 @@ class LanguageModel(keras.Model):
     def call(self, inputs: list[Tensor], training: bool | None = None) -> Tensor:
         ids, lengths = inputs
         x = self.drop(self.embedding(ids), training=training)  # [B, T, E]
-        states, _ = self.encoder([x, lengths], training=training)  # [B, T', U or 2 U]
-        losses = []
+        states, steps = self.encoder([x, lengths], training=training)  # [B, T', U or 2 U], [B]
+        losses, guessing = tf.zeros(tf.shape(ids)[0]), tf.zeros(tf.shape(ids)[0])
         for guess, direction, state in zip(
             self.guesses, self.directions, tf.split(states, len(self.directions), axis=-1), strict=True
         ):
-            targets, weights = self._targets(ids, lengths, tf.shape(states)[1], direction)
+            targets, weights = self._targets(ids, lengths, tf.sequence_mask(steps, tf.shape(states)[1]), direction)
             step_losses = self._cross_entropy(guess(state), targets, bool(training))  # [B, T', W]
-            losses.append(
-                tf.math.divide_no_nan(
-                    tf.reduce_sum(step_losses * weights, axis=[1, 2]), tf.reduce_sum(weights, axis=[1, 2])
-                )
-            )
-        return tf.add_n(losses) / len(losses)
+            whole = tf.reduce_sum(weights, axis=[1, 2])
+            losses += tf.math.divide_no_nan(tf.reduce_sum(step_losses * weights, axis=[1, 2]), whole)
+            guessing += tf.cast(whole > 0, tf.float32)
+        return tf.math.divide_no_nan(losses, guessing)  # a short row may have nothing to guess in one direction
 
-    def _targets(self, ids: Tensor, lengths: Tensor, steps: Tensor, direction: str) -> tuple[tf.Tensor, tf.Tensor]:
-        """What each step guesses, int32 [B, T', W], and how much each counts, float32; 0 outside a row."""
+    def _targets(self, ids: Tensor, lengths: Tensor, there: Tensor, direction: str) -> tuple[tf.Tensor, tf.Tensor]:
+        """What each step guesses, int32 [B, T', W], and how much each counts, float32; 0 outside a row.
+
+        Args:
+            there: bool [B, T'], steps of the row.
+        """
         first = self.ahead + 1 if direction == "forward" else -self.behind - self.window
-        places = tf.range(steps)[:, None] * self.stride + first + tf.range(self.window)[None, :]  # [T', W]
-        real = (places >= 0)[None] & (places[None] < lengths[:, None, None])
+        steps = tf.range(tf.shape(there)[1])
+        places = steps[:, None] * self.stride + first + tf.range(self.window)[None, :]  # [T', W]
+        real = (places >= 0)[None] & (places[None] < lengths[:, None, None]) & there[:, :, None]
         targets = tf.gather(ids, tf.clip_by_value(places, 0, tf.shape(ids)[1] - 1), axis=1)
         return targets, tf.gather(self.weight, targets) * tf.cast(real, tf.float32)
 

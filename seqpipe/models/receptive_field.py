@@ -69,7 +69,7 @@ def receptive_field_report(model: keras.Model, *, typical_steps: int) -> list[La
                 stride=stride,
                 parameters=layer.count_params(),
                 times_shared=steps_in if isinstance(layer, POOLING) else steps_out,
-                dense_parameters=steps_in * _channels(layer.input) * steps_out * _channels(layer.output),
+                dense_parameters=steps_in * _values(layer.input) * steps_out * _values(layer.output),
                 shortest_input=1 if field is None else field,
             )
         )
@@ -101,8 +101,7 @@ def _has_no_time(layer: keras.layers.Layer) -> bool:
     return not isinstance(layer.output, (list, tuple)) and len(layer.output.shape) == 2
 
 
-def _channels(shape_of: keras.KerasTensor | list[keras.KerasTensor] | tuple[keras.KerasTensor, ...]) -> int:
-    """Channels of a layer's first input or output; 1 for ids."""
+def _values(shape_of: keras.KerasTensor | list[keras.KerasTensor] | tuple[keras.KerasTensor, ...]) -> int:
+    """Values that a layer's first input or output has a step, or at all where it has no time; 1 for ids."""
     tensor = shape_of[0] if isinstance(shape_of, (list, tuple)) else shape_of
-    shape = tensor.shape
-    return int(shape[-1]) if len(shape) > 1 and shape[-1] is not None else 1
+    return math.prod(size or 1 for size in tensor.shape[1:][-1 if len(tensor.shape) < 3 else 1 :])

@@ -52,7 +52,7 @@ def commands_model(
         x, steps = layers.LastSteps(-(-clip_frames // stride), name="window")(x, steps)
     x, _ = POOLINGS[config.pooling](x.shape[-1] // 2, name="pooling")(x, steps)  # [B, C]
     x = dropped(config.dropout, x)
-    directions = x.shape[-1] // PART_OF_CHANNELS
+    directions = max(1, x.shape[-1] // PART_OF_CHANNELS)
     score = layers.OpenSetScores(classes, known=classes - 2, directions=directions, dtype="float32", name="logits")
     logits = score(x)
     scale.set_weights([mean, deviation])

@@ -29,7 +29,8 @@ class Settings(NamedTuple):
     top_k: only so many likeliest; 0 is all.
     top_p: only the likeliest that make up this share together; 1 is all.
     min_p: only those at least this share as likely as the likeliest; 0 is all.
-    repetition_penalty: scores of what stands in the text are divided by it where positive, else multiplied; 1 is none.
+    repetition_penalty: scores of what stands in the text, and of what it begins behind (the edge of a text, a line's
+        end), are divided by it where positive, else multiplied; 1 is none.
     """
 
     temperature: tf.Tensor | float

@@ -40,8 +40,8 @@ class Detector:
     """From probabilities, one every PIECE_MS, to commands.
 
     threshold: a command is heard where its smoothed probability reaches this; it lasts while that is above half of it.
-    smoothing_ms: probabilities are averaged over so long.
-    refractory_ms: after a command, none begins for so long.
+    smoothing_ms: probabilities are averaged over so long; before a stream begins they are 0.
+    refractory_ms: after a command, none is found for so long.
     """
 
     threshold: float = 0.8
@@ -78,17 +78,18 @@ class Hearing:
     def __init__(self, detector: Detector, labels: list[str]):
         self._detector, self._labels = detector, labels
         self._chosen = [number for number, label in enumerate(labels) if label not in (UNKNOWN, SILENCE)]
-        self._recent: deque[np.ndarray] = deque(maxlen=max(1, round(detector.smoothing_ms / PIECE_MS)))
+        self._smoothed_over = max(1, round(detector.smoothing_ms / PIECE_MS))
+        self._recent: deque[np.ndarray] = deque(maxlen=self._smoothed_over)
         self._going: tuple[int, float, float] | None = None  # number, start, confidence
         self._rising = np.zeros(len(self._chosen))  # when each one's probability last rose above half of the threshold
-        self._free_s = self._now_s = 0.0
+        self._over_s = self._free_s = self._now_s = 0.0
 
     def piece(self, probabilities: np.ndarray) -> list[Heard]:
         """The command that is over after another piece, float [C]; most often none."""
         before_s, self._now_s = self._now_s, self._now_s + PIECE_MS / 1000
         threshold = self._detector.threshold
         self._recent.append(np.asarray(probabilities)[self._chosen])
-        smoothed = np.mean(self._recent, axis=0)
+        smoothed = np.sum(self._recent, axis=0) / self._smoothed_over
         self._rising = np.where(smoothed >= threshold / 2, self._rising, self._now_s)
         over = []
         if self._going is not None:
@@ -97,10 +98,11 @@ class Hearing:
                 self._going = number, start_s, max(confidence, float(smoothed[number]))
                 return []
             over.append(Heard(self._labels[self._chosen[number]], start_s, before_s, confidence))
-            self._going, self._free_s = None, before_s + self._detector.refractory_ms / 1000
+            self._going, self._over_s = None, before_s
+            self._free_s = before_s + self._detector.refractory_ms / 1000
         number = int(smoothed.argmax())
         if smoothed[number] >= threshold and self._now_s >= self._free_s:
-            self._going = number, float(self._rising[number]), float(smoothed[number])
+            self._going = number, max(float(self._rising[number]), self._over_s), float(smoothed[number])
         return over
 
     def end(self) -> list[Heard]:

@@ -33,7 +33,8 @@ class Augmenter:
         config: what changes, and how far.
         power: float32 [N, T, F], the mel power of all rows.
         kinds: int [N].
-        labels: int [N]; made words are made of clips of different labels.
+        labels: int [N]; two clips of one label make no word of both.
+        silence: the label of which no word is made.
         noise: float32 [frames, F], mel power of noise; at least 2 T frames.
         hop_ms: of a frame.
         floor: power that silence is set to.
@@ -47,6 +48,7 @@ class Augmenter:
         power: np.ndarray,
         kinds: np.ndarray,
         labels: np.ndarray,
+        silence: int,
         noise: np.ndarray,
         hop_ms: float,
         floor: float,
@@ -54,7 +56,7 @@ class Augmenter:
     ):
         self.config, self.power, self.kinds, self.labels, self.noise = config, power, kinds, labels, noise
         self.hop_ms, self.floor, self.seed = hop_ms, floor, seed
-        self.clips = np.flatnonzero(kinds == Kind.CLIP)
+        self.clips = np.flatnonzero((kinds == Kind.CLIP) & (labels != silence))
         self.frames, self.bands = power.shape[1:]
         self._epoch = -1
         self._drawn = np.zeros((0, DRAWS), np.float32)
@@ -110,7 +112,7 @@ class Augmenter:
             np.abs(np.arange(self.frames)[None, :] - middle + 0.5)[..., None]
             < np.maximum(8, np.maximum(length_b, inside_a - starts_a))[:, None, None]
         )
-        way = np.where(same & (way < 0.45), way + 0.45, way)[:, None, None]
+        way = np.where(same, 0.45 + 0.4 * way, way)[:, None, None]
         return np.select(
             [way < 0.45, way < 0.7, way < 0.85], [begun, ended, a[:, ::-1]], default=(a + b + c * (way > 0.92))
         )
@@ -122,7 +124,6 @@ class Augmenter:
         shift = self.config.shift_ms / self.hop_ms * draws.between(-1, 1)
         centre = (self.frames - 1) / 2
         times = (np.arange(self.frames)[None, :] - centre - shift[:, None]) * speed[:, None] + centre
-        # On the mel scale a factor is about a shift, of bands that grow with frequency.
         bands = np.arange(self.bands)[None, :] * pitch[:, None]
         power = np.pad(power, [(0, 0), (1, 1), (0, 0)])
         power = _interpolated(power, np.clip(times + 1, 0, self.frames + 1), axis=1)
@@ -160,10 +161,12 @@ class Augmenter:
         """SpecAugment (Park et al., 2019): stretches of time and of bands set to the row's mean."""
         masked = np.zeros(decibels.shape, bool)
         for _ in range(self.config.time_masks):
-            width = draws.between(0, self.config.longest_time_mask_ms / self.hop_ms)
-            masked |= _stretch(self.frames, draws.between(0, 1), width)[:, :, None]
+            longest = int(self.config.longest_time_mask_ms / self.hop_ms)
+            masked |= _stretch(self.frames, longest, draws.between(0, 1), draws.between(0, 1))[:, :, None]
         for _ in range(self.config.band_masks):
-            masked |= _stretch(self.bands, draws.between(0, 1), draws.between(0, self.config.widest_band_mask))[:, None]
+            masked |= _stretch(self.bands, self.config.widest_band_mask, draws.between(0, 1), draws.between(0, 1))[
+                :, None
+            ]
         return np.where(masked, decibels.mean(axis=(1, 2), keepdims=True), decibels)
 
 
@@ -223,8 +226,13 @@ def _interpolated(power: np.ndarray, places: np.ndarray, *, axis: int) -> np.nda
     return below + rest * (above - below)
 
 
-def _stretch(size: int, place: np.ndarray, width: np.ndarray) -> np.ndarray:
-    """bool [B, size], true in a stretch of each row."""
-    start = place * (size - width)
+def _stretch(size: int, longest: int, length: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """bool [B, size], true in a stretch of each row: of 0 to `longest` steps, anywhere.
+
+    Args:
+        length, place: float [B], uniform in 0..1.
+    """
+    length = np.floor(length * (min(longest, size) + 1)).astype(int)[:, None]
+    start = np.floor(place[:, None] * (size - length + 1)).astype(int)
     steps = np.arange(size)[None, :]
-    return (steps >= start[:, None]) & (steps + 1 <= (start + width)[:, None])
+    return (steps >= start) & (steps < start + length)

@@ -51,6 +51,7 @@ CODEC = (
     "has a codec that is not read: code {}, {} bits. Allowed: PCM (1) of 8, 16, 24 or 32 bits, float (3) of 32 or 64 "
     "(seqpipe's command line also reads 2, 17 ADPCM, 6 A-law and 7 mu-law, but not 49 GSM and 85 MP3)"
 )
+BLOCK = "holds samples of 24 bits in 4 bytes, which no two programs read alike. Allowed: 24 in 3 bytes, or 32 bits"
 CHANNELS = f"says that it has {{}} channels. Allowed: 1 to {HIGHEST_CHANNELS:,}"
 RATE = f"has a rate of {{}} Hz. Allowed: {LOWEST_RATE_HZ:,} to {HIGHEST_RATE_HZ:,}"
 TRUNCATED = "is truncated: {} bytes of samples said, {} there"
@@ -166,7 +167,7 @@ def _samples_of(file: BinaryIO) -> _Samples:
 
 def _plain(format: bytes) -> tuple[bytes, int]:
     """The body of a fmt chunk, of PCM and float as short as can be, and the bytes of a frame."""
-    code, channels, rate_hz, _, _, bits = struct.unpack_from("<HHIIHH", format)
+    code, channels, rate_hz, _, block_bytes, bits = struct.unpack_from("<HHIIHH", format)
     if code == EXTENSIBLE and len(format) >= 26:
         (code,) = struct.unpack_from("<H", format, 24)
     if not 1 <= channels <= HIGHEST_CHANNELS:
@@ -178,6 +179,8 @@ def _plain(format: bytes) -> tuple[bytes, int]:
         return format, frame_bytes
     if (code, bits) not in ENCODINGS:
         raise ValueError(CODEC.format(code, bits))
+    if bits == 24 and block_bytes == 4 * channels:
+        raise ValueError(BLOCK)
     return struct.pack("<HHIIHH", code, channels, rate_hz, rate_hz * frame_bytes, frame_bytes, bits), frame_bytes
 
 

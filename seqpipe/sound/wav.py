@@ -80,7 +80,7 @@ def _header(file: tf.Tensor) -> tuple[Header, tf.Tensor]:
     whole = tf.shape(data)[0]
     format_at, data_at, said = _chunks(data)
     code, channels = _number(data, format_at, 2), _number(data, format_at + 2, 2)
-    rate_hz, bits = _number(data, format_at + 4, 4), _number(data, format_at + 14, 2)
+    rate_hz, block_bytes, bits = (_number(data, format_at + at, size) for at, size in ((4, 4), (12, 2), (14, 2)))
     # The real code of an extensible format are the first two bytes of its identifier.
     extended = tf.logical_and(code == rules.EXTENSIBLE, _number(data, format_at - 4, 4) >= 26)
     code = tf.where(extended, _number(data, format_at + 24, 2), code)
@@ -102,6 +102,7 @@ def _header(file: tf.Tensor) -> tuple[Header, tf.Tensor]:
             tf.strings.format(rules.RATE, rate_hz),
         ),
         (~known, tf.strings.format(rules.CODEC, (code, bits))),
+        (tf.logical_and(bits == 24, block_bytes == 4 * channels), tf.constant(rules.BLOCK)),
         (size > there + tf.cast(data_at, tf.int64), tf.strings.format(rules.TRUNCATED, (size, there))),
         (kept == 0, tf.constant(rules.NO_SAMPLES)),
     )

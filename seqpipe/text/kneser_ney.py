@@ -39,17 +39,21 @@ class KneserNey:
     orders: Sequence[Order]
 
     @classmethod
-    def fit(cls, ids: np.ndarray, *, order: int, vocabulary_size: int) -> KneserNey:
+    def fit(cls, ids: np.ndarray, *, order: int, vocabulary_size: int, edge: int | None = None) -> KneserNey:
         """
         Args:
             ids: int [N], one text, N at least `order`.
             order: ids in the longest n-gram.
+            edge: the id that stands between texts, where these are several: no n-gram reaches over it.
         """
         ids = np.asarray(ids, np.int64)
+        places = np.arange(len(ids))
+        edges = np.maximum.accumulate(np.where(ids == edge, places, -len(ids) - order))
+        since = places - np.concatenate([[-len(ids) - order], edges[:-1]])  # the last edge before each id
         numbers, contexts, keys = np.zeros(len(ids) + 1, np.int64), [], []  # of the empty n-gram before each id
-        counts, suffixes = [], []
+        counts, suffixes, begins = [], [], []
         for n in range(1, order + 1):
-            starts = np.arange(n - 1, len(ids))
+            starts = places[n - 1 :][since[n - 1 :] >= n - 1]  # where such an n-gram ends
             before = numbers[starts] if n == 1 else numbers[starts - 1]
             found, first, inverse, times = np.unique(
                 before * vocabulary_size + ids[starts], return_index=True, return_inverse=True, return_counts=True
@@ -58,11 +62,14 @@ class KneserNey:
             contexts.append(found // vocabulary_size)
             counts.append(times)
             suffixes.append(numbers[starts[first]])
+            begins.append((ids[starts[first] - n + 1] == edge) & (n > 1))
             numbers = np.full(len(ids) + 1, UNSEEN, np.int64)
             numbers[starts] = inverse
-        # Below the highest order an n-gram counts as often as it has different ids before it.
+        # Below the highest order an n-gram counts as often as it has different ids before it; one that begins a text,
+        # which has none before it, as often as it stands there.
         for n in range(order - 1):
-            counts[n] = np.bincount(suffixes[n + 1], minlength=len(keys[n]))
+            before = np.bincount(suffixes[n + 1], minlength=len(keys[n]))
+            counts[n] = np.where(begins[n], counts[n], before)
         sizes = [1, *map(len, keys[:-1])]
         parts = zip(keys, contexts, counts, sizes, strict=True)
         orders = [_order(found, of, times, size) for found, of, times, size in parts]
@@ -103,14 +110,14 @@ def _discounts(counts: np.ndarray) -> np.ndarray:
     return np.clip(raw, [0.0, 0.05, 0.05, 0.05], [0.0, 0.95, 1.95, 2.95])
 
 
-def choose_order(ids: np.ndarray, *, vocabulary_size: int) -> int:
-    """The order that fits the end of a text best, after its beginning."""
+def choose_order(ids: np.ndarray, *, vocabulary_size: int, edge: int | None = None) -> int:
+    """The order that fits the end of a text best, after its beginning; edge: as `KneserNey.fit` takes it."""
     cut = max(1, int(len(ids) * (1 - HELD_BACK)))
     if len(ids) - cut < 1 or cut < max(ORDERS):
         return ORDERS[0]
 
     def loss(order: int) -> float:
-        model = KneserNey.fit(ids[:cut], order=order, vocabulary_size=vocabulary_size)
+        model = KneserNey.fit(ids[:cut], order=order, vocabulary_size=vocabulary_size, edge=edge)
         return float(model.nats(ids)[cut:].mean())
 
     return min(ORDERS, key=loss)

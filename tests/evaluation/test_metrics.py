@@ -184,6 +184,20 @@ def test_metrics_mcnemar_p_equals_the_binomial_sum():
     assert metrics.mcnemar_p(a, b) == pytest.approx(expected)
     assert metrics.mcnemar_p([True], [False]) == 1.0
     assert metrics.mcnemar_p([True], [True]) == 1.0
+    assert metrics.sign_p(np.array(a, int) - np.array(b, int)) == metrics.mcnemar_p(a, b)
+    assert metrics.sign_p([0.1, 0.2, 0.0, 3.0]) == pytest.approx(0.25)  # of three rows
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "sign_p", "found"),
+    [(0.1, 0.3, 0.01, 1), (-0.3, -0.1, 0.01, -1), (-0.1, 0.1, 0.01, 0), (0.1, 0.3, 0.06, 0), (0, 0.3, 0.01, 0)],
+)
+def test_metrics_side_of_a_difference(low, high, sign_p, found):
+    assert metrics.side({"low": low, "high": high, "sign_p": sign_p}) == found
+
+
+def test_metrics_side_of_a_report_from_before():
+    assert metrics.side({"low": 0.1, "high": 0.3}) == 1
 
 
 @pytest.mark.parametrize(

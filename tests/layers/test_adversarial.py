@@ -34,6 +34,18 @@ def test_adversarial_noise_follows_the_slope_at_its_size_within_the_row():
             )
 
 
+def test_adversarial_noise_is_as_large_where_the_slope_is_tiny():
+    slope = RNG.normal(size=X.shape).astype(np.float32)
+    lengths = np.full(3, 5, np.int32)
+    for scale in (1, 1e-9, 1e-18):
+        with noisy_pass([tf.constant(scale * slope)]):
+            noise = AdversarialNoise(0.5)(X, lengths, training=True).numpy() - X
+        sizes = np.linalg.norm(noise, axis=(1, 2)) / np.linalg.norm(X, axis=(1, 2))
+        np.testing.assert_allclose(sizes, 0.5, rtol=1e-4)
+    with noisy_pass([tf.zeros(X.shape)]):
+        np.testing.assert_array_equal(AdversarialNoise(0.5)(X, lengths, training=True), X)
+
+
 def test_adversarial_layers_of_a_pass_have_a_slope_each():
     lengths = np.array([5, 5, 5], np.int32)
     slopes = [tf.constant(RNG.normal(size=X.shape).astype(np.float32)) for _ in range(2)]

@@ -51,6 +51,15 @@ def test_scores_of_known_classes_fall_by_the_log_of_the_mahalanobis_distance(lea
     assert falls[-1] > 5 > falls[:-1].max()
 
 
+def test_takes_inputs_of_one_channel():
+    layer = OpenSetScores(4, known=2, directions=1)
+    x, labels = np.array([[0.0], [1], [10], [11]], np.float32), np.array([0, 0, 1, 1])
+    layer(x)
+    layer.assign(layer.placed(x, labels, x + 2, weight=1.0))
+    near, far = dense(layer, x[:1])[0] - np.asarray(layer(x[:1]))[0], dense(layer, x[:1] + 5)[0]
+    assert near[0] < (far - np.asarray(layer(x[:1] + 5))[0])[0]
+
+
 def test_stays_finite_in_the_very_centre_and_far_away(learned):
     layer, x, labels = learned
     layer.assign(layer.placed(x, labels, x, weight=1.0))

@@ -191,6 +191,21 @@ def test_recurrent_second_order_gradients_equal_keras(cell):
     assert_close(ours, theirs, 1e-4)
 
 
+def test_recurrent_steps_that_only_fill_a_turn_do_nothing():
+    """They would make infinities of an activation that grows fast, and those a gradient that is no number."""
+    x = numbers(3, 1, CHANNELS)
+
+    def gradients(layer):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = tf.reduce_sum(layer(x, training=True))
+        return [y, *tape.gradient(y, [x, *(v.value for v in layer.trainable_variables)])]
+
+    ours, theirs = (gradients(layer) for layer in pair("SimpleRNN", {"activation": "exponential"}))
+    assert_close(ours, theirs, 1e-4)
+    assert all(np.isfinite(found).all() for found in ours)
+
+
 @pytest.mark.parametrize("big", [False, True])
 @pytest.mark.parametrize("runner", ["any", "serving"])
 @pytest.mark.parametrize("cell", CELLS)

@@ -76,14 +76,14 @@ def test_language_model_loss_is_the_mean_cross_entropy_over_all_pieces():
     ids = RNG.integers(4, V, size=(2, 20)).astype(np.int32)
     lengths = np.array([20, 7], np.int32)
     losses = model([ids, lengths], training=False).numpy()
-    both, _ = model.encoder([model.embedding(ids), tf.constant(lengths)])
+    both, steps = model.encoder([model.embedding(ids), tf.constant(lengths)])
     table, bias = model.embedding.embeddings.numpy().astype(np.float64), model.bias.numpy().astype(np.float64)
     weight = model.weight.numpy()
     for row, length in enumerate(lengths):
         directions = []
         for guess, half, forward in zip(model.guesses, np.split(both.numpy(), 2, -1), (True, False), strict=True):
             total = weights = 0.0
-            for step in range(half.shape[1]):
+            for step in range(steps[row]):
                 first = step * model.stride + (model.ahead + 1 if forward else -model.behind - model.window)
                 for place in range(first, first + model.window):
                     if 0 <= place < length:
@@ -93,6 +93,22 @@ def test_language_model_loss_is_the_mean_cross_entropy_over_all_pieces():
                         weights += weight[target]
             directions.append(total / weights)
         np.testing.assert_allclose(losses[row], np.mean(directions), rtol=1e-4)
+
+
+@pytest.mark.parametrize("blocks", [[], [{"filters": 5, "kernel_size": 5, "pool": 2}], SETTINGS["convolution"]])
+def test_language_model_padding_changes_nothing(blocks):
+    model = build(convolution=blocks)
+    ids, lengths = RNG.integers(4, V, size=(1, 30)).astype(np.int32), np.array([30], np.int32)
+    alone = model([ids, lengths], training=False).numpy()
+    for more in (1, 2, 30):
+        np.testing.assert_allclose(model([np.pad(ids, [(0, 0), (0, more)]), lengths], training=False), alone, rtol=1e-5)
+
+
+def test_language_model_a_direction_that_guesses_nothing_does_not_count():
+    model = build(convolution=[{"filters": 5, "kernel_size": 5, "pool": 4}])
+    ids, lengths = RNG.integers(4, V, size=(2, 8)).astype(np.int32), np.array([8, 5], np.int32)
+    both, one = model([ids, lengths], training=False).numpy()
+    assert one == 0 or both / 2 < one < 2 * both  # nats a piece, not half of them
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from seqpipe.config.networks import Classifier
-from seqpipe.models import classifier, receptive_field_report
+from seqpipe.config.networks import Classifier, RecogniserModel
+from seqpipe.models import classifier, commands_model, receptive_field_report
 from seqpipe.models.receptive_field import total_stride
 
 STACKS = {
@@ -62,3 +62,12 @@ def test_receptive_field_report_counts_parameters_and_sharing():
     assert row.parameters == 3 * 3 * 4 + 4
     assert row.times_shared == 10
     assert row.dense_parameters == 20 * 3 * 10 * 4
+
+
+def test_receptive_field_report_counts_the_bands_of_a_spectrogram():
+    config = RecogniserModel.model_validate({"convolution": [{"filters": 3, "stride_frames": 2}, {"filters": 4}]})
+    band = np.ones(40, np.float32)
+    model = commands_model(config, bands=40, clip_frames=98, classes=4, mean=band, deviation=band)
+    rows = receptive_field_report(model, typical_steps=98)
+    dense = [row.dense_parameters for row in rows if row.name.startswith("convolution")]
+    assert dense == [98 * 40 * 49 * 20 * 3, 49 * 20 * 3 * 49 * 10 * 4]

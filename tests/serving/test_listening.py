@@ -71,6 +71,21 @@ def test_detector_refractory_time():
     assert len(list(Detector(0.7, 0, refractory_ms=500).commands(rows, LABELS))) == 1
 
 
+def test_detector_hears_one_command_after_the_other():
+    """The second rose while the first lasted, or in the time in which none is found."""
+    crossing = np.array([[1.0, 0.5, 0, 0]] * 10 + [[0.2, 1, 0, 0]] * 30)
+    first, second = Detector(0.8, 0, refractory_ms=500).commands(crossing, LABELS)
+    assert (first.label, second.label) == ("yes", "no")
+    assert first.end_s == pytest.approx(second.start_s) == pytest.approx(0.4)
+
+
+def test_detector_is_as_slow_to_hear_at_the_beginning_as_later():
+    rows = probabilities(("yes", 1, 1), ("silence", 20, 1))
+    assert not list(Detector(0.7, smoothing_ms=200).commands(rows, LABELS))
+    (heard,) = Detector(0.7, smoothing_ms=200).commands(probabilities(("yes", 5, 1), ("silence", 20, 1)), LABELS)
+    assert heard.confidence == pytest.approx(1)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [((1.5, 0, 0), "--threshold 1.5 is not a probability"), ((0.5, -1, 0), "--smoothing-ms -1 is not allowed")],

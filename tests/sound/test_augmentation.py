@@ -29,13 +29,14 @@ def power():
     return power
 
 
-def augmenter(seed=1, **changes):
+def augmenter(seed=1, silence=-1, **changes):
     rng = np.random.default_rng(0)
     return Augmenter(
         Augmentation.model_validate({**OFF, **changes}),
         power=power(),
         kinds=KINDS,
         labels=np.arange(len(KINDS)) % 4,
+        silence=silence,
         noise=rng.random((200, 20)).astype(np.float32),
         hop_ms=10,
         floor=1e-6,
@@ -140,11 +141,27 @@ def test_augmentation_made_words_of_three_clips_and_never_of_one_label_spliced()
     (same,) = made._made_words(*(np.array([row]) for row in (0, 4, 6)), np.array([0.1]), np.array([0.4]))
     (ended,) = made._made_words(*(np.array([row]) for row in (0, 4, 6)), np.array([0.55]), np.array([0.4]))
     np.testing.assert_array_equal(same, ended)  # which of two words of one label is no word either
+    (both,) = made._made_words(*(np.array([row]) for row in (0, 4, 6)), np.array([0.95]), np.array([0.4]))
+    assert np.flatnonzero(both[:, 0] > 0.1).tolist() == list(range(20, 30))
+    assert both[:, 4].max() < 0.1  # one of them reversed, not both at once, which is that word again
+
+
+def test_augmentation_makes_no_word_of_silence():
+    assert {row % 4 for row in augmenter(silence=3).clips} == {0, 1, 2}
 
 
 def test_augmentation_masks_begin_and_end_where_they_should():
-    mask = _stretch(10, np.array([0.0, 1.0, 0.5, 0.25]), np.array([3.0, 3.0, 4.0, 0.9]))
-    assert [np.flatnonzero(row).tolist() for row in mask] == [[0, 1, 2], [7, 8, 9], [3, 4, 5, 6], []]
+    mask = _stretch(10, 3, np.array([0.999, 0.999, 0.5, 0.25, 0.2]), np.array([0.0, 0.999, 0.5, 0.999, 0.5]))
+    assert [np.flatnonzero(row).tolist() for row in mask] == [[0, 1, 2], [7, 8, 9], [4, 5], [9], []]
+
+
+def test_augmentation_masks_have_each_length_as_often_and_lie_anywhere():
+    rng = np.random.default_rng(1)
+    mask = _stretch(20, 6, rng.random(70_000), rng.random(70_000))
+    lengths = np.bincount(mask.sum(axis=1), minlength=7)
+    np.testing.assert_allclose(lengths, 10_000, atol=400)
+    assert mask.any(axis=0).all()
+    assert _stretch(4, 6, np.array([0.999]), np.array([0.5])).all()  # wider than what there is
 
 
 def test_augmentation_ratios_must_be_ordered():

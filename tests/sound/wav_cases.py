@@ -30,6 +30,13 @@ def changed(*fields):
     return bytes(file)
 
 
+def with_block_bytes(count):
+    """24 bits a sample, in so many bytes as the header says."""
+    file = bytearray(wav(subtype="PCM_24"))
+    struct.pack_into("<H", file, 32, count)
+    return bytes(file)
+
+
 def sizes(riff, data):
     return changed((4, "<I", riff), (40, "<I", data))
 
@@ -134,6 +141,10 @@ REFUSED = {
     "no channels": (changed((22, "<H", 0)), "says that it has 0 channels"),
     "1,025 channels": (changed((22, "<H", 1_025)), "says that it has 1025 channels. Allowed: 1 to 1,024"),
     "12 bits": (changed((34, "<H", 12)), "has a codec that is not read: code 1, 12 bits. Allowed: PCM (1) of 8, 16, "),
+    "24 bits in 4 bytes": (
+        with_block_bytes(4),
+        "holds samples of 24 bits in 4 bytes, which no two programs read alike",
+    ),
     "no rate": (changed((24, "<I", 0)), "has a rate of 0 Hz. Allowed: 4,000 to 192,000"),
     "low rate": (changed((24, "<I", 3_999)), "has a rate of 3999 Hz"),
     "high rate": (changed((24, "<I", 2**32 - 1)), "has a rate of 4294967295 Hz"),

@@ -45,3 +45,26 @@ def test_kneser_ney_beats_the_unigram_where_order_matters_and_finds_the_order():
     ngrams = KneserNey.fit(train, order=order, vocabulary_size=4).nats(held).mean()
     assert ngrams == pytest.approx(np.log(2) / 4, abs=0.01), "one choice in four characters"
     assert unigram_nats(train, held, vocabulary_size=4).mean() == pytest.approx(np.log(4), abs=0.01)
+
+
+def joined(texts):
+    return np.concatenate([[0], *([*text, 0] for text in texts)])
+
+
+def test_kneser_ney_of_several_texts_knows_nothing_of_their_order():
+    texts = [[1, 2, 3], [2, 2], [1, 2, 1, 3], [3], [1, 3, 2, 2]]
+    one, other = (KneserNey.fit(joined(part), order=4, vocabulary_size=5, edge=0) for part in (texts, texts[::-1]))
+    held = joined([[1, 2, 2], [3, 1]])
+    np.testing.assert_allclose(one.nats(held), other.nats(held))
+    np.testing.assert_allclose(one.nats(held)[5:], one.nats(joined([[3, 1]]))[1:])  # the text before says nothing
+    for before in ([0], [0, 1], [2, 0], [0, 1, 2], [1, 2]):
+        total = sum(np.exp(-one.nats(np.array([*before, last]))[-1]) for last in range(5))
+        assert total == pytest.approx(1.0)
+
+
+def test_kneser_ney_of_several_texts_counts_how_often_one_begins_so():
+    model = KneserNey.fit(joined([[1, 2], [1, 3], [1, 2], [2, 3]]), order=3, vocabulary_size=5, edge=0)
+    # Behind an edge 1 stands three times and 2 once. Alone, of seven different pairs one ends in 1, and two each in
+    # the others: 1 - 0.5 is kept of the one, 2 - 0.75 of the two.
+    alone = (1 - 0.5) / 7 + (0.5 + 3 * 0.75) / 7 / 5
+    assert np.exp(-model.nats(np.array([0, 1]))[1]) == pytest.approx((3 - 0.9) / 4 + (0.9 + 0.5) / 4 * alone)

@@ -66,24 +66,25 @@ class Hearing {
     this.recent = [];
     this.rising = this.chosen.map(() => 0);
     this.going = null;
-    this.now = this.free = 0;
+    this.now = this.over = this.free = 0;
   }
   piece(probabilities) {
     const before = this.now, over = [];
     this.now += pieceMs / 1000;
     this.recent.push(this.chosen.map((i) => probabilities[i]));
     if (this.recent.length > this.keep) this.recent.shift();
-    const smoothed = this.chosen.map((_, i) => this.recent.reduce((sum, each) => sum + each[i], 0) / this.recent.length);
+    const smoothed = this.chosen.map((_, i) => this.recent.reduce((sum, each) => sum + each[i], 0) / this.keep);
     this.rising = this.rising.map((at, i) => smoothed[i] >= this.threshold / 2 ? at : this.now);
     if (this.going) {
       const going = this.going, now = smoothed[going.number];
       if (now >= this.threshold / 2) { going.confidence = Math.max(going.confidence, now); return over; }
       over.push(this.word(before));
+      this.over = before;
       this.free = before + facts.refractory_ms / 1000;
     }
     const number = smoothed.indexOf(Math.max(...smoothed));
     if (smoothed[number] >= this.threshold && this.now >= this.free) {
-      this.going = {number, start: this.rising[number], confidence: smoothed[number]};
+      this.going = {number, start: Math.max(this.rising[number], this.over), confidence: smoothed[number]};
     }
     return over;
   }

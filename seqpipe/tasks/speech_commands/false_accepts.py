@@ -40,11 +40,12 @@ def trade_off(
         others: clips of other words.
         noise: recordings in which nobody speaks.
     Returns:
-        {"rows": [{threshold, heard, unknown_per_hour, noise_per_hour}], "commands", "unknown_s", "noise_s"}.
+        {"rows": [{threshold, heard, unknown_per_hour, noise_per_hour}], "commands", "unknown_s", "noise_s"}; hours are
+        of the clips, without the quiet between them.
     """
     spoken = [probabilities(_spaced([clip])) for _, clip in commands]
     streams = {"unknown": _spaced(others), "noise": np.concatenate([np.zeros(0, np.float32), *noise])}
-    seconds = {name: len(stream) / RATE_HZ for name, stream in streams.items()}
+    seconds = {name: sum(map(len, clips)) / RATE_HZ for name, clips in (("unknown", others), ("noise", noise))}
     answers = {name: probabilities(stream) for name, stream in streams.items()}
     rows = []
     for threshold in THRESHOLDS:
@@ -74,8 +75,9 @@ def to_markdown(found: dict[str, Any]) -> str:
     header = ["threshold", "commands heard", "false accepts per hour of other words", "per hour of noise"]
     return (
         f"`seqpipe listen` on streams of dev recordings: {found['commands']:,} clips of commands with quiet around, "
-        f"{found['unknown_s']:,.0f} s of other words one after another, {found['noise_s']:,.0f} s of noise. So short "
-        f"streams tell a rate per hour roughly.\n\n{Table(header, cells).markdown()}\n"
+        f"{found['unknown_s']:,.0f} s of other words (the quiet between them does not count), "
+        f"{found['noise_s']:,.0f} s of noise. So short streams tell a rate per hour roughly.\n\n"
+        f"{Table(header, cells).markdown()}\n"
     )
 
 

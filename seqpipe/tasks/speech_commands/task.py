@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 GENERATED_NOISE_S = 20.0  # beside the recorded
 ANALYSED_TOGETHER = 256  # clips
 PROBE_WORDS = 32
+LEAST_DEVIATION_DB = 5.0  # a band without sound, such as those above a telephone's, is not blown up
 
 
 class SpeechCommands(Task):
@@ -94,7 +95,7 @@ class SpeechCommands(Task):
     def fit_features(self, directory: Path) -> None:
         train = self.splits.train
         decibels = self._decibels(_fitted(train.samples, self.mel.clip_samples))
-        mean, deviation = decibels.mean(axis=(0, 1)), np.maximum(decibels.std(axis=(0, 1)), 1e-3)
+        mean, deviation = decibels.mean(axis=(0, 1)), np.maximum(decibels.std(axis=(0, 1)), LEAST_DEVIATION_DB)
         rng = np.random.default_rng([self.config.seed, 3])
         made = generated_noise(rng, GENERATED_NOISE_S)
         noise = np.concatenate([self._power(wave[None])[0] for wave in (*_floats(train.noise), *made)])
@@ -210,6 +211,7 @@ class SpeechCommands(Task):
             power=(10 ** (spectrograms(examples) / 10)).astype(np.float32),
             kinds=np.asarray(examples.columns["kind"]),
             labels=np.asarray(examples.columns["label"]),
+            silence=self.classes.index(SILENCE),
             noise=self.noise,
             hop_ms=self.config.features.hop_ms,
             floor=10.0 ** (self.config.features.floor_db / 10),

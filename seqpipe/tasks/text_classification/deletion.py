@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from seqpipe.evaluation.figures import number, points_interval
+from seqpipe.evaluation.metrics import side, sign_p
 from seqpipe.evaluation.paired import mean_with_interval
 
 FRACTION = 0.1  # of a row's pieces are taken away, at least one
@@ -63,7 +64,13 @@ def deletion_test(
         "draws": DRAWS,
         "heaviest": float(heaviest.mean()),
         "random": float(random.mean()),
-        "difference": {"value": value, "low": low, "high": high, "n": len(pairs)},
+        "difference": {
+            "value": value,
+            "low": low,
+            "high": high,
+            "n": len(pairs),
+            "sign_p": sign_p(heaviest - random),
+        },
     }
 
 
@@ -71,12 +78,15 @@ def to_markdown(deletion: dict[str, Any]) -> str:
     """The test in words, for the card."""
     difference = deletion["difference"]
     heaviest, random = (number(deletion[key], scale=100, unit="points") for key in ("heaviest", "random"))
-    if difference["low"] > 0:
-        verdict = "The weights point at what the answer rests on."
-    elif difference["high"] < 0:
-        verdict = "The weights point away from what the answer rests on: do not read them as reasons."
-    else:
-        verdict = "The interval holds 0: no evidence that the weights mean something."
+    match side(difference):
+        case 1:
+            verdict = "The weights point at what the answer rests on."
+        case -1:
+            verdict = "The weights point away from what the answer rests on: do not read them as reasons."
+        case _ if difference["low"] <= 0 <= difference["high"]:
+            verdict = "The interval holds 0: no evidence that the weights mean something."
+        case _:
+            verdict = "Too few rows to tell whether the weights mean something."
     return (
         f"Weights of pieces (`explain`), tested by deletion on {difference['n']:,} dev rows: without the heaviest "
         f"{100 * deletion['fraction']:.0f} % of its pieces, a text's probability of the answered class moves by "

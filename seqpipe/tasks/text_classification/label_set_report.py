@@ -17,7 +17,7 @@ import numpy as np
 from scipy.special import expit
 
 from seqpipe.data.examples import Examples, content_key
-from seqpipe.evaluation.metrics import per_class, wilson_interval
+from seqpipe.evaluation.metrics import per_class, sign_p, wilson_interval
 from seqpipe.evaluation.paired import with_interval
 from seqpipe.evaluation.rows import RowFigures
 from seqpipe.storage import write_text
@@ -219,6 +219,11 @@ def _part(rows: RowFigures, kept: np.ndarray) -> RowFigures:
     return RowFigures("", {name: column[kept] for name, column in rows.columns.items()})
 
 
+def _wrong(rows: RowFigures) -> np.ndarray:
+    """Labels of each row that are missing or too many, int [N]."""
+    return (rows.columns["labels"] != rows.columns["chosen"]).sum(axis=1)
+
+
 def _beside_baseline(rows: RowFigures, answered: Answered, settings: Settings) -> Report:
     if answered.baseline is None:
         return {"baseline": None, "difference": None, "difference_unseen": None}
@@ -231,6 +236,7 @@ def _beside_baseline(rows: RowFigures, answered: Answered, settings: Settings) -
             measure.name: with_interval(measure, *pair, samples=settings.samples, seed=settings.seed)
             for measure in (MICRO_F1, MACRO_F1)
         }
+        found["micro_f1"]["sign_p"] = sign_p(_wrong(theirs)[kept] - _wrong(rows)[kept])
         return {**found, "n": int(kept.sum()), "bootstrap_samples": settings.samples}
 
     fresh = None if seen is None or seen.all() or not seen.any() else difference(~seen)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from seqpipe.data.findings import counted
 from seqpipe.evaluation.classification_words import seen_in_training
 from seqpipe.evaluation.figures import percent, percent_interval, points_interval, size
+from seqpipe.evaluation.metrics import side
 from seqpipe.evaluation.tables import Table, one_line
 from seqpipe.tasks.protocol import Report
 from seqpipe.tasks.text_classification import deletion
@@ -70,9 +71,13 @@ def _comparison(report: Report) -> str:
 def _verdict(difference: Mapping[str, float]) -> str:
     if difference["low"] <= 0 <= difference["high"]:
         return "The interval of the difference in micro F1 holds 0: no evidence that the model is better."
-    better = "better" if difference["value"] > 0 else "worse"
-    side = "above" if difference["value"] > 0 else "below"
-    return f"The model is {better} than the baseline: the interval of the difference in micro F1 lies {side} 0."
+    match side(difference):
+        case 0:
+            return "The two disagree on too few rows to tell which is better."
+        case 1:
+            return "The model is better than the baseline: the interval of the difference in micro F1 lies above 0."
+        case _:
+            return "The model is worse than the baseline: the interval of the difference in micro F1 lies below 0."
 
 
 def _figures(report: Report) -> str:

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from seqpipe.data.examples import content_key
 from seqpipe.evaluation.figures import interval, number, percent
+from seqpipe.evaluation.metrics import side, sign_p
 from seqpipe.evaluation.paired import with_interval
 from seqpipe.evaluation.rows import RowFigures
 from seqpipe.evaluation.tables import Table
@@ -24,7 +25,7 @@ from seqpipe.tasks.writing.data import as_rows
 from seqpipe.tasks.writing.measures import NATS, counted, rows_of
 from seqpipe.tasks.writing.signatures import WritingModel
 from seqpipe.tasks.writing.surprisal import Surprisal, windows
-from seqpipe.text.characters import UNKNOWN
+from seqpipe.text.characters import EDGE, UNKNOWN
 from seqpipe.text.copying import SPAN, Source, distinct_fraction
 from seqpipe.text.kneser_ney import KneserNey, choose_order, unigram_nats
 from seqpipe.text.units import by_character
@@ -57,9 +58,9 @@ def evaluate(task: Writing, model: keras.Model, examples: dict[str, Examples], d
 
 
 def _fit_ngrams(task: Writing) -> tuple[int, KneserNey]:
-    size = task.characters.size
-    order = choose_order(task.train_ids, vocabulary_size=size)
-    return order, KneserNey.fit(task.train_ids, order=order, vocabulary_size=size)
+    size, edge = task.characters.size, None if task.stream else EDGE
+    order = choose_order(task.train_ids, vocabulary_size=size, edge=edge)
+    return order, KneserNey.fit(task.train_ids, order=order, vocabulary_size=size, edge=edge)
 
 
 def _of_split(
@@ -79,7 +80,7 @@ def _of_split(
         "perplexity": float(np.exp(nats.mean())),
     }
     if task.stream:
-        cold = surprisal.rows(windows(task.ids(split), wanted.window))
+        cold = surprisal.rows(windows(np.concatenate([[task.first], task.ids(split)]), wanted.window))
         figures["cold"] = float(np.concatenate(cold).sum() / len(nats))
         by_place = [row for row in cold if len(row) == wanted.window]
         if by_place:
@@ -123,6 +124,7 @@ def _baselines(
     begun = task.characters.begun[ids]
     other = rows_of(by_character(by_ngrams, begun), bounds, rows.rows_key)
     difference = with_interval(NATS, [other], [rows], samples=task.config.evaluation.bootstrap_samples, seed=1)
+    difference["sign_p"] = sign_p(other.columns["nats"] - rows.columns["nats"])
     unigram = unigram_nats(task.train_ids, ids, vocabulary_size=task.characters.size)
     return {
         "order": order,
@@ -257,9 +259,7 @@ def _split_section(split: str, figures: Report) -> str:
         rows.append([f"Kneser-Ney of {other['order']} {units}", number(other["kneser_ney"], decimals=4)])
         rows.append([f"single {units}", number(other["unigram"], decimals=4)])
         gap, mixture = other["kneser_ney_less_network"], other["mixture"]
-        verdict = "The network is not shown to be better"
-        if gap["low"] > 0 or gap["high"] < 0:
-            verdict = f"The network is {'better' if gap['low'] > 0 else 'worse'}"
+        verdict = f"The network is {('not shown to be better', 'better', 'worse')[side(gap)]}"
         lines.append(
             f"{verdict} than the n-grams: {interval(gap, decimals=4, signed=True)} nats. Mixed, with "
             f"{mixture['weight']:.2f} for the n-grams, they reach {mixture['mixture']:.4f} on the last four fifths, "

@@ -35,9 +35,9 @@ def test_trade_off_counts_what_is_heard_and_what_is_not_said():
     rows = {row["threshold"]: row for row in found["rows"]}
     assert rows[0.5]["heard"] == pytest.approx(2 / 3)
     assert rows[0.7]["heard"] == pytest.approx(1 / 3)
-    assert rows[0.5]["unknown_per_hour"] == pytest.approx(3600 / 3.5)
+    assert rows[0.5]["unknown_per_hour"] == pytest.approx(3600 / 2)  # of the clips, without the quiet around
     assert rows[0.7]["unknown_per_hour"] == rows[0.5]["noise_per_hour"] == 0
-    assert "| 0.5 | 66.7 % | 1,029 | 0 |" in to_markdown(found)
+    assert "| 0.5 | 66.7 % | 1,800 | 0 |" in to_markdown(found)
 
 
 def test_trade_off_without_other_words(tmp_path):

@@ -54,8 +54,15 @@ def test_deletion_sees_weights_that_point_away():
 def test_deletion_of_equal_rows_has_no_evidence():
     ids = [np.full(10, FILLER)] * 30
     result = deletion_test(ids, [np.full(10, 0.1)] * 30, counted, samples=200, seed=1)
-    assert result["difference"] == {"value": 0, "low": 0, "high": 0, "n": 30}
+    assert result["difference"] == {"value": 0, "low": 0, "high": 0, "n": 30, "sign_p": 1}
     assert "no evidence" in to_markdown(result)
+
+
+def test_deletion_of_a_row_or_two_is_no_evidence():
+    ids, weights = rows_and_weights(pointing=True)
+    result = deletion_test(ids[:2], weights[:2], counted, samples=500, seed=1)
+    assert result["difference"]["low"] > 0
+    assert "Too few rows to tell whether the weights mean something." in to_markdown(result)
 
 
 def test_deletion_takes_a_tenth_of_each_row_and_at_least_one_piece():

@@ -11,6 +11,7 @@ from seqpipe.tasks.text_classification.label_set_figures import (
     ALL_RIGHT,
     MACRO_F1,
     MICRO_F1,
+    Thresholds,
     best_cut,
     f1_of_an_epoch,
     fit_shares,
@@ -19,6 +20,8 @@ from seqpipe.tasks.text_classification.label_set_figures import (
     label_set_rows,
     nll,
 )
+from seqpipe.tasks.text_classification.label_set_report import Answered, Settings, figures
+from seqpipe.tasks.text_classification.label_set_words import to_markdown
 
 rng = np.random.default_rng(5)
 LABELS = (rng.random((200, 4)) < [0.5, 0.3, 0.1, 0.0]).astype(np.int8)
@@ -116,3 +119,18 @@ def test_label_set_figures_of_an_epoch_have_one_threshold():
     tried = [plain_f1(LABELS, logits >= cut) for cut in np.unique(logits)]
     assert found["micro_f1"] >= max(tried) - 1e-9
     assert 0 < found["macro_f1"] < 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "verdict"),
+    [(4, "The two disagree on too few rows to tell which is better."), (8, "The model is better than the baseline")],
+)
+def test_label_set_report_needs_rows_for_a_verdict(wrong, verdict):
+    labels = LABELS.copy()
+    baseline = labels.copy()
+    baseline[:wrong, 0] = 1 - baseline[:wrong, 0]
+    settings = Settings("abcd", 1.0, Thresholds(np.full(4, 0.5), np.ones(4, bool)), samples=200, seed=1)
+    logits = np.where(labels > 0, 5.0, -5.0)
+    report, _ = figures(Answered("test", logits, labels, baseline=baseline), settings)
+    assert report["difference"]["micro_f1"]["low"] > 0
+    assert f"**{verdict}" in to_markdown(report)

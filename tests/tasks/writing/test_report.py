@@ -7,10 +7,16 @@ from seqpipe.tasks.writing.report import describe
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "verdict"), [(0.1, 0.3, "better"), (-0.1, 0.1, "not shown to be better"), (-0.3, -0.1, "worse")]
+    ("low", "high", "sign_p", "verdict"),
+    [
+        (0.1, 0.3, 0.01, "better"),
+        (0.1, 0.3, 0.25, "not shown to be better"),
+        (-0.1, 0.1, 0.01, "not shown to be better"),
+        (-0.3, -0.1, 0.01, "worse"),
+    ],
 )
-def test_writing_report_says_who_is_better(low, high, verdict):
-    gap = {"value": (low + high) / 2, "low": low, "high": high, "n": 9}
+def test_writing_report_says_who_is_better(low, high, sign_p, verdict):
+    gap = {"value": (low + high) / 2, "low": low, "high": high, "n": 9, "sign_p": sign_p}
     figures = {
         "measures": {NATS.name: {**gap, "value": 1.0}},
         "characters": 9,
