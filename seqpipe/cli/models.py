@@ -21,6 +21,9 @@ Rows = Annotated[
 InputFile = Annotated[
     str | None, typer.Option(metavar="FILE", help="Text, CSV, TSV, JSON or JSON lines; - is standard input.")
 ]
+InputColumn = Annotated[
+    str | None, typer.Option(help="Column, by name or number, or JSON key; else that of the training data, or `text`.")
+]
 KeptColumns = Annotated[
     list[str] | None,
     typer.Option(metavar="COLUMN", help="Write this column of --input too, such as an id; may be given again."),
@@ -41,10 +44,7 @@ def predict(
     model: ModelName,
     texts: Rows = None,
     input: InputFile = None,
-    column: Annotated[
-        str | None,
-        typer.Option(help="Column, by name or number, or JSON key; else that of the training data, or `text`."),
-    ] = None,
+    column: InputColumn = None,
     encoding: Annotated[str, typer.Option(help="Encoding of --input, such as latin-1 or gb18030.")] = "utf-8",
     keep: KeptColumns = None,
     keep_going: Annotated[
