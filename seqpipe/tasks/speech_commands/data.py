@@ -314,3 +314,20 @@ def _check_speakers(clips: dict[Role, Clips]) -> Iterator[Finding]:
         if shared:
             text = f"{first} and {second} share {len(shared):,} speakers, such as {', '.join(shared[:EXAMPLES])}. "
             yield Finding("error", f"{text}A speaker may be in one split only.")
+
+
+def empty_bands(mean: np.ndarray, centres_hz: np.ndarray, floor_db: float) -> list[str]:
+    """What `check` says of mel bands in which the recordings hold nothing, as those above what a telephone passes.
+
+    Args:
+        mean: of each band in decibels, float [F]. centres_hz: float [F].
+    """
+    heard = np.flatnonzero(mean > floor_db + 0.5)
+    highest = int(heard[-1]) + 1 if len(heard) else len(mean)
+    if highest == len(mean):
+        return []
+    empty, from_hz = len(mean) - highest, centres_hz[highest]
+    return [
+        f"warning: nothing stands in {empty} of {len(mean)} mel bands, from {from_hz:,.0f} Hz on: the recordings hold no "
+        f"higher sounds. With features.highest_hz = {from_hz:.0f} all bands lie below."
+    ]

@@ -30,7 +30,7 @@ from seqpipe.storage import write_arrays, write_json
 from seqpipe.tasks.protocol import Fitted, Report, Task
 from seqpipe.tasks.speech_commands.baseline import SpectrogramBaseline, spectrograms
 from seqpipe.tasks.speech_commands.config import SpeechCommandsPipeline
-from seqpipe.tasks.speech_commands.data import CommandSplits, read_clips, read_commands
+from seqpipe.tasks.speech_commands.data import CommandSplits, empty_bands, read_clips, read_commands
 from seqpipe.tasks.speech_commands.probes import probes, read_wav, wav_probes
 from seqpipe.tasks.speech_commands.scores import adjustments, fit_scores, set_scores
 from seqpipe.tasks.speech_commands.teachers import Teachers, find_teachers
@@ -102,6 +102,9 @@ class SpeechCommands(Task):
         write_arrays(directory / "audio.npz", mean=mean, deviation=deviation, noise=noise)
         write_json(directory / "classes.json", {"classes": self.classes, "train_rows": self._train_rows().tolist()})
         self.load_features(directory)
+
+    def features_found(self) -> list[str]:
+        return empty_bands(self.mean, self.mel.centres_hz, self.config.features.floor_db)
 
     def load_features(self, directory: Path) -> None:
         with np.load(directory / "audio.npz") as saved:

@@ -15,6 +15,7 @@ from seqpipe.models import commands_model
 from seqpipe.serving.model import Model
 from seqpipe.sound.log_mel import LogMel
 from seqpipe.tasks.speech_commands.config import SpeechCommandsPipeline
+from seqpipe.tasks.speech_commands.data import empty_bands
 from seqpipe.tasks.speech_commands.probes import probes
 from seqpipe.tasks.speech_commands.scores import without_distance
 from seqpipe.tasks.speech_commands.signatures import CommandRecogniser, best_window, ranked
@@ -51,6 +52,27 @@ def make(*, streaming, seed=0, stride=2, cell="gru"):
             gamma, beta, average, variance = layer.norm.get_weights()
             layer.norm.set_weights([gamma * 1.5, beta + 0.3, average + 0.1, variance * 0.5])
     return model
+
+
+def test_commands_of_a_telephone_have_empty_bands():
+    mean = np.where(MEL.centres_hz < 3_600, -30.0, -60.0)
+    (said,) = empty_bands(mean, MEL.centres_hz, floor_db=-60.0)
+    first = MEL.centres_hz[MEL.centres_hz >= 3_600][0]
+    assert f"nothing stands in {(mean == -60).sum()} of 16 mel bands, from {first:,.0f} Hz on" in said
+    assert f"features.highest_hz = {first:.0f}" in said
+    for whole in (np.full(16, -30.0), np.full(16, -60.0)):
+        assert empty_bands(whole, MEL.centres_hz, floor_db=-60.0) == []
+
+
+def test_commands_of_a_telephone_are_not_blown_up(tmp_path):
+    task = SpeechCommands(SpeechCommandsPipeline.model_validate(TONES))
+    task.read()
+    wide = task._decibels
+    task._decibels = lambda waveforms: np.where(np.arange(task.config.features.bands) < 30, wide(waveforms), -60)
+    task.fit_features(tmp_path)
+    assert (task.deviation[30:] == 5).all()
+    assert (task.deviation >= 5).all()
+    assert "mel bands" in task.features_found()[0]
 
 
 def served(module):
