@@ -328,6 +328,6 @@ def empty_bands(mean: np.ndarray, centres_hz: np.ndarray, floor_db: float) -> li
         return []
     empty, from_hz = len(mean) - highest, centres_hz[highest]
     return [
-        f"warning: nothing stands in {empty} of {len(mean)} mel bands, from {from_hz:,.0f} Hz on: the recordings hold no "
-        f"higher sounds. With features.highest_hz = {from_hz:.0f} all bands lie below."
+        f"warning: nothing stands in {empty} of {len(mean)} mel bands, from {from_hz:,.0f} Hz on: the recordings hold "
+        f"no higher sounds. With features.highest_hz = {from_hz:.0f} all bands lie below."
     ]
