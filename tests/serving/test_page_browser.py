@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import time
 
 import browser
@@ -130,6 +131,21 @@ def test_page_sentiment_shows_label_pieces_and_curl(served):
     page.click("text=The same by curl")
     assert f"{served.home}v1/models/sentences:predict" in page.text_content("#curl")
     served.look("sentences")
+
+
+def test_page_of_a_version_that_was_swapped_asks_the_next(served, server, tmp_path_factory):
+    path = finished("text_classification", tmp_path_factory) / "saved_models/tiny"
+    server.models.hosted["swapped"] = Hosted("swapped", path)
+    server.models.look()
+    page = chosen(served, "swapped")
+    shutil.copytree(path / "1", path / "2")
+    server.models.look()
+    page.fill("#text", "a fine film")
+    assert refused(page)[0] == "Version 2 is served now. Ask again."
+    answered(page)
+    assert page.text_content("#facts").startswith("version 2")
+    assert "version 2" in page.text_content("#took")
+    del server.models.hosted["swapped"]
 
 
 def test_page_translation_shows_where_it_looked_and_the_beam(served):

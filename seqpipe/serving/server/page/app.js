@@ -38,14 +38,24 @@ async function reach(path, options = {}) {
   }
   return response;
 }
+// Of the version whose labels are shown; where another took its place, that one is asked next.
 async function predict(signature, inputs) {
-  const response = await reach(`/v1/models/${encodeURIComponent(model.name)}:predict`,
+  const response = await reach(`/v1/models/${encodeURIComponent(model.name)}/versions/${model.version}:predict`,
     {method: "POST", body: written({signature_name: signature, inputs})});
+  if (response.status === 404 && await renewed()) throw new Error(`Version ${model.version} is served now. Ask again.`);
   const text = await response.text();
   let answer;
   try { answer = read(text); } catch { throw new Error(`The server answered ${response.status}.`); }
   if (!response.ok) throw new Error(answer.error ?? `The server answered ${response.status}.`);
   return answer.outputs;
+}
+
+async function renewed() {
+  const {models: found} = await (await reach("/models")).json(), now = found?.find(({name}) => name === model.name);
+  if (!now || now.version === model.version) return false;
+  Object.assign(model, now);
+  showFacts();
+  return true;
 }
 
 const bars = (labels, shares, {sorted = true} = {}) => {
@@ -74,12 +84,16 @@ function viewOf() {
   return "write" in model.signatures ? continued : translated;
 }
 
+function showFacts() {
+  $("facts").textContent = [`version ${model.version}`, model.facts.figure].filter(Boolean).join("; ");
+}
+
 function choose(name, focus) {
   model = models.find((each) => each.name === name) ?? models[0];
   for (const button of $("models").children) button.setAttribute("aria-current", String(button.textContent === model.name));
   document.title = `${model.name} - seqpipe`;
   $("title").textContent = model.name;
-  $("facts").textContent = [`version ${model.version}`, model.facts.figure].filter(Boolean).join("; ");
+  showFacts();
   $("kind").replaceChildren(...forms());
   show(viewOf());
   if (focus) $("title").focus();
