@@ -83,8 +83,8 @@ def diebold_mariano(losses: np.ndarray, others: np.ndarray, layout: Layout) -> t
 
     Diebold and Mariano 1995 with the correction of Harvey, Leybourne and Newbold 1997: differences are averaged over
     the windows of an origin, their variance takes in so many autocovariances as windows overlap; with Bartlett's
-    weights where it would not be positive. With few origins the series, each averaged, are the sample; without three
-    of them nothing is said.
+    weights where it would not be positive. Student's t is that of as many windows as do not overlap. With few origins
+    the series, each averaged, are the sample; without three of them nothing is said.
 
     Args:
         losses, others: float [N].
@@ -100,7 +100,7 @@ def diebold_mariano(losses: np.ndarray, others: np.ndarray, layout: Layout) -> t
     if not error:
         return 0.0, 1.0
     statistic = float(apart.mean() / error)
-    return statistic, float(2 * t.sf(abs(statistic), count - 1))
+    return statistic, float(2 * t.sf(abs(statistic), max(1.0, count / overlap - 1)))
 
 
 def _standard_error(centred: np.ndarray, overlap: int) -> float:
@@ -149,7 +149,7 @@ def block_interval(values: np.ndarray, layout: Layout, *, samples: int, seed: in
     starts = np.random.default_rng(seed).integers(size, size=(samples, -(-size // block)))
     cumulated = [np.concatenate([[0.0], np.cumsum(np.tile(part, 2))]) for part in (sums, counts)]
     drawn = [(part[starts + block] - part[starts]).sum(axis=1) for part in cumulated]
-    value, spare = float(values[whole].mean()), max(1.0, size / block - 1)
+    value, spare = float(values[whole].mean()), max(1.0, size / max(block, overlap) - 1)
     stretch = t.ppf(0.975, spare) / norm.ppf(0.975) * np.sqrt((spare + 1) / spare)
     low, high = value + stretch * (np.quantile(drawn[0] / drawn[1], [0.025, 0.975]) - value)
     return {"value": value, "low": float(low), "high": float(high)}

@@ -119,7 +119,7 @@ class WindowScale(Fixed):
             case "last":
                 level, scale = last, usual
             case "changes":
-                level, scale = last, tf.where(none, own_scale, _mean_change(x, is_seen, least=LEAST_SCALE * scale))
+                level, scale = last, tf.where(none, own_scale, _mean_change(x, is_seen, scale))
             case "mean":
                 level, scale, x = last + mean, usual, tf.where(is_seen, x - mean, 0.0)
             case "none":
@@ -130,13 +130,16 @@ class WindowScale(Fixed):
         return x / tf.maximum(scale, 1e-30), seen, level, scale, last_place
 
 
-def _mean_change(x: Tensor, is_seen: Tensor, *, least: Tensor) -> Tensor:
-    """Mean absolute change [B, 1] between neighbouring values of x [B, L] that are seen, at least so much."""
+def _mean_change(x: Tensor, is_seen: Tensor, scale: Tensor) -> Tensor:
+    """Mean absolute change [B, 1] between neighbouring values of x [B, L] that are seen, a part of the scale at least.
+
+    Where no two neighbours are seen it is the scale.
+    """
     both = is_seen[:, 1:] & is_seen[:, :-1]
     changes = tf.where(both, tf.abs(x[:, 1:] - x[:, :-1]), 0.0)
     count = tf.reduce_sum(tf.cast(both, tf.float32), axis=1, keepdims=True)
     mean = tf.reduce_sum(changes / tf.maximum(count, 1.0), axis=1, keepdims=True)
-    return tf.maximum(mean, least)
+    return tf.where(count > 0, tf.maximum(mean, LEAST_SCALE * scale), scale)
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")

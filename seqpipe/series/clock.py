@@ -234,7 +234,12 @@ def local_offsets(utc: np.ndarray, name: str) -> np.ndarray:
 
 
 def to_utc(local: np.ndarray, name: str) -> np.ndarray:
-    """Seconds UTC of what clocks of a zone read, row by row; of an hour that comes twice, first the earlier."""
+    """Seconds UTC of what clocks of a zone read, row by row; of an hour that comes twice, first the earlier.
+
+    Rows whose last is before their first are read from the end.
+    """
+    if len(local) and local[-1] < local[0]:
+        return to_utc(local[::-1], name)[::-1]
     of_zone = zone(name)
     utc = np.zeros(len(local), np.int64)
     seen: set[int] = set()

@@ -32,9 +32,12 @@ class RidgeSums:
         self.rows += len(inputs)
 
     def solve(self) -> list[np.ndarray]:
-        """float64 [F, H] for each of PENALTIES."""
-        values, vectors = np.linalg.eigh(self.squares)
+        """float64 [F, H] for each of PENALTIES; of the last input, which is the constant, no penalty."""
+        total = max(float(self.squares[-1, -1]), 1e-12)
+        means, wanted = self.squares[:-1, -1] / total, self.products[-1] / total
+        values, vectors = np.linalg.eigh(self.squares[:-1, :-1] - total * np.outer(means, means))
         values = np.maximum(values, 0.0)
-        rotated = vectors.T @ self.products
+        rotated = vectors.T @ (self.products[:-1] - total * np.outer(means, wanted))
         mean = max(float(values.mean()), 1e-12)
-        return [vectors @ (rotated / (values + penalty * mean)[:, None]) for penalty in PENALTIES]
+        slopes = [vectors @ (rotated / (values + penalty * mean)[:, None]) for penalty in PENALTIES]
+        return [np.concatenate([slope, [wanted - means @ slope]]) for slope in slopes]

@@ -66,12 +66,16 @@ def resembles_lag(values: np.ndarray, lag: int) -> float | None:
 
 
 def _resemblance(values: np.ndarray, season: int) -> float | None:
-    """Autocorrelation of the changes at the season, where it stands out from its neighbours."""
-    changes = np.diff(values)
+    """Autocorrelation at the season of changes over a quarter of it, where it stands out from a quarter either way.
+
+    Over a quarter a trend is gone and a season is not; of changes from step to step a smooth one is less than noise.
+    """
+    quarter = max(1, season // 4)
+    changes = values[quarter:] - values[:-quarter]
     at = resembles_lag(changes, season)
     if at is None:
         return None
-    beside = [resembles_lag(changes, lag) for lag in (season - 1, season + 1)]
+    beside = [resembles_lag(changes, lag) for lag in (season - quarter, season + quarter)]
     return at if all(other is None or at >= other for other in beside) else 0.0
 
 

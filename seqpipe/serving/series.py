@@ -15,7 +15,7 @@ from seqpipe.config.series import SeriesTable
 from seqpipe.data.findings import listed
 from seqpipe.errors import DataError
 from seqpipe.export.artefact import facts_of
-from seqpipe.series.clock import Step, parse_step, parse_times
+from seqpipe.series.clock import Step, local_offsets, parse_step, parse_times
 from seqpipe.series.table import Series, read_series
 from seqpipe.serving.find import pipeline_of
 from seqpipe.serving.inputs import Input
@@ -79,7 +79,7 @@ class SeriesInput(Input):
         back = slice(max(0, end - self.most), end)
         row: Row = {"values": one.values[back].astype(np.float32)}
         if "time" in self.names:
-            row["time"] = np.int64(one.clock[max(0, end - 1)])
+            row["time"] = _before(one, step)
         if "series" in self.names:
             row["series"] = np.array(one.name.encode(), object)
         if "known" in self.names:
@@ -89,7 +89,7 @@ class SeriesInput(Input):
             if len(future) < self.ahead or len(lacking):
                 at = int(lacking[0, 0]) if len(lacking) else len(future)
                 name = self.table.known[int(lacking[0, 1])] if len(lacking) else self.table.known[0]
-                when = shown_time(int(step.later(np.int64(one.clock[max(0, end - 1)]), at + 1)), str(step))
+                when = shown_time(int(step.later(_before(one, step), at + 1)), str(step))
                 raise DataError(
                     f"{source}: {called} has no {name} at {when}, {at + 1} steps behind its last "
                     "value. Known columns need "
@@ -109,10 +109,20 @@ class SeriesInput(Input):
         row: Row = {}
         for name, item in value.items():
             try:
-                row[name] = _as_array(name, item)
+                row[name] = self._time(item) if name == "time" else _as_array(name, item)
             except (ValueError, TypeError, IndexError, OverflowError):
                 raise DataError(f"{name}: {item!r:.60} does not fit. Allowed: {TAKEN.get(name, NUMBERS)}.") from None
         return row
+
+    def _time(self, item: Any) -> np.int64:
+        """As a table is read: a text that names its distance from UTC, by the clocks of the model's zone."""
+        if not isinstance(item, str):
+            return np.int64(np.asarray(item).item())
+        times, bad = parse_times([item])
+        if bad is not None:
+            raise ValueError(item)
+        zone = self.table.time_zone if times.zoned and times.kind == "seconds" else None
+        return np.int64(times.clock[0] + (0 if zone is None else local_offsets(times.clock, zone)[0]))
 
     def remark(self, row: dict[str, np.ndarray]) -> str:
         name, remarks = self.shown(row), []
@@ -135,17 +145,15 @@ def _as_array(name: str, item: Any) -> np.ndarray | np.int64:
         texts = [item] if isinstance(item, (str, bytes)) else np.asarray(item, object).ravel().tolist()
         encoded = [text if isinstance(text, bytes) else str.encode(text) for text in texts]
         return np.array(encoded[0] if name == "series" else encoded, object)
-    if name == "time":
-        if not isinstance(item, str):
-            return np.int64(np.asarray(item).item())
-        times, bad = parse_times([item])
-        if bad is not None:
-            raise ValueError(item)
-        return np.int64(times.clock[0])
     numbers = np.asarray(item, np.float32)
     if numbers.ndim != (1 if name == "values" else 2):
         raise ValueError(item)
     return numbers
+
+
+def _before(one: Series, step: Step) -> np.int64:
+    """The time of the last value, or where there is none of the step before the first row."""
+    return np.int64(one.clock[one.end - 1] if one.end else step.later(np.int64(one.clock[0]), -1))
 
 
 def shown_time(time: int, step: str) -> str:

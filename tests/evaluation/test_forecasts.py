@@ -98,11 +98,21 @@ def test_forecasts_diebold_mariano_is_a_test_of_the_mean_with_the_variance_of_wh
     ours, layout = np.zeros(count), lying(np.arange(count), overlap)
     statistic, p = diebold_mariano(ours, apart, layout)
     assert statistic == pytest.approx(expected)
-    assert p == pytest.approx(2 * t.sf(abs(expected), count - 1))
+    assert p == pytest.approx(2 * t.sf(abs(expected), max(1, count / overlap - 1)))  # so many do not overlap
     assert diebold_mariano(apart, ours, layout)[0] == pytest.approx(-expected)
     doubled = np.repeat(apart, 2) + np.tile([0.5, -0.5], count)  # two windows of an origin count as their mean
     both = diebold_mariano(np.zeros(2 * count), doubled, lying(np.repeat(np.arange(count), 2), overlap))
     assert both == pytest.approx((statistic, p))
+
+
+def test_forecasts_diebold_mariano_of_a_few_horizons_claims_no_more_than_it_should():
+    rng, horizon, wrong = np.random.default_rng(6), 12, 0
+    for _ in range(400):
+        apart = np.convolve(
+            rng.normal(size=4 * horizon), np.ones(horizon), "valid"
+        )  # three horizons without a difference
+        wrong += diebold_mariano(np.zeros(len(apart)), apart, lying(np.arange(len(apart)), horizon))[1] < 0.05
+    assert wrong < 400 * 0.1
 
 
 def test_forecasts_diebold_mariano_of_few_origins_goes_over_series():

@@ -46,6 +46,14 @@ def test_scale_of_a_layer_saved_before_is_of_the_window():
     np.testing.assert_allclose(layer(VALUES[:1], SERIES[:1])[3], [[(2 + 0 + 1 + 3) / 4]])
 
 
+def test_scale_by_changes_without_neighbours_is_the_spread():
+    walk = np.cumsum(np.random.default_rng(1).normal(size=(1, 20))).reshape(1, 20).astype(np.float32)
+    walk[:, 1::2] = np.nan
+    _, _, _, scale, _ = WindowScale(2, normalisation="changes")(walk, np.zeros(1, np.int32))
+    seen = walk[0, ::2]
+    np.testing.assert_allclose(scale, [[np.mean(np.abs(seen - seen.mean()))]], rtol=1e-5)
+
+
 def test_scale_by_changes_counts_pairs_that_are_seen():
     _, _, level, scale, _ = WindowScale(2, normalisation="changes")(VALUES, SERIES)
     np.testing.assert_allclose(level[:, 0], [6.0, 7.0])

@@ -119,5 +119,6 @@ def test_clock_local_time_follows_daylight_saving_both_ways():
         assert local[at] == int(expected.timestamp())
     assert (np.diff(local) <= 0).any()
     np.testing.assert_array_equal(to_utc(local, zone), utc)
+    np.testing.assert_array_equal(to_utc(local[::-1], zone), utc[::-1])
     with pytest.raises(DataError, match="is no time zone"):
         local_offsets(utc, "Mars/Olympus")

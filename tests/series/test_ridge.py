@@ -13,7 +13,8 @@ def test_ridge_penalties_go_from_a_ten_millionth_to_ten_by_half_powers():
 
 def test_ridge_of_batches_solves_the_weighted_equations_for_each_penalty():
     rng = np.random.default_rng(0)
-    x, y, weights = rng.normal(size=(30, 4)), rng.normal(size=(30, 2)), rng.uniform(0.5, 2, size=30)
+    x, y, weights = rng.normal(3, size=(30, 4)), rng.normal(5, size=(30, 2)), rng.uniform(0.5, 2, size=30)
+    x[:, -1] = 1.0
     sums = RidgeSums.empty(4, 2)
     assert sums.rows == 0
     sums.add(x[:20], y[:20], weights[:20])
@@ -21,10 +22,12 @@ def test_ridge_of_batches_solves_the_weighted_equations_for_each_penalty():
     assert sums.rows == 30
     scaled, wanted = x * weights[:, None], y * weights[:, None]
     squares = scaled.T @ scaled
+    means = np.average(x, axis=0, weights=weights**2)
+    variances = np.sum((weights[:, None] * (x - means)) ** 2, axis=0)  # of the constant none, and no penalty
     found = sums.solve()
     assert len(found) == 17
     for penalty, answer in zip(PENALTIES, found, strict=True):
-        penalised = squares + penalty * np.trace(squares) / 4 * np.eye(4)
+        penalised = squares + penalty * variances.sum() / 3 * np.diag([1, 1, 1, 0])
         np.testing.assert_allclose(answer, np.linalg.solve(penalised, scaled.T @ wanted), rtol=1e-9)
 
 
@@ -38,13 +41,13 @@ def test_ridge_takes_rows_in_float32_and_adds_them_up_in_float64():
 
 
 def test_ridge_takes_a_negative_variance_for_none():
-    sums = RidgeSums(np.diag([1.0, -0.25]), np.array([[1.0], [1.0]]))
+    sums = RidgeSums(np.diag([1.0, -0.25, 1.0]), np.array([[1.0], [1.0], [0.0]]))
     for penalty, answer in zip(PENALTIES, sums.solve(), strict=True):  # the mean variance is a half
-        np.testing.assert_allclose(answer[:, 0], [1 / (1 + penalty / 2), 2 / penalty])
+        np.testing.assert_allclose(answer[:, 0], [1 / (1 + penalty / 2), 2 / penalty, 0])
 
 
 def test_ridge_without_any_variance_stays_finite():
-    sums = RidgeSums(np.zeros((2, 2)), np.array([[1.0], [3.0]]))
+    sums = RidgeSums(np.zeros((3, 3)), np.array([[1.0], [3.0], [0.0]]))
     for penalty, answer in zip(PENALTIES, sums.solve(), strict=True):
-        np.testing.assert_allclose(answer[:, 0], np.array([1, 3]) / (penalty * 1e-12))
+        np.testing.assert_allclose(answer[:, 0], np.array([1, 3, 0]) / (penalty * 1e-12))
     assert not np.any(RidgeSums.empty(2, 1).solve())

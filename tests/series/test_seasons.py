@@ -26,6 +26,25 @@ def test_seasons_are_days_and_weeks_whatever_the_step(minutes, seasons):
     assert find_seasons([series], Step("seconds", 60 * minutes)) == seasons
 
 
+@pytest.mark.parametrize(
+    ("step", "season", "count"),
+    [
+        (Step("seconds", 3600), 24, 1440),
+        (Step("seconds", 900), 96, 2000),
+        (Step("seconds", 7 * DAY_S), 52, 260),
+        (Step("months", 3), 4, 60),
+    ],
+)
+def test_seasons_that_are_smooth_are_found_beneath_noise(step, season, count):
+    noise = np.random.default_rng(3).normal(size=count)
+    wave = np.sin(2 * np.pi * np.arange(count) / season)
+    assert find_seasons([wave + 0.5 * noise], step)[:1] == [season]  # a week of equal days resembles too
+    assert find_seasons([noise], step) == []
+    assert find_seasons([np.cumsum(noise)], step) == []
+    counts = np.random.default_rng(4).poisson(20 + 15 * wave).astype(float)
+    assert find_seasons([counts], step)[:1] == [season]
+
+
 def test_seasons_two_half_hours_that_resemble_are_no_season():
     rng = np.random.default_rng(2)
     walk = np.cumsum(np.convolve(rng.normal(size=3000), np.ones(10) / 10, "same"))  # changes resemble for ten steps

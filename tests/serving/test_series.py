@@ -101,3 +101,19 @@ def test_series_values_in_python_are_arrays():
     assert (row["time"], row["series"].item(), row["static"].tolist()) == (MIDNIGHT, "é".encode(), [b"a", b"b"])
     assert (row["values"].tolist(), row["past"].shape) == ([1, 2], (2, 1))
     assert SeriesInput(["time"]).from_value({"time": np.int64(12)}) == {"time": 12}
+
+
+def test_series_times_with_a_zone_are_read_by_the_clocks_of_the_model(tmp_path):
+    (tmp_path / "pipeline.yaml").write_text("data: {train: builtin:series, time_zone: Australia/Melbourne}\n")
+    reads = SeriesInput(["values", "time"], tmp_path)
+    wanted = int(np.datetime64("2014-07-01T22:00", "s").astype(np.int64))
+    for text in ("2014-07-01T12:00Z", "2014-07-01T22:00+10:00", "2014-07-01T22:00"):
+        assert reads.from_value({"values": [1.0], "time": text})["time"] == wanted
+
+
+def test_series_without_any_value_begin_at_their_first_row(tmp_path):
+    (tmp_path / "pipeline.yaml").write_text("data: {train: builtin:series}\nmodel: {horizon_steps: 2}\n")
+    (tmp_path / "parity.json").write_text('{"facts": {"facts": {"step": ["seconds", 3600], "look_back": 4}}}')
+    (tmp_path / "history.csv").write_text("time,value\n2024-01-01T05:00,\n2024-01-01T06:00,\n")
+    (row,) = SeriesInput(["values", "time"], tmp_path).from_file(str(tmp_path / "history.csv"))
+    assert shown_time(int(row["time"]) + 3600, "1h") == "2024-01-01T05:00"

@@ -180,7 +180,7 @@ class Facts:
 
 
 def fit_facts(panel: Panel, config: ForecastingPipeline) -> Facts:
-    """From the training part alone."""
+    """From the training part alone, but for the bound, which what is trained once more, on dev too, must not break."""
     horizon, features = config.model.horizon_steps, config.features
     training = panel.training
     changed = [_transformed(values, features.transform) for values in training]
@@ -195,6 +195,8 @@ def fit_facts(panel: Panel, config: ForecastingPipeline) -> Facts:
     season = seasons[0] if seasons else 1
     level = [_or(np.nanmedian, values, 0.0) for values in changed]
     scale = [usual_spread(values, look_back) for values in changed]
+    others = float(np.median([size for size in scale if size > 0] or [0.0]))
+    moving = [size or others for size in scale]  # of a series that stood still, as of the others
     naive = [naive_error(values, season) for values in changed]
     usual = float(np.median([error for error in naive if error > 0] or [1.0]))
     return Facts(
@@ -206,7 +208,7 @@ def fit_facts(panel: Panel, config: ForecastingPipeline) -> Facts:
         look_back=look_back,
         segment=segment,
         level=[float(np.median(level)), *level],
-        scale=[float(np.median(scale)), *scale],
+        scale=[float(np.median(moving)), *moving],
         error=[
             usual,
             *(
@@ -219,13 +221,15 @@ def fit_facts(panel: Panel, config: ForecastingPipeline) -> Facts:
         std=[_or(np.nanstd, values, 0.0) for values in training],
         known=_spreads([one.known[: cut.train] for one, cut in zip(panel.series, panel.cuts, strict=True)]),
         past=_spreads([one.past[: cut.train] for one, cut in zip(panel.series, panel.cuts, strict=True)]),
-        lower=_lower(training) if features.lower == "auto" else features.lower,
+        lower=_lower([one.values[: cut.dev] for one, cut in zip(panel.series, panel.cuts, strict=True)])
+        if features.lower == "auto"
+        else features.lower,
     )
 
 
-def _lower(training: list[np.ndarray]) -> float | None:
+def _lower(seen: list[np.ndarray]) -> float | None:
     """0 where no value is negative: what is counted or weighed never is."""
-    return None if any((values < 0).any() for values in training) else 0.0
+    return None if any((values < 0).any() for values in seen) else 0.0
 
 
 def naive_error(values: np.ndarray, season: int) -> float:

@@ -17,14 +17,17 @@ if TYPE_CHECKING:
     from seqpipe.tasks.forecasting.data import Panel
 
 
+COARSE = 0.05  # of a usual change: a step from number to number that is noticed
+
+
 def looked_at(panel: Panel, data: SeriesData, horizon: int) -> list[Finding]:
     """What is strange about the series themselves."""
     findings = [Finding("info", _sizes(panel)), *_fewer(panel.cuts, data, horizon), *_short(panel, horizon)]
     raise_errors(findings)
-    findings += [*_flat(panel), *_leaks(panel, data, horizon), *_weekends(panel)]
+    findings += [*_flat(panel), *_coarse(panel), *_leaks(panel, data, horizon), *_weekends(panel)]
     both = list(zip(panel.series, panel.cuts, strict=True))
     tested = [one.clock[cut.dev] for one, cut in both if cut.end > cut.dev]
-    learned = max(one.clock[max(0, cut.train - 1)] for one, cut in both)
+    learned = max(one.clock[max(0, cut.dev - 1)] for one, cut in both)  # by what is trained once more, on dev too
     if panel.step.kind in ("seconds", "months") and tested and learned >= min(tested):
         text = "series end at different times: some train on days that others are tested on."
         findings.append(Finding("warning", text))
@@ -89,6 +92,22 @@ def _flat(panel: Panel) -> list[Finding]:
                 f"{one.name or 'the series'}: {runs.max() + 1:,} steps at {one.values[edges[::2][np.argmax(runs)]]:g}"
             )
     return [Finding("warning", f"flat stretches: {listed(found)}.")] if found else []
+
+
+def _coarse(panel: Panel) -> Iterator[Finding]:
+    """Series whose changes are small beside their level, of which float32, in which all is computed, loses them."""
+    found = []
+    for one in panel.series:
+        seen = one.values[np.isfinite(one.values)]
+        changes = np.abs(np.diff(seen))
+        changes = changes[changes > 0]
+        if len(changes) and np.abs(seen).max() * np.finfo(np.float32).eps > COARSE * np.median(changes):
+            found.append(
+                f"{one.name or 'the series'}, about {np.median(seen):g} with changes of {np.median(changes):g}"
+            )
+    if found:
+        text = f"values too large for their changes: {listed(found)}. Seven digits are kept: subtract a constant."
+        yield Finding("warning", text)
 
 
 def _in_line(both: np.ndarray) -> bool:

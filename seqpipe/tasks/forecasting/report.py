@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from seqpipe.tasks.protocol import Fitted, Report
 
 SHARES = np.linspace(0, 1, 21)
+LEAST_UNIT = 1e-30
 DAYS = 60  # of errors that widths are made from
 TRADING_DAYS = 250  # a year's: where order alone counts, no season changes the errors, and more of them tell more
 WINDOWS_OF_STATSMODELS = 200
@@ -136,7 +137,8 @@ def _in_units(task: Forecasting, values: np.ndarray, level: np.ndarray, scale: n
     from seqpipe.layers.series_scale import transformed
 
     changed = np.asarray(transformed(values, task.config.features.transform))
-    return (changed - level[:, None]) / np.maximum(scale, 1e-30)[:, None]
+    # A window without any scale, of a series that stood still so far, says nothing of how far others go.
+    return (changed - level[:, None]) / np.where(scale > LEAST_UNIT, scale, np.nan)[:, None]
 
 
 def fit_shares(

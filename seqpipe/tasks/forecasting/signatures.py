@@ -56,6 +56,7 @@ class Forecasts(tf.Module):
         self._middle = self._levels.index(0.5)
         self._normal = norm.ppf(self._levels).astype(np.float32)
         self._memory, self._anomaly, self._version = memory, anomaly_fraction, version
+        self._lower = facts.lower
         self._names = facts.names if facts.names != [""] else []
         size = self._frame.look_back
         self.state_size = 2 * size * (1 + self._frame.known + self._frame.past)
@@ -134,10 +135,26 @@ class Forecasts(tf.Module):
             shape_invariants=shapes,
         )
         stacked = tf.transpose(answers.stack(), [1, 0, 2, 3])  # [B, blocks, H, Q]
-        whole = tf.reshape(stacked, [-1, blocks * self._horizon, len(self._levels)])[:, :steps]
+        whole = tf.reshape(self._widened(stacked), [-1, blocks * self._horizon, len(self._levels)])[:, :steps]
         beyond = tf.range(steps)[None, :] >= self._horizon
         rows = tf.ones([tf.shape(whole)[0], 1], tf.bool)
         return {**self._shown(given, whole), "extrapolated": beyond & rows}
+
+    def _widened(self, blocks: tf.Tensor) -> tf.Tensor:
+        """Quantiles [B, N, H, Q] of blocks, each of which took the medians of those before it for what came.
+
+        How far these may be wrong at their last steps is added, as of errors that have nothing to do with each other.
+        """
+        wide = tf.cast(blocks, tf.float64)  # which holds the square of any float32
+        median = wide[..., self._middle, None]
+        squares = tf.square(wide - median)
+        before = tf.cumsum(squares[:, :, -1:], axis=1, exclusive=True)  # [B, N, 1, Q]
+        sides = np.sign(np.arange(len(self._levels)) - self._middle).astype(np.float64)
+        widened = tf.clip_by_value(median + sides * tf.sqrt(squares + before), -3e38, 3e38)
+        return self._bounded(tf.where(before > 0, tf.cast(widened, tf.float32), blocks))
+
+    def _bounded(self, values: tf.Tensor) -> tf.Tensor:
+        return values if self._lower is None else tf.maximum(values, self._lower)
 
     def _samples(self, given: Tensors) -> Tensors:
         count, seed = given.pop("samples"), given.pop("seed")
@@ -149,7 +166,7 @@ class Forecasts(tf.Module):
         decays = self._memory ** np.abs(np.subtract.outer(np.arange(self._horizon), np.arange(self._horizon)))
         mixing = np.linalg.cholesky(decays + 1e-6 * np.eye(self._horizon)).astype(np.float32)
         normal = tf.matmul(shocks, mixing, transpose_b=True)  # [N, H], each step standard normal
-        return {"samples": at_normal(found[:, None], normal[None], self._normal)}
+        return {"samples": self._bounded(at_normal(found[:, None], normal[None], self._normal))}
 
     def _score(self, given: Tensors) -> Tensors:
         self._check_lengths(given, self._horizon)
@@ -342,8 +359,9 @@ def rank_of(quantiles: tf.Tensor, values: tf.Tensor, levels: np.ndarray) -> tf.T
     for number in range(len(levels) - 1):
         width = quantiles[..., number + 1] - quantiles[..., number]
         share = tf.math.divide_no_nan(values - quantiles[..., number], width)
-        share = tf.where(width > 0, share, tf.where(values > quantiles[..., number], 1.0, 0.0))
         low = 0.0 if number else -20.0
         high = 1.0 if number < len(levels) - 2 else 20.0
+        beyond = tf.where(values > quantiles[..., number], high, tf.where(values < quantiles[..., number], low, 0.5))
+        share = tf.where(width > 0, share, beyond)
         score += (levels[number + 1] - levels[number]) * tf.clip_by_value(share, low, high)
     return 0.5 * (1.0 + tf.math.erf(tf.clip_by_value(score, -6.0, 6.0) / np.sqrt(2.0).astype(np.float32)))

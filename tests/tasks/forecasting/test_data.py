@@ -33,6 +33,12 @@ def test_one_huge_value_is_no_overflow(tmp_path):
     assert "a leak" not in findings_of(tmp_path, values, range(60))
 
 
+def test_values_too_large_for_their_changes_are_told(tmp_path):
+    waves = 20 * np.sin(np.arange(60))
+    assert "values too large for their changes" in findings_of(tmp_path, 1.7e9 + waves, range(60))
+    assert "too large" not in findings_of(tmp_path, 1.7e5 + waves, range(60))
+
+
 @pytest.mark.parametrize("begin", ["2024-01-01", "2024-08-01"])  # clocks are put back in April, forward in October
 def test_a_test_set_goes_on_across_a_change_of_clocks(tmp_path, begin):
     zone = "Australia/Melbourne"

@@ -15,6 +15,7 @@ import pytest
 import tensorflow as tf
 from finished import finished
 from rich.console import Console
+from scipy.stats import norm
 
 from pipelines import SHOPS
 from seqpipe.errors import DataError, RunError
@@ -28,8 +29,9 @@ from seqpipe.serving.model import load
 from seqpipe.tasks.forecasting.config import ForecastingPipeline
 from seqpipe.tasks.forecasting.data import fit_facts, usual_spread
 from seqpipe.tasks.forecasting.describe import describe, verdict
-from seqpipe.tasks.forecasting.report import fit_shares
+from seqpipe.tasks.forecasting.report import _in_units, fit_shares
 from seqpipe.tasks.forecasting.ridge import refit_ridge
+from seqpipe.tasks.forecasting.signatures import rank_of
 from seqpipe.tasks.forecasting.task import MASE, Forecasting
 
 KILLED = Path(__file__).parents[2] / "killed.py"
@@ -87,10 +89,32 @@ def test_task_facts_are_of_the_training_part_alone():
     for task in tasks:
         task.read()
     for one, cut in zip(tasks[1].panel.series, tasks[1].panel.cuts, strict=True):
-        one.values[cut.train :] = -1e3
+        one.values[cut.train :] = 1e3
         one.past[cut.train :] = -1e3
     facts, others = (asdict(fit_facts(task.panel, task.config)) for task in tasks)
     assert facts == others
+
+
+def test_task_bound_is_not_broken_by_what_it_is_trained_on_once_more():
+    task = Forecasting(ForecastingPipeline.model_validate(SHOPS))
+    task.read()
+    one, cut = task.panel.series[0], task.panel.cuts[0]
+    assert fit_facts(task.panel, task.config).lower == 0
+    one.values[cut.dev :] = -1.0
+    assert fit_facts(task.panel, task.config).lower == 0  # of what is tested nothing is known
+    one.values[cut.dev - 1] = -1.0
+    assert fit_facts(task.panel, task.config).lower is None
+
+
+def test_task_series_that_stood_still_is_measured_as_the_others():
+    task = Forecasting(ForecastingPipeline.model_validate(SHOPS))
+    task.read()
+    task.panel.series[0].values[: task.panel.cuts[0].train] = 0.0
+    facts = fit_facts(task.panel, task.config)
+    assert facts.scale[1] == np.median(facts.scale[2:]) > 0
+    scaled = _in_units(task, np.ones((2, 3)), np.zeros(2), np.array([0.0, 2.0]))
+    assert np.isnan(scaled[0]).all()
+    np.testing.assert_allclose(scaled[1], 0.5)
 
 
 def test_task_spread_of_a_series_is_that_of_its_usual_window():
@@ -234,6 +258,23 @@ def test_task_longer_begins_as_the_answer_and_flags_the_rest(model):
         ask(model, given, "longer", steps=np.int32(30))
 
 
+def test_task_longer_is_the_less_sure_the_farther_it_reaches(model):
+    given = row()
+    reaching = np.concatenate([given["known"], np.zeros((1, 36, 1), np.float32)], axis=1)
+    longer = ask(model, given | {"known": reaching}, "longer", steps=np.int32(48))
+    widths = (longer["quantiles"][0, :, -1] - longer["quantiles"][0, :, 0]).reshape(4, 12)
+    assert (widths[1:] >= widths[:-1, -1:] - 1e-3).all(), "each block at least as wide as the last step before it"
+    assert (np.diff(longer["quantiles"][0], axis=1) >= 0).all()
+    assert (longer["quantiles"] >= 0).all()
+
+
+def test_task_ranks_of_what_stands_still():
+    quantiles = tf.fill([3, 5], 5.0)
+    levels = norm.ppf([0.025, 0.1, 0.5, 0.9, 0.975]).astype(np.float32)
+    rank = rank_of(quantiles, tf.constant([5.0, 6.0, -1000.0]), levels).numpy()
+    np.testing.assert_allclose(rank, [0.5, 1, 0], atol=1e-6)
+
+
 def test_task_samples_follow_the_quantiles_and_the_seed(model):
     given = row()
     options = {"samples": np.int32(4000), "seed": np.array([1, 2], np.int32)}
@@ -244,6 +285,7 @@ def test_task_samples_follow_the_quantiles_and_the_seed(model):
     assert np.abs(below - 0.5).max() < 0.05
     share = (paths <= answer["quantiles"][0][:, 3]).mean(axis=0)  # the 0.9 quantile
     assert np.abs(share - 0.9).max() < 0.05
+    assert paths.min() >= 0, "no answer lies below data that never does"
 
 
 def test_task_score_flags_a_spike_and_explain_sees_the_past(model):
