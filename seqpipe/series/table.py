@@ -26,6 +26,7 @@ from seqpipe.series.clock import (
     months_of,
     parse_step,
     parse_times,
+    seconds_of_month,
     to_utc,
 )
 from seqpipe.series.parquet import parquet_names, read_parquet
@@ -135,6 +136,9 @@ def read_series(
     if not chosen.whole_days:
         clock = utc
     findings.append(Finding("info", f"{role}: step {chosen}{'' if wanted.step == 'auto' else ' as configured'}."))
+    if chosen.kind == "months" and (clock != seconds_of_month(months_of(clock))).any():
+        text = f"{role}: days within months, each of which stands for its month: answers name its first day."
+        findings.append(Finding("info", text))
     of_hours = None if chosen.whole_days or chosen.kind == "rows" else zone
     made: list[Series] = []
     gaps: dict[str, tuple[int, int]] = {}

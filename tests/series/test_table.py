@@ -210,6 +210,15 @@ def test_table_days_of_a_zone_where_clocks_change_at_midnight(tmp_path, zone):
     assert one.values.tolist() == list(range(365))
 
 
+def test_table_days_within_months_are_told(tmp_path):
+    days = np.arange("2020-01", "2022-01", dtype="datetime64[M]").astype("datetime64[D]") + 14
+    found = read(tmp_path, "time,value\n" + "".join(f"{day},{number}\n" for number, day in enumerate(days)))
+    assert str(found.step) == "1MS"
+    assert "train: days within months, each of which stands for its month: answers name its first day." in [
+        each.text for each in found.findings
+    ]
+
+
 def test_table_last_days_of_months_are_months(tmp_path):
     ends = np.arange("2020-02", "2022-02", dtype="datetime64[M]").astype("datetime64[D]") - 1
     found = read(tmp_path, "time,value\n" + "".join(f"{day},{number}\n" for number, day in enumerate(ends)))

@@ -37,7 +37,9 @@ class Conformal(Section):
     """Intervals made to cover what they promise: one for each pair of quantiles q and 1 - q."""
 
     anomaly_fraction: Fraction = Field(0.01, gt=0, lt=1, description="Share of past values that `score` flags.")
-    window_steps: Count = Field("auto", description="Latest steps whose errors make them; auto: 60 days, or 250 rows.")
+    window_steps: Count = Field(
+        "auto", description="Latest steps whose errors make them; auto: 60 days, of longer steps 60, or 250 rows."
+    )
 
 
 class ForecastingEvaluation(Evaluation):
