@@ -160,13 +160,12 @@ class Augmenter:
     def _masked(self, decibels: np.ndarray, draws: _Draws) -> np.ndarray:
         """SpecAugment (Park et al., 2019): stretches of time and of bands set to the row's mean."""
         masked = np.zeros(decibels.shape, bool)
+        longest = int(self.config.longest_time_mask_ms / self.hop_ms)
         for _ in range(self.config.time_masks):
-            longest = int(self.config.longest_time_mask_ms / self.hop_ms)
             masked |= _stretch(self.frames, longest, draws.between(0, 1), draws.between(0, 1))[:, :, None]
+        widest = self.config.widest_band_mask
         for _ in range(self.config.band_masks):
-            masked |= _stretch(self.bands, self.config.widest_band_mask, draws.between(0, 1), draws.between(0, 1))[
-                :, None
-            ]
+            masked |= _stretch(self.bands, widest, draws.between(0, 1), draws.between(0, 1))[:, None]
         return np.where(masked, decibels.mean(axis=(1, 2), keepdims=True), decibels)
 
 
