@@ -19,18 +19,25 @@ from seqpipe.errors import RunError
 def whole_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     """Open a file beside `path` and rename it when the block ends well; on any failure nothing of it stays.
 
+    Of a link what it leads to is replaced. Devices and pipes, such as /dev/stdout, are written straight into.
+
     Raises:
         RunError: the disk is full, or the place cannot be written.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    target = Path(os.path.realpath(path))
+    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
+    encoding, newline = (None, None) if "b" in mode else ("utf-8", "\n")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        encoding, newline = (None, None) if "b" in mode else ("utf-8", "\n")
+        if path.exists() and not path.is_file():
+            with open(path, mode, encoding=encoding, newline=newline) as file:
+                yield file
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
         with open(beside, mode, encoding=encoding, newline=newline) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(beside, path)
+        os.replace(beside, target)
     except OSError as error:
         raise unwritable(path, error) from error
     finally:
@@ -76,6 +83,39 @@ def remove_leftovers(directory: Path) -> None:
     """Remove what a killed process was writing in a directory that nobody else uses."""
     for path in directory.glob(".*.part"):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def remove_leftovers_of_the_dead(directory: Path) -> None:
+    """Remove what killed processes were making with `whole_directory`; what a living one makes stays."""
+    for path in directory.glob(".*.part"):
+        process = path.stem.rpartition(".")[2]
+        if process.isdecimal() and not _lives(int(process)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is somebody else's
+        return True
+    return True
+
+
+def remove_directory(directory: Path) -> None:
+    """Remove a directory and what it holds, if it is there; of a link what it leads to is emptied, and the link stays.
+
+    Raises:
+        RunError: something in it cannot be removed.
+    """
+    try:
+        if not directory.exists():
+            return
+        for path in list(directory.iterdir()) if directory.is_symlink() else [directory]:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    except OSError as error:
+        raise RunError(f"{error.filename or directory} cannot be removed: {error.strerror or error}.") from error
 
 
 def unwritable(path: Path, error: OSError) -> RunError:

@@ -1,12 +1,23 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import subprocess
+import threading
 
 import pytest
 
 from seqpipe.errors import RunError
-from seqpipe.storage import hidden, locked, remove_leftovers, unhide, whole_directory, whole_file
+from seqpipe.storage import (
+    hidden,
+    locked,
+    remove_directory,
+    remove_leftovers,
+    remove_leftovers_of_the_dead,
+    unhide,
+    whole_directory,
+    whole_file,
+)
 
 
 def test_storage_writing_replaces_only_when_whole(tmp_path):
@@ -107,3 +118,62 @@ def test_storage_leftovers_are_removed(tmp_path):
     (tmp_path / "a.txt").write_text("")
     remove_leftovers(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_storage_leftovers_of_living_processes_stay(tmp_path):
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    for name in (f".1.{dead.pid}.part", f".2.{os.getpid()}.part", ".3.mine.part"):
+        (tmp_path / name).mkdir()
+    remove_leftovers_of_the_dead(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f".2.{os.getpid()}.part", ".3.mine.part"]
+
+
+def test_storage_writing_to_a_link_replaces_what_it_leads_to(tmp_path):
+    (tmp_path / "kept").mkdir()
+    link = tmp_path / "link.txt"
+    link.symlink_to("kept/a.txt")
+    for text in ("first", "second"):
+        with whole_file(link, "w") as stream:
+            stream.write(text)
+        assert link.is_symlink()
+        assert (tmp_path / "kept" / "a.txt").read_text() == text
+    assert [path.name for path in (tmp_path / "kept").iterdir()] == ["a.txt"]
+
+
+def test_storage_writing_to_a_pipe_goes_into_it(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    read = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()), daemon=True)
+    reader.start()
+    with whole_file(pipe, "w") as stream:
+        stream.write("through")
+    reader.join(30)
+    assert read == ["through"]
+    assert pipe.is_fifo()
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_storage_removing_a_directory_keeps_a_link_to_it(tmp_path):
+    kept, link = tmp_path / "kept", tmp_path / "link"
+    (kept / "deep").mkdir(parents=True)
+    (kept / "a.txt").write_text("")
+    (tmp_path / "beside").mkdir()
+    (tmp_path / "beside" / "b.txt").write_text("")
+    (kept / "other").symlink_to(tmp_path / "beside")
+    link.symlink_to(kept)
+    remove_directory(link)
+    assert link.is_symlink()
+    assert not list(kept.iterdir())
+    assert (tmp_path / "beside" / "b.txt").exists()
+    remove_directory(kept)
+    assert not kept.exists()
+    remove_directory(kept)
+
+
+def test_storage_what_cannot_be_removed_is_said(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to("file")
+    with pytest.raises(RunError, match=r"link cannot be removed: Not a directory\."):
+        remove_directory(tmp_path / "link")

@@ -196,7 +196,7 @@ def _against_keras(artefact: Artefact, name: str, alone: dict[int, Row]) -> floa
 def difference(expected: Row, actual: Row, differences: Mapping[str, str]) -> float:
     """The largest difference, as a share of the largest number beyond 1; infinite where strings or shapes differ.
 
-    An axis that grew with the batch may go on with zeros or empty strings.
+    An axis that grew with the batch may go on with zeros or empty strings. NaN and infinities equal themselves alone.
 
     Args:
         differences: as `Artefact.differences`: shares are of the largest number of either output.
@@ -213,11 +213,21 @@ def difference(expected: Row, actual: Row, differences: Mapping[str, str]) -> fl
         beyond = np.ones(other.shape, bool)
         beyond[inside] = False
         if value.dtype.kind == "f":
-            scale = np.abs(value).max(initial=1.0)
+            scale = _largest(value)
             if differences.get(key) in expected:
-                scale = np.abs(expected[differences[key]]).max(initial=scale)
-            apart = np.abs(value - other[inside]) / scale
+                scale = max(scale, _largest(expected[differences[key]]))
+            finite = np.isfinite(value) & np.isfinite(other[inside])
+            if not np.array_equal(value[~finite], other[inside][~finite], equal_nan=True):
+                return float("inf")
+            if not np.isfinite(other[beyond]).all():
+                return float("inf")
+            apart = np.abs(value[finite] - other[inside][finite]) / scale
             worst = max([worst, *apart.ravel(), *np.abs(other[beyond]).ravel()])
         elif not np.array_equal(value, other[inside]) or any(other[beyond].tolist()):
             return float("inf")
     return float(worst)
+
+
+def _largest(value: np.ndarray) -> float:
+    """The largest finite number whatever its sign, at least 1."""
+    return np.abs(value[np.isfinite(value)]).max(initial=1.0)

@@ -16,7 +16,7 @@ from seqpipe.export import graph, variables
 from seqpipe.export.artefact import FORMAT, KERAS_MODEL, PARITY, Artefact
 from seqpipe.export.proof import prove, prove_traced_once
 from seqpipe.export.warmup import write_warmup
-from seqpipe.storage import whole_directory, write_json
+from seqpipe.storage import remove_leftovers_of_the_dead, whole_directory, write_json
 
 
 def publish(
@@ -43,6 +43,7 @@ def publish(
         raise RunError(
             f"{target} is published already, and a published version never changes. Set export.version to another."
         )
+    remove_leftovers_of_the_dead(target.parent)
     try:
         with whole_directory(target) as staging:
             parity = {**_save_and_prove(artefact, staging, run_directory), "facts": facts}

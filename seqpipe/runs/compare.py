@@ -21,7 +21,9 @@ from seqpipe.runs.outcome import RUNS, Outcome, Spread, find_run, read_outcome
 from seqpipe.storage import write_json, write_text
 
 # Keys that say where a run is and what is made of it; two runs that differ in nothing else are the same pipeline.
+# Of these sections, what changes the figure that is compared is the pipeline's own.
 _ASIDE = ("name", "description", "run_directory", "evaluation", "export", "tune", "seed")
+_COMPARED = ("export.weight_bits", "evaluation.beam_width", "evaluation.length_penalty")
 _SPLITS = ("dev", "test")
 PRETRAINED = ("training.pretrain", "model.start_from", "model.embedding.vectors")  # what later seeds take over
 
@@ -96,8 +98,11 @@ def compare(names: Sequence[str], *, output: Path | None, out: Console) -> list[
     note = (
         f"{named[0].upper()}{named[1:]}: {better} is better. "
         "Of a run, 95 % interval; of several seeds, mean ± sample standard deviation, lowest to highest. Difference "
-        f"from {first} on the same rows (several seeds: their mean), 95 % interval of a paired bootstrap."
+        f"from {first} on the same rows (several seeds: their mean), 95 % interval of a paired bootstrap. It is of "
+        "these trained weights: what another seed would give is not in it."
     )
+    if len(contestants) > 2:
+        note += f" {len(contestants) - 1} pipelines are compared with {first}, and nothing corrects for that."
     write_text(directory / "comparison.md", _markdown(table, note, pictures))
     write_json(directory / "comparison.json", {"first": first, "lines": [vars(line) for line in lines]})
     _print(table, out)
@@ -147,9 +152,9 @@ def _as_first_seed(outcome: Outcome, outcomes: Sequence[Outcome]) -> dict[str, o
 
 
 def _settings(outcome: Outcome) -> dict[str, object]:
-    """What the run was trained by, less its seed; a list of sections by number and key."""
+    """What the run was trained by and answers by, less its seed; a list of sections by number and key."""
     settings = flatten(outcome.config, lists=True)
-    return {key: value for key, value in settings.items() if key.partition(".")[0] not in _ASIDE}
+    return {key: value for key, value in settings.items() if key in _COMPARED or key.partition(".")[0] not in _ASIDE}
 
 
 def _shared_splits(outcomes: Sequence[Outcome], contestants: Sequence[Contestant]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -92,7 +93,9 @@ class Spread:
         Spread(mean=2.0, deviation=1.0, low=1.0, high=3.0, n=3)
         """
         values = list(values)
-        deviation = statistics.stdev(values) if len(values) > 1 else None
+        deviation = None
+        if len(values) > 1:  # statistics fails at NaN and infinity
+            deviation = statistics.stdev(values) if all(map(math.isfinite, values)) else math.nan
         return cls(statistics.fmean(values), deviation, min(values), max(values), len(values))
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ from seqpipe.data.findings import Finding
 from seqpipe.errors import RunError
 from seqpipe.evaluation.measures import headline, monitored
 from seqpipe.runs.state import read_state
-from seqpipe.storage import locked, remove_leftovers, unhide, unwritable, write_json, write_text
+from seqpipe.storage import locked, remove_directory, remove_leftovers, unhide, unwritable, write_json, write_text
 from seqpipe.tasks import make_task
 from seqpipe.tasks.protocol import IN_WEIGHTS, Callbacks, Fitted, Report
 from seqpipe.training.workers import is_chief, wait_for
@@ -94,7 +93,7 @@ class Run:
             wait_for(lambda: self._is_there("features"), "prepare features and examples")
             return self.prepare()
         self.say("Fitting features on the training split")
-        shutil.rmtree(features, ignore_errors=True)
+        remove_directory(features)
         self.task.fit_features(features)
         examples = self._examples()
         self._finish("features", {"data_key": self.task.data_key()})
@@ -107,14 +106,13 @@ class Run:
         # All bytes of the features, so that examples of other ones are never used.
         features = [path.read_bytes() for path in sorted((self.directory / "features").rglob("*")) if path.is_file()]
         shared = (self.task.data_key(), settings, b"".join(features))
-        return {
-            split: cached(
-                self.directory / "examples" / split,
-                content_key(*shared, split),
-                lambda split=split: self.task.examples(split),  # type: ignore[misc]
-            )
-            for split in ("train", "dev", *(["test"] if self.task.tested else []))
-        }
+        examples = {}
+        for split in ("train", "dev", *(["test"] if self.task.tested else [])):
+            place, key = self.directory / "examples" / split, content_key(*shared, split)
+            if not self.chief:  # several that write one place at once would be in each other's way
+                wait_for((place / key).is_dir, f"make the examples of {split}")
+            examples[split] = cached(place, key, partial(self.task.examples, split))
+        return examples
 
     def _is_there(self, step: str) -> bool:
         """Whether the worker that writes has finished a step."""
@@ -139,6 +137,8 @@ class Run:
     def _train(self) -> None:
         from seqpipe.training.loop import Trainer
 
+        if not self.chief and self._is_there("train"):  # the chief knows it, and prepares nothing
+            return
         examples = self.prepare()
         self._pretrain()
         monitor = monitored(self.config.training.monitor, self.measures)
@@ -199,9 +199,13 @@ class Run:
         self.task.load_pretrained(directory)
 
     def evaluate(self) -> Report:
+        key = self.task.evaluation_key()
         if self.finished("evaluate") and self._report_file.exists():
-            self.say(f"Evaluation is finished: {self.state['steps']['evaluate']['summary']}")
-            return self._report()
+            if (kept := self.state["steps"]["evaluate"]).get("rows_key", key) == key:
+                self.say(f"Evaluation is finished: {kept['summary']}")
+                return self._report()
+            self.say("Rows that only evaluation reads are others now; evaluating again")
+            self.state["steps"].pop("export", None)
         if not self.finished("train"):
             raise RunError(f"{self.directory} holds no finished training. Run `seqpipe train` first, or `seqpipe run`.")
         self._refit()
@@ -214,7 +218,7 @@ class Run:
         report["findings"] = [f"{finding.severity}: {finding.text}" for finding in self.findings]
         write_json(self._report_file, report)
         summary = headline(report, self.measures[0])
-        self._finish("evaluate", {"summary": summary})
+        self._finish("evaluate", {"summary": summary, "rows_key": key})
         self.say(summary)
         return report
 
@@ -379,7 +383,7 @@ def open_run(
     with locked(directory.parent / f".{directory.name}.lock"):
         unhide(directory)
         if fresh:
-            shutil.rmtree(directory, ignore_errors=True)
+            remove_directory(directory)
         directory.mkdir(parents=True, exist_ok=True)
         remove_leftovers(directory)
         run = Run(config, say, callbacks, read_state(directory, config))

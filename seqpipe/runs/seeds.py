@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -115,9 +116,9 @@ def _configs(config: Pipeline, seeds: Sequence[int]) -> list[Pipeline]:
 
 
 def best_of(outcomes: Sequence[Outcome]) -> Outcome:
-    """The run with the best monitored dev figure; the first of equals."""
-    best = outcomes[0]
-    for outcome in outcomes[1:]:
+    """The run with the best monitored dev figure that is a finite number; the first of equals."""
+    best, *others = [outcome for outcome in outcomes if math.isfinite(outcome.figure)] or outcomes
+    for outcome in others:
         if best.monitor.better(outcome.figure, best.figure):
             best = outcome
     return best

@@ -13,7 +13,7 @@ from seqpipe.errors import RunError
 # Sections and keys that a step depends on: a change asks for it anew, or contradicts it where training has begun. A key
 # that is listed belongs to its step alone, whatever its section.
 DEPENDS_ON = {
-    "train": ("task", "seed", "data", "features", "model", "form", "training"),
+    "train": ("task", "seed", "data", "features", "model", "form", "training", "evaluation.tokenize"),
     "refit": (),
     "fit": ("conformal", "export.weight_bits", "training.logit_adjustment", "training.distance_weight"),
     "evaluate": ("evaluation", "sampling"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import os
 import shlex
 import shutil
@@ -20,12 +21,13 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from seqpipe.config import file as pipeline_file
-from seqpipe.config.pipeline import SEARCHED, Pipeline, Search, Tune
+from seqpipe.config.pipeline import Pipeline, Search, Tune
 from seqpipe.errors import ConfigError, DataError, Diverged, ModelError, RunError, SeqpipeError, require_extra
 from seqpipe.evaluation.measures import Measure, monitored
 from seqpipe.runs.outcome import read_outcome
 from seqpipe.runs.run import open_run
-from seqpipe.storage import locked, whole_file
+from seqpipe.runs.state import DEPENDS_ON
+from seqpipe.storage import locked, remove_directory, whole_file
 from seqpipe.tasks import make_task, task_class
 
 if TYPE_CHECKING:
@@ -88,7 +90,7 @@ def tune(
     directory = config.run_path.with_name(f"{config.name}-tune")
     with locked(directory.parent / f".{directory.name}.lock"):
         if fresh:
-            shutil.rmtree(directory, ignore_errors=True)
+            remove_directory(directory)
         directory.mkdir(parents=True, exist_ok=True)
         with _storage(directory) as storage:
             study = optuna.create_study(
@@ -134,10 +136,10 @@ def _check_settings(study: optuna.Study, config: Pipeline, wanted: Tune, directo
     task = make_task(config)
     findings = task.read()  # data that cannot be read is a mistake now, not a trial that failed
     space = {f"tune.space.{key}": search.model_dump(mode="json") for key, search in wanted.space.items()}
-    sections = {"task", "seed", "data", *SEARCHED}
-    flat = pipeline_file.flatten(config.model_dump(mode="json", include=sections))
     settings = {"data": task.data_key(), **space}
-    settings |= {key: value for key, value in flat.items() if key not in wanted.space}
+    flat = pipeline_file.flatten(config.model_dump(mode="json"))
+    of_training = {key for key in flat if {key, key.partition(".")[0]} & set(DEPENDS_ON["train"])}
+    settings |= {key: value for key, value in flat.items() if key in of_training and key not in wanted.space}
     before = study.user_attrs.get("settings", settings)
     if not study.trials:
         study.set_user_attr("settings", settings)
@@ -225,7 +227,12 @@ def _run_trial(
         study.tell(trial, state=TrialState.PRUNED)
         out.print(f"{name} pruned: worse than the median of the trials before it at this epoch")
         return
-    study.tell(trial, read_outcome(directory / name).figure)
+    figure = read_outcome(directory / name).figure
+    if not math.isfinite(figure):
+        study.tell(trial, state=TrialState.FAIL)
+        out.print(f"{name} failed: its dev {monitor} is {figure}, which cannot be compared")
+        return
+    study.tell(trial, figure)
     out.print(f"{name}: dev {monitor} {study.trials[trial.number].value:.4f}; best so far {study.best_value:.4f}")
 
 
@@ -283,7 +290,7 @@ def _conclude(study: optuna.Study, config: Pipeline, given: list[str], directory
     """
     counts = {name: sum(trial.state.name == name for trial in study.trials) for name in ("COMPLETE", "PRUNED", "FAIL")}
     if not counts["COMPLETE"]:
-        raise RunError(f"No trial of the study in {directory} came to an end: {counts['FAIL']} could not be trained.")
+        raise RunError(f"No trial of the study in {directory} came to an end: {counts['FAIL']} failed.")
     best = study.best_trial
     values: dict[str, object] = best.user_attrs["values"]
     found = [pipeline_file.as_override(key, value) for key, value in values.items()]

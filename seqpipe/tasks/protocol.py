@@ -76,6 +76,10 @@ class Task(Objective):
         """A hash of what was read."""
         raise NotImplementedError
 
+    def evaluation_key(self) -> str | None:
+        """A hash of the rows that only evaluation reads, before `read` too; None where there are none."""
+        return None
+
     def fit_features(self, directory: Path) -> None:
         """Fit features on the training split and save them."""
         raise NotImplementedError

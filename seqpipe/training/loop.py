@@ -127,6 +127,8 @@ class Trainer:
                     self._run_epoch(epoch, history)
                 self.position.finished = True
                 self.save(history)
+                if self.interrupted:
+                    raise Interrupted("Stopped after the last epoch. Training is saved; the same command goes on.")
             finally:  # a progress bar gives the terminal its cursor back
                 self.callbacks.on_train_end()
         return self.position

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -240,6 +242,16 @@ def test_export_never_changes_a_published_version(place):
     assert next_version(path.parent) == 2
 
 
+def test_export_removes_what_a_killed_one_left(place):
+    killed = subprocess.Popen(["true"])
+    killed.wait()
+    models = place / "models" / "mine"
+    for left in (f".1.{killed.pid}.part", f".7.{os.getpid()}.part"):
+        (models / left / "variables").mkdir(parents=True)
+    publish_to(place, artefact(Lengths()))
+    assert sorted(path.name for path in models.iterdir()) == [f".7.{os.getpid()}.part", "1"]
+
+
 def test_export_names_the_ops_of_functions_too(place):
     ops = used_ops(publish_to(place, artefact(Lengths())))
     assert {"StringLength", "Mul", "ReadVariableOp"} <= ops
@@ -269,3 +281,21 @@ def test_proof_measures_a_difference_of_large_numbers_by_their_size():
     assert difference(expected, actual, {}) == pytest.approx(0.002)
     assert difference(expected, actual, {"weights": "median"}) == pytest.approx(0.002 / 5000)
     assert difference({"weights": expected["weights"]}, actual, {"weights": "median"}) == pytest.approx(0.002)
+
+
+@pytest.mark.parametrize(
+    ("expected", "actual", "apart"),
+    [
+        ([1.0, np.nan], [1.0, np.nan], 0.0),
+        ([2.0, -np.inf], [3.0, -np.inf], 0.5),
+        ([1.0, 2.0], [1.0, np.nan], np.inf),
+        ([np.nan, 2.0], [1.0, 2.0], np.inf),
+        ([np.inf, 2.0], [-np.inf, 2.0], np.inf),
+        ([1e30, np.inf], [1e30, 1e30], np.inf),
+        ([1.0], [1.0, np.nan], np.inf),
+        (np.nan, 1.0, np.inf),
+        (1.0, 1.5, 0.5),
+    ],
+)
+def test_proof_counts_what_is_no_number_as_far_away(expected, actual, apart):
+    assert difference({"y": np.float32(expected)}, {"y": np.float32(actual)}, {}) == apart

@@ -203,3 +203,22 @@ def test_comparing_later_seeds_start_from_the_pre_training_of_the_first(make):
     make("other", right=pattern(4), model__start_from="runs/elsewhere/pretrain")
     lines, _ = ask(*(f"runs/mine-seed{seed}" for seed in (1, 2, 3)), "runs/other")
     assert {line.style for line in lines} == {0, 1}, "two pipelines"
+
+
+@pytest.mark.parametrize("key", ["export__weight_bits", "evaluation__beam_width", "evaluation__length_penalty"])
+def test_comparing_runs_that_answer_differently_are_two_pipelines(make, key):
+    make("a", right=pattern(1), seed=1, **{key: 8})
+    make("b", right=pattern(2), seed=2, **{key: 12})
+    lines, _ = ask("a", "b")
+    assert [line.name for line in lines] == ["a", "b"]
+    assert lines[1].differs == {key.replace("__", "."): 12}
+    assert lines[1].difference["dev"]
+
+
+def test_comparing_says_what_the_interval_does_not_hold(make):
+    for i, name in enumerate("abc"):
+        make(name, right=pattern(i), model__units=i)
+    _, two = ask("a", "b")
+    assert "It is of these trained weights: what another seed would give is not in it." in two
+    assert "nothing corrects" not in two
+    assert "2 pipelines are compared with a, and nothing corrects for that." in ask("a", "b", "c")[1]

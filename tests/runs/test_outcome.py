@@ -16,6 +16,7 @@ def test_spread_is_the_sample_standard_deviation():
     assert spread.deviation == pytest.approx(np.std(values, ddof=1))
     assert (spread.low, spread.high, spread.n) == (0.79, 0.9, 4)
     assert Spread.of([0.5]).deviation is None
+    assert np.isnan(Spread.of([0.5, float("nan")]).deviation)
 
 
 def make(directory, steps):

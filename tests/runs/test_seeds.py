@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import statistics
+from types import SimpleNamespace
 
 import fresh
 import numpy as np
@@ -13,7 +14,8 @@ import yaml
 
 from pipelines import PHRASES, write_tiny
 from seqpipe.errors import ConfigError
-from seqpipe.runs.seeds import _configs, parse_seeds
+from seqpipe.evaluation.measures import ACCURACY, LOSS
+from seqpipe.runs.seeds import _configs, best_of, parse_seeds
 from seqpipe.tasks import load_pipeline
 
 
@@ -40,6 +42,20 @@ def test_seeds_are_a_count_or_a_list(text, expected):
 def test_seeds_message(text, message):
     with pytest.raises(ConfigError, match=message):
         parse_seeds(text, first=7)
+
+
+@pytest.mark.parametrize(
+    ("measure", "figures", "best"),
+    [
+        (LOSS, [float("nan"), 0.5, 0.4, 0.4], 2),
+        (LOSS, [float("-inf"), 0.5], 1),
+        (ACCURACY, [0.5, float("nan"), 0.4], 0),
+        (ACCURACY, [float("nan"), float("nan")], 0),
+    ],
+)
+def test_seeds_best_is_one_whose_figure_is_a_number(measure, figures, best):
+    outcomes = [SimpleNamespace(monitor=measure, figure=figure) for figure in figures]
+    assert best_of(outcomes) is outcomes[best]
 
 
 def test_seeds_pretrain_once(tmp_path):

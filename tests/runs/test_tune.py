@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import io
 import json
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import fresh
 import pytest
@@ -223,10 +225,44 @@ def test_tuning_keeps_no_examples_of_a_trial_that_fails(tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tune, "open_run", fails)
-    with pytest.raises(RunError, match="came to an end: 2 could not be trained"):
+    with pytest.raises(RunError, match="came to an end: 2 failed"):
         search(write(tmp_path, trials=2))
     assert not list(tmp_path.rglob("examples"))
     assert len(list(tmp_path.rglob("trial-00?"))) == 2
+
+
+def test_tuning_goes_on_after_a_trial_whose_figure_is_no_number(tmp_path, monkeypatch):
+    from seqpipe.runs import tune
+
+    figures = {"trial-001": float("nan"), "trial-002": 0.5}
+    monkeypatch.chdir(tmp_path)
+    run = SimpleNamespace(train=lambda again: None)
+    monkeypatch.setattr(tune, "open_run", lambda config, **_: contextlib.nullcontext(run))
+    monkeypatch.setattr(tune, "read_outcome", lambda directory: SimpleNamespace(figure=figures[directory.name]))
+    _, printed = search(write(tmp_path, trials=2))
+    assert "trial-001 failed: its dev accuracy is nan, which cannot be compared" in printed
+    assert "Best: trial-002" in printed
+
+
+def test_tuning_refuses_to_go_on_when_the_figure_is_taken_otherwise(tmp_path, monkeypatch):
+    from seqpipe.runs.tune import _check_settings
+
+    monkeypatch.chdir(tmp_path)
+    tree = copy.deepcopy(PHRASES) | {"tune": {"space": {"model.dropout": {"low": 0.0, "high": 0.5}}}}
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(tree))
+    kept = {}
+    study = SimpleNamespace(trials=[], user_attrs=kept, set_user_attr=kept.__setitem__)
+    config = load_pipeline("tiny.yaml").config
+    _check_settings(study, config, config.tune, tmp_path)
+    study.trials = ["one"]
+    _check_settings(study, config, config.tune, tmp_path)
+    for changes, message in (
+        (["evaluation.tokenize=char"], r'evaluation\.tokenize = "char" here, "13a" in the study'),
+        (["training.epochs=7"], r"training\.epochs = 7 here, 2 in the study"),
+    ):
+        with pytest.raises(RunError, match=message):
+            _check_settings(study, load_pipeline("tiny.yaml", changes).config, config.tune, tmp_path)
+    _check_settings(study, load_pipeline("tiny.yaml", ["evaluation.beam_width=2"]).config, config.tune, tmp_path)
 
 
 def test_tuning_is_no_change_of_a_run(tmp_path, monkeypatch):

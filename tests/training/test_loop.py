@@ -10,7 +10,7 @@ import tensorflow as tf
 from seqpipe.config.networks import Classifier
 from seqpipe.config.training import Training
 from seqpipe.data.examples import Examples, Ragged
-from seqpipe.errors import DataError, RunError
+from seqpipe.errors import DataError, Interrupted, RunError
 from seqpipe.models import classifier
 from seqpipe.training.loop import Trainer
 from seqpipe.training.objective import Objective
@@ -182,6 +182,22 @@ def test_training_whose_patience_had_ended_when_it_was_stopped_stays_so(tmp_path
     run.position.finished, run.position.epoch, run.position.epochs_without_better = False, 2, 1
     run.restore = lambda: None
     assert run.run().epoch == 2
+
+
+@pytest.mark.parametrize("patience", [None, 1])
+def test_training_stopped_in_its_last_evaluation_says_so_and_is_finished(tmp_path, patience):
+    class Stopping(Twice):
+        def dev_figures(self, model):
+            run.interrupted = run.position.total_steps == 14
+            return {"own": 1.0}
+
+    epochs = 2 if patience is None else 5
+    run = trainer(tmp_path, epochs=epochs, xla="never", patience=patience, monitor="own", objective=Stopping())
+    with pytest.raises(Interrupted, match=r"after the last epoch\. Training is saved; the same command goes on\."):
+        run.run()
+    later = trainer(tmp_path, epochs=epochs, xla="never", patience=patience, monitor="own", objective=Stopping())
+    assert later.run().finished
+    assert later.position.epoch == 2
 
 
 def test_training_averages_follow_the_weights(tmp_path):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from seqpipe.export.artefact import versions
+from seqpipe.export.artefact import SAVED_MODEL, versions
 from seqpipe.serving.server.errors import not_found
 from seqpipe.serving.server.metrics import Metrics
 from seqpipe.serving.server.servable import Servable
@@ -114,13 +114,18 @@ class Models:
                 log.exception("%s: %s cannot be looked at", hosted.name, hosted.directory)
 
     def _look(self, hosted: Hosted) -> None:
-        """Load the highest version that can be; those that failed only where their files are others now."""
+        """Load the highest version that can be; those that failed only where their files are others now.
+
+        One that serves and was deleted makes way for the highest that is there, and serves on where there is none.
+        """
         for path in reversed(versions(hosted.directory) or [hosted.directory]):
             number = int(path.name) if path.name.isdecimal() else 1
-            if hosted.serving is not None and number <= hosted.serving.version:
-                break
-            files = _files(path)
-            if number not in hosted.statuses or hosted.statuses[number].files != files:
+            if (serving := hosted.serving) is not None:
+                keeps = number <= serving.version if serving.path.exists() else not (path / SAVED_MODEL).is_file()
+                if keeps:
+                    break
+            files, status = _files(path), hosted.statuses.get(number)
+            if status is None or status.files != files or not status.error:
                 self._load(hosted, path, number, files)
         _close(hosted, [servable for servable in hosted.retired if not servable.in_flight])
 
@@ -165,4 +170,6 @@ def _close(hosted: Hosted, unused: list[Servable]) -> None:
     hosted.retired = [servable for servable in hosted.retired if servable not in unused]
     for servable in unused:
         servable.close()
-        hosted.statuses[servable.version].state = "END"
+        status = hosted.statuses[servable.version]
+        if status.state == "UNLOADING":  # and was not loaded anew meanwhile
+            status.state = "END"

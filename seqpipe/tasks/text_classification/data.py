@@ -12,11 +12,12 @@ from typing import NamedTuple
 import numpy as np
 
 from seqpipe.data.checks import Checked, Nouns, alike, leaks, odd_names, oddities, repeats
+from seqpipe.data.examples import content_key
 from seqpipe.data.files import unread_in_folders
 from seqpipe.data.findings import Bad, Finding, counted, raise_errors, share
 from seqpipe.data.formats import FASTTEXT, ONE_LABEL
 from seqpipe.data.reading import read_role, read_roles, with_dev
-from seqpipe.data.sources import BadRow, Role, read_rows
+from seqpipe.data.sources import BadRow, Role, Row, read_rows
 from seqpipe.data.splits import Splits
 from seqpipe.errors import DataError, not_allowed
 from seqpipe.tasks.text_classification.config import ClassificationData, LabelledText
@@ -97,16 +98,7 @@ class _Reader:
         known = self.known
         if known is None and role != "train" and self.found:
             known = {name: name for name in self.classes()}
-        columns = {"text": data.text_column, "label": data.label_column}
-        for row in read_rows(
-            source,
-            columns=columns,
-            role=role,
-            format=data.format,
-            encoding=data.encoding,
-            separator=data.separator,
-            label_separator=data.label_separator,
-        ):
+        for row in _read(source, role, data):
             if isinstance(row, BadRow):
                 yield Bad(f"{row.place}: {row.reason}")
                 continue
@@ -138,6 +130,30 @@ class _Reader:
 
     def classes(self) -> list[str]:
         return list(dict.fromkeys(self.known.values())) if self.known is not None else _sorted(self.found)
+
+
+def _read(source: str, role: Role, data: LabelledText) -> Iterator[Row | BadRow]:
+    return read_rows(
+        source,
+        columns={"text": data.text_column, "label": data.label_column},
+        role=role,
+        format=data.format,
+        encoding=data.encoding,
+        separator=data.separator,
+        label_separator=data.label_separator,
+    )
+
+
+def rows_key(source: str, data: LabelledText) -> str:
+    """A hash of the rows of a source as they stand there.
+
+    Raises:
+        DataError: the source cannot be read.
+    """
+    rows = _read(source, "test", data)
+    return content_key(
+        f"{row.place}: {row.reason}" if isinstance(row, BadRow) else "\t".join(row.values.values()) for row in rows
+    )
 
 
 def read_splits(data: ClassificationData) -> LabelledSplits:
@@ -218,16 +234,19 @@ def read_unlabelled(
     Args:
         skip_held_back: leave out texts that also stand in dev or test, instead of refusing the source.
     Raises:
-        DataError: the source cannot be read, or texts of dev or test stand in it.
+        DataError: the source cannot be read, holds no text, or more bad rows than data.max_bad_fraction, or texts of
+            dev or test stand in it.
     """
     if source is None:
         return [], []
-    columns = {"text": data.text_column}
-    rows = read_rows(source, columns=columns, role="unlabelled", encoding=data.encoding, separator=data.separator)
-    texts = [row.values["text"] for row in rows if not isinstance(row, BadRow) and row.values["text"].strip()]
+    read, findings = read_role(
+        source, "unlabelled", partial(_texts, data), noun="row", max_bad_fraction=data.max_bad_fraction
+    )
+    raise_errors(findings)
+    texts = [text for text in read or [] if text.strip()]  # an empty line stands between paragraphs
     if not texts:
         raise DataError(f"{source}: no text in it.")
-    findings = [Finding("info", f"unlabelled: {_rows(len(texts))}.")]
+    findings.append(Finding("info", f"unlabelled: {_rows(len(texts))}."))
     present = {text.strip() for text in texts}
     for role, table in (("dev", splits.dev), ("test", splits.test)):
         held_back = [text.strip() for text in table.texts if text.strip() in present] if table is not None else []
@@ -243,6 +262,12 @@ def read_unlabelled(
         findings.append(Finding("warning", f"{found}; they are left out."))
         present -= set(held_back)
     return [text for text in texts if text.strip() in present], findings
+
+
+def _texts(data: ClassificationData, source: str, role: Role) -> Iterator[str | Bad]:
+    columns = {"text": data.text_column}
+    for row in read_rows(source, columns=columns, role=role, encoding=data.encoding, separator=data.separator):
+        yield Bad(f"{row.place}: {row.reason}") if isinstance(row, BadRow) else row.values["text"]
 
 
 def seen_rows(table: Table, train: Table) -> np.ndarray:

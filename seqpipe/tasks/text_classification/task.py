@@ -23,7 +23,14 @@ from seqpipe.serving.inputs import TEXT
 from seqpipe.storage import write_arrays, write_json
 from seqpipe.tasks.protocol import Callbacks, Fitted, Report, Say, Task
 from seqpipe.tasks.text_classification.config import TextClassificationPipeline
-from seqpipe.tasks.text_classification.data import LabelledSplits, Table, read_splits, read_table, read_unlabelled
+from seqpipe.tasks.text_classification.data import (
+    LabelledSplits,
+    Table,
+    read_splits,
+    read_table,
+    read_unlabelled,
+    rows_key,
+)
 from seqpipe.tasks.text_classification.label_set_figures import MEASURES
 from seqpipe.text.ngrams import NgramTables, fit_ngrams
 from seqpipe.text.pieces import TextFeatures, cut, head_pieces
@@ -104,6 +111,10 @@ class TextClassification(Task):
             if table is not None:
                 parts += [table.texts, table.labels]
         return content_key(*parts)
+
+    def evaluation_key(self) -> str | None:
+        others = self.config.evaluation.other_domains
+        return content_key(*(rows_key(other.source, other) for other in others.values())) if others else None
 
     def fit_features(self, directory: Path) -> None:
         features = self._fit_pieces(directory)

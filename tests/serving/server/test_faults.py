@@ -222,6 +222,41 @@ def test_versions_go_back_to_an_older_one_when_a_failed_one_is_deleted(tmp_path,
     assert server.models.get("lengths").version == 1
 
 
+def test_versions_go_back_to_the_highest_that_is_left_when_the_one_that_serves_is_deleted(tmp_path, made):
+    for number in (1, 2):
+        publish(tmp_path, number)
+    server = made(tmp_path)
+    publish(tmp_path, 3)
+    server.models.look()
+    assert server.models.get("lengths").version == 3
+    (tmp_path / "3").rename(tmp_path / "away")
+    server.models.look()
+    assert server.models.get("lengths").version == 2
+    states = {number: status.state for number, status in server.models.hosted["lengths"].statuses.items()}
+    assert states == {2: "AVAILABLE", 3: "END"}
+    (tmp_path / "away").rename(tmp_path / "3")
+    server.models.look()
+    assert server.models.get("lengths").version == 3, "which is there again"
+    (tmp_path / "3").rename(tmp_path / "away")
+    with server.models.in_use("lengths"):
+        server.models.look()
+        assert server.models.get("lengths").version == 2, "which was served and closed before"
+        (tmp_path / "away").rename(tmp_path / "3")
+        server.models.look()
+        assert server.models.get("lengths").version == 3
+    server.models.look()
+    assert server.models.hosted["lengths"].statuses[3].state == "AVAILABLE", "though its first loading is closed"
+
+
+def test_versions_one_that_is_deleted_serves_on_where_none_is_left(tmp_path, made):
+    publish(tmp_path, 2)
+    server = made(tmp_path)
+    shutil.rmtree(tmp_path / "2")
+    server.models.look()
+    assert server.models.get("lengths").version == 2
+    assert list(server.models.hosted["lengths"].statuses) == [2]
+
+
 def test_run_a_port_that_is_taken_is_said(place):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -8,7 +8,7 @@ from tasks.text_classification.labelled_rows import findings, message, read, row
 
 from seqpipe.errors import DataError
 from seqpipe.tasks.text_classification.config import ClassificationData
-from seqpipe.tasks.text_classification.data import read_splits, read_table, seen_rows
+from seqpipe.tasks.text_classification.data import read_splits, read_table, read_unlabelled, seen_rows
 
 
 @pytest.fixture(autouse=True)
@@ -254,3 +254,30 @@ def test_classification_read_table_refuses_unknown_labels():
 def test_classification_seen_rows():
     splits = read(rows_of(), dev=write("dev.jsonl", [("a", " text 3"), ("b", "text"), ("a", "text 19\n")]))
     assert seen_rows(splits.dev, splits.train).tolist() == [True, False, True]
+
+
+# More text
+
+
+def test_classification_more_text_counts_its_bad_rows():
+    lines = [f'{{"text": "more {i}"}}' for i in range(40)]
+    Path("more.jsonl").write_text("\n".join([*lines[:2], "{broken", *lines[2:]]))
+    splits = read(rows_of())
+    data = ClassificationData(train="files:train.jsonl", max_bad_fraction=0.1)
+    texts, found = read_unlabelled("files:more.jsonl", data, splits, skip_held_back=False)
+    assert texts == [f"more {i}" for i in range(40)]
+    (warning,) = [finding.text for finding in found if finding.severity == "warning"]
+    assert warning.startswith("unlabelled: 1 of 41 rows (2.4 %) cannot be used and are skipped: more.jsonl:3: ")
+    strict = data.model_copy(update={"max_bad_fraction": 0.01})
+    with pytest.raises(DataError, match=r"unlabelled: 1 of 41 rows .* data\.max_bad_fraction = 0\.01 allows no more"):
+        read_unlabelled("files:more.jsonl", strict, splits, skip_held_back=False)
+
+
+def test_classification_more_text_may_have_empty_lines():
+    Path("more.txt").write_text("one\n\n\ntwo\n")
+    splits = read(rows_of())
+    data = ClassificationData(train="files:train.jsonl", max_bad_fraction=0.0)
+    assert read_unlabelled("files:more.txt", data, splits, skip_held_back=False)[0] == ["one", "two"]
+    Path("empty.txt").write_text("\n\n")
+    with pytest.raises(DataError, match=r"empty\.txt"):
+        read_unlabelled("files:empty.txt", data, splits, skip_held_back=False)

@@ -1,0 +1,95 @@
+"""A run directory: begun afresh, shared with other workers, and asked again once it is finished."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from pipelines import write_tiny
+from seqpipe.errors import RunError
+from seqpipe.runs import run as runs
+from seqpipe.runs.run import Run, open_run
+from seqpipe.tasks import load_pipeline
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def quiet(line):
+    pass
+
+
+def test_run_fresh_empties_the_directory_that_a_link_leads_to(here):
+    config = load_pipeline(write_tiny(here)).config
+    elsewhere = here / "elsewhere"
+    elsewhere.mkdir()
+    (here / "runs").mkdir()
+    (here / "runs" / "tiny").symlink_to(elsewhere)
+    with open_run(config, say=quiet) as run:
+        run._finish("train", {"summary": "done"})
+    with open_run(config, say=quiet, fresh=True) as run:
+        assert not run.finished("train")
+    assert (here / "runs" / "tiny").is_symlink()
+    assert json.loads((elsewhere / "state.json").read_text())["steps"] == {}
+
+
+def test_run_workers_read_the_examples_that_the_chief_makes(here, monkeypatch):
+    config = load_pipeline(write_tiny(here)).config
+    with open_run(config, say=quiet) as run:
+        rows = len(run.prepare()["train"])
+        shutil.rmtree(here / "runs" / "tiny" / "examples")
+        waited = []
+
+        def wait_for(condition, what):
+            waited.append(what)
+            if not condition():
+                run.prepare()
+            assert condition()
+
+        monkeypatch.setattr(runs, "wait_for", wait_for)
+        worker = Run(config, say=quiet, chief=False)
+        made = worker.prepare()
+    assert len(made["train"]) == rows
+    splits = [f"make the examples of {split}" for split in ("train", "dev", "test")]
+    assert waited == ["prepare features and examples", *splits]
+
+
+def test_run_workers_of_a_finished_training_are_done(here, monkeypatch):
+    config = load_pipeline(write_tiny(here)).config
+    with open_run(config, say=quiet) as run:
+        run._finish("train", {"summary": "done"})
+    monkeypatch.setattr(Run, "prepare", None)  # which would wait for the chief, too
+    monkeypatch.setitem(sys.modules, "seqpipe.training.loop", SimpleNamespace(Trainer=None))
+    worker = Run(config, say=quiet, chief=False)
+    worker.train()
+    assert worker.finished("train")
+
+
+def test_run_evaluates_anew_when_rows_that_only_evaluation_reads_change(here):
+    def write(last):
+        (here / "shop.tsv").write_text(f"text\tlabel\nthe kettle is fine\tpositive\n{last}\n")
+
+    write("it broke\tnegative")
+    file = write_tiny(here, evaluation__other_domains={"kettles": {"source": "files:shop.tsv"}})
+    said = []
+    with open_run(load_pipeline(file).config, say=said.append) as run:
+        (run.directory / "report").mkdir()
+        (run.directory / "report" / "report.json").write_text('{"kept": true}')
+        run._finish("evaluate", {"summary": "good"})  # as older versions did
+        assert run.evaluate() == {"kept": True}
+        run._finish("evaluate", {"summary": "good", "rows_key": run.task.evaluation_key()})
+        run._finish("export", {"path": "somewhere"})
+        assert run.evaluate() == {"kept": True}
+        for last in ("it broke\tpositive", "it broke twice\tnegative", "a line without a label"):
+            write(last)
+            with pytest.raises(RunError, match="holds no finished training"):
+                run.evaluate()
+            assert said[-1] == "Rows that only evaluation reads are others now; evaluating again"
+        assert not run.finished("export")
