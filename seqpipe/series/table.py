@@ -135,10 +135,7 @@ def read_series(
         chosen = Step("rows")
     if not chosen.whole_days:
         clock = utc
-    findings.append(Finding("info", f"{role}: step {chosen}{'' if wanted.step == 'auto' else ' as configured'}."))
-    if chosen.kind == "months" and (clock != seconds_of_month(months_of(clock))).any():
-        text = f"{role}: days within months, each of which stands for its month: answers name its first day."
-        findings.append(Finding("info", text))
+    findings += _of_step(role, chosen, clock, found=wanted.step == "auto")
     of_hours = None if chosen.whole_days or chosen.kind == "rows" else zone
     made: list[Series] = []
     gaps: dict[str, tuple[int, int]] = {}
@@ -150,6 +147,14 @@ def read_series(
     raise_errors(findings)
     findings += _gaps(gaps, len(order))
     return SeriesSet(made, chosen, findings)
+
+
+def _of_step(role: Role, step: Step, clock: np.ndarray, *, found: bool) -> Iterator[Finding]:
+    """What to know of the step, and of days in steps of months."""
+    yield Finding("info", f"{role}: step {step}{'' if found else ' as configured'}.")
+    if step.kind == "months" and (clock != seconds_of_month(months_of(clock))).any():
+        text = f"{role}: days within months, each of which stands for its month: answers name its first day."
+        yield Finding("info", text)
 
 
 def _read_all(source: str | list[str], wanted: SeriesTable, role: Role) -> tuple[_Rows, list[Finding]]:
