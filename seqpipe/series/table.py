@@ -5,6 +5,7 @@ Axes: T steps of a series, K columns known ahead, P columns known up to now.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
