@@ -217,9 +217,8 @@ def difference(expected: Row, actual: Row, differences: Mapping[str, str]) -> fl
             if differences.get(key) in expected:
                 scale = max(scale, _largest(expected[differences[key]]))
             finite = np.isfinite(value) & np.isfinite(other[inside])
-            if not np.array_equal(value[~finite], other[inside][~finite], equal_nan=True):
-                return float("inf")
-            if not np.isfinite(other[beyond]).all():
+            alike = np.array_equal(value[~finite], other[inside][~finite], equal_nan=True)
+            if not alike or not np.isfinite(other[beyond]).all():
                 return float("inf")
             apart = np.abs(value[finite] - other[inside][finite]) / scale
             worst = max([worst, *apart.ravel(), *np.abs(other[beyond]).ravel()])

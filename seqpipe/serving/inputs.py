@@ -52,9 +52,9 @@ class Input:
         Raises:
             DataError: the file as a whole cannot be read, or a column is named where rows have several.
         """
-        for option in ("--column" if column is not None else "", "--keep" if keep else ""):
-            if option:
-                raise DataError(f"{option}: this model takes several inputs, each by its name in a JSON object.")
+        if column is not None or keep:
+            option = f"--keep {keep[0]}" if keep else f"--column {column}"
+            raise DataError(f"{option}: this model takes several inputs, each by its name in a JSON object.")
         yield from read_objects(source, encoding=encoding)
 
     def from_value(self, value: object) -> Any:

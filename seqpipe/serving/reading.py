@@ -103,10 +103,12 @@ def _texts(
         separator=separator,
         encoding_key="--encoding",
     ):
-        if isinstance(row, BadRow) or not keep:
-            yield row if isinstance(row, BadRow) else row.values["text"]
-            continue
-        yield _kept(row.values["text"], {name: row.values[f"keep {name}"] for name in keep})
+        if isinstance(row, BadRow):
+            yield row
+        elif keep:
+            yield _kept(row.values["text"], {name: row.values[f"keep {name}"] for name in keep})
+        else:
+            yield row.values["text"]
 
 
 def _kept(text: str, beside: Mapping[str, str]) -> Kept:

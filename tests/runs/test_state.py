@@ -33,19 +33,16 @@ def test_state_a_change_takes_its_step_and_those_behind_it(tmp_path, pipeline, c
     assert tuple(read_state(tmp_path, after)["steps"]) == kept
 
 
-def test_state_a_change_of_what_was_trained_is_an_error(tmp_path):
-    before = load_pipeline("pipelines/write_verses.yaml").config
+@pytest.mark.parametrize(
+    ("pipeline", "change", "message"),
+    [
+        ("write_verses", "model.recurrent.units=7", r"model\.recurrent\.units = 7 here"),
+        ("translate_phrases", "evaluation.tokenize=char", r"evaluation\.tokenize = char here, 13a in the run"),
+    ],
+)
+def test_state_a_change_of_what_was_trained_or_chosen_by_is_an_error(tmp_path, pipeline, change, message):
+    before = load_pipeline(f"pipelines/{pipeline}.yaml").config
     state = {"config": flatten(before.model_dump(mode="json")), "steps": {"train": {}}}
     (tmp_path / "state.json").write_text(json.dumps(state))
-    after = load_pipeline("pipelines/write_verses.yaml", ["model.recurrent.units=7"]).config
-    with pytest.raises(RunError, match=r"model\.recurrent\.units = 7 here"):
-        read_state(tmp_path, after)
-
-
-def test_state_a_change_of_what_the_best_epoch_is_chosen_by_is_an_error(tmp_path):
-    before = load_pipeline("pipelines/translate_phrases.yaml").config
-    state = {"config": flatten(before.model_dump(mode="json")), "steps": {"train": {}}}
-    (tmp_path / "state.json").write_text(json.dumps(state))
-    after = load_pipeline("pipelines/translate_phrases.yaml", ["evaluation.tokenize=char"]).config
-    with pytest.raises(RunError, match=r"evaluation\.tokenize = char here, 13a in the run"):
-        read_state(tmp_path, after)
+    with pytest.raises(RunError, match=message):
+        read_state(tmp_path, load_pipeline(f"pipelines/{pipeline}.yaml", [change]).config)
