@@ -6,9 +6,19 @@ import atexit
 import contextlib
 import gc
 import os
+import platform
 import sys
 import tempfile
 from collections.abc import Iterator
+
+
+def machine() -> str:
+    """What this process computes on, in words: the cores that it may use, the GPUs that TensorFlow has found."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    gpus = sys.modules["tensorflow"].config.list_physical_devices("GPU") if "tensorflow" in sys.modules else []
+    parts = [(cores, "core"), *([(len(gpus), "GPU")] if gpus else [])]
+    counted = " and ".join(f"{count} {name}{'' if count == 1 else 's'}" for count, name in parts)
+    return f"{counted} ({platform.machine()}, Python {platform.python_version()})"
 
 
 def import_tensorflow() -> None:

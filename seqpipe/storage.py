@@ -7,6 +7,7 @@ import errno
 import fcntl
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +26,7 @@ def whole_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
         RunError: the disk is full, or the place cannot be written.
     """
     target = Path(os.path.realpath(path))
-    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
+    part = beside(target)
     encoding, newline = (None, None) if "b" in mode else ("utf-8", "\n")
     try:
         if path.exists() and not path.is_file():
@@ -33,31 +34,54 @@ def whole_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
                 yield file
             return
         target.parent.mkdir(parents=True, exist_ok=True)
-        with open(beside, mode, encoding=encoding, newline=newline) as file:
+        with open(part, mode, encoding=encoding, newline=newline) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(beside, target)
+        os.replace(part, target)
     except OSError as error:
         raise unwritable(path, error) from error
     finally:
         with contextlib.suppress(OSError):
-            beside.unlink()
+            part.unlink()
 
 
 @contextlib.contextmanager
 def whole_directory(path: Path) -> Iterator[Path]:
-    """A directory beside `path` to fill; it becomes `path`, which must not hold files yet, when the block ends well."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    """A directory beside `path` to fill; it becomes `path`, which must not hold files yet, when the block ends well.
+
+    It is locked meanwhile, wherever it is moved, so that `remove_leftovers_of_the_dead` leaves it alone.
+    """
+    part = beside(path)
     try:
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir(parents=True)
-        yield beside
-        os.replace(beside, path)
+        part.mkdir(parents=True)
+        with _open_directory(part) as descriptor:
+            with contextlib.suppress(OSError):  # where there are no locks, nobody finds it free, either
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield part
+            os.replace(part, path)
     except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise RunError(
+                f"{path} was written by another process meanwhile and stays. Run the command again."
+            ) from error
         raise unwritable(path, error) from error
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def beside(path: Path) -> Path:
+    """A new name beside `path`: one of its own, since processes in other containers may have the same number."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+
+
+@contextlib.contextmanager
+def _open_directory(directory: Path) -> Iterator[int]:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def write_json(path: Path, value: object) -> None:
@@ -86,21 +110,11 @@ def remove_leftovers(directory: Path) -> None:
 
 
 def remove_leftovers_of_the_dead(directory: Path) -> None:
-    """Remove what killed processes were making with `whole_directory`; what a living one makes stays."""
+    """Remove what killed processes were making with `whole_directory`; what a living one makes is locked, and stays."""
     for path in directory.glob(".*.part"):
-        process = path.stem.rpartition(".")[2]
-        if process.isdecimal() and not _lives(int(process)):
+        with contextlib.suppress(OSError), _open_directory(path) as descriptor:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(path, ignore_errors=True)
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # it is somebody else's
-        return True
-    return True
 
 
 def remove_directory(directory: Path) -> None:

@@ -121,12 +121,26 @@ def test_storage_leftovers_are_removed(tmp_path):
 
 
 def test_storage_leftovers_of_living_processes_stay(tmp_path):
-    dead = subprocess.Popen(["true"])
-    dead.wait()
-    for name in (f".1.{dead.pid}.part", f".2.{os.getpid()}.part", ".3.mine.part"):
-        (tmp_path / name).mkdir()
-    remove_leftovers_of_the_dead(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [f".2.{os.getpid()}.part", ".3.mine.part"]
+    """A living one is known by its lock, not by its number, which another container may have too; moved it keeps it."""
+    (tmp_path / ".1.left.part").mkdir()
+    with whole_directory(tmp_path / "2") as directory:
+        moved = tmp_path / ".moved.part"
+        directory.rename(moved)
+        remove_leftovers_of_the_dead(tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == [".moved.part"]
+        moved.rename(directory)
+    assert [path.name for path in tmp_path.iterdir()] == ["2"]
+
+
+def test_storage_a_directory_that_another_process_wrote_meanwhile_stays(tmp_path):
+    def write():
+        with whole_directory(tmp_path / "1"):
+            (tmp_path / "1").mkdir()
+            (tmp_path / "1" / "theirs.txt").write_text("")
+
+    with pytest.raises(RunError, match=r"was written by another process meanwhile and stays\. Run the command again"):
+        write()
+    assert [path.name for path in tmp_path.rglob("*")] == ["1", "theirs.txt"]
 
 
 def test_storage_writing_to_a_link_replaces_what_it_leads_to(tmp_path):

@@ -108,4 +108,4 @@ def score(
     text = read_text(str(file))
     find_model(model)
     start()
-    writer.print_score(load(model), text, out, page=html)
+    writer.print_score(load(model), text, out, err, page=html)

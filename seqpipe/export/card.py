@@ -5,8 +5,6 @@ from __future__ import annotations
 import datetime
 import importlib.metadata
 import json
-import os
-import platform
 import re
 from collections.abc import Collection
 from pathlib import Path
@@ -17,6 +15,7 @@ import yaml
 from seqpipe.config import file as pipeline_file
 from seqpipe.config.pipeline import Pipeline
 from seqpipe.export.artefact import CARD, PIPELINE
+from seqpipe.startup import machine
 from seqpipe.storage import write_text
 
 STREAMS = "It streams: `stream` answers piece by piece."
@@ -122,11 +121,11 @@ What validation found:
 
 def _training(config: Pipeline, parity: dict[str, Any], steps: dict[str, Any]) -> str:
     training, again = steps["train"], f"\n{steps['refit']['summary']}." if "refit" in steps else ""
+    on = f" on {training['machine']}" if "machine" in training else ""  # runs of before do not say
     return f"""## Training
 
-Seed {config.seed}; {training["epochs"]} epochs in {training["seconds"]:,.0f} s on {os.cpu_count()} cores
-({platform.machine()}, Python {platform.python_version()}, TensorFlow {parity["tensorflow"]}, Keras {parity["keras"]}),
-by the configuration in `{PIPELINE}` beside this card.{before_training(config, steps)}{again}"""
+Seed {config.seed}; {training["epochs"]} epochs in {training["seconds"]:,.0f} s{on}, by the configuration
+in `{PIPELINE}` beside this card.{before_training(config, steps)}{again}"""
 
 
 def before_training(config: Pipeline, steps: dict[str, Any]) -> str:
@@ -151,7 +150,7 @@ def _proof(parity: dict[str, Any]) -> str:
     return f"""The directory was moved and loaded in a fresh process without seqpipe. Each signature answered its
 probes, real and hostile, alone and batched; differences are the largest ones, as a share of an answer's largest
 number where that is beyond 1; allowed is {parity["tolerance"]:g}. Latency is the median of one warm request with
-the first probe, on {os.cpu_count()} cores.
+the first probe, on {machine()}.
 
 | signature | probes | alone against batched | against Keras | latency, ms |
 |---|---:|---:|---:|---:|

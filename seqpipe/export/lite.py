@@ -17,7 +17,7 @@ import numpy as np
 from seqpipe.config.pipeline import DeviceExport, Pipeline
 from seqpipe.errors import ProofError, require_extra
 from seqpipe.export.card import resized, with_section
-from seqpipe.storage import whole_directory, write_json, write_text
+from seqpipe.storage import remove_leftovers_of_the_dead, whole_directory, write_json, write_text
 
 if TYPE_CHECKING:
     import keras
@@ -189,16 +189,16 @@ def add(artefact: Path, make: Callable[[Path], LiteFiles]) -> Path:
     """
     place = artefact / DIRECTORY
     card = artefact / "card.md"
-    before = after = card.read_text(encoding="utf-8")
+    before = card.read_text(encoding="utf-8")
+    remove_leftovers_of_the_dead(artefact)
     if not place.exists():
         files = make(artefact)
         with whole_directory(place) as directory:
             for name, content in files.contents.items():
                 (directory / name).write_bytes(content)
             write_json(directory / REPORT, files.report())
-        after = resized(before, artefact)
     report = json.loads((place / REPORT).read_text(encoding="utf-8"))
-    after = with_section(after, "On a device", to_markdown(report))
+    after = with_section(resized(before, artefact), "On a device", to_markdown(report))
     if after != before:
         write_text(card, after)
     return place

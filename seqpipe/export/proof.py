@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,7 +23,7 @@ import numpy as np
 from seqpipe.errors import ProofError
 from seqpipe.export.artefact import Artefact, Row
 from seqpipe.export.fresh_process import pack, unpack
-from seqpipe.storage import hidden
+from seqpipe.storage import beside, hidden
 
 SCRIPT = Path(__file__).with_name("fresh_process.py")
 
@@ -51,7 +50,7 @@ def prove_traced_once(artefact: Artefact) -> None:
             )
 
 
-def prove(artefact: Artefact, directory: Path, *, run_directory: Path | None) -> dict[str, dict[str, float]]:
+def prove(artefact: Artefact, directory: Path, *, run_directory: Path | None) -> dict[str, dict[str, float | None]]:
     """Prove a SavedModel; figures by signature: probes, largest differences, latency_ms.
 
     Args:
@@ -71,7 +70,7 @@ def prove(artefact: Artefact, directory: Path, *, run_directory: Path | None) ->
     for request, answer in zip(requests, answers, strict=True):
         _check_values(request.signature, answer)
         asked[request.signature].append((request, answer))
-    figures: dict[str, dict[str, float]] = {}
+    figures: dict[str, dict[str, float | None]] = {}
     for name, pairs in asked.items():
         alone = {request.probes[0]: _row(answer, 0) for request, answer in pairs if len(request.probes) == 1}
         figures[name] = {"probes": len(alone), "alone_against_batch": _against_batch(artefact, name, alone, pairs)}
@@ -97,14 +96,13 @@ def _of_signature(name: str, rows: list[Row], shared: Row) -> Iterator[Request]:
 
 @contextlib.contextmanager
 def _moved(directory: Path) -> Iterator[Path]:
-    """The directory elsewhere, under another name."""
-    with tempfile.TemporaryDirectory(prefix="seqpipe-proof-") as elsewhere:
-        away = Path(elsewhere) / "moved"
-        shutil.move(directory, away)
-        try:
-            yield away
-        finally:
-            shutil.move(away, directory)
+    """The directory under another name, one that is taken for a leftover if this process dies meanwhile."""
+    away = beside(directory)
+    os.rename(directory, away)
+    try:
+        yield away.resolve()
+    finally:
+        os.rename(away, directory)
 
 
 def _ask_fresh_process(directory: Path, requests: list[Request]) -> tuple[list[Row], dict[str, float]]:
@@ -163,10 +161,13 @@ def _row(answer: Row, place: int) -> Row:
     return {key: value[place : place + 1].reshape(value.shape[1:]) for key, value in answer.items()}
 
 
-def _against_batch(artefact: Artefact, name: str, alone: dict[int, Row], pairs: list[tuple[Request, Row]]) -> float:
-    """The largest difference between answers to probes alone and beside others."""
+def _against_batch(
+    artefact: Artefact, name: str, alone: dict[int, Row], pairs: list[tuple[Request, Row]]
+) -> float | None:
+    """The largest difference between answers to probes alone and beside others; None where none stood beside others."""
+    batches = [(request, answer) for request, answer in pairs if len(request.probes) > 1]
     worst = 0.0
-    for request, answer in pairs:
+    for request, answer in batches:
         for place, number in enumerate(request.probes):
             apart = difference(alone[number], _row(answer, place), artefact.differences)
             worst = max(worst, apart)
@@ -176,7 +177,7 @@ def _against_batch(artefact: Artefact, name: str, alone: dict[int, Row], pairs: 
                     f"allowed {artefact.tolerance:g}). A layer lets padding through: whatever lies beyond a row's "
                     "length must not change its answer. Use the layers of seqpipe.layers, which take (x, lengths)."
                 )
-    return worst
+    return worst if batches else None
 
 
 def _against_keras(artefact: Artefact, name: str, alone: dict[int, Row]) -> float:

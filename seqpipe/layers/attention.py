@@ -95,4 +95,5 @@ class BahdanauAttention(_Attention):
 def _flat_product(x: Tensor, kernel: Tensor) -> Tensor:
     """x [B, T, C] times kernel [C, U]: one product, where TensorFlow would make B, and B gradients to add up."""
     flat = tf.matmul(tf.reshape(x, [-1, kernel.shape[0]]), tf.cast(kernel, x.dtype))
-    return tf.ensure_shape(tf.reshape(flat, [tf.shape(x)[0], -1, kernel.shape[1]]), [None, x.shape[1], kernel.shape[1]])
+    found = tf.reshape(flat, [*tf.unstack(tf.shape(x)[:2]), kernel.shape[1]])
+    return tf.ensure_shape(found, [None, x.shape[1], kernel.shape[1]])

@@ -160,8 +160,9 @@ class AttentionDecoder(keras.layers.Layer):
         return output, weights, {"cells": cells, **({"fed": output} if self.input_feeding else {})}
 
     def _first_states(self, memory: Tensor, lengths: Tensor) -> States:
-        count = tf.maximum(tf.cast(lengths, memory.dtype), 1)[:, tf.newaxis]
-        states = tf.split(self.bridge(tf.reduce_sum(memory, axis=1) / count), self.layers * self._tensors, axis=1)
+        count = tf.maximum(tf.cast(lengths, tf.float32), 1)[:, tf.newaxis]
+        mean = tf.cast(tf.reduce_sum(tf.cast(memory, tf.float32), axis=1) / count, memory.dtype)
+        states = tf.split(self.bridge(mean), self.layers * self._tensors, axis=1)
         return [states[n * self._tensors : (n + 1) * self._tensors] for n in range(self.layers)]
 
     def _dropped(self, number: int, x: Tensor, training: bool | None) -> Tensor:

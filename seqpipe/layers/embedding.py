@@ -37,7 +37,8 @@ class TiedEmbedding(keras.layers.Layer):
     def __init__(self, vocabulary_size: int, units: int, kinds: Sequence[np.typing.ArrayLike] = (), **base: Any):
         super().__init__(**base)
         self.vocabulary_size, self.units = vocabulary_size, units
-        self.kinds = [np.asarray(kind, np.int32) for kind in kinds]
+        each = [np.asarray(kind, np.int32) for kind in kinds]
+        self.kinds = [kind for kind in each if kind.any()]  # in others no pieces share anything
 
     def build(self, x_shape: Shape | None = None) -> None:
         initializer = keras.initializers.RandomNormal(stddev=self.units**-0.5)

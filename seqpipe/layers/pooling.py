@@ -44,7 +44,7 @@ class AttentionPooling(keras.layers.Layer):
         mask = step_mask(lengths, ops.shape(x)[1])  # [B, T]
         scores = ops.cast(self.score(self.hidden(x))[:, :, 0], "float32")  # [B, T]
         scores = ops.where(mask, scores, -1e30)
-        exponentials = ops.where(mask, ops.exp(scores - ops.max(scores, axis=1, keepdims=True)), 0.0)
+        exponentials = ops.where(mask, ops.exp(scores - ops.max(scores, axis=1, keepdims=True, initial=-1e30)), 0.0)
         weights = exponentials / ops.maximum(ops.sum(exponentials, axis=1, keepdims=True), 1e-30)
         pooled = ops.matmul(ops.cast(weights, x.dtype)[:, None], x)[:, 0]
         return pooled, weights
@@ -88,8 +88,8 @@ class MeanPooling(keras.layers.Layer):
         mask = step_mask(lengths, ops.shape(x)[1])
         share = 1.0 / ops.maximum(ops.cast(lengths, "float32"), 1.0)
         weights = ops.where(mask, share[:, None], 0.0)  # [B, T]
-        total = ops.sum(zero_beyond(x, lengths), axis=1)
-        return total * ops.cast(share, x.dtype)[:, None], weights
+        total = ops.sum(ops.cast(zero_beyond(x, lengths), "float32"), axis=1)  # float16 has no room for many steps
+        return ops.cast(total * share[:, None], x.dtype), weights
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")
@@ -104,7 +104,7 @@ class MaxPooling(keras.layers.Layer):
         mask = step_mask(lengths, steps)[:, :, None]
         lowest = ops.convert_to_tensor(-3e38, dtype=x.dtype)
         x = ops.where(mask, x, lowest)
-        largest = ops.max(x, axis=1)  # [B, C]
+        largest = ops.max(x, axis=1, initial=-3e38)  # [B, C]
         nearly = largest - TIE * (1.0 + ops.abs(largest))
         won = ops.cast(ops.logical_and(x >= nearly[:, None, :], mask), "float32")  # [B, T, C]
         shares = won / ops.maximum(ops.sum(won, axis=1, keepdims=True), 1.0)

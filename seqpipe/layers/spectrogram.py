@@ -79,7 +79,8 @@ class SpectrogramBlock(keras.layers.Layer):
         x = ops.pad(x, [[0, 0], [self.frames_before, self.span - 1 - self.frames_before], [0, 0], [0, 0]])
         lengths = strided(lengths, self.stride_frames)
         y = self._convolve(x)
-        y = self._normalised(y, lengths) if training else self.norm(y, training=False)
+        learning = training and self.norm.trainable  # as in Keras a frozen one stays as it is
+        y = self._normalised(y, lengths) if learning else self.norm(y, training=False)
         return _zero_beyond(ops.relu(y), lengths), lengths
 
     @property

@@ -18,6 +18,7 @@ from seqpipe.data.findings import Finding
 from seqpipe.errors import RunError
 from seqpipe.evaluation.measures import headline, monitored
 from seqpipe.runs.state import read_state
+from seqpipe.startup import machine
 from seqpipe.storage import locked, remove_directory, remove_leftovers, unhide, unwritable, write_json, write_text
 from seqpipe.tasks import make_task
 from seqpipe.tasks.protocol import IN_WEIGHTS, Callbacks, Fitted, Report
@@ -156,10 +157,8 @@ class Run:
         position = trainer.run(self.callbacks(self.config.training.epochs, trainer.steps_per_epoch))
         if not self.chief:
             return
-        summary = (
-            f"{position.epoch} epochs in {position.seconds:,.0f} s, best dev {monitor.name} {position.best:.4f} "
-            f"in epoch {(position.best_epoch or 0) + 1}"
-        )
+        best = f"best dev {monitor.name} {position.best:.4f} in epoch {(position.best_epoch or 0) + 1}"
+        summary = f"{position.epoch} epochs in {position.seconds:,.0f} s, {best}"
         self.task.keep(self.best_model, self.directory)
         self._finish("train", {"summary": summary, "seconds": position.seconds, "epochs": position.epoch})
         self.say(summary)
@@ -355,7 +354,7 @@ class Run:
 
     def _finish(self, step: str, facts: dict[str, object]) -> None:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        self.state.setdefault("steps", {})[step] = {"finished": now, **facts}
+        self.state.setdefault("steps", {})[step] = {"finished": now, "machine": machine(), **facts}
         write_json(self.directory / "state.json", self.state)
 
 

@@ -39,6 +39,8 @@ def composed(model: Model, acrostics: Sequence[str], wishes: FormWishes, *, seed
         raise ModelError(
             f"{model.path} composes nothing: its pipeline has no form. It has: {', '.join(model.signatures)}."
         )
+    if not all(isinstance(acrostic, str) for acrostic in acrostics):
+        raise DataError(f"an acrostic is a text, not {acrostics[0]!r:.60}.")
     known = model.call("info", {})
     lengths = known["line_lengths"].tolist()
     line_length = lengths[-1] if wishes.line_length is None else wishes.line_length

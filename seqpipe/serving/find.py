@@ -42,7 +42,10 @@ def find_model(model: str | Path) -> Path:
     Raises:
         ModelError: there is no such model, it is not whole, or it was made by a newer seqpipe.
     """
-    candidates = [Path(model), *(directory / model for directory in model_directories())]
+    named = Path(model)
+    if named.name in ("", ".."):  # its own name, and what lies beside it, is asked for later
+        named = named.resolve()
+    candidates = [named, *(directory / model for directory in model_directories())]
     places = [path for path in candidates if path.is_dir()]
     if not places:
         names = [path.parent.name for path in list_models()]

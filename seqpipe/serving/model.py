@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,6 +69,10 @@ class Model:
         positional, named = self.signature(signature).structured_input_signature
         return {**{spec.name: spec for spec in positional}, **named}
 
+    def gives(self, signature: str) -> set[str]:
+        """The names of a signature's outputs."""
+        return set(self.signature(signature).structured_outputs)
+
     def run(
         self, rows: Sequence[Any], *, signature: str = "serving_default", options: Options | None = None
     ) -> dict[str, np.ndarray]:
@@ -129,7 +133,8 @@ class Model:
         return answers
 
     def score(self, texts: Sequence[str | bytes]) -> list[Answer]:
-        """Of a model that writes, how surprised it is by each text: nats, characters, bits_per_byte and more."""
+        """Of a model that writes, how surprised it is by each text: nats, characters, bits_per_byte and more; where
+        texts end by themselves, also end_nats, of the end."""
         return self(texts, signature="score")
 
     def compose(self, acrostic: str | Sequence[str] = "", *, seed: int | Sequence[int] = 1, **wishes: Any) -> list[str]:
@@ -142,13 +147,19 @@ class Model:
             ModelError: the model has no form.
             DataError: the wishes cannot be had together.
         """
-        seeds = [seed] if isinstance(seed, int) else list(seed)
+        seeds = list(seed) if isinstance(seed, Iterable) else [seed]
         acrostics = [acrostic] if isinstance(acrostic, str) else list(acrostic)
         rows = max(len(seeds), len(acrostics), 1)
         if {len(seeds), len(acrostics)} - {1, rows}:
             raise DataError(f"{len(acrostics)} acrostics and {len(seeds)} seeds. Allowed: as many, or one of either.")
+        try:
+            asked = FormWishes(**wishes)
+        except TypeError:
+            raise DataError(
+                f"compose takes {', '.join(FormWishes.__annotations__)}, not {', '.join(wishes)}."
+            ) from None
         acrostics, seeds = acrostics * (rows // len(acrostics)), seeds * (rows // len(seeds))
-        return composed(self, acrostics, FormWishes(**wishes), seeds=seeds)
+        return composed(self, acrostics, asked, seeds=seeds)
 
     def _batches(self, rows: Sequence[Any]) -> Iterator[list[int]]:
         """Row numbers in batches of like length, or of equal length where padding would change an answer."""

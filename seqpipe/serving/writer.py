@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -22,8 +22,9 @@ from seqpipe.storage import write_text
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from seqpipe.serving.model import Model
+    from seqpipe.serving.model import Answer, Model
 
+LONGEST = 100_000  # characters that are written at once
 SCORED = 8_000  # characters of a file that are scored at once
 BEFORE = 500  # of them, characters that are read again, so that a piece does not begin with nothing
 ENDED = 0  # the token after which a text has ended
@@ -117,6 +118,8 @@ def streamed(model: Model, prompt: str, wishes: Wishes, *, stop: Sequence[str] =
         raise DataError("stop strings must have 1 character or more; one is empty.")
     options = settings(model, wishes)
     length = int(options.pop("length"))
+    if length > LONGEST:
+        raise DataError(f"length must be 1 to {LONGEST:,} characters, not {length:,}.")
     state = model.call("start", {"text": tf.constant([shown(prompt)])})
     seeds, stop, held = _seeds([seed]), [shown(text) for text in stop], ""
     for number in range(length):
@@ -168,38 +171,73 @@ def print_written(model: Model, prompt: str, wishes: Wishes, err: Console, **how
                 print(("\n" if number else "") + prompt + answer["text"])  # rich would change tabs
     unknown = answers[0]["unknown"]
     if unknown:
-        names = " ".join(dict.fromkeys(unknown))
-        err.print(f"warning: {len(unknown)} characters of the prompt are unknown to this model: {names}")
+        err.print(f"warning: {len(unknown)} characters of the prompt are unknown to this model: {_names(unknown)}")
     err.print(f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]} to {seeds[-1]}")
 
 
-def scored(model: Model, text: str) -> tuple[str, np.ndarray]:
-    """A text as it was read, and the bits of each of its characters, float64 [N]."""
+def _names(unknown: str) -> str:
+    """Each character once; such as have no shape, by their number."""
+    return " ".join(c if c.isprintable() else f"U+{ord(c):04X}" for c in dict.fromkeys(unknown))
+
+
+class Scored(NamedTuple):
+    """A text as it was read, the bits of each of its characters, float64 [N], and those it has that are unknown."""
+
+    text: str
+    bits: np.ndarray
+    unknown: str
+
+
+def scored(model: Model, text: str) -> Scored:
+    """A text of any length, read in parts."""
     import tensorflow as tf
 
     require(model, "score")
-    pieces, bits = [], []
+    pieces, bits, unknown = [], [], ""
     for start in range(0, len(text), SCORED):
         before = text[max(0, start - BEFORE) : start]
         part = (before + text[start : start + SCORED]).encode("utf-8", "replace")
         outputs = model.call("score", {"text": tf.constant([part])})
         pieces += [piece.decode() for piece in outputs["pieces"][0][len(before) :]]
         bits.append(outputs["surprisal"][0][len(before) :] / math.log(2))
-    return "".join(pieces), np.concatenate(bits).astype(np.float64) if bits else np.zeros(0)
+        unknown += outputs["unknown"][0].decode()
+    return Scored("".join(pieces), np.concatenate(bits).astype(np.float64) if bits else np.zeros(0), unknown)
 
 
-def print_score(model: Model, text: str, out: Console, *, page: Path | None) -> None:
-    """Bits a character of each line, with surprising characters marked; or a page."""
-    read, bits = scored(model, text)
-    if not read:
-        raise DataError("there is no text to score: the file is empty.")
-    whole = (
-        f"{bits.mean():.3f} bits a character, {bits.sum() / len(read.encode()):.3f} a byte; {len(read):,} characters"
-    )
-    lines, start = [], 0
+def texts_end(model: Model) -> bool:
+    """Whether its texts end by themselves, so that each line of a file is one."""
+    require(model, "score")
+    return "end_nats" in model.gives("score")
+
+
+def surprisals(answer: Answer) -> np.ndarray:
+    """Nats of each character of a text that ends, and of its end: float64 [N + 1]."""
+    return np.array([*answer["surprisal"][: int(answer["characters"])], answer["end_nats"]], np.float64)
+
+
+def _by_line(model: Model, text: str) -> tuple[list[tuple[str, np.ndarray]], str]:
+    """Lines with the bits of their characters and of what ends them; and characters that are unknown."""
+    if texts_end(model):
+        answers = model.score([line for line in text.splitlines() if line.strip()])
+        lines = [("".join(answer["pieces"][: int(answer["characters"])]), answer) for answer in answers]
+        bits = [(line, surprisals(answer) / math.log(2)) for line, answer in lines]
+        return bits, "".join(answer["unknown"] for answer in answers)
+    read, of_text, unknown = scored(model, text)
+    found, start = [], 0
     for line in read.split("\n"):
-        lines.append((line, bits[start : start + len(line) + 1]))
+        found.append((line, of_text[start : start + len(line) + 1]))
         start += len(line) + 1
+    return found, unknown
+
+
+def print_score(model: Model, text: str, out: Console, err: Console, *, page: Path | None) -> None:
+    """Bits a character of each line, with surprising characters marked; or a page."""
+    lines, unknown = _by_line(model, text)
+    bits = np.concatenate([np.zeros(0), *(of_line for _, of_line in lines)])
+    if not len(bits):
+        raise DataError("there is no text to score: the file is empty.")
+    size = sum(len(line.encode()) for line, _ in lines) + (0 if texts_end(model) else len(lines) - 1)
+    whole = f"{bits.mean():.3f} bits a character, {bits.sum() / max(1, size):.3f} a byte; {len(bits):,} characters"
     if page is not None:
         write_text(page, _page(lines, whole))
         out.print(f"Written: {page}")
@@ -210,6 +248,8 @@ def print_score(model: Model, text: str, out: Console, *, page: Path | None) -> 
                 for character, surprise in zip(line, of_line, strict=False):
                     shown_line.append(character, STYLES[_mark(surprise)])
                 out.print(shown_line)
+    if unknown:
+        err.print(f"warning: characters that are unknown to this model: {_names(unknown)}")
     out.print(whole)
 
 

@@ -31,5 +31,7 @@ def rounded(weights: np.ndarray, bits: int) -> np.ndarray:
     """Floats of so many significant bits, whatever their size; others as they are."""
     if not np.issubdtype(weights.dtype, np.floating):
         return weights
-    mantissa, exponent = np.frexp(weights)
-    return np.ldexp(np.round(np.ldexp(mantissa, bits)), exponent - bits).astype(weights.dtype)
+    mantissa, exponent = np.frexp(weights.astype(np.float64))  # wide enough for any of these bits
+    largest = np.finfo(weights.dtype).max
+    near = np.ldexp(np.round(np.ldexp(mantissa, bits)), exponent - bits)
+    return np.where(np.isfinite(weights), np.clip(near, -largest, largest), weights).astype(weights.dtype)

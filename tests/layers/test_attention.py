@@ -61,3 +61,10 @@ def test_attention_is_saved_and_has_gradients(name, tmp_path):
     again = keras.saving.load_model(tmp_path / "model.keras")
     for a, b in zip(model([queries, memory, lengths]), again([queries, memory, lengths]), strict=True):
         np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_attention_of_no_rows(name):
+    context, weights = LAYERS[name]()(*(part[:0] for part in inputs()))
+    assert context.shape == (0, 3, 8)
+    assert weights.shape == (0, 3, 7)

@@ -66,3 +66,9 @@ def test_embedding_made_again_from_its_configuration_answers_alike():
         again.build()
         again.set_weights(layer.get_weights())
         np.testing.assert_array_equal(again(np.arange(4)), layer(np.arange(4)))
+
+
+def test_embedding_of_kinds_in_which_nothing_is_shared():
+    layer = TiedEmbedding(4, 3, kinds=[[0, 0, 0, 0]])
+    assert layer(np.arange(4)).shape == (4, 3)
+    assert layer.get_config().get("kinds", []) == []

@@ -47,6 +47,19 @@ def test_pooling_max_of_an_empty_row_is_zero_in_half_precision():
     np.testing.assert_array_equal(pooled, [[1, 1], [0, 0]])
 
 
+def test_pooling_mean_of_many_steps_in_half_precision():
+    x = np.random.default_rng(0).normal(90, 10, size=(1, 2000, 3)).astype(np.float32)
+    pooled, _ = MeanPooling(dtype="mixed_float16")(x, np.array([2000], np.int32))
+    np.testing.assert_allclose(pooled[0], x[0].mean(axis=0), rtol=1e-3)
+
+
+@pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS.keys())
+def test_pooling_of_no_rows(make):
+    pooled, weights = make()(np.zeros((0, 6, 5), np.float32), np.zeros(0, np.int32))
+    assert pooled.shape[0] == 0
+    assert weights.shape == (0, 6)
+
+
 def test_pooling_attention_max_is_both_side_by_side():
     x = np.random.default_rng(0).normal(size=(2, 6, 5)).astype(np.float32)
     lengths = np.array([6, 3], np.int32)

@@ -49,6 +49,16 @@ def test_spectrogram_block_normalises_by_the_real_frames_of_the_batch(lengths):
         assert not y[row, length:].numpy().any()
 
 
+def test_spectrogram_block_that_is_frozen_normalises_as_it_serves():
+    x = np.random.default_rng(0).normal(2.0, 3.0, size=(2, 7, 2)).astype(np.float32)
+    block = SpectrogramBlock(3, kernel_frames=1, kernel_bands=1)
+    served, _ = block(x, np.array([7, 5], np.int32))
+    block.trainable = False
+    y, _ = block(x, np.array([7, 5], np.int32), training=True)
+    np.testing.assert_array_equal(y, served)
+    np.testing.assert_array_equal(block.norm.moving_mean, np.zeros(3))
+
+
 def test_last_steps():
     run_layer_test(lambda: LastSteps(4))
     x = np.arange(12, dtype=np.float32).reshape(2, 6, 1)

@@ -24,6 +24,15 @@ def test_find_passes_over_a_folder_of_the_name_that_holds_no_model(tmp_path, mon
     assert find_model("mine").resolve() == tmp_path / "mine"
 
 
+def test_find_knows_what_lies_beside_the_directory_that_one_stands_in(tmp_path, monkeypatch):
+    for version in ("1", "2"):
+        (tmp_path / "mine" / version).mkdir(parents=True)
+        (tmp_path / "mine" / version / "saved_model.pb").touch()
+    monkeypatch.chdir(tmp_path / "mine" / "1")
+    assert find_model(".") == tmp_path / "mine" / "1"
+    assert find_model("..") == tmp_path / "mine" / "2"
+
+
 def test_find_names_a_run_that_was_not_exported(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs" / "mine").mkdir(parents=True)

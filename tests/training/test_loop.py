@@ -376,3 +376,12 @@ def test_rounded_keeps_so_many_bits_whatever_the_size():
     np.testing.assert_array_equal(kept.view(np.uint32) & 0xFFF, 0)  # of 23 bits behind the first, 11 are left
     np.testing.assert_array_equal(rounded(weights, 24), weights)
     np.testing.assert_array_equal(rounded(np.array([4097]), 12), [4097])
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+@pytest.mark.parametrize("bits", [6, 11, 17, 24])
+def test_rounded_stays_within_what_the_type_holds(dtype, bits):
+    weights = np.array([0.5, 1.25, -3.0, np.finfo(dtype).max, np.finfo(dtype).min, np.finfo(dtype).tiny], dtype)
+    kept = rounded(weights, bits)
+    assert kept.dtype == dtype
+    np.testing.assert_allclose(kept.astype(np.float64), weights.astype(np.float64), rtol=2.0**-bits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import html
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from seqpipe.evaluation.paired import with_interval
 from seqpipe.evaluation.pictures import drawable, new_figure, save
 from seqpipe.evaluation.tables import Table
 from seqpipe.serving.model import Model
-from seqpipe.storage import write_json, write_text
+from seqpipe.storage import whole_file, write_json, write_text
 from seqpipe.tasks.protocol import Report
 from seqpipe.tasks.translation.bleu import CORPUS_BLEU, OF_ROWS, bleu, bleu_rows, metric
 from seqpipe.tasks.translation.config import TranslationEvaluation
@@ -33,7 +34,8 @@ def baselines(train: Pairs) -> dict[str, Answer]:
     """What takes no learning: the source itself, and the translation of the nearest training source."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\S+")
+    kind = {"token_pattern": r"(?u)\S+"} if _spaced(train.sources) else {"analyzer": "char"}
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, **kind)
     known = vectorizer.fit_transform(train.sources)
 
     def nearest(sources: Sequence[str]) -> list[str]:
@@ -44,6 +46,11 @@ def baselines(train: Pairs) -> dict[str, Answer]:
         return found
 
     return {"copy": list, "nearest": nearest}
+
+
+def _spaced(texts: Sequence[str]) -> bool:
+    """Whether most texts have blanks between words; in others characters stand for words."""
+    return 2 * sum(" " in text for text in texts) >= len(texts)
 
 
 def evaluate_translation(
@@ -72,6 +79,7 @@ def evaluate_translation(
         "systems": systems,
         "measures": {CORPUS_BLEU.name: {**systems["beam"]["bleu"], "n": len(pairs)}},
         "signatures": {"bleu": str(metrics[0].get_signature()), "chrf": str(metrics[1].get_signature())},
+        "lengths_in": "words" if _spaced(pairs.sources) else "characters",
         "by_length": _by_length(pairs, answers["beam"], wanted.tokenize),
     }
 
@@ -94,7 +102,7 @@ def evaluate_served(model: Model, pairs: Pairs, wanted: TranslationEvaluation, d
 
 
 def _by_length(pairs: Pairs, answers: Sequence[str], tokenize: str) -> list[dict[str, object]]:
-    spaced = 2 * sum(" " in text for text in pairs.sources) >= len(pairs.sources)  # else characters count as words
+    spaced = _spaced(pairs.sources)
     words = np.array([len(text.split()) if spaced else len(text) for text in pairs.sources])
     rows = []
     for least, following in zip(LENGTH_BINS, (*LENGTH_BINS[1:], None), strict=True):
@@ -124,8 +132,10 @@ def write_report(
     order = np.argsort(of_rows, kind="stable")
     rows = [(of_rows[i], pairs.places[i], pairs.sources[i], pairs.targets[i], answers[i]) for i in order]
     write_text(directory / "translations.html", _page(rows))
-    lines = [f"{s}\t{t}\t{a}" for s, t, a in zip(pairs.sources, pairs.targets, answers, strict=True)]
-    write_text(directory / "translations.tsv", "\n".join(["source\ttarget\tanswer", *lines, ""]))
+    with whole_file(directory / "translations.tsv", "w") as file:
+        table = csv.writer(file, delimiter="\t", lineterminator="\n")
+        table.writerow(["source", "target", "answer"])
+        table.writerows(zip(pairs.sources, pairs.targets, answers, strict=True))
     for picture, row in enumerate(np.linspace(0, len(order) - 1, min(PICTURES, len(order))).astype(int), start=1):
         source, target, weights = align(pairs.sources[order[row]])
         if source and target:
@@ -179,7 +189,7 @@ def to_markdown(report: Report) -> str:
         label = f"{NAMES[name]}, width {report['beam_width']}" if name == "beam" else NAMES[name]
         systems.append([label, interval(figures["bleu"]), number(figures["chrf"])])
     lengths = [[row["words"], f"{row['rows']:,}", number(row["bleu"])] for row in report["by_length"]]
-    words = "words of the source"
+    words = f"{report['lengths_in']} of the source"
     return "\n\n".join(
         [
             f"{counted(report['rows'], 'row')}; intervals by resampling rows.",

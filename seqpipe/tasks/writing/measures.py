@@ -25,6 +25,11 @@ def counted(measured: dict[str, float], rows: RowFigures, *, stream: bool) -> di
     return {**measured, "n": len(rows), "of": "blocks" if stream else "texts"}
 
 
+def read_how(stream: bool) -> str:
+    """How a network reads what it is measured on, in a report's words."""
+    return "state carried through" if stream else "each text from nothing"
+
+
 def rows_of(nats: np.ndarray, bounds: np.ndarray, key: str) -> RowFigures:
     """Figures of rows that begin at bounds, from the nats of each character; key: of the texts."""
     sizes = np.diff(np.append(bounds, len(nats)))

@@ -113,7 +113,7 @@ class NumpyWriter:
     """Writes with the Keras model, a row and a character at a time; draws in numpy."""
 
     def __init__(self, model: keras.Model, characters: Units, *, first: int, ends: bool):
-        self.model, self.characters, self.first = model, characters, first
+        self.model, self.characters, self.first, self.ends = model, characters, first, ends
         self.reader = Reader(model)
         self.step = tf.function(self.reader.step, autograph=False)
         self.whole = signature(self._whole, tf.TensorSpec([1, None], tf.int32))
@@ -162,5 +162,8 @@ class NumpyWriter:
             logits, *_ = self._read(ids)
             nats = tf.nn.sparse_softmax_cross_entropy_with_logits(ids[1:], logits[0, :-1]).numpy()
             each = by_character(nats, self.characters.begun[ids[1:]])
-            answers.append({"nats": nats.sum(), "characters": np.array(len(each), np.int32), "surprisal": each})
+            answer = {"nats": nats.sum(), "characters": np.array(len(each), np.int32), "surprisal": each}
+            if self.ends:
+                answer["end_nats"] = -tf.nn.log_softmax(logits[0, -1])[EDGE].numpy()
+            answers.append(answer)
         return answers

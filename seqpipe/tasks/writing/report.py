@@ -22,7 +22,7 @@ from seqpipe.storage import write_text
 from seqpipe.tasks.protocol import Report
 from seqpipe.tasks.writing import form_report, pictures
 from seqpipe.tasks.writing.data import as_rows
-from seqpipe.tasks.writing.measures import NATS, counted, rows_of
+from seqpipe.tasks.writing.measures import NATS, counted, read_how, rows_of
 from seqpipe.tasks.writing.signatures import WritingModel
 from seqpipe.tasks.writing.surprisal import Surprisal, windows
 from seqpipe.text.characters import EDGE, UNKNOWN
@@ -73,6 +73,7 @@ def _of_split(
     nats = by_character(by_unit, begun)
     texts = task.texts(split)
     figures: Report = {
+        "read": read_how(task.stream),
         "characters": len(nats),
         "unknown": int((ids == UNKNOWN).sum()),
         "units": task.characters.unit,
@@ -187,11 +188,12 @@ def _copies(task: Writing, written: list[Report]) -> list[Report]:
     }
     length, count = task.config.sampling.length, task.config.evaluation.samples
     dev = task.texts("dev")
-    by_name["dev itself"] = (
-        [dev[0][int(at) :][:length] for at in np.linspace(0, max(0, len(dev[0]) - length), count)]
-        if task.stream
-        else [text[:length] for text in dev[:count]]
-    )
+    if task.stream:
+        dev = [dev[0][int(at) :] for at in np.linspace(0, max(0, len(dev[0]) - length), count)]
+    units = [task.characters.encode(text)[:length] for text in dev[:count]]
+    by_name["dev itself"] = [
+        text[: int(task.characters.begun[ids].sum())] for text, ids in zip(dev, units, strict=False)
+    ]
     rows = []
     for name, texts in by_name.items():
         copies = [source.longest_copy(text) for text in texts]
@@ -249,7 +251,7 @@ def _copies_section(copies: list[Report]) -> str:
 def _split_section(split: str, figures: Report) -> str:
     measured = figures["measures"][NATS.name]
     shown = interval(measured, decimals=4)
-    rows = [["network, state carried through", shown]]
+    rows = [[f"network, {figures['read']}", shown]]
     if "cold" in figures:
         rows.append(["network, cold windows", number(figures["cold"], decimals=4)])
     lines = []

@@ -16,6 +16,7 @@ from seqpipe.export.artefact import signature
 from seqpipe.layers.recurrent_form import traced_for
 from seqpipe.models.character_model import Reader
 from seqpipe.models.sampling import NEVER, Drawer, Settings, draw, uniform, uniforms
+from seqpipe.serving.writer import LONGEST
 from seqpipe.tasks.writing import compose
 from seqpipe.tasks.writing.compose import Composer, require
 from seqpipe.tasks.writing.config import Sampling
@@ -24,7 +25,6 @@ from seqpipe.text.characters import EDGE, UNKNOWN
 from seqpipe.text.forms import Form
 from seqpipe.text.units import GraphUnits, Units
 
-LONGEST = 100_000  # characters that are written at once
 LONGEST_SCORED = 10_000
 READ = 2_000  # characters of a prompt that are read: its last ones
 HIGHEST = 10.0  # temperature and repetition penalty
@@ -74,7 +74,7 @@ class WritingModel(tf.Module):
         self._hidden = signature(
             self._after_nothing, tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)
         )
-        self._first, self._version, self._size = first, version, characters.size
+        self._first, self._ends, self._version, self._size = first, ends, version, characters.size
         self._known = list(characters.known)
         self._defaults, self._form = sampling, form
         bias = np.zeros(characters.size, np.float32)
@@ -163,6 +163,11 @@ class WritingModel(tf.Module):
         require(
             (penalty >= 1) & (penalty <= HIGHEST), f"repetition_penalty must be 1 (none) to {HIGHEST:g}, not", penalty
         )
+
+    def _check_rows(self, tokens: tf.Tensor, **others: tf.Tensor) -> None:
+        for name, value in others.items():
+            rows = tf.shape(value)[0]
+            require(rows == tf.shape(tokens)[0], f"{name} must have as many rows as tokens, not", rows)
 
     def _read(self, text: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor, tf.Tensor]:
         """State after prompts, logits of the next character, ids seen, characters not known."""
@@ -278,7 +283,7 @@ class WritingModel(tf.Module):
         require(right, f"a text to score must have at most {LONGEST_SCORED:,} characters, not", characters)
         rows = tf.shape(found.ids)[0]
         read = tf.concat([tf.fill([rows, 1], self._first), found.ids], 1)
-        hidden, _ = self._hidden(read, found.lengths)
+        hidden, _ = self._hidden(read, found.lengths + 1)
         logits = self._reader().scores(hidden[:, :-1])
         inside = tf.sequence_mask(found.lengths, tf.shape(found.ids)[1])
         surprisal = tf.where(inside, tf.nn.sparse_softmax_cross_entropy_with_logits(found.ids, logits), 0.0)
@@ -286,7 +291,7 @@ class WritingModel(tf.Module):
         if not self.characters.whole:
             surprisal = self.characters.by_character(surprisal, found.ids, found.lengths)
         size = tf.cast(tf.reduce_sum(tf.strings.length(pieces), axis=1), tf.float32)
-        return {
+        answer = {
             "nats": nats,
             "characters": characters,
             "bits_per_byte": tf.math.divide_no_nan(nats / np.float32(np.log(2.0)), size),
@@ -294,6 +299,10 @@ class WritingModel(tf.Module):
             "pieces": pieces,
             "unknown": found.unknown,
         }
+        if self._ends:
+            after = self._reader().scores(tf.gather(hidden, found.lengths, batch_dims=1))
+            answer["end_nats"] = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.fill([rows], EDGE), after)
+        return answer
 
     def _start(self, text: tf.Tensor) -> Outputs:
         """The state before the last character of a prompt, and that character, which `step` reads first."""
@@ -310,6 +319,8 @@ class WritingModel(tf.Module):
     def _step(self, tokens: tf.Tensor, state: tf.Tensor) -> Outputs:
         right = tf.reduce_all((tokens >= 0) & (tokens < self._size))
         require(right, f"tokens must be 0 to {self._size - 1}, not", tokens)
+        self._check_rows(tokens, state=state)
+        require(tf.reduce_all(tf.math.is_finite(state)), "state must be as the call before gave it, not", state)
         logits, after = self._reader().step(tokens, tf.unstack(state, axis=1))
         return {"logits": logits, "state": tf.stack(after, axis=1)}
 
@@ -329,6 +340,7 @@ class WritingModel(tf.Module):
         *numbers, held = (*given, None) if self.characters.whole else given
         settings = Settings(*numbers)
         self._check(settings)
+        self._check_rows(tokens, seen=seen, seed=seed, **({} if held is None else {"held": held}))
         within = tf.zeros_like(tokens)
         for byte in [] if held is None else tf.unstack(held, axis=1):
             within = tf.where(byte > 0, self.characters.after(within, byte), within)

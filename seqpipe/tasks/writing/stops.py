@@ -33,6 +33,7 @@ class Stops:
 
     def __init__(self, units: Units, graph: GraphUnits):
         self._encode: Callable[[tf.Tensor], Encoded] = graph.encode
+        self._symbol = "characters" if units.unit == "characters" else "bytes"
         symbols = [[number] for number in range(units.size)]
         if isinstance(units, Pieces):
             self._encode = Bytes().graph().encode
@@ -42,9 +43,10 @@ class Stops:
         self._symbols, self._sizes = tf.constant(table), tf.constant([len(row) for row in symbols])
 
     def endings(self, stop: tf.Tensor) -> Endings:
+        stop = tf.strings.unicode_transcode(stop, "UTF-8", "UTF-8", errors="replace")
         found = self._encode(stop)
         right = tf.reduce_all((found.lengths >= 1) & (found.lengths <= LONGEST))
-        rule = f"stop strings must have 1 to {LONGEST} characters, not"
+        rule = f"stop strings must have 1 to {LONGEST} {self._symbol}, not"
         tf.debugging.Assert(right, [rule, found.lengths], summarize=8)
         ids = tf.pad(found.ids, [[0, 0], [0, tf.maximum(0, 1 - tf.shape(found.ids)[1])]])
         backwards = tf.reverse_sequence(ids, found.lengths, seq_axis=1)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import csv
 import json
 from types import SimpleNamespace
 
@@ -22,8 +23,9 @@ from seqpipe.runs.run import open_run
 from seqpipe.serving.answers import TextPresentation
 from seqpipe.serving.rows import answers_to, predict_rows
 from seqpipe.tasks import load_pipeline, make_task, schemas
+from seqpipe.tasks.translation.config import TranslationEvaluation
 from seqpipe.tasks.translation.data import Pairs
-from seqpipe.tasks.translation.report import _by_length
+from seqpipe.tasks.translation.report import _by_length, baselines, evaluate_translation, write_report
 from seqpipe.tasks.translation.signatures import merged
 from seqpipe.text.byte_pieces import WholePieces
 from seqpipe.text.vocabulary import EOS
@@ -314,6 +316,22 @@ def test_translation_a_single_word_is_one_where_others_are_spaced():
     assert _by_length(spaced, ["x", "y", "z"], "13a")[0]["rows"] == 3
     together = Pairs(["恭喜你们所有的人"], ["x"], ["1"])
     assert _by_length(together, ["x"], "13a")[0]["words"] == "6 to 10"
+
+
+def test_translation_nearest_sentence_of_a_language_without_blanks():
+    train = Pairs(
+        ["我喜欢红色的苹果。", "他在家里睡觉。", "天气很好。"], ["apples", "sleep", "weather"], ["1", "2", "3"]
+    )
+    assert baselines(train)["nearest"](["今天天气好。", "她睡觉。"]) == ["weather", "sleep"]
+
+
+def test_translation_table_of_answers_keeps_tabs_and_line_breaks_in_their_cells(tmp_path):
+    pairs = Pairs(["a\tb", "c\nd"], ["x", "y"], ["1", "2"])
+    report = evaluate_translation(pairs, {"greedy": ["x", "y"], "beam": ["x", "y"]}, TranslationEvaluation(), seed=1)
+    write_report(report, pairs, ["x", "y"], tmp_path, tokenize="13a", align=lambda source: ([], [], np.zeros((0, 0))))
+    with (tmp_path / "translations.tsv").open(newline="") as file:
+        assert list(csv.reader(file, delimiter="\t"))[1:] == [["a\tb", "x", "x"], ["c\nd", "y", "y"]]
+    assert "| words of the source |" in (tmp_path / "report.md").read_text()
 
 
 def test_translation_tokenisation_without_its_package_is_said_before_anything_is_trained(monkeypatch):

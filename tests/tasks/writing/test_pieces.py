@@ -48,7 +48,7 @@ def test_pieces_write_lines_and_parts_join_to_the_whole_text(published):
 def test_pieces_are_measured_in_characters_beside_ngrams(published):
     model = seqpipe.load(published)
     text = "The fox  went\n\nby the sea, é春.\n"
-    shown, bits = scored(model, text)
+    shown, bits, _ = scored(model, text)
     assert shown == text
     assert len(bits) == len(text)
     (row,) = model.score([text])

@@ -19,6 +19,7 @@ def test_writing_report_says_who_is_better(low, high, sign_p, verdict):
     gap = {"value": (low + high) / 2, "low": low, "high": high, "n": 9, "sign_p": sign_p}
     figures = {
         "measures": {NATS.name: {**gap, "value": 1.0}},
+        "read": "state carried through",
         "characters": 9,
         "unknown": 0,
         "perplexity": 2.0,

@@ -32,7 +32,7 @@ def model(home):
 def composer(tmp_path_factory):
     """A directory with saved_models/poems/1, untrained, of the signatures that composing needs."""
     home = tmp_path_factory.mktemp("composer")
-    save(home / "saved_models" / "poems" / "1")
+    save(home / "saved_models" / "poems" / "1", "score")
     return home
 
 
@@ -78,6 +78,15 @@ def test_served_write_reads_standard_input_that_is_no_utf8(home, monkeypatch, ca
     assert "warning: 2 characters of the prompt are unknown to this model" in err
 
 
+def test_served_write_refuses_a_length_whole_and_in_parts(model):
+    for refused in (
+        lambda: written(model, "The", Wishes(length=100_001), seeds=[1]),
+        lambda: next(streamed(model, "The", Wishes(length=100_001), seed=1)),
+    ):
+        with pytest.raises(DataError, match=r"length must be 1 to 100,000 characters, not 100,?001"):
+            refused()
+
+
 def test_served_write_refuses_a_seed_beyond_64_bits(model):
     with pytest.raises(DataError, match=r"^seeds are whole numbers of 64 bits, not 9223372036854775808\.$"):
         written(model, "", Wishes(), seeds=[2**63])
@@ -93,13 +102,33 @@ def test_served_write_refuses_numbers_that_32_bits_do_not_hold_and_takes_any_top
 
 
 def test_served_score_of_hostile_files(home, model, monkeypatch, capsys):
-    read, bits = scored(model, b"a\0\xff\xe2\x82 b".decode("utf-8", "replace") + "\n" * 9_000)
+    read, bits, _ = scored(model, b"a\0\xff\xe2\x82 b".decode("utf-8", "replace") + "\n" * 9_000)
     assert read.startswith("a\0\ufffd\ufffd b\n")
     assert len(bits) == len(read) == 9_006
     (home / "empty.txt").write_bytes(b"")
     code, _, err = run(monkeypatch, capsys, home, "score", "tiny", "empty.txt")
     assert code == 2
     assert "there is no text to score: the file is empty." in err
+
+
+def test_served_score_names_what_is_unknown(home, monkeypatch, capsys):
+    (home / "strange.txt").write_text("The fox ☃ went\u200b by ☃.\n", encoding="utf-8")
+    code, out, err = run(monkeypatch, capsys, home, "score", "tiny", "strange.txt")
+    assert code in (0, None)
+    assert "warning: characters that are unknown to this model: ☃ U+200B\n" in err
+    assert out.splitlines()[-1].endswith(f"; {len('The fox ☃ went. by ☃.') + 1} characters")
+
+
+def test_served_score_reads_each_line_as_a_text_where_texts_end(composer, monkeypatch, capsys):
+    poem, other = "abc,", "tuv."
+    (composer / "poems.txt").write_text(f"{poem}\n\n{other}\n", encoding="utf-8")
+    code, out, err = run(monkeypatch, capsys, composer, "score", "poems", "poems.txt")
+    assert (code in (0, None), err) == (True, "")
+    rows = seqpipe.load("poems").score([poem, other])
+    assert [row["end_nats"] > 0 for row in rows] == [True, True]
+    bits = [(row["nats"] + row["end_nats"]) / np.log(2) for row in rows]
+    assert [line.split()[0] for line in out.splitlines()[:2]] == [f"{of_text / 5:.2f}" for of_text in bits]
+    assert out.splitlines()[2] == f"{sum(bits) / 10:.3f} bits a character, {sum(bits) / 8:.3f} a byte; 10 characters"
 
 
 def test_served_score_is_a_row_for_each_text(model):

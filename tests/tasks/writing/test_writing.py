@@ -334,6 +334,9 @@ def test_score_in_parts_of_characters_is_of_whole_characters(spelled):
     np.testing.assert_allclose(answer["surprisal"][0, :4], np.add.reduceat(each, [0, 1, 3, 6, 10])[:4], atol=1e-4)
     (expected,) = NumpyWriter(model, units, first=0, ends=True).score([{"text": np.array(texts[0].encode())}])
     np.testing.assert_allclose(answer["surprisal"][0], expected["surprisal"], atol=1e-4)
+    assert answer["end_nats"][0] == pytest.approx(expected["end_nats"], abs=1e-4)
+    ended = [*units.encode(texts[0]).tolist(), 0]
+    assert answer["end_nats"][0] == pytest.approx(Surprisal(model).carried(np.array(ended), 0)[-1], abs=1e-4)
 
 
 def test_writing_pictures_show_every_character_they_can(tmp_path):
