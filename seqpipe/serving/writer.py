@@ -218,10 +218,10 @@ def surprisals(answer: Answer) -> np.ndarray:
 def _by_line(model: Model, text: str) -> tuple[list[tuple[str, np.ndarray]], str]:
     """Lines with the bits of their characters and of what ends them; and characters that are unknown."""
     if texts_end(model):
-        answers = model.score([line for line in text.splitlines() if line.strip()])
-        lines = [("".join(answer["pieces"][: int(answer["characters"])]), answer) for answer in answers]
-        bits = [(line, surprisals(answer) / math.log(2)) for line, answer in lines]
-        return bits, "".join(answer["unknown"] for answer in answers)
+        answers = model.score([line for line in text.split("\n") if line])
+        lines = ["".join(answer["pieces"][: int(answer["characters"])]) for answer in answers]
+        bits = [surprisals(answer) / math.log(2) for answer in answers]
+        return list(zip(lines, bits, strict=True)), "".join(answer["unknown"] for answer in answers)
     read, of_text, unknown = scored(model, text)
     found, start = [], 0
     for line in read.split("\n"):
