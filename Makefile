@@ -55,4 +55,4 @@ clean-runs: ## every run in runs/
 	rm -rf runs
 
 help: ## this
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /: /'
+	@grep -E '^[a-z-]+:.*## ' "$(strip $(MAKEFILE_LIST))" | sed 's/:.*## /: /'

@@ -58,7 +58,7 @@ def quietly(*, shown_on_failure: bool = True) -> Iterator[None]:
         os.dup2(log.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:
             log.seek(0)
             if shown_on_failure:
                 os.write(kept, log.read())

@@ -77,6 +77,39 @@ def test_cli_is_also_python_m_seqpipe(tmp_path):
     assert done.stderr.startswith("error: none.yaml does not exist")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", [["schema"], ["show", "tiny.yaml"], ["list"]])
+def test_cli_says_that_its_output_cannot_be_written(tmp_path, arguments, unbuffered):
+    write_tiny(tmp_path)
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "seqpipe", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr == "error: standard output cannot be written: the disk is full.\n"
+
+
+def test_cli_interrupted_while_it_is_imported_ends_without_a_word():
+    code = (
+        "import os, signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "class Stop:\n    @staticmethod\n    def find_spec(name, *_):\n"
+        "        if name == 'seqpipe.cli': os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Stop)\n"
+        "from seqpipe.__main__ import main\n"
+        "main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")  # 130 in a shell
+
+
 def test_cli_every_command_has_help():
     listing = fresh.run("seqpipe", "--help", cwd=".", NO_COLOR="1", COLUMNS="160").stdout
     commands = typer.main.get_command(app).commands

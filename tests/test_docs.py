@@ -7,6 +7,7 @@ import itertools
 import json
 import random
 import re
+import subprocess
 from pathlib import Path
 from types import ModuleType
 from typing import get_args, get_origin
@@ -189,6 +190,16 @@ def test_docs_commands_are_found_where_pages_name_them():
         ["list"],
         ["check", "FILE"],
     ]
+
+
+def test_docs_make_help_is_there_in_a_directory_with_blanks(tmp_path):
+    place = tmp_path / "a b"
+    place.mkdir()
+    (place / "Makefile").write_text((ROOT / "Makefile").read_text())
+    command = ["make", "-f", str(place / "Makefile"), "help"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert done.stdout.startswith("setup: ")
 
 
 @pytest.mark.parametrize("page", [*PAGES, "tools/quickstart.sh"])

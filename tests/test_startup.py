@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import gc
+import os
 
-from seqpipe.startup import uncollected
+import pytest
+
+from seqpipe.startup import quietly, uncollected
 
 
 def test_startup_imports_without_collecting_and_leaves_what_is_there_alone_later():
@@ -19,3 +22,15 @@ def test_startup_imports_without_collecting_and_leaves_what_is_there_alone_later
     finally:
         gc.enable()
         gc.unfreeze()
+
+
+@pytest.mark.parametrize(("stop", "shown"), [(ValueError, "a native word"), (KeyboardInterrupt, "")])
+def test_startup_shows_what_was_kept_back_where_it_failed_and_not_where_it_was_stopped(capfd, stop, shown):
+    def native():
+        with quietly():
+            os.write(2, b"a native word")
+            raise stop
+
+    with pytest.raises(stop):
+        native()
+    assert capfd.readouterr().err == shown

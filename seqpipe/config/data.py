@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic_core import PydanticKnownError
 
 from seqpipe.config.section import Fraction, Section
 from seqpipe.errors import nearest
@@ -59,13 +61,16 @@ def _known_separator(value: str) -> str:
 
 
 def _column(value: object) -> object:
-    if isinstance(value, bool) or not isinstance(value, (str, int)) or (isinstance(value, int) and value < 1):
+    if isinstance(value, (bool, date)):
+        raise PydanticKnownError("string_type")  # a name that YAML read as something else
+    if not isinstance(value, (str, int)) or (isinstance(value, int) and value < 1):
         raise ValueError("is not a column: its name, or its number counted from 1 in a file without a header.")
     return value
 
 
-Source = Annotated[str, AfterValidator(_known_scheme)]
-Sources = Annotated[str | list[str], BeforeValidator(_sources)]
+_SourceText = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^({'|'.join(SCHEMES)}):."})]
+Source = Annotated[_SourceText, AfterValidator(_known_scheme)]
+Sources = Annotated[_SourceText | list[_SourceText], BeforeValidator(_sources)]
 
 
 def source_text(source: str | list[str]) -> str:
@@ -74,8 +79,11 @@ def source_text(source: str | list[str]) -> str:
 
 
 Encoding = Annotated[str, AfterValidator(known_encoding)]
-Separator = Annotated[str, AfterValidator(_known_separator)]
-Column = Annotated[str | int, BeforeValidator(_column)]
+Separator = Annotated[
+    str, AfterValidator(_known_separator), WithJsonSchema({"type": "string", "pattern": r"^(.|\\t|tab)$"})
+]
+_ColumnName = Annotated[str, WithJsonSchema({"type": ["string", "boolean"]})]  # no is a name: what is written counts
+Column = Annotated[_ColumnName | Annotated[int, Field(ge=1)], BeforeValidator(_column)]
 
 
 def columns_of_one_kind(columns: dict[str, str | int]) -> None:

@@ -7,23 +7,24 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from seqpipe.config.overrides import NOT_YAML, Loader, apply_overrides, flatten
+from seqpipe.config.messages import DATA, in_the_way, messages, place_of, where
+from seqpipe.config.overrides import apply_overrides, flatten, forget
 from seqpipe.config.pipeline import SEARCHED, Pipeline
+from seqpipe.config.reading import read_yaml
 from seqpipe.config.section import Section
 from seqpipe.errors import ConfigError, nearest, not_allowed
 
 P = TypeVar("P", bound=Pipeline)
-OTHERWISE = {"int": "a whole number", "float": "a number", "list[int]": "a list of whole numbers"}
 
 
 @dataclass(frozen=True)
@@ -46,17 +47,20 @@ def load(file: str | Path, overrides: list[str], schemas: Mapping[str, type[Pipe
         ConfigError: with every mistake in file and overrides at once.
     """
     file = Path(file)
-    tree, written, origin = _read_yaml(file)
+    tree, written, origin = read_yaml(file)
     problems = apply_overrides(tree, written, origin, overrides)
-    task = str(tree.get("task", ""))
+    _put_back(tree, written, ("task",))
+    task = str(tree.get("task") or "")
     if not task:
         problems.append(f"{file}: the key task is missing. Allowed: {', '.join(schemas)}.")
     elif task not in schemas:
-        problems.append(f"{_where(file, origin, 'task')}: task = {not_allowed(task, 'task', schemas)}")
+        problems.append(f"{where(file, origin, 'task')}: task = {not_allowed(task, 'task', schemas)}")
+    else:
+        problems += _led_through_values(schemas[task], overrides)
     if problems:
         raise ConfigError(problems)
     config = _validated(schemas[task], tree, written, file, origin)
-    problems = [f"{_where(file, origin, f'tune.space.{key}')}: {text}" for key, text in _search_problems(config)]
+    problems = [f"{where(file, origin, f'tune.space.{key}')}: {text}" for key, text in _search_problems(config)]
     if problems:
         raise ConfigError(problems)
     return Loaded(config, file, origin)
@@ -74,15 +78,24 @@ def load_again(
     Raises:
         ConfigError: as in `load`.
     """
-    tree, written, origin = _read_yaml(file)
+    tree, written, origin = read_yaml(file)
     schema = schemas[tree["task"]]
     _pass_over_unknown(schema, tree)
     tree["data"].pop("max_rows", None)  # of what it was trained on
     tree["data"] |= changes
-    problems = apply_overrides(tree, written, origin, overrides)
+    for key, value in changes.items():
+        forget(origin, f"data.{key}")
+        origin[f"data.{key}"] = f"{DATA}{value}"
+    problems = apply_overrides(tree, written, origin, overrides) + _led_through_values(schema, overrides)
     if problems:
         raise ConfigError(problems)
     return _validated(schema, tree, written, file, origin)
+
+
+def _led_through_values(schema: type[Pipeline], overrides: list[str]) -> list[str]:
+    """What is wrong with overrides whose key stands below one that has none below it."""
+    ways = {override: in_the_way(schema, override.partition("=")[0]) for override in overrides}
+    return [f"--set {override}: {way} is no section." for override, way in ways.items() if way]
 
 
 def _pass_over_unknown(schema: type[Pipeline], tree: dict[str, Any]) -> None:
@@ -143,7 +156,7 @@ def _search_problems(config: Pipeline) -> list[tuple[str, str]]:
             except ConfigError as error:
                 text = error.problems[0].partition(": ")[2]
                 # A value that another key forbids is no mistake yet: that key may be searched too.
-                if text.startswith(f"{key} ="):
+                if text.startswith(f"{key} "):
                     problems.append((key, f"tune.space.{key}: {text}"))
     return problems
 
@@ -153,10 +166,17 @@ def _validated(schema: type[P], tree: dict[str, Any], written: object, file: Pat
     try:
         return schema.model_validate(tree)
     except ValidationError as error:
-        texts = [item["loc"] for item in error.errors() if item["type"] == "string_type"]
+        texts = [place_of(item) for item in error.errors() if _may_be_text(item)]
         if any(_put_back(tree, written, location) for location in texts):
             return _validated(schema, tree, written, file, origin)
-        raise ConfigError(_messages(error.errors(), schema, file, origin)) from None
+        raise ConfigError(messages(error.errors(), schema, file, origin)) from None
+
+
+def _may_be_text(error: ErrorDetails) -> bool:
+    """Whether a value is wrong because YAML made something else of a text, such as a truth value of no."""
+    return error["type"] == "string_type" or (
+        error["type"] == "literal_error" and isinstance(error["input"], (bool, date))
+    )
 
 
 def _put_back(tree: Any, written: Any, location: tuple[int | str, ...]) -> bool:
@@ -246,136 +266,3 @@ def _plain_values(node: yaml.Node | None, key: str) -> Iterator[tuple[yaml.Scala
             yield from _plain_values(value, key)
     elif isinstance(node, yaml.ScalarNode) and node.style is None:
         yield node, key
-
-
-def _read_yaml(file: Path) -> tuple[dict[str, Any], object, dict[str, str]]:
-    """(the tree, the same with every value as it was written, file and line of each key)."""
-    if file.is_dir():
-        raise ConfigError([f"{file} is a directory. A pipeline file is a YAML file."])
-    try:
-        text = file.read_bytes().decode("utf-8")
-    except FileNotFoundError:
-        beside = sorted(str(path) for path in file.parent.glob("*.yaml")) if file.parent.is_dir() else []
-        raise ConfigError(
-            [f"{file} does not exist (looked in {file.parent.resolve()}).{nearest(file, beside)}"]
-        ) from None
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise ConfigError(
-            [f"{file}:{line}: byte {error.start} is not UTF-8 (0x{error.object[error.start]:02x})."]
-        ) from None
-    except OSError as error:
-        raise ConfigError([f"{file} cannot be read: {error.strerror}."]) from None
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        origin: dict[str, str] = {}
-        problems: list[str] = []
-        if node is not None:
-            _locate(node, "", file, origin, problems)
-        tree, written = yaml.load(text, Loader=Loader), yaml.load(text, Loader=yaml.BaseLoader)
-    except NOT_YAML as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else str(file)
-        raise ConfigError([f"{place}: not YAML: {getattr(error, 'problem', None) or error}."]) from None
-    if problems:
-        raise ConfigError(problems)
-    if not isinstance(tree, dict):
-        raise ConfigError([f"{file}: a pipeline file is a mapping of keys, this is {type(tree).__name__}."])
-    return tree, written, origin
-
-
-def _locate(node: yaml.Node, path: str, file: Path, origin: dict[str, str], problems: list[str]) -> None:
-    """Fill origin with file:line of each key; a key that stands twice is a problem."""
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            child = f"{path}.{key.value}" if path else str(key.value)
-            line = key.start_mark.line + 1
-            if key.value in seen:
-                problems.append(f"{file}:{line}: the key {child} stands twice.")
-            seen.add(key.value)
-            origin[child] = f"{file}:{line}"
-            _locate(value, child, file, origin, problems)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            child = f"{path}.{index}"
-            origin[child] = f"{file}:{value.start_mark.line + 1}"
-            _locate(value, child, file, origin, problems)
-
-
-def _where(file: Path, origin: dict[str, str], path: str) -> str:
-    """The place of a path, of what is written below it, or of the nearest parent that is written down."""
-    below = (place for written, place in origin.items() if written.startswith(f"{path}."))
-    if path not in origin and (place := next(below, "")):  # a section that options alone name
-        return place
-    while path:
-        if path in origin:
-            return origin[path]
-        path = path.rpartition(".")[0]
-    return str(file)
-
-
-def _section_at(schema: type[BaseModel], location: tuple[int | str, ...]) -> type[BaseModel] | None:
-    """The section in which the last key of a location stands."""
-    current: type[BaseModel] | None = schema
-    for key in location[:-1]:
-        if isinstance(key, int) or current is None:
-            continue
-        field = current.model_fields.get(key)
-        if field is None:
-            continue
-        current = next((part for part in _parts(field.annotation) if issubclass(part, BaseModel)), None)
-    return current
-
-
-def _parts(annotation: object) -> list[type]:
-    """The classes inside an annotation such as `list[Convolution] | None`."""
-    arguments = getattr(annotation, "__args__", None)
-    if arguments:
-        return [part for argument in arguments for part in _parts(argument)]
-    return [annotation] if isinstance(annotation, type) else []
-
-
-def _messages(errors: list[ErrorDetails], schema: type[BaseModel], file: Path, origin: dict[str, str]) -> list[str]:
-    """One for each key: of one that may also be auto, pydantic tells twice what is wrong."""
-    choices = [item["loc"][:-1] for item in errors if item["loc"][-1:] == ("literal['auto']",)]
-    messages = []
-    for item in errors:
-        key = next((place for place in choices if item["loc"][: len(place)] == place), None)
-        if key is None:
-            messages.append(_message(item, schema, file, origin))
-        elif (kind := OTHERWISE.get(str(item["loc"][len(key)]))) is not None:
-            path = ".".join(map(str, key))
-            messages.append(
-                f"{_where(file, origin, path)}: {path} = {_shown(item['input'])}. Allowed: auto, or {kind}."
-            )
-    return messages
-
-
-def _shown(value: object) -> str:
-    return f'"{value}"' if isinstance(value, str) else str(value) if not isinstance(value, dict) else "{...}"
-
-
-def _message(error: ErrorDetails, schema: type[BaseModel], file: Path, origin: dict[str, str]) -> str:
-    keys = [key for key in error["loc"] if isinstance(key, int) or not key.startswith(("literal[", "dict["))]
-    location = tuple(keys)
-    path = ".".join(str(key) for key in location)
-    place = _where(file, origin, path)
-    kind = error["type"]
-    section = _section_at(schema, location)
-    if kind == "extra_forbidden":
-        allowed = list(section.model_fields) if section else []
-        return f"{place}: {path} is not a key. Allowed: {', '.join(allowed)}.{nearest(location[-1], allowed)}"
-    if kind == "missing":
-        description = (section.model_fields[str(location[-1])].description or "") if section else ""
-        return f"{place}: the key {path} is missing. {description}".rstrip()
-    value, shown = error["input"], _shown(error["input"])
-    if kind == "literal_error":
-        allowed = re.findall(r"'(.*?)'(?=, | or |$)", error["ctx"]["expected"])
-        return f"{place}: {path} = {not_allowed(value, str(location[-1]), allowed)}"
-    if kind == "value_error":
-        text = str(error["ctx"]["error"])
-        if not path:
-            return f"{place}: {text}"
-        return f"{place}: {path} = {shown} {text}" if not isinstance(value, dict) else f"{place}: {path}: {text}"
-    return f"{place}: {path} = {shown}: {error['msg'][0].lower()}{error['msg'][1:]}."

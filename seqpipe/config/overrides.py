@@ -19,6 +19,14 @@ class Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+class Written(Loader):
+    """Values are texts as they are written, too."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> object:
+        return node.value if isinstance(node, yaml.ScalarNode) else super().construct_object(node, deep)
+
+
+MERGE = "tag:yaml.org,2002:merge"
 NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)  # a thirteenth month, thousands of brackets
 
 
@@ -35,14 +43,20 @@ def apply_overrides(tree: dict[str, Any], written: object, origin: dict[str, str
         except NOT_YAML as error:
             problems.append(f"--set {override}: the value is not YAML: {getattr(error, 'problem', error)}.")
             continue
-        if not _set(tree, path, value):
+        changed = _set(tree, path, value)
+        if changed is None:
             problems.append(f"--set {override}: {path} leads nowhere in this file.")
             continue
         _set(written, path, as_written)
-        for key in [key for key in origin if key.startswith(f"{path}.")]:
-            del origin[key]
-        origin |= dict.fromkeys([path, *flatten(value, path)], f"--set {override}")
+        forget(origin, path)
+        origin |= dict.fromkeys([*changed, path, *flatten(value, path)], f"--set {override}")
     return problems
+
+
+def forget(origin: dict[str, str], path: str) -> None:
+    """Drop the origins of what stands below a path."""
+    for key in [key for key in origin if key.startswith(f"{path}.")]:
+        del origin[key]
 
 
 def _value_of(text: str) -> tuple[object, object]:
@@ -57,29 +71,39 @@ def _value_of(text: str) -> tuple[object, object]:
             return text, text
         if node is not None and not (isinstance(node, yaml.ScalarNode) and node.value == text):
             return text, text
-    return yaml.load(text, Loader=Loader), yaml.load(text, Loader=yaml.BaseLoader)
+    return yaml.load(text, Loader=Loader), yaml.load(text, Loader=Written)
 
 
-def _set(tree: object, path: str, value: object) -> bool:
-    """Put a value at a dotted path; False where it leads nowhere."""
-    *parents, leaf = path.split(".")
+def _set(tree: object, path: str, value: object) -> list[str] | None:
+    """Put a value at a dotted path.
+
+    Returns:
+        The parents that this changes as a whole: lists, and what was no section; None where the path leads nowhere.
+    """
+    keys = path.split(".")
+    changed = []
     branch: object = tree
-    for parent in parents:
+    for count, parent in enumerate(keys[:-1], start=1):
         if isinstance(branch, list) and parent.isdecimal() and int(parent) < len(branch):
             branch = branch[int(parent)]
         elif isinstance(branch, dict):
             if not isinstance(branch.get(parent), (dict, list)):
+                if parent in branch:
+                    changed.append(".".join(keys[:count]))
                 branch[parent] = {}
             branch = branch[parent]
         else:
-            return False
+            return None
+        if isinstance(branch, list):
+            changed.append(".".join(keys[:count]))
+    leaf = keys[-1]
     if isinstance(branch, dict):
         branch[leaf] = value
     elif isinstance(branch, list) and leaf.isdecimal() and int(leaf) < len(branch):
         branch[int(leaf)] = value
     else:
-        return False
-    return True
+        return None
+    return changed
 
 
 def flatten(tree: Any, prefix: str = "", *, lists: bool = False) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from seqpipe.config.section import Section
 from seqpipe.config.training import Training
@@ -73,8 +74,15 @@ class Tune(Section):
     )
 
 
+def _task_is_named(schema: dict[str, Any]) -> None:
+    """A task's own `task` has a default in Python, but a file names it."""
+    schema["required"] = ["task", *(key for key in schema["required"] if key != "task")]
+
+
 class Pipeline(Section):
     """What every pipeline file has; a task's own adds data, features and model."""
+
+    model_config = ConfigDict(json_schema_extra=_task_is_named)
 
     task: str = Field(description="What the pipeline learns.")
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Names the run directory and the artefact.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -121,9 +122,7 @@ class Model:
         Args:
             options: as `run` takes them.
         """
-        if isinstance(rows, (str, bytes)):
-            raise ModelError("A model takes a list of texts, not one text: write model([text]).")
-        rows = [self.input.from_value(row) for row in rows]
+        rows = [self.input.from_value(row) for row in _listed(rows)]
         answers: list[Answer] = [{} for _ in rows]
         for numbers in self._batches(rows):
             outputs = self.run([rows[i] for i in numbers], signature=signature, options=options)
@@ -175,6 +174,21 @@ class Model:
             yield batch
 
 
+def _listed(rows: Any) -> Iterable[Any]:
+    """Raises ModelError: these are not several rows in an order, though Python may go through them."""
+    if hasattr(rows, "numpy"):  # a tensor, whose texts would be tensors again
+        rows = rows.numpy()
+    if isinstance(rows, (str, bytes)):
+        raise ModelError("A model takes a list of texts, not one text: write model([text]).")
+    if isinstance(rows, (Mapping, set, frozenset)) or hasattr(rows, "columns"):  # of a table come the names of columns
+        raise ModelError(f"A model takes a list of rows, not a {type(rows).__name__}: write model([row]).")
+    try:
+        iter(rows)
+    except TypeError:
+        raise ModelError("A model takes a list of rows, not one value: write model([row]).") from None
+    return rows
+
+
 def assertion(message: str) -> str:
     """What an assertion in a graph says, without what TensorFlow puts around it."""
     said = re.search(r"assertion failed: \[(.*?)\](?: \[(.*?)\])?\n", message + "\n")
@@ -187,6 +201,8 @@ def load(model: str | Path) -> Model:
     Raises:
         ModelError: there is no such model, or TensorFlow cannot load it.
     """
+    if not isinstance(model, (str, os.PathLike)) or not str(model):
+        raise ModelError(f"{model!r:.60} is no model. Allowed: its directory, or its name, such as sentiment_en.")
     path = find_model(model)
     import tensorflow as tf
 

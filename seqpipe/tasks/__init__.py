@@ -52,6 +52,13 @@ def json_schema(task: str | None = None) -> dict[str, Any]:
         ConfigError: there is no such task.
     """
     from pydantic import TypeAdapter
+    from pydantic.json_schema import GenerateJsonSchema
+
+    class AsWritten(GenerateJsonSchema):
+        """A text may be written as a number or a truth value."""
+
+        def str_schema(self, schema: Any) -> dict[str, Any]:
+            return {**super().str_schema(schema), "type": ["string", "number", "boolean"]}
 
     if task is not None and task not in TASKS:
         raise ConfigError([not_allowed(task, "task", TASKS)])
@@ -59,5 +66,5 @@ def json_schema(task: str | None = None) -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A seqpipe pipeline",
-        **TypeAdapter(any_of).json_schema(),
+        **TypeAdapter(any_of).json_schema(schema_generator=AsWritten),
     }

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from pathlib import Path
 
 import pytest
@@ -99,8 +100,14 @@ def test_config_reports_all_mistakes_at_once(tmp_path):
             GOOD.replace("  train: ", "  encoding: utf-9\n  train: "),
             'encoding = "utf-9" is not an encoding Python knows',
         ),
-        ("[1, 2]", "mine.yaml: a pipeline file is a mapping of keys, this is list."),
-        ("", "mine.yaml: a pipeline file is a mapping of keys, this is NoneType."),
+        ("[1, 2]", "mine.yaml: a pipeline file is a mapping of keys, this is a list."),
+        ("", "mine.yaml: a pipeline file is a mapping of keys, this is empty."),
+        ("3", "mine.yaml: a pipeline file is a mapping of keys, this is a single value."),
+        (GOOD + "? [a, b]\n: 3\n", "mine.yaml:10: a key is a text, not a list or a mapping."),
+        (GOOD + "training:\n  ? {a: b}\n  : 3\n", "mine.yaml:11: a key is a text, not a list or a mapping."),
+        (GOOD + "training: {<<: {epochs: 3, epochs: 4}}\n", "mine.yaml:10: the key training.<<.epochs stands twice."),
+        (GOOD.replace("text_classification", "no"), 'mine.yaml:1: task = "no" is not a task. Allowed: forecasting,'),
+        (GOOD.replace("text_classification", ""), "mine.yaml: the key task is missing."),
         ("task: [\n", "mine.yaml:2:1: not YAML: "),
         ("a: b: c\n", "mine.yaml:1:5: not YAML: mapping values are not allowed here."),
         (b"task: text\nname: \xff\n", "mine.yaml:2: byte 17 is not UTF-8 (0xff)."),
@@ -108,6 +115,61 @@ def test_config_reports_all_mistakes_at_once(tmp_path):
 )
 def test_config_message(tmp_path, text, expected):
     assert expected in "\n".join(problems(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("training:\n", "training is empty: name a key below it, or remove it."),
+        ("training:\n  epochs:\n", "training.epochs is empty: give it a value, or remove it."),
+        ("training: 3\n", "training is a section of keys, not 3."),
+        (
+            "training: {class_weights: balance}\n",
+            'training.class_weights = "balance" is not a class_weights. Allowed: none, balanced, a section of keys. '
+            "Did you mean balanced?",
+        ),
+        (
+            "training: {class_weights: {a: -1}}\n",
+            "training.class_weights.a = -1: input should be greater than 0.",
+        ),
+        ("training: {optimizer: no}\n", 'training.optimizer = "no" is not a optimizer. Allowed: adam, adamw, sgd.'),
+        (
+            "training: {class_weights: no}\n",
+            'training.class_weights = "no" is not a class_weights. Allowed: none, balanced,'
+            " a section of keys. Did you mean none?",
+        ),
+        (
+            "training: {optimizer: {a: b}}\n",
+            "training.optimizer = \"{'a': 'b'}\" is not a optimizer. Allowed: adam, adamw, sgd.",
+        ),
+        ("training: {epochs: yes}\n", "training.epochs = true: a whole number, not a truth value."),
+        ("training: {learning_rate: on}\n", "training.learning_rate = true: a number, not a truth value."),
+        ("training: {patience: no}\n", "training.patience = false: a whole number, not a truth value."),
+        ("seed: yes\n", "seed = true: a whole number, not a truth value."),
+        (
+            "training: {class_weights: {a: yes}}\n",
+            "training.class_weights = {...}: a number, not a truth value.",
+        ),
+    ],
+)
+def test_config_message_for_a_value_of_another_kind(tmp_path, text, expected):
+    (said,) = problems(tmp_path, GOOD + text)
+    assert said.partition(": ")[2] == expected
+
+
+def test_config_search_names_values_that_a_key_does_not_take(tmp_path):
+    lines = problems(tmp_path, GOOD + "tune: {space: {training.epochs: {choices: [null, yes, 3]}}}\n")
+    assert [line.partition("tune.space.training.epochs: ")[2] for line in lines] == [
+        "training.epochs is empty: give it a value, or remove it.",
+        "training.epochs = true: a whole number, not a truth value.",
+    ]
+
+
+def test_config_truth_values_where_they_belong(tmp_path):
+    text = GOOD + "training: {tensorboard: yes}\ntune: {space: {training.tensorboard: {choices: [yes, no]}}}\n"
+    config = load_pipeline(write(tmp_path, text)).config
+    assert config.training.tensorboard is True
+    assert config.tune.space["training.tensorboard"].choices == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -120,6 +182,10 @@ def test_config_message(tmp_path, text, expected):
         ("model.convolution.0.padding=full", '"full" is not a padding. Allowed: same, causal.'),
         ("training.learning_rate=.inf", "training.learning_rate = inf: input should be a finite number"),
         ("model.convolution.7.filters=3", "leads nowhere in this file."),
+        ("training.epochs.x=3", "--set training.epochs.x=3: training.epochs is no section."),
+        ("model.convolution.0.filters.x=3", "model.convolution.0.filters is no section."),
+        ("training.class_weights.a=0", "--set training.class_weights.a=0: training.class_weights.a = 0: input should"),
+        ("data.train.x=3", "--set data.train.x=3: data.train: is not a source"),
         (
             "training.epochs=0",
             "--set training.epochs=0: training.epochs = 0: input should be greater than or equal to 1.",
@@ -163,7 +229,48 @@ def test_config_takes_numbers_and_truth_values_where_a_text_belongs(tmp_path):
     config = load_pipeline(write(tmp_path, text)).config
     assert (config.name, config.description) == ("2024", "1.50")
     assert config.data.labels == {"0": "1", "yes": "no", "1.0": "2024-01-01"}
-    assert "name = None" in "\n".join(problems(tmp_path, GOOD.replace("name: mine", "name:")))
+    assert problems(tmp_path, GOOD.replace("name: mine", "name:")) == ["mine.yaml:2: name is empty: give it a value."]
+
+
+def test_config_takes_texts_as_they_are_written_through_merges(tmp_path):
+    text = GOOD.replace("train: builtin:reviews", "train: builtin:reviews\n  labels: {<<: {0: no}, 1: 2024-01-01}")
+    assert load_pipeline(write(tmp_path, text)).config.data.labels == {"0": "no", "1": "2024-01-01"}
+
+
+@pytest.mark.parametrize(("written", "column"), [("no", "no"), ("2024-01-01", "2024-01-01"), ("3", 3), ("'3'", "3")])
+def test_config_column_is_what_is_written(tmp_path, written, column):
+    text = GOOD.replace("train: builtin:reviews", f"train: builtin:reviews\n  text_column: {written}")
+    other = "label" if isinstance(column, str) else "1"
+    data = load_pipeline(write(tmp_path, text), [f"data.label_column={other}"]).config.data
+    assert data.text_column == column
+
+
+def test_config_origin_of_merged_keys_is_where_they_are_written(tmp_path):
+    text = GOOD + (
+        "training:\n  <<: [{epochs: 3, batch_size: 8},\n    {batch_size: 9,\n    patience: 2}]\n  epochs: 4\n"
+        "evaluation:\n  other_domains:\n    a: &a {source: 'files:a'}\n    b:\n      <<: *a\n"
+    )
+    file = write(tmp_path, text)
+    loaded = load_pipeline(file)
+    lines = {key: place.rpartition(":")[2] for key, place in loaded.origin.items()}
+    assert (loaded.config.training.epochs, loaded.config.training.batch_size) == (4, 8)
+    assert [lines[f"training.{key}"] for key in ("epochs", "batch_size", "patience")] == ["14", "11", "13"]
+    assert lines["evaluation.other_domains.b.source"] == "17"
+    assert not [key for key in lines if "<<" in key]
+
+
+def test_config_origin_of_a_changed_list_is_what_changed_it(tmp_path):
+    origin = load_pipeline(write(tmp_path, GOOD), ["model.convolution.0.filters=7"]).origin
+    assert origin["model.convolution"] == "--set model.convolution.0.filters=7"
+    assert origin["model.convolution.0"].endswith("mine.yaml:9")
+
+
+def test_config_of_a_model_says_that_its_data_was_named_beside_it(tmp_path):
+    file = write(tmp_path, GOOD)
+    for source in ("nope.csv", "file:a.csv"):
+        with pytest.raises(ConfigError) as caught:
+            pipeline_file.load_again(file, {"train": source, "dev": None}, [], schemas())
+        assert str(caught.value).startswith(f"--data {source} is not a source. Allowed: files:PATH, tfds:NAME, builtin")
 
 
 @pytest.mark.parametrize(
@@ -177,9 +284,10 @@ def test_config_takes_numbers_and_truth_values_where_a_text_belongs(tmp_path):
         ("data.encoding=rot13", 'encoding = "rot13" is not an encoding Python knows'),
         ("data.encoding=unicode_escape", 'encoding = "unicode_escape" is not an encoding Python knows'),
         (
-            "data.text_column=true",
+            "data.text_column=0",
             "is not a column: its name, or its number counted from 1 in a file without a header.",
         ),
+        ("data.text_column=-1", "data.text_column = -1 is not a column"),
         ("name={a: 2024-13-45}", "the value is not YAML: month must be in 1..12"),
     ],
 )
@@ -219,6 +327,26 @@ def test_config_schema_names_every_key_and_no_other():
     assert {"cell", "units", "layers", "bidirectional", "recurrent_dropout"} < set(recurrent)
     assert recurrent["cell"]["enum"] == ["lstm", "gru", "simple"]
     assert set(schemas()) == {part["properties"]["task"]["const"] for name, part in _pipelines(known)}
+    assert all(part["required"][0] == "task" for name, part in _pipelines(known))
+
+
+def test_config_schema_takes_what_is_taken_and_no_more():
+    defs = json_schema("text_classification")["$defs"]
+    data = defs["ClassificationData"]["properties"]
+    source, sources = data["train"]["anyOf"]
+    assert sources["items"] == source
+    assert re.search(source["pattern"], "files:reviews.csv")
+    assert not re.search(source["pattern"], "reviews.csv")
+    assert data["text_column"]["anyOf"][1]["minimum"] == 1
+    separators = re.compile(data["separator"]["anyOf"][0]["pattern"])
+    assert [bool(separators.search(text)) for text in (";", "\t", "\\t", "tab", "ab")] == [
+        True,
+        True,
+        True,
+        True,
+        False,
+    ]
+    assert "number" in json_schema("text_classification")["properties"]["description"]["type"]
 
 
 def _pipelines(known):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from seqpipe.config.overrides import Loader, apply_overrides, flatten
+from seqpipe.config.overrides import Loader, Written, apply_overrides, flatten
 
 
 def applied(tree, *overrides):
@@ -27,6 +27,18 @@ def test_overrides_replace_the_origin_of_all_below_them():
     said = "--set a.b={x: {y: 1}, z: 2}"
     assert origin == {
         "a": "f:1", "a.b": said, "a.b.x.y": said, "a.b.z": said, "a.bc": "f:4", "d": "--set d=4"
+    }  # fmt: skip
+
+
+def test_overrides_replace_the_origin_of_lists_and_values_on_the_way():
+    tree, origin = (
+        {"a": [{"b": 1}, {"b": 2}], "c": 3},
+        {"a": "f:1", "a.0": "f:1", "a.0.b": "f:1", "a.1.b": "f:2", "c": "f:3"},
+    )
+    assert apply_overrides(tree, {}, origin, ["a.1.b=4", "c.d=5", "e.f=6"]) == []
+    assert origin == {
+        "a": "--set a.1.b=4", "a.0": "f:1", "a.0.b": "f:1", "a.1.b": "--set a.1.b=4",
+        "c": "--set c.d=5", "c.d": "--set c.d=5", "e.f": "--set e.f=6",
     }  # fmt: skip
 
 
@@ -114,6 +126,7 @@ def test_overrides_yaml_keys_are_as_written_through_merges():
         "base": {"1": "a", "on": "b"},
         "own": {"1": "a", "on": "b", "0x1": "c"},
     }
+    assert yaml.load(text, Loader=Written)["own"] == {"1": "a", "on": "b", "0x1": "c"}
     itself = yaml.load("x: &a {b: *a}", Loader=Loader)["x"]
     assert itself["b"] is itself
 

@@ -14,7 +14,7 @@ from typing import Any
 from seqpipe.config.sound import SILENCE, UNKNOWN
 from seqpipe.errors import ModelError
 from seqpipe.export.lite import DIRECTORY, REPORT
-from seqpipe.serving.find import read_card
+from seqpipe.serving.find import pipeline_of, read_card
 from seqpipe.serving.listening import PIECE_MS, QUIET_S, Detector
 
 HERE = Path(__file__).parent
@@ -63,6 +63,9 @@ def stream_file(artefact: Path, *, int8: bool) -> tuple[bytes, dict[str, Any]]:
     Raises:
         ModelError: there is none, or it is of types that no browser takes.
     """
+    pipeline = pipeline_of(artefact)
+    if pipeline and not (pipeline.get("model") or {}).get("streaming"):
+        raise ModelError(f"{artefact} does not stream. A page hears by a model that was trained with model.streaming.")
     place = artefact / DIRECTORY
     file = place / f"stream_{'int8' if int8 else 'float'}.tflite"
     if not (place / REPORT).is_file():

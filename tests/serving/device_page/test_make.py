@@ -74,6 +74,15 @@ def test_make_says_what_a_model_lacks(artefact):
     report.unlink()
     with pytest.raises(ModelError, match=r"has no LiteRT files, which run in a page\. .* export .* --lite"):
         make(artefact, int8=False)
+    (artefact / "pipeline.yaml").write_text("model: {streaming: true}")
+    with pytest.raises(ModelError, match=r"has no LiteRT files"):
+        make(artefact, int8=False)
+    for pipeline in ("model: {streaming: false}", "model: {dropout: 0.1}"):
+        (artefact / "pipeline.yaml").write_text(pipeline)
+        with pytest.raises(
+            ModelError, match=r"does not stream\. A page hears by a model that was trained with model\."
+        ):
+            make(artefact, int8=False)
 
 
 def test_make_is_a_command(artefact, tmp_path, monkeypatch, capsys):
