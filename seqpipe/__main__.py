@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import signal
+import sys
+from types import FrameType
+from typing import NoReturn
 
 
 def main() -> None:
@@ -13,7 +16,13 @@ def main() -> None:
     from seqpipe.cli import main as command
 
     signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGTERM, _end)
     command()
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    """As Ctrl-C does, so that what was begun is put away."""
+    sys.exit(128 + number)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,11 @@ class ProofError(SeqpipeError):
 
 
 class Interrupted(SeqpipeError):  # noqa: N818  it is no error
-    """Training stopped on SIGTERM or Ctrl-C; the position is saved."""
+    """Training stopped on a signal, SIGTERM or Ctrl-C; the position is saved."""
+
+    def __init__(self, text: str, number: int):
+        super().__init__(text)
+        self.number = number
 
 
 def nearest(name: object, allowed: Iterable[str]) -> str:

@@ -54,7 +54,7 @@ def quietly(*, shown_on_failure: bool = True) -> Iterator[None]:
     """What native code writes to standard error is kept back: the descriptor points elsewhere meanwhile."""
     sys.stderr.flush()
     kept = os.dup(2)
-    with tempfile.TemporaryFile() as log:
+    with open(os.memfd_create("log"), "w+b") if hasattr(os, "memfd_create") else tempfile.TemporaryFile() as log:
         os.dup2(log.fileno(), 2)
         try:
             yield

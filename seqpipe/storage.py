@@ -9,6 +9,7 @@ import json
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -38,6 +39,8 @@ def whole_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
+            if target.exists():  # as private as before
+                os.fchmod(file.fileno(), stat.S_IMODE(target.stat().st_mode))
         os.replace(part, target)
     except OSError as error:
         raise unwritable(path, error) from error
@@ -104,9 +107,12 @@ def write_arrays(path: Path, /, **arrays: Any) -> None:
 
 
 def remove_leftovers(directory: Path) -> None:
-    """Remove what a killed process was writing in a directory that nobody else uses."""
-    for path in directory.glob(".*.part"):
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    """Remove what a killed process was writing in a directory, or below it, that nobody else uses."""
+    for path in list(directory.rglob(".*.part")):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)  # it may have gone with its directory
 
 
 def remove_leftovers_of_the_dead(directory: Path) -> None:
@@ -118,7 +124,7 @@ def remove_leftovers_of_the_dead(directory: Path) -> None:
 
 
 def remove_directory(directory: Path) -> None:
-    """Remove a directory and what it holds, if it is there; of a link what it leads to is emptied, and the link stays.
+    """Remove a directory and what it holds, if it is there; what a link leads to, or is mounted, is emptied and stays.
 
     Raises:
         RunError: something in it cannot be removed.
@@ -126,7 +132,7 @@ def remove_directory(directory: Path) -> None:
     try:
         if not directory.exists():
             return
-        for path in list(directory.iterdir()) if directory.is_symlink() else [directory]:
+        for path in list(directory.iterdir()) if directory.is_symlink() or directory.is_mount() else [directory]:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     except OSError as error:
         raise RunError(f"{error.filename or directory} cannot be removed: {error.strerror or error}.") from error
@@ -138,18 +144,26 @@ def unwritable(path: Path, error: OSError) -> RunError:
     if short_write or error.errno in (errno.ENOSPC, errno.EDQUOT):
         return RunError(
             f"{path} cannot be written: the disk is full. Nothing half-written stays; "
-            "make room and run the same command again, it goes on where it was."
+            "make room and run the same command again."
         )
     return RunError(f"{path} cannot be written: {error.strerror or error}.")
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file of a run, so that a second process fails at once instead of writing in between.
+def locked(directory: Path) -> Iterator[None]:
+    """Hold the lock of a run directory, so that a second process fails at once instead of writing in between.
+
+    Its file lies beside the directory; of a link, beside what it leads to, whatever it is called by.
 
     Raises:
-        RunError: another process holds it.
+        RunError: another process holds it, or the directory can be none.
     """
+    real = Path(os.path.realpath(directory))
+    if directory.is_symlink() and not real.exists():
+        raise RunError(f"{directory} is a link to {real}, which is not there.")
+    if real.exists() and not real.is_dir():
+        raise RunError(f"{directory} is a file, where a run has its directory. Move it, or name the run otherwise.")
+    path = real.with_name(f".{real.name}.lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = open(path, "a+", encoding="utf-8")  # noqa: SIM115  held open for as long as the lock is
@@ -162,7 +176,7 @@ def locked(path: Path) -> Iterator[None]:
             file.seek(0)
             owner = file.read().strip() or "unknown"
             raise RunError(
-                f"{path.with_suffix('')} is in use by another process (pid {owner}). "
+                f"{directory} is in use by another process (pid {owner}). "
                 "Wait for it, stop it, or give this run another name: --set name=..."
             ) from None
         file.truncate(0)
@@ -173,10 +187,14 @@ def locked(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def hidden(directory: Path) -> Iterator[None]:
-    """The run directory renamed; `unhide` brings it back if the process dies meanwhile."""
-    away = _hiding_place(directory)
-    if directory.exists():
-        os.rename(directory, away)
+    """The run directory renamed, or what is in one that is mounted; `unhide` brings it back if the process dies."""
+    beside_it, within = _hiding_places(directory)
+    if directory.is_mount():
+        for path in list(directory.iterdir()):
+            within.mkdir(exist_ok=True)
+            os.rename(path, within / path.name)
+    elif directory.exists():
+        os.rename(directory, beside_it)
     try:
         yield
     finally:
@@ -184,11 +202,15 @@ def hidden(directory: Path) -> Iterator[None]:
 
 
 def unhide(directory: Path) -> None:
-    away = _hiding_place(directory)
-    if away.exists():
+    beside_it, within = _hiding_places(directory)
+    if beside_it.exists():
         shutil.rmtree(directory, ignore_errors=True)
-        os.rename(away, directory)
+        os.rename(beside_it, directory)
+    if within.exists():
+        for path in list(within.iterdir()):
+            os.rename(path, directory / path.name)
+        within.rmdir()
 
 
-def _hiding_place(directory: Path) -> Path:
-    return directory.with_name(f".{directory.name}.hidden")
+def _hiding_places(directory: Path) -> tuple[Path, Path]:
+    return directory.with_name(f".{directory.name}.hidden"), directory / ".hidden"

@@ -298,7 +298,7 @@ def test_cli_train_says_what_was_found_in_the_data_until_it_is_done(tmp_path, mo
 def test_cli_second_process_in_a_run_directory(home):
     from seqpipe.storage import locked
 
-    with locked(home / "runs" / ".tiny.lock"):
+    with locked(home / "runs" / "tiny"):
         done = seqpipe("train", "tiny.yaml", cwd=home)
     assert done.returncode == 2
     assert f"in use by another process (pid {os.getpid()})" in done.stderr

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,7 @@ from seqpipe.storage import (
     unhide,
     whole_directory,
     whole_file,
+    write_text,
 )
 
 
@@ -80,17 +82,17 @@ def _hold(path, ready, release):
 def test_storage_lock_names_the_process_that_holds_it(tmp_path):
     context = multiprocessing.get_context("spawn")
     ready, release = context.Event(), context.Event()
-    holder = context.Process(target=_hold, args=(tmp_path / ".run.lock", ready, release))
+    holder = context.Process(target=_hold, args=(tmp_path / "run", ready, release))
     holder.start()
     assert ready.wait(30)
     with (
-        pytest.raises(RunError, match=rf"in use by another process \(pid {holder.pid}\)"),
-        locked(tmp_path / ".run.lock"),
+        pytest.raises(RunError, match=rf"run is in use by another process \(pid {holder.pid}\)"),
+        locked(tmp_path / "run"),
     ):
         pass
     release.set()
     holder.join()
-    with locked(tmp_path / ".run.lock"):
+    with locked(tmp_path / "run"):
         pass
 
 
@@ -112,9 +114,47 @@ def test_storage_unhide_after_a_kill(tmp_path):
     assert (run / "x").read_text() == "x"
 
 
+def test_storage_hidden_directory_that_is_mounted_comes_back(tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    (run / "deep").mkdir(parents=True)
+    (run / "deep" / "x").write_text("x")
+    monkeypatch.setattr(Path, "is_mount", lambda path: path == run)  # it cannot be renamed
+    for dies in (False, True):
+        hiding = hidden(run)
+        hiding.__enter__()
+        assert [path.name for path in run.iterdir()] == [".hidden"]
+        unhide(run) if dies else hiding.__exit__(None, None, None)
+        assert (run / "deep" / "x").read_text() == "x"
+        assert [path.name for path in run.iterdir()] == ["deep"]
+    remove_directory(run)
+    assert list(run.iterdir()) == []
+
+
+def test_storage_lock_is_one_for_all_names_of_a_directory(tmp_path):
+    (tmp_path / "real").mkdir()
+    for name in ("one", "other"):
+        (tmp_path / name).symlink_to("real")
+    with locked(tmp_path / "one"), pytest.raises(RunError, match="other is in use by another process"):
+        locked(tmp_path / "other").__enter__()
+    (tmp_path / "gone").symlink_to("nowhere")
+    with pytest.raises(RunError, match=r"gone is a link to .*nowhere, which is not there"):
+        locked(tmp_path / "gone").__enter__()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="file is a file, where a run has its directory"):
+        locked(tmp_path / "file").__enter__()
+
+
+def test_storage_a_file_that_is_replaced_stays_as_private_as_it_was(tmp_path):
+    write_text(tmp_path / "a.txt", "old")
+    (tmp_path / "a.txt").chmod(0o600)
+    write_text(tmp_path / "a.txt", "new")
+    assert (tmp_path / "a.txt").stat().st_mode & 0o777 == 0o600
+
+
 def test_storage_leftovers_are_removed(tmp_path):
     (tmp_path / ".a.txt.1.part").write_text("")
     (tmp_path / ".d.1.part").mkdir()
+    (tmp_path / ".d.1.part" / ".b.1.part").write_text("")
     (tmp_path / "a.txt").write_text("")
     remove_leftovers(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]

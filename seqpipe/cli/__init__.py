@@ -52,7 +52,7 @@ def main() -> None:
             app()
     except Interrupted as stop:
         err.print(str(stop))
-        sys.exit(130)
+        sys.exit(128 + stop.number)
     except KeyboardInterrupt:  # before typer looks for it
         sys.exit(130)
     except SeqpipeError as error:

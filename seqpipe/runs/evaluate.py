@@ -12,7 +12,7 @@ from seqpipe.config import file as pipeline_file
 from seqpipe.errors import ModelError
 from seqpipe.runs.outcome import RUNS
 from seqpipe.serving.model import load
-from seqpipe.storage import write_text
+from seqpipe.storage import remove_leftovers, unwritable, write_text
 from seqpipe.tasks import make_task, schemas
 
 
@@ -37,7 +37,11 @@ def evaluate_artefact(
     changes = {"train": source, **dict.fromkeys(held_back)}
     task = make_task(pipeline_file.load_again(file, changes, overrides, schemas()))
     directory = directory or RUNS / f"{loaded.name}-{loaded.path.name}-evaluation"
-    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(directory, error) from error
+    remove_leftovers(directory)
     report, findings = task.evaluate_served(loaded, source, directory)
     lines = [f"{finding.severity}: {finding.text}" for finding in findings]
     write_text(directory / "findings.txt", "".join(f"{line}\n" for line in lines))

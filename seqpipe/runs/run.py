@@ -379,16 +379,16 @@ def open_run(
             raise RunError("--fresh and TF_CONFIG exclude each other: workers cannot tell an old run from a new one.")
         yield Run(config, say, callbacks, {}, chief=False)
         return
-    with locked(directory.parent / f".{directory.name}.lock"):
-        unhide(directory)
-        if fresh:
-            remove_directory(directory)
-        directory.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(directory)
-        run = Run(config, say, callbacks, read_state(directory, config))
-        write_text(directory / "pipeline.yaml", pipeline_file.to_yaml(config))
-        write_json(directory / "state.json", run.state)
+    with locked(directory):
         try:
+            unhide(directory)
+            if fresh:
+                remove_directory(directory)
+            directory.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(directory)
+            run = Run(config, say, callbacks, read_state(directory, config))
+            write_text(directory / "pipeline.yaml", pipeline_file.to_yaml(config))
+            write_json(directory / "state.json", run.state)
             yield run
         except OSError as error:
             raise unwritable(Path(error.filename or directory), error) from error

@@ -88,7 +88,7 @@ def tune(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it takes a function traced for each trial for a mistake
     directory = config.run_path.with_name(f"{config.name}-tune")
-    with locked(directory.parent / f".{directory.name}.lock"):
+    with locked(directory):
         if fresh:
             remove_directory(directory)
         directory.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ others, which are then named in each row.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -132,6 +133,12 @@ class TextInput(_OneValue):
     column = "text"
     example = '"your text"'
     equal_lengths = False
+
+    def from_word(self, word: str) -> str:
+        try:
+            return os.fsencode(word).decode("utf-8")
+        except UnicodeError as error:
+            raise DataError(f"{word!r:.60} is not UTF-8: {error}. Texts in another encoding: --input FILE.") from None
 
     def from_value(self, value: object) -> str | bytes:
         if not isinstance(value, (str, bytes)):

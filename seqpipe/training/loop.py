@@ -10,6 +10,7 @@ Axes: B batch (rows).
 from __future__ import annotations
 
 import io
+import os
 import signal
 import threading
 import time
@@ -98,7 +99,7 @@ class Trainer:
         self.compiled_step = tf.function(self._compiled_step, input_signature=[signature], autograph=False)
         self.dev_step = tf.function(self._dev_step, input_signature=[signature], autograph=False)
         self.position = Position()
-        self.interrupted = False
+        self.interrupted = 0  # by which signal
 
     def run(self, callbacks: Sequence[keras.callbacks.Callback] = ()) -> Position:
         """Train to the end, or to the next signal.
@@ -128,7 +129,8 @@ class Trainer:
                 self.position.finished = True
                 self.save(history)
                 if self.interrupted:
-                    raise Interrupted("Stopped after the last epoch. Training is saved; the same command goes on.")
+                    text = "Stopped after the last epoch. Training is saved; the same command goes on."
+                    raise Interrupted(text, self.interrupted)
             finally:  # a progress bar gives the terminal its cursor back
                 self.callbacks.on_train_end()
         return self.position
@@ -157,7 +159,8 @@ class Trainer:
             if self.interrupted:
                 raise Interrupted(
                     f"Stopped in epoch {epoch + 1} of {self.config.epochs}, after step {step + 1} of {len(plan)}. "
-                    "The position is saved; the same command goes on from here."
+                    "The position is saved; the same command goes on from here.",
+                    self.interrupted,
                 )
         figures = {"loss": position.loss_sum / position.rows, **self._evaluate()}
         if f"dev_{self.config.monitor}" not in figures:
@@ -347,6 +350,7 @@ class Trainer:
         if not self.chief:
             return
         history.flush()
+        os.fsync(history.fileno())  # before a position that counts on it
         self.position.history_bytes = history.tell()
         save_position(self.directory, self.position, self._variables())
 
@@ -366,7 +370,7 @@ class Trainer:
         before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
         def note(number: int, frame: FrameType | None) -> None:
-            self.interrupted = True
+            self.interrupted = number
             for each, handler in before.items():
                 signal.signal(each, handler)
 

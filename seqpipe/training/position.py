@@ -52,7 +52,8 @@ def restore_position(directory: Path, variables: Sequence[Any]) -> Position | No
     if not file.exists():
         return None
     with np.load(file) as saved:
-        if len(saved.files) != len(variables) + 1:
+        values = [saved[name] for name in saved.files if name != "position"]
+        if [value.shape for value in values] != [tuple(variable.shape) for variable in variables]:
             raise RunError(f"{file} was saved by another model. Start over with --fresh.")
         for i, variable in enumerate(variables):
             variable.assign(saved[f"v{i}"])
@@ -76,4 +77,7 @@ def write_line(file: io.BufferedIOBase, row: Mapping[str, object]) -> None:
 def read_history(directory: Path) -> list[dict[str, Any]]:
     """The lines of history.jsonl: one a step, one a finished epoch (with dev figures)."""
     file = directory / HISTORY
-    return [json.loads(line) for line in file.read_text().split("\n") if line] if file.exists() else []
+    try:
+        return [json.loads(line) for line in file.read_text().split("\n") if line] if file.exists() else []
+    except ValueError as error:
+        raise RunError(f"{file} is damaged: {error}. Start over with --fresh.") from None

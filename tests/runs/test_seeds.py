@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import statistics
@@ -11,10 +12,12 @@ import fresh
 import numpy as np
 import pytest
 import yaml
+from rich.console import Console
 
 from pipelines import PHRASES, write_tiny
-from seqpipe.errors import ConfigError
+from seqpipe.errors import ConfigError, RunError
 from seqpipe.evaluation.measures import ACCURACY, LOSS
+from seqpipe.runs import seeds
 from seqpipe.runs.seeds import _configs, best_of, parse_seeds
 from seqpipe.tasks import load_pipeline
 
@@ -67,6 +70,26 @@ def test_seeds_pretrain_once(tmp_path):
         assert each.training.pretrain is None
         assert each.model.start_from == "runs/tiny-seed4/pretrain"
         assert each.model.model_copy(update={"start_from": None}) == config.model
+
+
+def test_seeds_of_several_data_are_refused_before_the_next_is_trained(tmp_path, monkeypatch):
+    trained, keys = [], iter(["one", "one", "another"])
+
+    @contextlib.contextmanager
+    def opened(config, **how):
+        state = {"steps": {"features": {"data_key": next(keys)}}}
+        yield SimpleNamespace(
+            finished=state["steps"].__contains__, state=state, train=lambda: trained.append(config.seed)
+        )
+
+    monkeypatch.setattr(seeds, "open_run", opened)
+    monkeypatch.setattr(seeds, "read_outcome", lambda path: path)
+    config = load_pipeline(write_tiny(tmp_path)).config
+    with pytest.raises(RunError, match=r"The data is no longer what runs/tiny-seed1 was trained on"):
+        seeds.run_seeds(
+            config, [1, 2, 3], publish=False, out=Console(quiet=True), fresh=False, callbacks=lambda each: None
+        )
+    assert trained == [1, 2]
 
 
 def seqpipe(*arguments, cwd):

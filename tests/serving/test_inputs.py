@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 import tensorflow as tf
 
 from seqpipe.errors import DataError
-from seqpipe.serving.inputs import WAVEFORM, as_tensor
+from seqpipe.serving.inputs import TEXT, WAVEFORM, as_tensor
 
 
 @pytest.mark.parametrize("value", [2**32 + 1, -(2**31) - 1, [1, 2**31]])
@@ -21,3 +23,9 @@ def test_tensor_of_a_number_that_fits_is_the_number(value):
 def test_waveform_of_a_folder_says_how_its_recordings_are_named(tmp_path):
     with pytest.raises(DataError, match=r"is a folder\. Name its recordings, such as .*/\*\.wav"):
         WAVEFORM.from_value(str(tmp_path))
+
+
+def test_text_of_the_command_line_is_read_as_a_line_of_a_file_is():
+    assert TEXT.from_word(os.fsdecode("schön 猫".encode())) == "schön 猫"
+    with pytest.raises(DataError, match=r"is not UTF-8: .* 0xf6 .*Texts in another encoding: --input FILE"):
+        TEXT.from_word(os.fsdecode(b"sch\xf6n film"))

@@ -62,7 +62,7 @@ def test_training_stopped_anywhere_and_resumed_is_bit_for_bit_the_same(tmp_path,
         time.sleep(0.005)
     os.kill(started.pid, signal.SIGTERM)
     stopped = started.wait()
-    assert stopped.returncode == 130, stopped.stderr
+    assert stopped.returncode == 128 + signal.SIGTERM, stopped.stderr
     assert "The position is saved; the same command goes on from here." in stopped.stderr
     kill("before evaluation", 1, "run")
     resumed = fresh.run("seqpipe", "train", "tiny.yaml", cwd=tmp_path)
