@@ -94,7 +94,7 @@ def run_seeds(
             data_keys.add(_data_key(run))
             if len(data_keys) > 1:
                 raise RunError(
-                    f"The data is no longer what {configs[0].run_path} was trained on, and figures of several data have "
+                    f"The data is no longer what {configs[0].run_path} was trained on, and seeds of several data have "
                     "no mean. Use --fresh to start over, or give the new runs another name: --set name=..."
                 )
             run.train()
