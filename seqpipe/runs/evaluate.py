@@ -12,7 +12,7 @@ from seqpipe.config import file as pipeline_file
 from seqpipe.errors import ModelError
 from seqpipe.runs.outcome import RUNS
 from seqpipe.serving.model import load
-from seqpipe.storage import remove_leftovers, unwritable, write_text
+from seqpipe.storage import unwritable, write_text
 from seqpipe.tasks import make_task, schemas
 
 
@@ -41,7 +41,6 @@ def evaluate_artefact(
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise unwritable(directory, error) from error
-    remove_leftovers(directory)
     report, findings = task.evaluate_served(loaded, source, directory)
     lines = [f"{finding.severity}: {finding.text}" for finding in findings]
     write_text(directory / "findings.txt", "".join(f"{line}\n" for line in lines))
