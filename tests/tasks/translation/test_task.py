@@ -331,7 +331,7 @@ def test_translation_table_of_answers_keeps_tabs_and_line_breaks_in_their_cells(
     write_report(report, pairs, ["x", "y"], tmp_path, tokenize="13a", align=lambda source: ([], [], np.zeros((0, 0))))
     with (tmp_path / "translations.tsv").open(newline="") as file:
         assert list(csv.reader(file, delimiter="\t"))[1:] == [["a\tb", "x", "x"], ["c\nd", "y", "y"]]
-    assert "| words of the source |" in (tmp_path / "report.md").read_text()
+    assert "| characters of the source |" in (tmp_path / "report.md").read_text()
 
 
 def test_translation_tokenisation_without_its_package_is_said_before_anything_is_trained(monkeypatch):
