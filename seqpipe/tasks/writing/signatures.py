@@ -164,10 +164,13 @@ class WritingModel(tf.Module):
             (penalty >= 1) & (penalty <= HIGHEST), f"repetition_penalty must be 1 (none) to {HIGHEST:g}, not", penalty
         )
 
-    def _check_rows(self, tokens: tf.Tensor, **others: tf.Tensor) -> None:
-        for name, value in others.items():
-            rows = tf.shape(value)[0]
-            require(rows == tf.shape(tokens)[0], f"{name} must have as many rows as tokens, not", rows)
+    def _of_rows(self, tokens: tf.Tensor, **value: tf.Tensor) -> tf.Tensor:
+        """The value, a named one, behind a check that it has the rows of the tokens: nothing else may fail before."""
+        ((name, given),) = value.items()
+        rows = tf.shape(given)[0]
+        check = require(rows == tf.shape(tokens)[0], f"{name} must have as many rows as tokens, not", rows)
+        with tf.control_dependencies([check]):
+            return tf.identity(given)
 
     def _read(self, text: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor, tf.Tensor]:
         """State after prompts, logits of the next character, ids seen, characters not known."""
@@ -319,7 +322,7 @@ class WritingModel(tf.Module):
     def _step(self, tokens: tf.Tensor, state: tf.Tensor) -> Outputs:
         right = tf.reduce_all((tokens >= 0) & (tokens < self._size))
         require(right, f"tokens must be 0 to {self._size - 1}, not", tokens)
-        self._check_rows(tokens, state=state)
+        state = self._of_rows(tokens, state=state)
         require(tf.reduce_all(tf.math.is_finite(state)), "state must be as the call before gave it, not", state)
         logits, after = self._reader().step(tokens, tf.unstack(state, axis=1))
         return {"logits": logits, "state": tf.stack(after, axis=1)}
@@ -340,7 +343,8 @@ class WritingModel(tf.Module):
         *numbers, held = (*given, None) if self.characters.whole else given
         settings = Settings(*numbers)
         self._check(settings)
-        self._check_rows(tokens, seen=seen, seed=seed, **({} if held is None else {"held": held}))
+        seen, seed = self._of_rows(tokens, seen=seen), self._of_rows(tokens, seed=seed)
+        held = None if held is None else self._of_rows(tokens, held=held)
         within = tf.zeros_like(tokens)
         for byte in [] if held is None else tf.unstack(held, axis=1):
             within = tf.where(byte > 0, self.characters.after(within, byte), within)

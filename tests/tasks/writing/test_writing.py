@@ -339,6 +339,30 @@ def test_score_in_parts_of_characters_is_of_whole_characters(spelled):
     assert answer["end_nats"][0] == pytest.approx(Surprisal(model).carried(np.array(ended), 0)[-1], abs=1e-4)
 
 
+def test_step_and_sample_name_what_does_not_belong_together(spelled):
+    _, _, writer = spelled
+    state = {name: value.numpy() for name, value in writer.functions["start"](tf.constant(["a"])).items()}
+    fits = {**state, "number": np.int32(0), "seed": np.array([1], np.int64)}
+    settings = (np.float32(1), np.int32(0), np.float32(1), np.float32(0), np.float32(1))
+
+    def sample(**others):
+        tokens, state, seen, number, seed, held = (
+            {**fits, **others}[name] for name in ("tokens", "state", "seen", "number", "seed", "held")
+        )
+        return writer.functions["sample"](tokens, state, seen, number, seed, *settings, held)
+
+    assert sample()["tokens"].shape == (1,)
+    for wrong, message in (
+        ({"state": fits["state"] * np.nan}, "state must be as the call before gave it"),
+        ({"state": np.repeat(fits["state"], 2, 0)}, "state must have as many rows as tokens, not"),
+        ({"seed": np.array([1, 2], np.int64)}, "seed must have as many rows as tokens, not"),
+        ({"seen": np.repeat(fits["seen"], 2, 0)}, "seen must have as many rows as tokens, not"),
+        ({"held": np.repeat(fits["held"], 2, 0)}, "held must have as many rows as tokens, not"),
+    ):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+            sample(**wrong)
+
+
 def test_writing_pictures_show_every_character_they_can(tmp_path):
     nats = np.random.default_rng(0).exponential(2, 300)
     pictures.passage("The $fox$\n春江, it went on and on. " * 9, nats[:250], tmp_path / "passage.png")
