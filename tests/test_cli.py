@@ -77,6 +77,22 @@ def test_cli_is_also_python_m_seqpipe(tmp_path):
     assert done.stderr.startswith("error: none.yaml does not exist")
 
 
+def test_cli_puts_away_what_was_begun_when_it_is_ended():
+    """On SIGTERM, whatever the command does."""
+    code = (
+        "import os, signal, time\n"
+        "import seqpipe.cli\n"
+        "from seqpipe.__main__ import main\n"
+        "def command():\n"
+        "    try:\n        os.kill(os.getpid(), signal.SIGTERM); time.sleep(9)\n"
+        "    finally:\n        print('put away')\n"
+        "seqpipe.cli.main = command\n"
+        "main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGTERM, "put away\n", "")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is full")
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("arguments", [["schema"], ["show", "tiny.yaml"], ["list"]])
