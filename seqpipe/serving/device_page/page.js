@@ -158,9 +158,10 @@ class Listener {
     await this.last;
     if (!this.open) return;
     this.open = false;
+    this.stream.close();
+    if (listener !== this) return; // the table shows what another one hears by now
     this.tell(this.hearing.end());
     if (this.probabilities) this.draw();
-    this.stream.close();
   }
 }
 
@@ -193,9 +194,10 @@ async function listen() {
 }
 
 async function read(file) {
+  const mine = ++asked; // before anything is waited for: the last one asked for is read
   if (stop) await stop();
   $("error").textContent = "";
-  const mine = ++asked, samples = await samplesOf(file);
+  const samples = await samplesOf(file);
   if (mine !== asked) return; // something else was asked for while it was decoded
   const all = new Float32Array(Math.ceil((samples.length + facts.quiet_s * RATE_HZ) / piece) * piece);
   all.set(samples);
