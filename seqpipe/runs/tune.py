@@ -114,13 +114,19 @@ def tune(
 @contextlib.contextmanager
 def _storage(directory: Path) -> Iterator[optuna.storages.RDBStorage]:
     import optuna
+    from sqlalchemy.exc import SQLAlchemyError
 
-    storage = optuna.storages.RDBStorage(f"sqlite:///{(directory / 'study.db').resolve()}")
+    file = (directory / "study.db").resolve()
     try:
-        yield storage
-    finally:
-        storage.remove_session()
-        storage.engine.dispose()
+        storage = optuna.storages.RDBStorage(f"sqlite:///{file}")
+        try:
+            yield storage
+        finally:
+            storage.remove_session()
+            storage.engine.dispose()
+    except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:  # the disk is full, the file damaged
+        cause = error if isinstance(error, SQLAlchemyError) else error.__cause__
+        raise RunError(f"{file} cannot be used: {getattr(cause, 'orig', cause)}.") from error
 
 
 def _monitor(config: Pipeline) -> Measure:

@@ -122,6 +122,16 @@ def test_tuning_needs_optuna(tmp_path, monkeypatch):
         check_tune(load_pipeline(file).config, file)
 
 
+def test_tuning_names_a_study_that_cannot_be_used(tmp_path):
+    file = write(tmp_path)
+    config = load_pipeline(file).config
+    study = config.run_path.with_name(f"{config.name}-tune") / "study.db"
+    study.parent.mkdir(parents=True)
+    study.write_text("no database, but text that is long enough for one" * 4)
+    with pytest.raises(RunError, match=r"study\.db cannot be used: file is not a database\."):
+        search(file)
+
+
 def search(file, *, overrides=(), fresh=False):
     out = Console(file=io.StringIO(), width=200, soft_wrap=True)
     config = load_pipeline(file, list(overrides)).config
