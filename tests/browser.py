@@ -23,7 +23,7 @@ NARROW = {"width": 360, "height": 640}
 
 
 def launched(recording: Path) -> Iterator[Any]:
-    """A browser whose microphone plays a recording once, from when it is opened."""
+    """A browser whose microphone plays a recording over and over."""
     if CHROMIUM is None:
         pytest.skip(f"{UNTESTED}: there is no Chromium. apt-get install chromium, or tools/browser.sh")
     api = pytest.importorskip("playwright.sync_api", reason=f"{UNTESTED}: playwright is not installed")
@@ -31,7 +31,7 @@ def launched(recording: Path) -> Iterator[Any]:
     with api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM,
-            args=["--no-sandbox", *fake, f"--use-file-for-fake-audio-capture={recording}%noloop"],
+            args=["--no-sandbox", *fake, f"--use-file-for-fake-audio-capture={recording}"],
         )
         yield browser
         browser.close()

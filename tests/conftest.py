@@ -5,7 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# The same examples everywhere, and no limit of time: a machine may be busy.
+hypothesis.settings.register_profile("seqpipe", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("seqpipe")
 
 LONGEST = (  # are begun first, so that in the end no worker waits for the other
     "tasks/test_tasks.py",  # makes what others start from: meanwhile come such as need nothing of it

@@ -47,7 +47,7 @@ class Started:
         self.process.start()
         self.pid: int = self.process.pid
 
-    def wait(self, timeout_s: float = 240) -> subprocess.CompletedProcess[str]:
+    def wait(self, timeout_s: float = 900) -> subprocess.CompletedProcess[str]:
         self.process.join(timeout_s)
         if self.process.exitcode is None:
             self.process.kill()

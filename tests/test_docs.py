@@ -60,7 +60,7 @@ def write_stars(directory: Path) -> None:
 
 @pytest.fixture(scope="module")
 def example_task(tmp_path_factory):
-    """The page's task, from the places it names and no others, and a directory in which it has run."""
+    """The page's task, from the places it names and no others: commands, in a directory of its own."""
     directory = tmp_path_factory.mktemp("example")
     config, task, _ = blocks("docs/adding_a_task.md", "python")
     (pipeline,) = blocks("docs/adding_a_task.md", "yaml")
@@ -84,9 +84,14 @@ def example_task(tmp_path_factory):
         yield seqpipe_command
 
 
-def test_docs_adding_a_task_runs_and_compares_seeds(example_task):
-    said = example_task("run", "stars.yaml", "--seeds", "2")
-    assert "dev mean absolute error over 2 seeds" in said
+@pytest.fixture(scope="module")
+def two_seeds(example_task):
+    """What the run of two seeds said."""
+    return example_task("run", "stars.yaml", "--seeds", "2")
+
+
+def test_docs_adding_a_task_runs_and_compares_seeds(example_task, two_seeds):
+    assert "dev mean absolute error over 2 seeds" in two_seeds
     report = json.loads(Path("runs/stars-seed1/report/report.json").read_text())["splits"]["dev"]
     assert report["measures"]["absolute_error"]["value"] < 0.5 < report["baseline"]
     summary = json.loads(Path("runs/stars-seeds.json").read_text())
@@ -99,6 +104,7 @@ def test_docs_adding_a_task_runs_and_compares_seeds(example_task):
     assert "Mean absolute error: lower is better" in compared
 
 
+@pytest.mark.usefixtures("two_seeds")
 def test_docs_adding_a_task_predicts_and_evaluates(example_task):
     answers = seqpipe.load("stars")(["film film", "good good good good film"])
     assert answers[0]["value"] < 1 < 3 < answers[1]["value"]

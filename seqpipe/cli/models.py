@@ -29,7 +29,7 @@ KeptColumns = Annotated[
     typer.Option(metavar="COLUMN", help="Write this column of --input too, such as an id; may be given again."),
 ]
 OutputFile = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Write here instead of printing (.csv, .jsonl or .txt).")
+    str | None, typer.Option(metavar="FILE", help="Write here instead of printing (.csv, .jsonl or .txt).")
 ]
 OutputFormat = Annotated[
     Literal["auto", "table", "jsonl", "csv", "lines"],
@@ -79,9 +79,10 @@ def predict(
     from seqpipe.runs import predict as predicting
     from seqpipe.serving.find import find_model
 
+    target = None if output is None else Path(output)
     wanted = predicting.Wanted(
-        format=predicting.output_format(format, output, html=html, explain=explain),
-        output=output,
+        format=predicting.output_format(format, target, html=html, explain=explain),
+        output=target,
         html=html,
         explain=explain,
         options=predicting.beam_options(beam_width, length_penalty),
@@ -96,7 +97,7 @@ def predict(
         logging.disable(logging.WARNING)  # Beam misses packages of clouds when it is imported
         from seqpipe.runs.bulk import predict_by_beam
 
-        predict_by_beam(model, str(input), texts or [], column=column, encoding=encoding, wanted=wanted)
+        predict_by_beam(model, str(input), output, texts or [], column=column, encoding=encoding, wanted=wanted)
         return
     predicting.predict(model, texts, input, column=column, encoding=encoding, wanted=wanted, out=out, err=err)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticKnownError
 
 from seqpipe.config.section import Fraction, Section
@@ -76,6 +76,11 @@ Sources = Annotated[_SourceText | list[_SourceText], BeforeValidator(_sources)]
 def source_text(source: str | list[str]) -> str:
     """Sources as they are named in messages."""
     return source if isinstance(source, str) else ", ".join(source)
+
+
+def train_source(config: BaseModel) -> str:
+    """Where the training rows of a pipeline come from."""
+    return source_text(config.model_dump()["data"]["train"])
 
 
 Encoding = Annotated[str, AfterValidator(known_encoding)]

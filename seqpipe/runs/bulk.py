@@ -7,23 +7,26 @@ too. A process of a worker loads the model once.
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import logging
+import os
 import re
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
 from apache_beam.utils.shared import Shared
 
-from seqpipe.data.files import as_on_disk, find_files
-from seqpipe.errors import DataError, nearest
+from seqpipe.data.files import BadRow, as_on_disk, find_files
+from seqpipe.errors import DataError, ModelError, SeqpipeError, nearest
 from seqpipe.runs.predict import Wanted, before_answer, look_ahead, presentation
 from seqpipe.serving.find import find_model
 from seqpipe.serving.model import Model, load
@@ -33,26 +36,27 @@ MOST_ROWS = 256  # that are answered together
 
 
 def predict_by_beam(
-    name: str, source: str, flags: list[str], *, column: str | None, encoding: str, wanted: Wanted
+    name: str, source: str, output: str | None, flags: list[str], *, column: str | None, encoding: str, wanted: Wanted
 ) -> None:
     """Answer the rows of all files that a pattern names: JSON lines, in no order; each says its file and its row.
 
     Args:
-        source, wanted.output: on whatever Beam reads and writes. With a `*` in its name the output is in several files.
+        source, output: on whatever Beam reads and writes. With a `*` in its name the output is in several files.
         flags: Beam's own, such as --runner=FlinkRunner.
     Raises:
-        DataError: no file is there, something else is asked for than JSON lines, a flag is not Beam's, or a row cannot
-            be read or answered.
+        DataError: no file is there, something else is asked for than JSON lines, the output is a directory or has parts
+            of an earlier run, a flag is not Beam's, or a row cannot be read or answered.
+        ModelError: the model does not answer what is asked.
     """
-    if wanted.output is None or wanted.format != "jsonl" or wanted.plot is not None:
+    if output is None or wanted.format != "jsonl" or wanted.plot is not None:
         raise DataError("--beam writes JSON lines alone: --output answers.jsonl, or --output 'answers-*.jsonl'.")
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # which tells every error with its traceback first
     options = _options(flags)
     files = _files(source)
     shared, path = Shared(), str(find_model(name).resolve())
-    before, star, after = str(wanted.output).partition("*")
+    before, star, after = _target(output)
     try:
-        with beam.Pipeline(options=options) as pipeline:
+        with _no_leftovers(before), beam.Pipeline(options=options) as pipeline:
             _ = (
                 pipeline
                 | beam.Create(files)
@@ -69,16 +73,62 @@ def predict_by_beam(
                     shard_name_template="SSSSS-of-NNNNN" if star else "",
                 )
             )
-    except Exception as error:  # a worker's own, or one that holds its traceback as text
-        said = [str(error)] if isinstance(error, DataError) else re.findall(r"\bDataError: (.+)", str(error))
-        if not said:
-            raise
-        raise DataError(said[-1].partition(" [while running ")[0]) from None
+    except Exception as error:
+        raise _told(error) from error
+
+
+def _told(error: Exception) -> SeqpipeError:
+    """What a worker says of its own, or in the traceback that an error of Beam holds as text; else what Beam says."""
+    kinds = {kind.__name__: kind for kind in (DataError, ModelError)}
+    found = [(type(error).__name__, str(error))] if isinstance(error, tuple(kinds.values())) else []
+    found = found or re.findall(rf"\b({'|'.join(kinds)}): (.+)", str(error))
+    if not found:
+        last = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
+        return DataError(f"Beam: {last.strip().partition(' [while running ')[0]}")
+    kind, text = found[-1]
+    return kinds[kind](text.partition(" [while running ")[0])
+
+
+def _target(output: str) -> tuple[str, str, str]:
+    """(what stands before the `*`, the `*` if there is one, what stands behind it) of an output that can be written.
+
+    Raises:
+        DataError: a directory, a pattern of another kind, files of an earlier run, or no place that Beam writes.
+    """
+    local = FileSystems.get_scheme(output) is None
+    if local and os.path.isdir(output):
+        here = os.path.join(output, "answers-*.jsonl")
+        raise DataError(f"--output {output} is a directory. Name a file, or several by {here}.")
+    if odd := re.findall(r"[\[\]?]", output) or output.split("*")[2:]:
+        raise DataError(f"--output {output}: {odd[0] or '*'} is of a pattern. Allowed: one *, for several files.")
+    before, star, after = (os.path.realpath(output) if local else output).partition("*")
+    earlier = _matching(f"{before}?????-of-?????{after}", "--output") if star else []
+    if earlier:
+        raise DataError(
+            f"--output {output}: there are files of an earlier run, {len(earlier)} such as {earlier[0]}, beside which "
+            "those of this one would stand. Remove them, or name another output."
+        )
+    return before, star, after
+
+
+@contextlib.contextmanager
+def _no_leftovers(before: str) -> Iterator[None]:
+    """Removes what Beam leaves beside a local output when it fails."""
+    if FileSystems.get_scheme(before) is not None:
+        yield
+        return
+    pattern = os.path.join(glob.escape(os.path.dirname(before)), f"beam-temp-{glob.escape(os.path.basename(before))}-*")
+    others = set(glob.glob(pattern))
+    try:
+        yield
+    finally:
+        for directory in set(glob.glob(pattern)) - others:
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 def _options(flags: list[str]) -> PipelineOptions:
     """Raises DataError: Beam has no such flag, which it would pass over."""
-    known = PipelineOptions(flags).get_all_options()
+    known = _known_flags(PipelineOptions)
     for flag in flags:
         if not flag.startswith("--"):
             raise DataError(f"{flag!r:.60}: behind -- stand Beam's own flags, such as --runner=FlinkRunner.")
@@ -88,13 +138,30 @@ def _options(flags: list[str]) -> PipelineOptions:
     return PipelineOptions(flags)
 
 
+def _known_flags(options: type[PipelineOptions]) -> set[str]:
+    """The names of flags of all kinds of options, which are not always those of their values."""
+    parser = _BeamArgumentParser(add_help=False)
+    if "_add_argparse_args" in vars(options):
+        options._add_argparse_args(parser)
+    own = {name.removeprefix("--") for action in parser._actions for name in action.option_strings}
+    return own.union(*map(_known_flags, options.__subclasses__()))
+
+
 def _files(source: str) -> list[str]:
     if FileSystems.get_scheme(source) is None:
         return [source] if as_on_disk(source).is_dir() else [str(path) for path in find_files(source)]
-    found = [file.path for match in FileSystems.match([source]) for file in match.metadata_list]
+    found = _matching(source, "--input")
     if not found:
         raise DataError(f"--input {source}: there is no such file.")
-    return sorted(found)
+    return found
+
+
+def _matching(pattern: str, option: str) -> list[str]:
+    """Raises DataError: Beam has no access to files of this kind."""
+    try:
+        return sorted(file.path for match in FileSystems.match([pattern]) for file in match.metadata_list)
+    except (ValueError, beam.io.filesystem.BeamIOError) as error:
+        raise DataError(f"{option} {pattern}: {error}") from error
 
 
 class _WithModel(beam.DoFn):
@@ -124,6 +191,8 @@ class _Read(_WithModel):
         with _at_hand(file) as here:
             rows = self.model.input.from_file(here, column=self.column, encoding=self.encoding, keep=self.wanted.keep)
             for number, row in enumerate(rows, start=1):
+                if isinstance(row, BadRow):  # is named as the file is, not as what was fetched of it
+                    row = replace(row, place=row.place.replace(here, file, 1))
                 yield file, number, row
 
 
@@ -145,10 +214,9 @@ class _Answer(_WithModel):
         )
         for (file, number, _), (row, answer) in zip(batch, answers, strict=True):
             place = {"source": file, "row": number}
-            if ERROR not in answer:
-                shown = self.shows.as_json(answer)
-                answer = {**beside(before_answer(model, row), {*place, *shown}), **shown}
-            yield json.dumps({**place, **answer}, ensure_ascii=False)
+            shown = answer if ERROR in answer else self.shows.as_json(answer)
+            line = {**place, **beside(before_answer(model, row), {*place, *shown}), **shown}
+            yield json.dumps(line, ensure_ascii=False)
 
 
 @contextlib.contextmanager

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from seqpipe.config import file as pipeline_file
+from seqpipe.config.data import train_source
 from seqpipe.config.pipeline import DeviceExport, Pipeline
 from seqpipe.errors import ConfigError, DataError, ModelError, not_allowed
 from seqpipe.export import lite
 from seqpipe.export.artefact import CARD, KERAS_MODEL, PIPELINE
 from seqpipe.runs.outcome import RUNS
-from seqpipe.runs.run import open_run, train_source
+from seqpipe.runs.run import open_run
 from seqpipe.serving.find import find_model
 from seqpipe.tasks import load_pipeline, make_task, schemas
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqpipe.config import file as pipeline_file
-from seqpipe.config.data import source_text
+from seqpipe.config.data import train_source
 from seqpipe.config.pipeline import Pipeline
 from seqpipe.data.findings import Finding
 from seqpipe.errors import RunError
@@ -22,7 +22,8 @@ from seqpipe.startup import machine
 from seqpipe.storage import locked, remove_directory, remove_leftovers, unhide, unwritable, write_json, write_text
 from seqpipe.tasks import make_task
 from seqpipe.tasks.protocol import IN_WEIGHTS, Callbacks, Fitted, Report
-from seqpipe.training.workers import is_chief, wait_for
+from seqpipe.training.position import read_history
+from seqpipe.training.workers import is_chief, join, wait_for
 
 if TYPE_CHECKING:
     import keras
@@ -140,6 +141,7 @@ class Run:
 
         if not self.chief and self._is_there("train"):  # the chief knows it, and prepares nothing
             return
+        join()
         examples = self.prepare()
         self._pretrain()
         monitor = monitored(self.config.training.monitor, self.measures)
@@ -163,19 +165,17 @@ class Run:
         self._finish("train", {"summary": summary, "seconds": position.seconds, "epochs": position.epoch})
         self.say(summary)
         from seqpipe.evaluation.pictures import learning_curves
-        from seqpipe.training.position import read_history
 
         place = self.directory / "report" / "learning_curves.png"
         learning_curves(read_history(self.directory), place, [monitor, *self.measures])
 
     def _refit(self) -> None:
         """Training once more, of a task that trains on dev too once dev has said for how long."""
-        from seqpipe.training.position import read_history
-
         if not self.task.refits or self.finished("refit") or self.finished("fit"):
             return
         if not self.chief:
             wait_for(lambda: self._is_there("train"), "finish training")
+        join()
         self.prepare()
         epochs = 1 + (read_history(self.directory)[-1]["best_epoch"] or 0)
         summary = self.task.refit(self.directory / "refit", epochs=epochs, say=self.say, callbacks=self.callbacks)
@@ -197,7 +197,12 @@ class Run:
                 wait_for(lambda: self._is_there("pretrain"), "finish pre-training")
         self.task.load_pretrained(directory)
 
+    def _by_one(self, step: str) -> None:
+        if not self.chief:
+            raise RunError(f"{step} is for one machine: the first worker, or any of them without TF_CONFIG.")
+
     def evaluate(self) -> Report:
+        self._by_one("evaluate")
         key = self.task.evaluation_key()
         if self.finished("evaluate") and self._report_file.exists():
             if (kept := self.state["steps"]["evaluate"]).get("rows_key", key) == key:
@@ -233,6 +238,7 @@ class Run:
         from seqpipe.export.artefact import keep_features, next_version
         from seqpipe.export.publish import publish
 
+        self._by_one("export")
         config = self.config.model_copy(update={"name": name or self.config.name})
         if self.finished("export"):
             path = Path(self.state["steps"]["export"]["path"])
@@ -392,8 +398,3 @@ def open_run(
             yield run
         except OSError as error:
             raise unwritable(Path(error.filename or directory), error) from error
-
-
-def train_source(config: Pipeline) -> str:
-    """Where the training rows come from."""
-    return source_text(config.model_dump()["data"]["train"])

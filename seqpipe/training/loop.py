@@ -31,7 +31,7 @@ from seqpipe.errors import DataError, Diverged, Interrupted, RunError, not_allow
 from seqpipe.layers.adversarial import noisy_pass
 from seqpipe.layers.recurrent_form import traced_for
 from seqpipe.storage import remove_leftovers
-from seqpipe.training.devices import make_strategy, precision
+from seqpipe.training.devices import agreement, make_strategy, precision, with_all_workers
 from seqpipe.training.objective import Batch, Objective
 from seqpipe.training.optimizers import make_optimizer
 from seqpipe.training.position import Position, open_history, restore_position, save_position, write_line
@@ -99,7 +99,7 @@ class Trainer:
         self.compiled_step = tf.function(self._compiled_step, input_signature=[signature], autograph=False)
         self.dev_step = tf.function(self._dev_step, input_signature=[signature], autograph=False)
         self.position = Position()
-        self.interrupted = 0  # by which signal
+        self.interrupted, self.agreed = 0, agreement(self.strategy)  # by which signal; by that of any worker
 
     def run(self, callbacks: Sequence[keras.callbacks.Callback] = ()) -> Position:
         """Train to the end, or to the next signal.
@@ -142,7 +142,8 @@ class Trainer:
         train_step = self.compiled_step if position.xla else self.train_step
         for step, batch in enumerate(self._batches(plan[position.step :], epoch), start=position.step):
             self.callbacks.on_train_batch_begin(step)
-            loss = float(train_step(batch))
+            with with_all_workers():
+                loss, stop = float(train_step(batch)), self.agreed(self.interrupted)
             if not np.isfinite(loss):
                 bounds = {key: getattr(self.config, key.rpartition(".")[2]) for key in self.objective.bounds}
                 wanted = " or ".join(f"{key} (now {value})" for key, value in bounds.items())
@@ -153,14 +154,14 @@ class Trainer:
             write_line(history, {"epoch": epoch, "step": step, "loss": loss})
             steps = int(self.train_examples.lengths[plan[step]].sum())
             self.callbacks.on_train_batch_end(step, {"loss": loss, "rows": rows, "steps": steps})
-            if position.total_steps % self.config.save_every_steps == 0 or self.interrupted:
+            if position.total_steps % self.config.save_every_steps == 0 or stop:
                 started = self._count_time(started)
                 self.save(history)
-            if self.interrupted:
+            if stop:
                 raise Interrupted(
                     f"Stopped in epoch {epoch + 1} of {self.config.epochs}, after step {step + 1} of {len(plan)}. "
                     "The position is saved; the same command goes on from here.",
-                    self.interrupted,
+                    stop,
                 )
         figures = {"loss": position.loss_sum / position.rows, **self._evaluate()}
         if f"dev_{self.config.monitor}" not in figures:

@@ -33,6 +33,13 @@ def is_chief() -> bool:
         ) from error
 
 
+def join() -> None:
+    """Meet the other workers, where there are any: TensorFlow wants that before it computes anything."""
+    from seqpipe.training.devices import make_strategy
+
+    make_strategy()
+
+
 def wait_for(condition: Callable[[], bool], what: str) -> None:
     """Wait until the chief has done something.
 

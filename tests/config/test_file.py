@@ -297,7 +297,7 @@ def test_config_sources_and_files_message(tmp_path, override, expected):
     assert expected in lines[0]
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(max_size=20) | st.lists(st.sampled_from("[]{}:#-'\"\n,& *!%0.\0"), max_size=12).map("".join))
 def test_config_any_override_is_taken_or_an_error(tmp_path, text):
     file = write(tmp_path, GOOD)

@@ -39,7 +39,6 @@ def fuzz(few):
     """So many examples, the same ones each time, unless more are wanted."""
     return settings(
         max_examples=WANTED or few,
-        deadline=None,
         derandomize=not WANTED,
         database=None,
         suppress_health_check=list(HealthCheck),

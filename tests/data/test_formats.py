@@ -460,9 +460,7 @@ PIECES = st.sampled_from(
     ]
 )
 ENDINGS = st.sampled_from(["csv", "tsv", "jsonl", "json", "txt", "txt.gz", "csv.xz", "CSV"])
-FUZZ = settings(
-    max_examples=300, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+FUZZ = settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 NAMED = st.sampled_from([BOTH, {"text": 1, "label": 2}, {"text": "text"}, {"source": "text", "target": "label"}])
 
 

@@ -32,7 +32,7 @@ def is_utf8(raw):
     return True
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.one_of(st.binary(min_size=1, max_size=6), st.text(min_size=1, max_size=4).map(lambda text: text.encode())))
 def test_bytes_automaton_takes_what_is_utf8(raw):
     assert allowed(raw) == (is_utf8(raw) and b"\0" not in raw)
@@ -47,7 +47,7 @@ def test_bytes_automaton_takes_every_character_and_no_surrogate():
     assert TABLE[:, EDGE].tolist() == [0] + [NOT_ALLOWED] * 7
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.text(alphabet="ab\n春江é\U0001f600\0", max_size=8), min_size=1, max_size=4))
 def test_bytes_graph_agrees_with_python(texts):
     found = GRAPH.encode(tf.constant(texts))

@@ -21,7 +21,7 @@ def test_characters_are_ordered_by_how_often_they_stand():
     assert Characters.fit(["aab"], min_count=1).encode("abc").tolist() == [2, 3, UNKNOWN]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.text(alphabet="ab\n春江xé\0", max_size=8), min_size=1, max_size=4))
 def test_characters_graph_agrees_with_python(texts):
     found = GRAPH.encode(tf.constant(texts))

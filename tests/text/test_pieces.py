@@ -118,7 +118,7 @@ _UNSEEN = st.text(st.characters(codec=None), max_size=30)
 _SEEN = st.lists(st.sampled_from([*" go d fi lm ▁.!?½…´ﬁ這这家酒店很好ＡｂA\u0301\0\n", "good", "film"])).map("".join)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150)
 @given(texts=st.lists(_UNSEEN | _SEEN | st.binary(max_size=30), max_size=6))
 def test_text_graph_equals_library_on_any_bytes(
     features: TextFeatures, tokenizer: TextTokenizer, texts: list[str | bytes]
@@ -126,7 +126,7 @@ def test_text_graph_equals_library_on_any_bytes(
     assert _differences(features, tokenizer, texts) == []
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_text_detokenize_equals_library(features: TextFeatures, tokenizer: TextTokenizer, data: st.DataObject) -> None:
     bytes_of_utf8 = st.sampled_from(

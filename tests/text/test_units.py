@@ -57,7 +57,7 @@ def test_pieces_are_the_same_when_loaded(tmp_path):
 
 
 @pytest.mark.parametrize("unit", UNITS)
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.lists(st.text(alphabet="ab\n T春é\U0001f600", max_size=12).map(lambda text: text + "The fox"), max_size=3))
 def test_values_of_units_become_those_of_characters(unit, texts):
     units, graph = UNITS[unit], GRAPHS[unit]

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 
 import fresh
 import numpy as np
 import pytest
+import yaml
 from finished import finished
 
-from pipelines import write_tiny
+from pipelines import SHOPS, write_tiny
 from seqpipe.training.position import read_history
 
 KILLED = Path(__file__).parents[1] / "killed.py"
@@ -101,13 +105,39 @@ def test_training_full_disk_loses_nothing(tmp_path, uninterrupted):
 
 
 def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
+    """Of those that no program is given unasked: what is free now is free when a worker has started."""
+    ports = []
+    while len(ports) < count:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with socket.socket() as tried, contextlib.suppress(OSError):
+            tried.bind(("127.0.0.1", port))
+            ports.append(port)
+    return list(dict.fromkeys(ports)) if len(set(ports)) == count else free_ports(count)
+
+
+def two_workers(directory):
+    """Both train the same pipeline."""
+    hosts = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    places = [{"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}} for index in range(2)]
+    started = partial(fresh.start, "seqpipe", "train", "tiny.yaml", cwd=directory)
+    return [started(TF_CONFIG=json.dumps(place)) for place in places]
+
+
+def test_training_two_workers_of_which_one_is_told_to_stop_stop_after_the_same_step_and_go_on(tmp_path):
+    """Of a task that computes before it trains, and trains once more in the end."""
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(SHOPS))
+    run = tmp_path / "runs" / "tiny"
+    workers = two_workers(tmp_path)
+    while not (run / "position.npz").exists() and workers[0].process.is_alive():
+        time.sleep(0.005)
+    os.kill(workers[1].pid, signal.SIGTERM)
+    both = [worker.wait() for worker in workers]
+    assert [done.returncode for done in both] == [128 + signal.SIGTERM] * 2, [done.stderr for done in both]
+    assert len({done.stderr.splitlines()[-1] for done in both}) == 1
+    for worker in two_workers(tmp_path):
+        done = worker.wait()
+        assert done.returncode == 0, done.stderr
+    assert json.loads((run / "state.json").read_text())["steps"].keys() >= {"train", "refit"}
 
 
 def test_training_two_workers_are_one_with_the_same_batch(tmp_path):
@@ -116,18 +146,7 @@ def test_training_two_workers_are_one_with_the_same_batch(tmp_path):
         (tmp_path / name).mkdir()
         write(tmp_path / name, **changes)
     assert fresh.run("seqpipe", "train", "tiny.yaml", cwd=tmp_path / "one").returncode == 0
-    hosts = [f"127.0.0.1:{port}" for port in free_ports(2)]
-    workers = [
-        fresh.start(
-            "seqpipe",
-            "train",
-            "tiny.yaml",
-            cwd=tmp_path / "two",
-            TF_CONFIG=json.dumps({"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}}),
-        )
-        for index in range(2)
-    ]
-    for worker in workers:
+    for worker in two_workers(tmp_path / "two"):
         done = worker.wait()
         assert done.returncode == 0, done.stderr
     one, two = (read_history(tmp_path / name / "runs" / "tiny") for name in ("one", "two"))

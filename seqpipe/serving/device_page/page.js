@@ -155,7 +155,7 @@ class Listener {
     $("status").textContent = `${(this.pieces * pieceMs / 1000).toFixed(1)} s heard; ${median(this.took).toFixed(1)} ms for each ${pieceMs} ms`;
   }
   async finish() {
-    await this.last;
+    await this.last.catch(() => {}); // told where it was heard
     if (!this.open) return;
     this.open = false;
     this.stream.close();
@@ -184,10 +184,16 @@ async function listen() {
   begin(() => { close(); return hears.finish(); });
   $("player").hidden = true;
   $("stop").focus();
-  try {
-    close = await openMicrophone(`data:text/javascript,${encodeURIComponent($("worklet").textContent)}`, (samples) => hears.hear(samples), piece);
+  const heard = attempt((samples) => hearing(hears, () => hears.hear(samples)));
+  await hearing(hears, async () => {
+    close = await openMicrophone(`data:text/javascript,${encodeURIComponent($("worklet").textContent)}`, heard, piece);
     if (!hears.open || !stop) close();
-  } catch (error) {
+  });
+}
+
+// What goes wrong ends the hearing.
+async function hearing(hears, action) {
+  try { return await action(); } catch (error) {
     if (stop && hears.open) await stop();
     throw error;
   }
@@ -197,7 +203,7 @@ async function read(file) {
   const mine = ++asked; // before anything is waited for: the last one asked for is read
   if (stop) await stop();
   $("error").textContent = "";
-  const samples = await samplesOf(file);
+  const samples = await samplesOf(file).catch((error) => { if (mine === asked) throw error; });
   if (mine !== asked) return; // something else was asked for while it was decoded
   const all = new Float32Array(Math.ceil((samples.length + facts.quiet_s * RATE_HZ) / piece) * piece);
   all.set(samples);
@@ -206,10 +212,12 @@ async function read(file) {
   $("player").hidden = false;
   const hears = new Listener(model, samples.length / RATE_HZ);
   begin(() => hears.finish());
-  for (let start = 0; start < all.length && hears.open; start += piece) {
-    await hears.hear(all.slice(start, start + piece));
-    if (start / piece % 50 === 49) await wait();
-  }
+  await hearing(hears, async () => {
+    for (let start = 0; start < all.length && hears.open; start += piece) {
+      await hears.hear(all.slice(start, start + piece));
+      if (start / piece % 50 === 49) await wait();
+    }
+  });
   if (stop && hears.open) await stop();
 }
 
@@ -217,6 +225,7 @@ const attempt = (action) => (...given) => action(...given).catch((error) => { $(
 const take = attempt(read);
 $("microphone").addEventListener("click", attempt(listen));
 $("stop").addEventListener("click", () => { const ended = stop?.(); $("microphone").focus(); return ended; });
+$("file").addEventListener("click", () => { $("file").value = ""; }); // so that the same one can be heard again
 $("file").addEventListener("change", () => { if ($("file").files[0]) take($("file").files[0]); });
 const over = (on) => (event) => { event.preventDefault(); $("drop").classList.toggle("over", on); };
 for (const name of ["dragenter", "dragover"]) document.addEventListener(name, over(true));

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from lengths_model import publish
 
@@ -31,3 +33,15 @@ def made():
         return Server(models, Batcher(most_rows=64, metrics=metrics), metrics, Settings(**settings))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def queued():
+    """Waits until so many requests are in flight, of which so many rows wait for the worker."""
+
+    async def wait(server, *, requests, rows):
+        servable = server.models.get("lengths")
+        while (servable.in_flight, server.batcher._rows) != (requests, rows):
+            await asyncio.sleep(0.001)
+
+    return wait

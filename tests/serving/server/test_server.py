@@ -204,7 +204,7 @@ def test_server_bad_row_does_not_spoil_the_batch_beside_it(server):
     assert isinstance(bad, RequestError)
 
 
-def test_server_full_queue_and_deadline_are_said(place, made):
+def test_server_full_queue_and_deadline_are_said(place, made, queued):
     server = made(place)
     servable = server.models.get("lengths")
     gate, run = threading.Event(), servable.run
@@ -213,10 +213,10 @@ def test_server_full_queue_and_deadline_are_said(place, made):
     async def crowd():
         row = {"text": np.array([b"a"], object)}
         slow = asyncio.create_task(server.batcher.answer(servable, "serving_default", row, timeout_s=0.2))
-        await asyncio.sleep(0.05)
+        await queued(server, requests=1, rows=0)
         rows = {"text": np.array([b"a"] * 64, object)}
         waiting = asyncio.create_task(server.batcher.answer(servable, "serving_default", rows, timeout_s=30))
-        await asyncio.sleep(0.05)
+        await queued(server, requests=2, rows=64)
         with pytest.raises(RequestError, match="1 rows do not fit into the queue: 64 wait") as full:
             await server.batcher.answer(servable, "serving_default", row, timeout_s=30)
         with pytest.raises(RequestError, match=r"no answer within 0\.2 s") as late:
@@ -304,7 +304,7 @@ def test_server_takes_no_half_of_a_character(client):
     assert (status, len(answer["outputs"][0])) == (200, 4)
 
 
-def test_server_forgets_a_request_that_nobody_waits_for(place, made):
+def test_server_forgets_a_request_that_nobody_waits_for(place, made, queued):
     server = made(place)
     servable = server.models.get("lengths")
     gate, run = threading.Event(), servable.run
@@ -316,9 +316,9 @@ def test_server_forgets_a_request_that_nobody_waits_for(place, made):
             return asyncio.create_task(server.batcher.answer(servable, "serving_default", row, timeout_s=timeout_s))
 
         running = asked()
-        await asyncio.sleep(0.05)
+        await queued(server, requests=1, rows=0)
         waiting = asked()
-        await asyncio.sleep(0.05)
+        await queued(server, requests=2, rows=40)
         assert servable.in_flight == 2
         assert b"seqpipe_queue_rows 40.0" in server.metrics.text()
         waiting.cancel()

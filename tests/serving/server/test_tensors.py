@@ -90,7 +90,7 @@ def test_tensors_outputs_without_common_rows_cannot_be_asked_by_rows():
         encoded({"a": np.zeros(2), "b": np.zeros(3)}, rows=True, strict=False)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(arrays.arrays(np.float32, arrays.array_shapes(max_dims=3, max_side=4), elements=st.floats(width=32)))
 def test_tensors_floats_survive_a_round_trip(value):
     spec = Spec("x:0", "DT_FLOAT", (-1,) * value.ndim)
@@ -99,7 +99,7 @@ def test_tensors_floats_survive_a_round_trip(value):
     np.testing.assert_array_equal(again, value)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.text(), min_size=1, max_size=5))
 def test_tensors_texts_survive_a_round_trip(texts):
     value = array("text", texts, TEXT["text"])

@@ -67,9 +67,9 @@ const bars = (labels, shares, {sorted = true} = {}) => {
   return box;
 };
 const textField = (label, value, attributes = {}) =>
-  [make("label", {for: "text"}, label), Object.assign(make("textarea", {id: "text", ...attributes}), {value})];
+  [make("label", {for: "text"}, label), Object.assign(make("textarea", {id: "text", dir: "auto", ...attributes}), {value})];
 const option = (id, label, value, attributes = {}) =>
-  make("label", {}, label, " ", make("input", {id, value, type: "number", step: "any", ...attributes}));
+  make("label", {}, label, " ", make("input", {id, value, type: "number", step: "any", required: "", ...attributes}));
 const scroll = (label, content) => make("div", {class: "scroll", tabindex: "0", role: "region", "aria-label": label}, content);
 const cell = (value) => typeof value === "number" ? make("td", {class: "number"}, Number.isInteger(value) ? String(value) : value.toFixed(4)) : make("td", {}, value ?? "");
 const table = (header, rows) => make("table", {},
@@ -110,6 +110,7 @@ function show(other) {
   $("send").disabled = false;
   $("microphone").hidden = !("stream" in model.signatures && takes("waveform"));
   fail(null);
+  $("answer").setAttribute("aria-busy", "false");
   for (const id of ["answer", "took", "curl"]) $(id).replaceChildren();
   $("same").hidden = true;
 }
@@ -130,6 +131,8 @@ async function ask(action) {
   const number = ++asked, started = performance.now(), current = () => number === asked;
   fail(null);
   $("send").disabled = true;
+  $("took").textContent = ""; // of the answer before
+  $("answer").setAttribute("aria-busy", "true");
   try {
     await action(current);
     if (current()) {
@@ -137,16 +140,19 @@ async function ask(action) {
       $("same").hidden = !$("curl").textContent;
     }
   } catch (error) {
-    if (current()) { $("answer").replaceChildren(); $("took").textContent = ""; $("same").hidden = true; fail(error); }
+    if (current()) { $("answer").replaceChildren(); $("same").hidden = true; fail(error); }
   } finally {
-    if (current()) $("send").disabled = false;
+    if (current()) {
+      $("send").disabled = false;
+      $("answer").setAttribute("aria-busy", "false");
+    }
   }
 }
 
 $("ask").addEventListener("submit", (event) => { event.preventDefault(); ask(view.ask); });
 $("microphone").addEventListener("click", () => listening ? listening() : ask(listen));
 const over = (on) => (event) => {
-  if (!view?.drop) return;
+  if (!view?.drop || !event.dataTransfer.types.includes("Files")) return;
   event.preventDefault();
   $("field").classList.toggle("over", on);
 };
@@ -156,7 +162,10 @@ document.addEventListener("drop", (event) => {
   over(false)(event);
   if (view?.drop && event.dataTransfer.files.length) view.drop(event.dataTransfer.files);
 });
-window.addEventListener("hashchange", () => choose(decodeURIComponent(location.hash.slice(1)), false));
+function named() { // by the address
+  try { return decodeURIComponent(location.hash.slice(1)); } catch { return ""; }
+}
+window.addEventListener("hashchange", () => { if (models.length) choose(named(), false); });
 
 async function list() {
   const response = await reach("/models"), found = await response.json();
@@ -170,7 +179,7 @@ async function list() {
     button.addEventListener("click", () => { history.replaceState(null, "", `#${encodeURIComponent(name)}`); choose(name, true); });
     $("models").append(button);
   }
-  choose(decodeURIComponent(location.hash.slice(1)), token !== "");
+  choose(named(), token !== "");
 }
 function start() {
   list().catch((error) => {

@@ -20,9 +20,9 @@ const composed = {
     make("input", {id: "acrostic", dir: "auto", autocomplete: "off", spellcheck: "false"})],
   options() {
     const {rhyme_lines: rhyming, rhyme_groups: groups, temperature} = model.info;
-    return [option("count", "how many", 1, {min: 1, max: 32, step: 1, required: ""}),
-      option("seed", "seed", 1, {step: 1, required: ""}),
-      option("temperature", "temperature", Number(temperature.toFixed(3)), {min: 0, required: ""}),
+    return [option("count", "how many", 1, {min: 1, max: 32, step: 1}),
+      option("seed", "seed", 1, {step: 1}),
+      option("temperature", "temperature", Number(temperature.toFixed(3)), {min: 0}),
       ...(groups.length ? [tick("rhyme", `lines ${new Intl.ListFormat("en").format(rhyming.map(String))} rhyme`, true)] : []),
       tick("no_repeats", "no character twice", false)];
   },

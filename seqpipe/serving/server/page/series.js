@@ -20,7 +20,14 @@ const forecast = {
     for (let i = 0; i < width("static"); i++) fields.push(make("label", {}, `fact ${i + 1} of the series `, make("input", {id: `static${i}`})));
     return fields;
   },
-  async drop(files) { $("text").value = await files[0].text(); ask(forecast.ask); },
+  drop(files) {
+    ask(async (current) => {
+      const text = await files[0].text();
+      if (!current()) return;
+      $("text").value = text;
+      await forecast.ask(current);
+    });
+  },
   async ask(current) {
     const inputs = series($("text").value);
     showCurl("serving_default", inputs);

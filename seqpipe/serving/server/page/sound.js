@@ -8,8 +8,11 @@ const heard = {
   async ask(current) {
     const file = $("file").files[0];
     if (!file) throw new Error("Choose a recording first.");
+    listening?.();
+    $("answer").replaceChildren(); // a recording may take seconds to decode
     if ("stream" in model.signatures) { await streamed(file, current); return; }
     const bytes = new Uint8Array(await file.arrayBuffer());
+    if (!current()) return;
     let text = "";
     for (let i = 0; i < bytes.length; i += 0x8000) text += String.fromCharCode(...bytes.subarray(i, i + 0x8000));
     showCurl("wav", {wav: [{b64: `${btoa(text).slice(0, 60)}...`}]}, "# in b64: the whole file\n");
@@ -20,6 +23,8 @@ const heard = {
       bars(model.labels, found.probabilities[0]));
   },
 };
+
+const GOING_AWAY = 1001; // the server stops, and has said what it heard
 
 // A socket on `:stream`, and what it says, shown. A browser lets a socket name a token among its subprotocols alone.
 function opened() {
@@ -35,8 +40,9 @@ function opened() {
   state.closed = new Promise((resolve, reject) => {
     state.open = new Promise((ready) => { socket.onopen = ready; socket.addEventListener("close", ready); });
     socket.onclose = ({code}) => {
+      state.code = code;
       if (code === 1013) reject(new Error("The server hears as many microphones as it may. Try again later."));
-      else if ([1000, 1001, 1005].includes(code)) resolve(); // 1001: the server stops, and has said what it heard
+      else if ([1000, GOING_AWAY, 1005].includes(code)) resolve();
       else reject(new Error("The connection was lost."));
     };
     socket.onmessage = ({data}) => {
@@ -61,8 +67,9 @@ function opened() {
 const AHEAD_S = 2; // that are sent and not yet answered
 async function streamed(file, current) {
   const samples = await samplesOf(file);
+  if (!current()) return;
   const stream = opened();
-  await stream.open;
+  await begun(stream);
   for (let start = 0; start < samples.length && current() && stream.socket.readyState === 1; start += RATE_HZ) {
     stream.socket.send(samples.subarray(start, start + RATE_HZ));
     while (start / RATE_HZ - stream.seconds > AHEAD_S && current() && stream.socket.readyState === 1) {
@@ -72,6 +79,13 @@ async function streamed(file, current) {
   if (!current()) { stream.socket.close(); return; }
   if (stream.socket.readyState === 1) stream.socket.send('{"end": true}');
   await stream.closed;
+  if (stream.code === GOING_AWAY) throw new Error("The server stopped before it had heard the whole recording.");
+}
+
+// A stream is heard by the version that serves when it opens.
+async function begun(stream) {
+  await stream.open;
+  if (stream.socket.readyState === 1) await renewed();
 }
 
 async function listen() {
@@ -88,9 +102,9 @@ async function listen() {
   $("microphone").textContent = "Stop listening";
   listening = stop;
   try {
-    await stream.open;
+    await begun(stream);
     if (stopped) return;
-    close = await openMicrophone("/page/worklet.js", (samples) => { if (stream.socket.readyState === 1) stream.socket.send(samples); });
+    if (stream.socket.readyState === 1) close = await openMicrophone("/page/worklet.js", (samples) => { if (stream.socket.readyState === 1) stream.socket.send(samples); });
     if (stopped) close(); // while the browser asked for the microphone
     await stream.closed;
   } finally { stop(); }

@@ -87,20 +87,17 @@ const continued = {
     const how = {temperature: Number($("temperature").value), top_p: Number($("top_p").value), top_k: model.info.top_k ?? 0,
       min_p: model.info.min_p ?? 0, repetition_penalty: model.info.repetition_penalty ?? 1};
     showCurl("write", {text, length, seed, stop: [], ...how});
-    const line = make("p", {class: "pieces"}, make("b", {}, text[0]));
+    const line = make("p", {class: "pieces", dir: "auto"}, make("b", {}, text[0]));
     $("answer").replaceChildren(line);
-    $("answer").setAttribute("aria-busy", "true");
-    try {
-      if ("sample" in model.signatures && "start" in model.signatures) {
-        let state = await predict("start", {text});
-        for (let number = 0; number < length && current(); number++) {
-          const {text: [part], ...next} = await predict("sample", {...state, number, seed, ...how});
-          if (next.tokens[0] === 0) break; // the end; a part may be empty, as when a character is not whole yet
-          if (current()) line.append(part);
-          state = next;
-        }
-      } else line.append((await predict("write", {text, length, seed, stop: [], ...how})).text[0]);
-      if (current()) $("seed").value = seed[0] + 1; // asked once more it writes another
-    } finally { $("answer").setAttribute("aria-busy", "false"); }
+    if ("sample" in model.signatures && "start" in model.signatures) {
+      let state = await predict("start", {text});
+      for (let number = 0; number < length && current(); number++) {
+        const {text: [part], ...next} = await predict("sample", {...state, number, seed, ...how});
+        if (next.tokens[0] === 0) break; // the end; a part may be empty, as when a character is not whole yet
+        if (current()) line.append(part);
+        state = next;
+      }
+    } else line.append((await predict("write", {text, length, seed, stop: [], ...how})).text[0]);
+    if (current()) $("seed").value = seed[0] + 1; // asked once more it writes another
   },
 };
