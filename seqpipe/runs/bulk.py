@@ -99,8 +99,8 @@ def _target(output: str) -> tuple[str, str, str]:
     if local and os.path.isdir(output):
         here = os.path.join(output, "answers-*.jsonl")
         raise DataError(f"--output {output} is a directory. Name a file, or several by {here}.")
-    if odd := re.findall(r"[\[\]?]", output) or output.split("*")[2:]:
-        raise DataError(f"--output {output}: {odd[0] or '*'} is of a pattern. Allowed: one *, for several files.")
+    if odd := re.findall(r"[\[\]?]", output) or ["*"] * (output.count("*") > 1):
+        raise DataError(f"--output {output}: {odd[0]} is of a pattern. Allowed: one *, for several files.")
     before, star, after = (os.path.realpath(output) if local else output).partition("*")
     earlier = _matching(f"{before}?????-of-?????{after}", "--output") if star else []
     if earlier:
@@ -133,8 +133,8 @@ def _options(flags: list[str]) -> PipelineOptions:
         if not flag.startswith("--"):
             raise DataError(f"{flag!r:.60}: behind -- stand Beam's own flags, such as --runner=FlinkRunner.")
         name = flag.partition("=")[0].removeprefix("--")
-        if name.removeprefix("no_") not in known:
-            raise DataError(f"--{name} is no flag of Beam.{nearest(name, known)}")
+        if not {name, name.removeprefix("no_")} & known:
+            raise DataError(f"--{name} is no flag of Beam.{nearest(name, sorted(known))}")
     return PipelineOptions(flags)
 
 
@@ -192,7 +192,7 @@ class _Read(_WithModel):
             rows = self.model.input.from_file(here, column=self.column, encoding=self.encoding, keep=self.wanted.keep)
             for number, row in enumerate(rows, start=1):
                 if isinstance(row, BadRow):  # is named as the file is, not as what was fetched of it
-                    row = replace(row, place=row.place.replace(here, file, 1))
+                    row = replace(row, file=row.file.replace(here, file, 1))
                 yield file, number, row
 
 

@@ -69,7 +69,27 @@ def test_beam_stops_at_a_bad_row_or_goes_on(home, seqpipe):
     )
     good, bad = sorted(lines_of(home / "some.jsonl"), key=lambda line: line["row"])
     assert good["text"] == "good"
-    assert bad["error"].startswith("bad.jsonl:2: ")
+    assert (bad["text"], bad["error"]) == ("bad.jsonl:2", "bad.jsonl:2: no key text")
+    assert not list(home.glob("beam-temp-*"))
+
+
+def test_beam_writes_where_a_link_leads_and_beside_no_parts_of_an_earlier_run(home, seqpipe):
+    words = ("predict", "tiny", "--beam", "--input", "rows-0.jsonl", "--output")
+    (home / "link.jsonl").symlink_to(home / "there.jsonl")
+    assert seqpipe(*words, "link.jsonl") == (0, "")
+    assert (home / "link.jsonl").is_symlink()
+    assert len(lines_of(home / "there.jsonl")) == 4
+    (home / "part-00001-of-00004.jsonl").write_text("{}\n")
+    code, said = seqpipe(*words, "part-*.jsonl")
+    assert code == 2
+    assert "files of an earlier run, 1 such as" in said
+
+
+def test_beam_knows_flags_by_the_names_that_are_written():
+    from seqpipe.runs.bulk import _options
+
+    flags = ["--worker_machine_type=n1", "--experiment=a", "--no_auth", "--temp_location=gs://mine/tmp"]
+    assert _options(flags).get_all_options()["machine_type"] == "n1"
 
 
 @pytest.mark.parametrize(
@@ -85,9 +105,21 @@ def test_beam_stops_at_a_bad_row_or_goes_on(home, seqpipe):
             ["--input", "rows-0.jsonl", "--output", "a.jsonl", "--", "--runer=FlinkRunner"],
             "--runer is no flag of Beam. Did you mean runner?",
         ),
+        (
+            ["--input", "rows-0.jsonl", "--output", "folder", "--format", "jsonl"],
+            "--output folder is a directory. Name",
+        ),
+        (["--input", "rows-0.jsonl", "--output", "a[1].jsonl"], "--output a[1].jsonl: [ is of a pattern"),
+        (["--input", "rows-0.jsonl", "--output", "*-*.jsonl"], "--output *-*.jsonl: * is of a pattern"),
+        (["--input", "rows-0.jsonl", "--output", "rows-0.jsonl/a.jsonl"], "error: Beam: "),
+        (["--input", "rows-0.jsonl", "--output", "a.jsonl", "--horizon", "3"], "has no signature longer"),
+        (["--input", "s3x://mine/a.csv", "--output", "a.jsonl"], "--input s3x://mine/a.csv: "),
+        (["--input", "rows-0.jsonl", "--output", "s3x://mine/*.jsonl"], "--output s3x://mine/"),
     ],
 )
-def test_beam_refuses(seqpipe, words, rule):
+def test_beam_refuses(home, seqpipe, words, rule):
+    (home / "folder").mkdir(exist_ok=True)
     code, said = seqpipe("predict", "tiny", "--beam", *words)
     assert code == 2
     assert rule in said
+    assert (home / "folder").is_dir()
