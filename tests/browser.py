@@ -19,7 +19,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 AXE = Path(os.environ.get("SEQPIPE_AXE", ROOT / ".venv" / "axe-core" / "axe.min.js"))
 SHOTS = os.environ.get("SEQPIPE_SHOTS")  # a folder for pictures of every view, to look at
 UNTESTED = "Not tested in a browser"  # what the end of a test run says aloud
-NARROW = {"width": 360, "height": 640}
+NARROW = {"width": 320, "height": 640}
 
 
 def launched(recording: Path) -> Iterator[Any]:

@@ -335,14 +335,55 @@ def test_page_hears_the_microphone(served, words):
     assert page.text_content("#error") == ""
 
 
-def test_page_says_that_the_connection_was_lost(served, recording, monkeypatch):
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [(1011, "The connection was lost."), (1001, "The server stopped before it had heard the whole recording.")],
+)
+def test_page_says_that_a_recording_was_not_heard_to_its_end(served, recording, monkeypatch, code, said):
     async def lost(streams, socket, servable):
-        await socket.close(1011)
+        await socket.close(code)
 
     monkeypatch.setattr(Streams, "_listen", lost)
     page = chosen(served, "hearing")
     page.set_input_files("#file", recording)
-    assert refused(page) == ("The connection was lost.", ["file"])
+    assert refused(page) == (said, ["file"])
+
+
+SOON = "() => new Promise((done) => setTimeout(done, 50))"  # when what was promised has been used
+
+
+def test_page_forgets_a_recording_that_is_decoded_after_something_else_was_asked(served, recording):
+    served.host("sentences")
+    page = chosen(served, "hearing")
+    page.set_input_files("#file", recording)
+    page.evaluate("() => { samplesOf = () => new Promise((ready) => { self.decoded = ready; }); void ask(heard.ask); }")
+    page.get_by_role("button", name="sentences").click()
+    page.fill("#text", "A fine film.")
+    answered(page)
+    answer = page.inner_html("#answer")
+    page.evaluate("() => decoded(new Float32Array(16000))")
+    page.evaluate(SOON)
+    assert page.inner_html("#answer") == answer
+
+
+def test_page_asks_by_the_table_that_was_dropped_last(served):
+    page = chosen(served, "shops")
+    rows = page.input_value("#text")
+    page.evaluate("() => forecast.drop([{text: () => new Promise((ready) => { self.read_late = ready; })}])")
+    page.evaluate("(rows) => forecast.drop([{text: async () => rows}])", rows.replace("55.3", "77.7"))
+    page.wait_for_selector("#took:not(:empty)")
+    page.evaluate("(rows) => read_late(rows)", rows)
+    page.evaluate(SOON)
+    assert page.input_value("#text") == rows.replace("55.3", "77.7")
+
+
+def test_page_takes_no_emptied_number_for_0_and_any_address(served):
+    page = chosen(served, "phrases")
+    page.fill("#width", "")
+    assert not page.evaluate("() => $('ask').checkValidity()")
+    page.evaluate("() => { location.hash = '#%E0%A4%A'; }")
+    until(page, "$('title').textContent !== 'phrases'")
+    assert page.text_content("#error") == ""
 
 
 SLOW_MICROPHONE = """() => {
