@@ -173,7 +173,7 @@ def _against_batch(
             worst = max(worst, apart)
             if apart > artefact.tolerance:
                 raise ProofError(
-                    f"{name}: the answer to probe {number} depends on the rows beside it (by {apart:.2g}, "
+                    f"{name}: the answer to probe {number} depends on the rows beside it (by {apart:.3g}, "
                     f"allowed {artefact.tolerance:g}). A layer lets padding through: whatever lies beyond a row's "
                     "length must not change its answer. Use the layers of seqpipe.layers, which take (x, lengths)."
                 )
@@ -189,7 +189,7 @@ def _against_keras(artefact: Artefact, name: str, alone: dict[int, Row]) -> floa
         if apart > artefact.tolerance:
             raise ProofError(
                 f"{name}: the exported graph answers probe {number} otherwise than the Keras model (by "
-                f"{apart:.2g}, allowed {artefact.tolerance:g})."
+                f"{apart:.3g}, allowed {artefact.tolerance:g})."
             )
     return worst
 

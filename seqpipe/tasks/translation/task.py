@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from seqpipe.serving.model import Model
 
 ROWS_AT_ONCE = 100  # in a search
-SCORE_TOLERANCE = 1e-4  # in the proof, of sums over hundreds of pieces; texts must be equal
+SCORE_TOLERANCE = 1e-3  # in the proof: hundreds of steps add up what rounding does to each; texts must be equal
 SPLITTING = 7  # sets the generator of split pieces apart from others made from the seed
 
 
