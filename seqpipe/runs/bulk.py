@@ -101,7 +101,7 @@ def _target(output: str) -> tuple[str, str, str]:
         raise DataError(f"--output {output} is a directory. Name a file, or several by {here}.")
     if odd := re.findall(r"[\[\]?]", output) or ["*"] * (output.count("*") > 1):
         raise DataError(f"--output {output}: {odd[0]} is of a pattern. Allowed: one *, for several files.")
-    before, star, after = (os.path.realpath(output) if local else output).partition("*")
+    before, star, after = (os.path.realpath(output) if local and os.path.islink(output) else output).partition("*")
     earlier = _matching(f"{before}?????-of-?????{after}", "--output") if star else []
     if earlier:
         raise DataError(

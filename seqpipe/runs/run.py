@@ -252,8 +252,7 @@ class Run:
                 f"{self.directory} holds no finished evaluation. Run `seqpipe evaluate` first, or `seqpipe run`."
             )
         report = self._report()
-        fitted = self._fit(self.prepare())
-        model = self.finished_model()
+        fitted, model = self._fit(self.prepare()), self.finished_model()
         directory = Path(config.export.directory) / config.name
         version = config.export.version or next_version(directory)
         self.say("Exporting, and proving the export in a fresh process without seqpipe")

@@ -36,6 +36,7 @@ function opened() {
     ...["from, s", "to, s", "word", "probability"].map((name) => make("th", {scope: "col"}, name)))), rows);
   $("answer").replaceChildren(make("div", {class: "both"}, now,
     make("div", {}, make("h3", {}, "Heard"), none, make("div", {role: "log", "aria-label": "Words heard"}, words))));
+  $("answer").setAttribute("aria-busy", "false"); // words are told as they are heard
   const state = {socket, seconds: 0};
   state.closed = new Promise((resolve, reject) => {
     state.open = new Promise((ready) => { socket.onopen = ready; socket.addEventListener("close", ready); });
