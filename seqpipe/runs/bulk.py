@@ -102,7 +102,8 @@ def _target(output: str) -> tuple[str, str, str]:
     if odd := re.findall(r"[\[\]?]", output) or ["*"] * (output.count("*") > 1):
         raise DataError(f"--output {output}: {odd[0]} is of a pattern. Allowed: one *, for several files.")
     before, star, after = (os.path.realpath(output) if local and os.path.islink(output) else output).partition("*")
-    earlier = _matching(f"{before}?????-of-?????{after}", "--output") if star else []
+    parts = f"{glob.escape(before) if local else before}?????-of-?????{after}"
+    earlier = [] if not star else sorted(glob.glob(parts)) if local else _matching(parts, "--output")
     if earlier:
         raise DataError(
             f"--output {output}: there are files of an earlier run, {len(earlier)} such as {earlier[0]}, beside which "
