@@ -78,8 +78,7 @@ class Composer:
             require(~rhyme | bool(self.form.groups), no_rhyme, rhyme),
             require(of_rows, "seed must be as many numbers as there are acrostics, not", rows),
         ]
-        with tf.control_dependencies(checks):  # before anything else can fail
-            acrostic, seed, line_length = tf.identity(acrostic), tf.identity(seed), tf.identity(line_length)
+        acrostic, seed, line_length = behind(checks, acrostic, seed, line_length)
         openings = self._openings(acrostic, no_repeats)
         later = self._later(openings)
         group = self._groups(later[0] & no_repeats, temperature, seed, rhyme)
@@ -243,3 +242,9 @@ def facts(form: Form) -> dict[str, tf.Tensor]:
 def require(right: tf.Tensor, rule: str, value: tf.Tensor) -> tf.Operation:
     """Assert a rule that an input breaks, beside what came in."""
     return tf.debugging.Assert(right, [rule, value], summarize=8)
+
+
+def behind(rules: list[tf.Operation], *values: tf.Tensor) -> list[tf.Tensor]:
+    """The values once all rules hold, so that nothing made of them fails before, in words of its own."""
+    with tf.control_dependencies(rules):
+        return [tf.identity(value) for value in values]

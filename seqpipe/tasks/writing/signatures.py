@@ -18,7 +18,7 @@ from seqpipe.models.character_model import Reader
 from seqpipe.models.sampling import NEVER, Drawer, Settings, draw, uniform, uniforms
 from seqpipe.serving.writer import LONGEST
 from seqpipe.tasks.writing import compose
-from seqpipe.tasks.writing.compose import Composer, require
+from seqpipe.tasks.writing.compose import Composer, behind, require
 from seqpipe.tasks.writing.config import Sampling
 from seqpipe.tasks.writing.stops import Endings, Stops
 from seqpipe.text.characters import EDGE, UNKNOWN
@@ -133,11 +133,14 @@ class WritingModel(tf.Module):
     def _written(self, text: tf.Tensor, length: tf.Tensor, *given: tf.Tensor) -> Outputs:
         """given: settings, strings to stop at, seeds."""
         *numbers, stop, seed = given
-        settings = Settings(*numbers)
-        self._check(settings)
-        require((length >= 1) & (length <= LONGEST), f"length must be 1 to {LONGEST:,} characters, not", length)
         of_rows = tf.shape(seed)[0] == tf.shape(text)[0]
-        require(of_rows, "seed must be as many numbers as there are texts, not", tf.shape(seed)[0])
+        rules = [
+            *_rules(Settings(*numbers)),
+            require((length >= 1) & (length <= LONGEST), f"length must be 1 to {LONGEST:,} characters, not", length),
+            require(of_rows, "seed must be as many numbers as there are texts, not", tf.shape(seed)[0]),
+        ]
+        text, length, *numbers = behind(rules, text, length, *numbers)
+        settings = Settings(*numbers)
         endings = self._stops.endings(stop)
         state, logits, seen, unknown = self._read(text)
         # Most texts are written without a penalty and without strings to stop at: a loop that looks for neither.
@@ -153,24 +156,6 @@ class WritingModel(tf.Module):
             "finished": tf.gather(tf.constant(FINISHED), reason),
             "unknown": unknown,
         }
-
-    def _check(self, settings: Settings) -> None:
-        t, top_p, penalty = settings.temperature, settings.top_p, settings.repetition_penalty
-        require((t >= 0) & (t <= HIGHEST), f"temperature must be 0 (the likeliest) to {HIGHEST:g}, not", t)
-        require(settings.top_k >= 0, "top_k must be 0 (all) or more, not", settings.top_k)
-        require((top_p > 0) & (top_p <= 1), "top_p must be above 0 and at most 1, not", top_p)
-        require((settings.min_p >= 0) & (settings.min_p <= 1), "min_p must be 0 to 1, not", settings.min_p)
-        require(
-            (penalty >= 1) & (penalty <= HIGHEST), f"repetition_penalty must be 1 (none) to {HIGHEST:g}, not", penalty
-        )
-
-    def _of_rows(self, tokens: tf.Tensor, **value: tf.Tensor) -> tf.Tensor:
-        """The value, a named one, behind a check that it has the rows of the tokens: nothing else may fail before."""
-        ((name, given),) = value.items()
-        rows = tf.shape(given)[0]
-        check = require(rows == tf.shape(tokens)[0], f"{name} must have as many rows as tokens, not", rows)
-        with tf.control_dependencies([check]):
-            return tf.identity(given)
 
     def _read(self, text: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor, tf.Tensor]:
         """State after prompts, logits of the next character, ids seen, characters not known."""
@@ -222,8 +207,7 @@ class WritingModel(tf.Module):
         Args:
             plain: there is no penalty for what was seen and nothing to stop at.
         """
-        # A forbidden length meets its assertion, and nothing that grows with it.
-        rows, length = tf.shape(seed)[0], tf.clip_by_value(length, 1, LONGEST)
+        rows = tf.shape(seed)[0]
         none = tf.zeros([rows], tf.int32)
         drawings = uniforms(seed, length)
         draw, step = Drawer(settings, self._size), self._reader().stepper()
@@ -279,11 +263,12 @@ class WritingModel(tf.Module):
         return Whole(within, begun)
 
     def _score(self, text: tf.Tensor) -> Outputs:
-        found = self.characters.encode(text)
         each = tf.strings.unicode_split(text, "UTF-8", errors="replace")
         characters = tf.cast(each.row_lengths(), tf.int32)
         right = tf.reduce_all(characters <= LONGEST_SCORED)
-        require(right, f"a text to score must have at most {LONGEST_SCORED:,} characters, not", characters)
+        rule = f"a text to score must have at most {LONGEST_SCORED:,} characters, not"
+        (text,) = behind([require(right, rule, characters)], text)
+        found = self.characters.encode(text)
         rows = tf.shape(found.ids)[0]
         read = tf.concat([tf.fill([rows, 1], self._first), found.ids], 1)
         hidden, _ = self._hidden(read, found.lengths + 1)
@@ -320,10 +305,14 @@ class WritingModel(tf.Module):
         }
 
     def _step(self, tokens: tf.Tensor, state: tf.Tensor) -> Outputs:
-        right = tf.reduce_all((tokens >= 0) & (tokens < self._size))
-        require(right, f"tokens must be 0 to {self._size - 1}, not", tokens)
-        state = self._of_rows(tokens, state=state)
-        require(tf.reduce_all(tf.math.is_finite(state)), "state must be as the call before gave it, not", state)
+        known = tf.reduce_all((tokens >= 0) & (tokens < self._size))
+        finite = tf.reduce_all(tf.math.is_finite(state))
+        rules = [
+            require(known, f"tokens must be 0 to {self._size - 1}, not", tokens),
+            require(finite, "state must be as the call before gave it, not", state),
+            *_rules_of_rows(tokens, state=state),
+        ]
+        tokens, state = behind(rules, tokens, state)
         logits, after = self._reader().step(tokens, tf.unstack(state, axis=1))
         return {"logits": logits, "state": tf.stack(after, axis=1)}
 
@@ -341,10 +330,10 @@ class WritingModel(tf.Module):
         The bytes of a character are held until it is whole, and then are its text. given: settings, bytes held.
         """
         *numbers, held = (*given, None) if self.characters.whole else given
+        rows = {"seen": seen, "seed": seed, **({} if held is None else {"held": held})}
+        rules = [*_rules(Settings(*numbers)), *_rules_of_rows(tokens, **rows)]
+        tokens, *numbers = behind(rules, tokens, *numbers)
         settings = Settings(*numbers)
-        self._check(settings)
-        seen, seed = self._of_rows(tokens, seen=seen), self._of_rows(tokens, seed=seed)
-        held = None if held is None else self._of_rows(tokens, held=held)
         within = tf.zeros_like(tokens)
         for byte in [] if held is None else tf.unstack(held, axis=1):
             within = tf.where(byte > 0, self.characters.after(within, byte), within)
@@ -359,3 +348,26 @@ class WritingModel(tf.Module):
         text = tf.strings.reduce_join(tf.where(whole, self.characters.decode(bytes_so_far), ""), axis=1)
         # Bytes that are held stand at the end, so that the first is dropped: it is none.
         return {**answer, "text": text, "held": tf.where(whole, 0, bytes_so_far[:, 1:])}
+
+
+def _rules(settings: Settings) -> list[tf.Operation]:
+    """What settings may be."""
+    t, top_p, penalty = settings.temperature, settings.top_p, settings.repetition_penalty
+    return [
+        require((t >= 0) & (t <= HIGHEST), f"temperature must be 0 (the likeliest) to {HIGHEST:g}, not", t),
+        require(settings.top_k >= 0, "top_k must be 0 (all) or more, not", settings.top_k),
+        require((top_p > 0) & (top_p <= 1), "top_p must be above 0 and at most 1, not", top_p),
+        require((settings.min_p >= 0) & (settings.min_p <= 1), "min_p must be 0 to 1, not", settings.min_p),
+        require(
+            (penalty >= 1) & (penalty <= HIGHEST), f"repetition_penalty must be 1 (none) to {HIGHEST:g}, not", penalty
+        ),
+    ]
+
+
+def _rules_of_rows(tokens: tf.Tensor, **values: tf.Tensor) -> list[tf.Operation]:
+    """Named values have the rows of the tokens."""
+    rows = {name: tf.shape(value)[0] for name, value in values.items()}
+    return [
+        require(found == tf.shape(tokens)[0], f"{name} must have as many rows as tokens, not", found)
+        for name, found in rows.items()
+    ]
