@@ -109,7 +109,7 @@ def _read_tfds(source: str, rest: str, columns: Mapping[str, Column], role: Role
     split = options.get("split", TFDS_SPLITS[role])
     import tensorflow_datasets as tfds
 
-    builder = prepared_tfds(source, name, split, role)
+    builder = prepared_tfds(source, name, split)
     features = builder.info.features
     check_columns(source, columns, features)
     for column in columns.values():
@@ -126,15 +126,15 @@ def _read_tfds(source: str, rest: str, columns: Mapping[str, Column], role: Role
     return _tfds_rows(tfds.as_numpy(dataset), features, columns, f"tfds:{name}/{split}")
 
 
-def prepared_tfds(source: str, name: str, split: str, role: Role) -> tfds.core.DatasetBuilder:
+def prepared_tfds(source: str, name: str, split: str) -> tfds.core.DatasetBuilder:
     """The builder of a data set whose files are there, downloaded now if need be, and which has the split.
 
     Raises:
         DataError: there is no such data set or split, or it cannot be prepared.
     """
-    builder = _tfds_builder(source, name, role)
+    builder = _tfds_builder(source, name)
     if not builder.data_path.exists():
-        _download_and_prepare(builder, source, role)
+        _download_and_prepare(builder, source)
     splits = builder.info.splits
     try:
         splits[split]  # a name, a slice or a sum, such as train[:90%]
@@ -145,7 +145,7 @@ def prepared_tfds(source: str, name: str, split: str, role: Role) -> tfds.core.D
     return builder
 
 
-def _tfds_builder(source: str, name: str, role: Role) -> tfds.core.DatasetBuilder:
+def _tfds_builder(source: str, name: str) -> tfds.core.DatasetBuilder:
     import tensorflow_datasets as tfds
 
     folder = os.environ.get("TFDS_DATA_DIR")  # tensorflow_datasets itself looks only once, when it is imported
@@ -159,10 +159,10 @@ def _tfds_builder(source: str, name: str, role: Role) -> tfds.core.DatasetBuilde
             f"{looked_in} (TFDS_DATA_DIR).{guess}"
         ) from None
     except Exception as error:  # a version, a configuration, a package it wants: each has its own exception
-        raise DataError(_not_loaded(source, role, error, folder)) from None
+        raise DataError(_not_loaded(source, error, folder)) from None
 
 
-def _download_and_prepare(builder: tfds.core.DatasetBuilder, source: str, role: Role) -> None:
+def _download_and_prepare(builder: tfds.core.DatasetBuilder, source: str) -> None:
     import tensorflow_datasets as tfds
 
     try:
@@ -172,7 +172,7 @@ def _download_and_prepare(builder: tfds.core.DatasetBuilder, source: str, role: 
         with contextlib.redirect_stdout(io.StringIO()):
             builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
     except Exception as error:  # whatever a download meets: requests, checksums, missing packages, manual steps
-        raise DataError(_not_loaded(source, role, error, builder.data_path.parent)) from None
+        raise DataError(_not_loaded(source, error, builder.data_path.parent)) from None
 
 
 def _unreachable_hosts(builder: tfds.core.DatasetBuilder) -> str:
@@ -189,12 +189,12 @@ def _unreachable_hosts(builder: tfds.core.DatasetBuilder) -> str:
     return ", ".join(host for host, _ in tried)
 
 
-def _not_loaded(source: str, role: Role, error: Exception, looked_in: object) -> str:
+def _not_loaded(source: str, error: Exception, looked_in: object) -> str:
     reason = " ".join(str(error).split())
     reason = reason if len(reason) <= 300 else f"{reason[:297]} [...]"
     return (
         f"{source} is not prepared (looked in {looked_in or 'the default folder'}; TFDS_DATA_DIR names another) and "
-        f"cannot be: {reason.rstrip('.')}. A local file may be named instead: --set data.{role}=files:PATH"
+        f"cannot be: {reason.rstrip('.')}. A local file may be named instead: files:PATH"
     )
 
 

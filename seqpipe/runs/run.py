@@ -124,12 +124,9 @@ class Run:
         return self.finished(step)
 
     def train(self, *, again: bool = True) -> None:
-        """Train.
-
-        Args:
-            again: where the task does, once more on dev too, as a model to publish is.
-        """
+        """Train; again: where the task does, once more on dev too, as a model to publish is."""
         if self.finished("train"):
+            _ = self.findings  # data that changed since is not what was learned
             self.say(f"Training is finished: {self.state['steps']['train']['summary']}")
         else:
             self._train()
@@ -203,6 +200,7 @@ class Run:
 
     def evaluate(self) -> Report:
         self._by_one("evaluate")
+        _ = self.findings
         key = self.task.evaluation_key()
         if self.finished("evaluate") and self._report_file.exists():
             if (kept := self.state["steps"]["evaluate"]).get("rows_key", key) == key:

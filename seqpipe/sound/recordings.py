@@ -303,7 +303,7 @@ def _read_tfds(source: str, rest: str, role: Role) -> Iterator[Recording | Bad]:
     split = options.get("split", TFDS_SPLITS[role])
     import tensorflow_datasets as tfds
 
-    builder = prepared_tfds(source, name, split, role)
+    builder = prepared_tfds(source, name, split)
     features = builder.info.features
     for column in ("audio", "label"):
         if column not in features:

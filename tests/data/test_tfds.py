@@ -183,7 +183,7 @@ def test_tfds_unknown_version(tfds_folder):
     assert text.startswith(
         f"tfds:tiny_reviews:7.0.0 is not prepared (looked in {tfds_folder}; TFDS_DATA_DIR names another) and cannot be:"
     )
-    assert text.endswith(". A local file may be named instead: --set data.train=files:PATH")
+    assert text.endswith(". A local file may be named instead: files:PATH")
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_tfds_cannot_be_prepared(tfds_folder, monkeypatch, capfd, name, reason):
     text = message(f"tfds:{name}")
     assert text == (
         f"tfds:{name} is not prepared (looked in {tfds_folder}/{name}; TFDS_DATA_DIR names another) and cannot be: "
-        f"{reason} A local file may be named instead: --set data.train=files:PATH"
+        f"{reason} A local file may be named instead: files:PATH"
     )
     assert capfd.readouterr().out == ""
 

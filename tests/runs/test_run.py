@@ -22,6 +22,9 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
+LABELLED = (("fine", "positive"), ("sad", "negative"))
+
+
 def quiet(line):
     pass
 
@@ -38,6 +41,24 @@ def test_run_fresh_empties_the_directory_that_a_link_leads_to(here):
         assert not run.finished("train")
     assert (here / "runs" / "tiny").is_symlink()
     assert json.loads((elsewhere / "state.json").read_text())["steps"] == {}
+
+
+@pytest.mark.parametrize("step", ["train", "evaluate", "all"])
+def test_run_that_is_finished_is_refused_once_its_data_changed(here, step):
+    rows = ["text,label", *(f"a {word} film no. {i},{label}" for i in range(9) for word, label in LABELLED)]
+    (here / "mine.csv").write_text("\n".join([*rows, ""]))
+    config = load_pipeline(write_tiny(here, data__train="files:mine.csv")).config
+    with open_run(config, say=quiet) as run:
+        _ = run.findings
+        run._finish("features", {"data_key": run.task.data_key()})
+        for name in ("train", "evaluate", "export"):
+            run._finish(name, {"summary": "done", "path": str(here)})
+    (here / "mine.csv").write_text("\n".join([*rows, "a dull film,negative", ""]))
+    with (
+        open_run(config, say=quiet) as run,
+        pytest.raises(RunError, match=r"The data is no longer what the run in runs/tiny was started with\."),
+    ):
+        getattr(run, step)()
 
 
 def test_run_workers_read_the_examples_that_the_chief_makes(here, monkeypatch):

@@ -107,7 +107,8 @@ def test_task_finished_steps_are_not_repeated(published, monkeypatch):
     before = {p: p.stat().st_mtime_ns for p in path.rglob("*")}
     with open_run(load_pipeline("tiny.yaml").config, say=again.append) as run:
         assert run.all() == path.relative_to(directory)
-    assert [line.split(":")[0] for line in again] == ["Training is finished", "Evaluation is finished", "Published"]
+    steps = ["Training is finished", "Evaluation is finished", "Published"]
+    assert [line.split(":")[0] for line in again if not line.startswith("Reading ")] == steps
     assert before == {p: p.stat().st_mtime_ns for p in path.rglob("*")}
 
 

@@ -40,21 +40,22 @@ def examples(rows, seed, *, lengths=range(1, 7)):
     return Examples({"ids": Ragged.from_rows(ids), "label": np.array(labels, np.int32)})
 
 
-def build():
+def build(recurrent=None):
+    """Without a recurrence, unless a test is about one: tracing it takes seconds."""
     settings = {
         "embedding": {"units": 4, "dropout": 0.0},
         "convolution": [{"filters": 4}],
-        "recurrent": {"units": 4, "bidirectional": False},
+        "recurrent": recurrent,
         "pooling": "max",
         "dropout": 0.1,
     }
     return classifier(Classifier.model_validate(settings), vocabulary_size=3, classes=2)
 
 
-def trainer(directory, *, train=None, objective=None, until=None, **settings):
+def trainer(directory, *, train=None, objective=None, until=None, recurrent=None, **settings):
     config = Training.model_validate({"epochs": 2, "batch_size": 16, "monitor": "accuracy", **settings})
     return Trainer(
-        build,
+        lambda: build(recurrent),
         objective=objective or Twice(),
         config=config,
         higher_is_better=config.monitor != "loss",
@@ -287,7 +288,8 @@ def test_training_rows_that_fill_up_a_batch_for_xla_have_no_steps(tmp_path):
 def test_training_with_xla_is_the_same_training_and_compiles_few_shapes(tmp_path):
     losses = {}
     for xla in ("always", "never"):
-        run = trainer(tmp_path / xla, train=examples(50, 1, lengths=[6]), xla=xla, batch_size=24, epochs=1)
+        rows, recurrent = examples(50, 1, lengths=[6]), {"units": 4, "bidirectional": False}
+        run = trainer(tmp_path / xla, train=rows, recurrent=recurrent, xla=xla, batch_size=24, epochs=1)
         for layer in run.model.layers:
             if isinstance(layer, keras.layers.Dropout):
                 layer.rate = 0.0

@@ -15,7 +15,7 @@ import numpy as np
 
 from seqpipe.data.examples import Examples, Ragged, content_key
 from seqpipe.data.findings import Finding
-from seqpipe.errors import ModelError
+from seqpipe.errors import DataError, ModelError
 from seqpipe.evaluation.measures import ACCURACY, Measure
 from seqpipe.export.artefact import FEATURES
 from seqpipe.serving.answers import LabelPresentation
@@ -98,12 +98,14 @@ class TextClassification(Task):
     def _read_domains(self) -> dict[str, Table]:
         """Before anything is trained, so that what is misspelt is said now."""
         own = self.config.data.label_separator
-        return {
-            name: read_table(
-                other.source, other.model_copy(update={"label_separator": other.label_separator or own}), self.classes
-            )[0]
-            for name, other in self.config.evaluation.other_domains.items()
-        }
+        domains = {}
+        for name, other in self.config.evaluation.other_domains.items():
+            wanted = other.model_copy(update={"label_separator": other.label_separator or own})
+            try:
+                domains[name], _ = read_table(other.source, wanted, self.classes)
+            except DataError as error:
+                raise DataError(f"evaluation.other_domains.{name}: {error}") from None
+        return domains
 
     def data_key(self) -> str:
         parts: list[list[str] | np.ndarray] = [self.splits.classes, self.unlabelled]

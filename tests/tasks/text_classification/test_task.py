@@ -205,7 +205,7 @@ def test_spread_gives_no_weight_to_pieces_whose_steps_a_model_has_lost(stride):
 def test_text_classification_reads_other_domains_before_it_trains(here, labels, source, message):
     (here / "shop.tsv").write_text("text\tlabel\nthe kettle is fine\tgood\nit broke\tbad\n")
     file = write_tiny(here, evaluation__other_domains={"kettles": {"source": source, "labels": labels}})
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(DataError, match=rf"^evaluation\.other_domains\.kettles: .*{message}"):
         make_task(load_pipeline(file).config).read()
 
 
