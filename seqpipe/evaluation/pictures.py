@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DOTS_PER_INCH = 150
-BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
+BLUE, ORANGE = "#0072B2", "#D55E00"
 INK, GREY, LIGHT = "#222222", "#6F6F6F", "#E4E4E4"
 _MAX_NUMBERS = 20  # classes; more cells than 20 x 20 are too small for a number
 _MAX_SHARES = 8  # classes; up to here a cell also holds its share

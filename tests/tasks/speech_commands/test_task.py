@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import json
 
 import numpy as np
@@ -75,11 +76,17 @@ def test_commands_of_a_telephone_are_not_blown_up(tmp_path):
     assert "mel bands" in task.features_found()[0]
 
 
+@functools.cache
+def functions_of(module):
+    """What a streaming module would be saved with; tracing it takes seconds."""
+    return {name: function.get_concrete_function() for name, function in module.functions().items()}
+
+
 def served(module):
     """A `Model` without the directory."""
 
     class Loaded:
-        signatures = {name: function.get_concrete_function() for name, function in module.functions().items()}  # noqa: RUF012
+        signatures = functions_of(module)
 
     return Model("here/1", Loaded())
 
@@ -136,7 +143,7 @@ def test_recogniser_names_the_rule_that_a_waveform_breaks(recogniser, waveform, 
 def test_recogniser_names_the_bad_files_of_a_batch_and_answers_the_others(recogniser, streaming):
     good, other = wav(), wav(0.3 * chirp(44_100), 44_100)
     bad = [REFUSED[name][0] for name in ("nothing", "Git LFS", "NaN", "floats as 16 bits")]
-    for functions in (recogniser[1].loaded.signatures, streaming[1].functions()):
+    for functions in (recogniser[1].loaded.signatures, functions_of(streaming[1])):
         answer = functions["wav"](wav=tf.constant([bad[0], good, *bad[1:], other]))
         alone = [functions["wav"](wav=tf.constant([file])) for file in (good, other)]
         assert [bool(error) for error in answer["error"].numpy()] == [True, False, True, True, True, False]
@@ -165,14 +172,14 @@ def test_recogniser_streams_as_it_answers_the_whole(streaming):
 
 @pytest.mark.parametrize("samples", [0, 100, 20_000])
 def test_recogniser_answers_no_rows_with_none(recogniser, streaming, samples):
-    for function in (recogniser[1].loaded.signatures["serving_default"], streaming[1].functions()["serving_default"]):
+    for function in (recogniser[1].loaded.signatures["serving_default"], functions_of(streaming[1])["serving_default"]):
         answer = function(waveform=tf.zeros([0, samples]))
         assert answer["label"].shape == (0,)
         assert answer["probabilities"].shape == (0, len(CLASSES))
 
 
 def test_recogniser_stream_calls_the_branch_it_takes(streaming):
-    library = streaming[1].functions()["stream"].get_concrete_function().graph.as_graph_def().library
+    library = functions_of(streaming[1])["stream"].graph.as_graph_def().library
     cases = [node for function in library.function for node in function.node_def if node.op == "Case"]
     assert cases
     assert not any(node.attr["_lower_using_switch_merge"].b for node in cases)
@@ -192,7 +199,7 @@ def test_recogniser_stream_wants_rows_of_one_age(streaming):
     state = {name: np.zeros([2, *spec.shape[1:]], spec.dtype.as_numpy_dtype) for name, spec in module.state.items()}
     state["samples"] = np.array([0, 320])
     with pytest.raises(tf.errors.InvalidArgumentError, match="must have heard equally many samples"):
-        module.functions()["stream"](np.zeros((2, 100), np.float32), *state.values())
+        functions_of(module)["stream"](np.zeros((2, 100), np.float32), *state.values())
 
 
 def test_fit_clip_takes_the_loudest_stretch_and_pads_on_both_sides():
