@@ -17,7 +17,7 @@ from seqpipe.config.pipeline import Pipeline
 from seqpipe.data.findings import Finding
 from seqpipe.errors import RunError
 from seqpipe.evaluation.measures import headline, monitored
-from seqpipe.runs.state import read_state
+from seqpipe.runs.state import check_data, read_state
 from seqpipe.startup import machine
 from seqpipe.storage import locked, remove_directory, remove_leftovers, unhide, unwritable, write_json, write_text
 from seqpipe.tasks import make_task
@@ -73,11 +73,7 @@ class Run:
         """Reads and validates the data, once; a run whose data changed meanwhile is refused."""
         self.say(f"Reading {train_source(self.config)}")
         findings = self.task.read()
-        if self.finished("features") and self.state["steps"]["features"]["data_key"] != self.task.data_key():
-            raise RunError(
-                f"The data is no longer what the run in {self.directory} was started with. Use --fresh to start over, "
-                "or give the new run another name: --set name=..."
-            )
+        check_data(self.state, self.task.data_key(), self.directory, chief=self.chief)
         return findings
 
     def say_findings(self) -> None:
@@ -93,6 +89,7 @@ class Run:
             return self._examples()
         if not self.chief:
             wait_for(lambda: self._is_there("features"), "prepare features and examples")
+            check_data(self.state, self.task.data_key(), self.directory, chief=False)
             return self.prepare()
         self.say("Fitting features on the training split")
         remove_directory(features)

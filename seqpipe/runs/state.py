@@ -49,6 +49,19 @@ def read_state(directory: Path, config: Pipeline) -> dict[str, Any]:
     return {**state, "config": wanted}
 
 
+def check_data(state: dict[str, Any], data_key: str, directory: Path, *, chief: bool) -> None:
+    """Refuse data that is not what a run has made its features of."""
+    features = state.get("steps", {}).get("features")
+    if features is None or features["data_key"] == data_key:
+        return
+    if not chief:
+        raise RunError(f"The data that this worker reads is not the first one's, whose run is in {directory}.")
+    raise RunError(
+        f"The data is no longer what the run in {directory} was started with. Use --fresh to start over, or give the "
+        "new run another name: --set name=..."
+    )
+
+
 def _owner(key: str) -> str:
     """What DEPENDS_ON has a key as: itself, or its section."""
     return key if key in OWN_KEYS else key.partition(".")[0]

@@ -82,6 +82,23 @@ def test_run_workers_read_the_examples_that_the_chief_makes(here, monkeypatch):
     assert waited == ["prepare features and examples", *splits]
 
 
+def test_run_worker_with_other_data_than_the_chief_says_so(here, monkeypatch):
+    config = load_pipeline(write_tiny(here)).config
+    worker = Run(config, say=quiet, chief=False)
+
+    def wait_for(condition, what):
+        assert not condition()
+        run._finish("features", {"data_key": "of other rows"})
+        assert condition()
+
+    monkeypatch.setattr(runs, "wait_for", wait_for)
+    with (
+        open_run(config, say=quiet) as run,
+        pytest.raises(RunError, match=r"The data that this worker reads is not the first one's, whose run is in runs/"),
+    ):
+        worker.prepare()
+
+
 def test_run_workers_of_a_finished_training_are_done(here, monkeypatch):
     config = load_pipeline(write_tiny(here)).config
     with open_run(config, say=quiet) as run:
