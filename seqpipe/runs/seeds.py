@@ -16,7 +16,7 @@ from seqpipe.errors import ConfigError, RunError
 from seqpipe.evaluation.measures import Measure
 from seqpipe.evaluation.tables import Table
 from seqpipe.runs.outcome import Outcome, Spread, read_outcome
-from seqpipe.runs.run import Run, open_run
+from seqpipe.runs.run import open_run
 from seqpipe.storage import write_json
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def run_seeds(
     if os.environ.get("TF_CONFIG"):
         raise RunError("--seeds and TF_CONFIG exclude each other: train each seed on its own with --set seed=...")
     configs = _configs(config, seeds)
-    outcomes, data_keys = [], set()
+    outcomes, keys = [], set()
     for number, each in enumerate(configs):
         out.print(f"Seed {each.seed}: {each.run_path}")
         keras.backend.clear_session()  # layers get the names they would have in a process of their own
@@ -91,8 +91,9 @@ def run_seeds(
             if publish and number == 0 and not run.finished("evaluate"):
                 for finding in run.findings:
                     out.print(f"{finding.severity}: {finding.text}")
-            data_keys.add(_data_key(run))
-            if len(data_keys) > 1:
+            _ = run.findings
+            keys.add(run.task.splits_key())
+            if len(keys) > 1:
                 raise RunError(
                     f"The data is no longer what {configs[0].run_path} was trained on, and seeds of several data have "
                     "no mean. Use --fresh to start over, or give the new runs another name: --set name=..."
@@ -111,14 +112,6 @@ def run_seeds(
     out.print(f"Publishing seed {seeds[best]}, the best on dev, as {config.name}")
     with open_run(configs[best], say=out.print) as run:
         return run.export(name=config.name, note=summary(outcomes), section=to_markdown(outcomes))
-
-
-def _data_key(run: Run) -> str:
-    """Of the data that a run was prepared with, or will be."""
-    if run.finished("features"):
-        return run.state["steps"]["features"]["data_key"]
-    _ = run.findings
-    return run.task.data_key()
 
 
 def _configs(config: Pipeline, seeds: Sequence[int]) -> list[Pipeline]:

@@ -76,6 +76,10 @@ class Task(Objective):
         """A hash of what was read."""
         raise NotImplementedError
 
+    def splits_key(self) -> str:
+        """A hash of train, dev and test, which all seeds share; pre-training may read more."""
+        return self.data_key()
+
     def evaluation_key(self) -> str | None:
         """A hash of the rows that only evaluation reads, before `read` too; None where there are none."""
         return None

@@ -12,6 +12,7 @@ import fresh
 import numpy as np
 import pytest
 import yaml
+from finished import PIPELINES
 from rich.console import Console
 
 from pipelines import PHRASES, write_tiny
@@ -19,7 +20,7 @@ from seqpipe.errors import ConfigError, RunError
 from seqpipe.evaluation.measures import ACCURACY, LOSS
 from seqpipe.runs import seeds
 from seqpipe.runs.seeds import _configs, best_of, parse_seeds
-from seqpipe.tasks import load_pipeline
+from seqpipe.tasks import load_pipeline, make_task
 
 
 @pytest.mark.parametrize(
@@ -77,10 +78,8 @@ def test_seeds_of_several_data_are_refused_before_the_next_is_trained(tmp_path, 
 
     @contextlib.contextmanager
     def opened(config, **how):
-        state = {"steps": {"features": {"data_key": next(keys)}}}
-        yield SimpleNamespace(
-            finished=state["steps"].__contains__, state=state, train=lambda: trained.append(config.seed)
-        )
+        task = SimpleNamespace(splits_key=lambda: next(keys))
+        yield SimpleNamespace(findings=[], task=task, train=lambda: trained.append(config.seed))
 
     monkeypatch.setattr(seeds, "open_run", opened)
     monkeypatch.setattr(seeds, "read_outcome", lambda path: path)
@@ -90,6 +89,21 @@ def test_seeds_of_several_data_are_refused_before_the_next_is_trained(tmp_path, 
             config, [1, 2, 3], publish=False, out=Console(quiet=True), fresh=False, callbacks=lambda each: None
         )
     assert trained == [1, 2]
+
+
+@pytest.mark.parametrize("task", PIPELINES)
+def test_seeds_of_a_task_read_the_same_rows(tmp_path, monkeypatch, task):
+    monkeypatch.chdir(tmp_path)
+    settings = yaml.safe_load(yaml.safe_dump(PIPELINES[task]))
+    if task == "text_classification":  # of which the first seed alone reads more
+        (tmp_path / "more.txt").write_text("a film\nanother film\n")
+        settings["training"]["pretrain"] = {"source": "files:more.txt"}
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(settings))
+    tasks = [make_task(each) for each in _configs(load_pipeline("tiny.yaml").config, [1, 2])]
+    for each in tasks:
+        each.read()
+    first, second = (each.splits_key() for each in tasks)
+    assert first == second
 
 
 def seqpipe(*arguments, cwd):

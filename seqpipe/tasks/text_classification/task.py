@@ -108,7 +108,13 @@ class TextClassification(Task):
         return domains
 
     def data_key(self) -> str:
-        parts: list[list[str] | np.ndarray] = [self.splits.classes, self.unlabelled]
+        return self._key_of(self.unlabelled)
+
+    def splits_key(self) -> str:
+        return self._key_of([])
+
+    def _key_of(self, unlabelled: list[str]) -> str:
+        parts: list[list[str] | np.ndarray] = [self.splits.classes, unlabelled]
         for table in (self.splits.train, self.splits.dev, self.splits.test):
             if table is not None:
                 parts += [table.texts, table.labels]
