@@ -39,7 +39,7 @@ def apply_overrides(tree: dict[str, Any], written: object, origin: dict[str, str
             problems.append(f"--set {override}: write it as key=value, such as --set training.epochs=3.")
             continue
         try:
-            value, as_written = _value_of(text.strip())
+            value, as_written = _value_of(text.strip() or text)
         except NOT_YAML as error:
             problems.append(f"--set {override}: the value is not YAML: {getattr(error, 'problem', error)}.")
             continue
@@ -68,6 +68,8 @@ def _value_of(text: str) -> tuple[object, object]:
         try:
             node = yaml.compose(text, Loader=yaml.SafeLoader)
         except yaml.YAMLError:
+            return text, text
+        if node is None and text:  # blanks, or what begins as a comment does
             return text, text
         if node is not None and not (isinstance(node, yaml.ScalarNode) and node.value == text):
             return text, text

@@ -59,6 +59,11 @@ def _header(lines: Lines, names: list[str], columns: Mapping[str, Column]) -> di
     if fault:
         raise DataError(f"{lines.name}:1: {fault}.")
     names = without_blanks(names, columns.values())
+    if any(f'"{name}"' in names for name in columns.values()):
+        raise DataError(
+            f"{lines.name}:{lines.number}: its cells stand in quotes, which are characters like any other in TSV. Read "
+            r"it with data.format = csv and data.separator = \t."
+        )
     check_columns(f"{lines.name}:{lines.number}", columns, names)
     return {ours: names.index(str(theirs)) for ours, theirs in columns.items()}
 

@@ -74,7 +74,7 @@ def per_class(answers: ArrayLike, labels: ArrayLike, classes: Sequence[str]) -> 
 def negative_log_likelihood(logits: ArrayLike, labels: ArrayLike) -> float:
     """Mean negative log likelihood of the labels, in nats; finite for every finite logit."""
     logits, labels = checked(logits, labels)
-    return _mean_nll(logits, labels)
+    return max(0.0, _mean_nll(logits, labels))  # of answers that are sure and right, rounding is left
 
 
 def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:

@@ -14,6 +14,7 @@ import yaml
 
 from seqpipe.config import file as pipeline_file
 from seqpipe.config.pipeline import Pipeline
+from seqpipe.data.findings import counted
 from seqpipe.export.artefact import CARD, PIPELINE
 from seqpipe.startup import machine
 from seqpipe.storage import write_text
@@ -124,7 +125,7 @@ def _training(config: Pipeline, parity: dict[str, Any], steps: dict[str, Any]) -
     on = f" on {training['machine']}" if "machine" in training else ""  # runs of before do not say
     return f"""## Training
 
-Seed {config.seed}; {training["epochs"]} epochs in {training["seconds"]:,.0f} s{on}, by the configuration
+Seed {config.seed}; {counted(training["epochs"], "epoch")} in {training["seconds"]:,.0f} s{on}, by the configuration
 in `{PIPELINE}` beside this card.{before_training(config, steps)}{again}"""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from seqpipe.config import file as pipeline_file
 from seqpipe.config.data import train_source
 from seqpipe.config.pipeline import Pipeline
-from seqpipe.data.findings import Finding
+from seqpipe.data.findings import Finding, counted
 from seqpipe.errors import RunError
 from seqpipe.evaluation.measures import headline, monitored
 from seqpipe.runs.state import check_data, read_state
@@ -44,6 +44,7 @@ class Run:
         callbacks: Keras callbacks for training, made once its size is known: (epochs, steps per epoch) -> callbacks.
         state: what is finished, as state.json has it.
         chief: whether this process writes; other workers only train along.
+        watchers: Keras callbacks that see the training itself alone: not pre-training, teachers or the last of all.
     """
 
     config: Pipeline
@@ -51,6 +52,7 @@ class Run:
     callbacks: Callbacks = lambda epochs, steps: ()
     state: dict[str, Any] = field(default_factory=dict)
     chief: bool = True
+    watchers: Sequence[keras.callbacks.Callback] = ()
 
     @property
     def directory(self) -> Path:
@@ -150,11 +152,12 @@ class Run:
             directory=self.directory,
             say=self.say,
         )
-        position = trainer.run(self.callbacks(self.config.training.epochs, trainer.steps_per_epoch))
+        callbacks = self.callbacks(self.config.training.epochs, trainer.steps_per_epoch)
+        position = trainer.run([*callbacks, *self.watchers])
         if not self.chief:
             return
         best = f"best dev {monitor.name} {position.best:.4f} in epoch {(position.best_epoch or 0) + 1}"
-        summary = f"{position.epoch} epochs in {position.seconds:,.0f} s, {best}"
+        summary = f"{counted(position.epoch, 'epoch')} in {position.seconds:,.0f} s, {best}"
         self.task.keep(self.best_model, self.directory)
         self._finish("train", {"summary": summary, "seconds": position.seconds, "epochs": position.epoch})
         self.say(summary)

@@ -34,7 +34,7 @@ def read_state(directory: Path, config: Pipeline) -> dict[str, Any]:
     before = state["config"]
     changed = [key for key in pipeline_file.changed_keys(before, config) if key not in FREE_KEYS]
     fixed = [key for key in changed if _owner(key) in DEPENDS_ON["train"]]
-    if fixed:
+    if fixed and state["steps"]:  # else nothing was made of the keys before, which data may have refused
         lines = [f"  {key} = {_shown(wanted, key)} here, {_shown(before, key)} in the run" for key in sorted(fixed)]
         raise RunError(
             f"The configuration contradicts the run in {directory}:\n" + "\n".join(lines) + "\n"

@@ -218,9 +218,8 @@ def _run_trial(
             own = pipeline_file.with_values(config, values)
             own = own.model_copy(update={"name": name, "run_directory": str(directory), "tune": None})
             make = callbacks(own)
-            with open_run(
-                own, say=lambda line: None, callbacks=lambda epochs, steps: [*make(epochs, steps), watcher]
-            ) as run:
+            with open_run(own, say=lambda line: None, callbacks=make) as run:
+                run.watchers = [watcher]
                 run.train(again=False)
     except (ConfigError, DataError, ModelError, Diverged) as error:
         failed = error

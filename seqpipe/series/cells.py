@@ -32,15 +32,26 @@ def odd_times(texts: list[str], times: Times) -> list[Finding]:
     return []
 
 
-def _odd_numbers(name: str, texts: list[str], mark: str) -> list[Finding]:
-    """A decimal mark that may be one of thousands: where it stands, it stands before three digits."""
+def _like_thousands(texts: list[str], mark: str) -> list[str]:
+    """The numbers with a mark, if it may be one of thousands: wherever it stands, three digits follow."""
     marked = [text for text in texts if mark in text]
     of_thousands = re.compile(rf"\s*-?[1-9]\d{{0,2}}{re.escape(mark)}\d{{3}}\s*")
-    if not marked or not all(map(of_thousands.fullmatch, marked)) or not any(text.strip().isdigit() for text in texts):
+    return marked if all(map(of_thousands.fullmatch, marked)) else []
+
+
+def _odd_numbers(name: str, texts: list[str], mark: str) -> list[Finding]:
+    """A decimal mark that may be one of thousands; more probably so beside whole numbers."""
+    marked = _like_thousands(texts, mark)
+    if not marked:
         return []
     read = float(marked[0].replace(mark, "."))
     text = f"{name}: {marked[0]} is read as {read:g}, and behind each {mark} are three digits."
-    return [Finding("warning", f"{text} If it stands between thousands, take it out of the data.")]
+    return [
+        Finding(
+            "warning" if any(other.strip().isdigit() for other in texts) else "info",
+            f"{text} If it stands between thousands, take it out of the data.",
+        )
+    ]
 
 
 def read_numbers(
@@ -67,8 +78,9 @@ def read_numbers(
 
 
 def _with_points(texts: list[str]) -> list[str]:
-    """Numbers with a decimal comma as Python writes them. Beside such, one with a point is none: perhaps thousands."""
-    commas = any("," in text for text in texts)
+    """Numbers with a decimal comma as Python writes them; one with a point is none where others have a comma, or where
+    the point may stand between thousands."""
+    commas = any("," in text for text in texts) or bool(_like_thousands(texts, "."))
     return [
         text.replace(",", ".")
         if text.count(",") == 1 and "." not in text

@@ -105,8 +105,8 @@ def read_series(
         text = rows.columns["time"][bad_time]
         month_first = " Days stand before months here." if SLASHED.match(text) else ""
         raise DataError(
-            f'{rows.place(bad_time)}: the time "{text:.40}" is none. Allowed: ISO dates (2016-07-01 13:00), months, '
-            f"quarters (2016Q1), Unix times, or whole numbers, the same kind in all rows.{month_first}"
+            f'{rows.place(bad_time)}: the time "{text:.40}" is none. Allowed: ISO dates (2016-07-01 13:00), 01.07.2016, '
+            f"months, quarters (2016Q1), Unix times, or whole numbers, the same kind in all rows.{month_first}"
         )
     given = step or parse_step(wanted.step)
     monthly = len(np.unique(times.clock)) > 1 if given is None else given.kind == "months"

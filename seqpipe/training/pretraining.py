@@ -11,6 +11,7 @@ import numpy as np
 from seqpipe.config.networks import Classifier
 from seqpipe.config.training import Pretraining, Training
 from seqpipe.data.examples import Examples, Ragged
+from seqpipe.data.findings import counted
 from seqpipe.errors import DataError, ModelError
 from seqpipe.storage import write_arrays
 from seqpipe.text.word_vectors import PieceVectors
@@ -115,10 +116,8 @@ def pretrain(
     if trainer.chief:
         load_weights(trainer.model, directory / "best.npz")
         write_arrays(directory / ENCODER, **encoder_weights(trainer.model))
-    return (
-        f"The encoder was trained as a language model first: {position.epoch} epochs in {position.seconds:,.0f} s, "
-        f"best dev loss {position.best:.4f} nats"
-    )
+    took = f"{counted(position.epoch, 'epoch')} in {position.seconds:,.0f} s"
+    return f"The encoder was trained as a language model first: {took}, best dev loss {position.best:.4f} nats"
 
 
 def load_encoder(file: Path) -> dict[str, np.ndarray]:

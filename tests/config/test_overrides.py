@@ -66,6 +66,8 @@ def test_overrides_that_are_wrong_are_all_told_and_the_others_taken():
         ("no", False),
         ("", None),
         ("~", None),
+        ("\t", "\t"),
+        ("#1", "#1"),
         ("a b", "a b"),
         ("a #b", "a #b"),
         ("a: b", "a: b"),

@@ -370,6 +370,12 @@ def test_formats_a_header_of_one_column_may_have_another_separator(sign):
     assert "Is it separated" not in message(write("b.csv", f"text{sign}label,c\none,a\n"))
 
 
+def test_formats_a_tsv_whose_cells_stand_in_quotes_says_how_it_is_read():
+    source = write("a.tsv", '"text"\t"label"\n"one\ttwo"\t"a"\n')
+    assert "its cells stand in quotes" in message(source)
+    assert read(source, format="csv", separator="\t") == [("a", "one\ttwo")]
+
+
 @pytest.mark.parametrize("sign", [",", "\t"])
 def test_formats_rows_of_another_width_are_bad(sign):
     name = {",": "a.csv", "\t": "a.tsv"}[sign]

@@ -62,6 +62,7 @@ def test_metrics_negative_log_likelihood_equals_scikit_learn_and_survives_large_
     expected = log_loss(labels, metrics.softmax(logits), labels=range(5))
     assert metrics.negative_log_likelihood(logits, labels) == pytest.approx(expected, rel=1e-9)
     assert metrics.negative_log_likelihood([[0.0, 5000.0]], [0]) == 5000.0
+    assert str(metrics.negative_log_likelihood([[60.0, 0.0]], [0])) == "0.0"  # not below
 
 
 def test_metrics_calibration_error_equals_a_loop_over_rows():

@@ -44,5 +44,9 @@ def test_state_a_change_of_what_was_trained_or_chosen_by_is_an_error(tmp_path, p
     before = load_pipeline(f"pipelines/{pipeline}.yaml").config
     state = {"config": flatten(before.model_dump(mode="json")), "steps": {"train": {}}}
     (tmp_path / "state.json").write_text(json.dumps(state))
+    after = load_pipeline(f"pipelines/{pipeline}.yaml", [change]).config
     with pytest.raises(RunError, match=message):
-        read_state(tmp_path, load_pipeline(f"pipelines/{pipeline}.yaml", [change]).config)
+        read_state(tmp_path, after)
+    (tmp_path / "state.json").write_text(json.dumps({**state, "steps": {}}))  # its data was refused, say
+    key = change.partition("=")[0]
+    assert read_state(tmp_path, after)["config"][key] == flatten(after.model_dump(mode="json"))[key]

@@ -62,8 +62,17 @@ def test_cells_are_odd_where_the_decimal_mark_may_stand_between_thousands(mark, 
         numbers_of_more, nothing = numbers("985", f"1{mark}012", more, decimal=mark)
         assert numbers_of_more[1:] == [1.012, float(more.replace(mark, "."))]
         assert nothing == []
-    assert read(f"1{mark}012", "", decimal=mark)[0] == 1.012
+    values, said = numbers(f"1{mark}012", "", f"2{mark}500", decimal=mark)  # no whole number beside: less probable
+    assert (values[0], values[2]) == (1.012, 2.5)
+    assert [severity for severity, _ in said] == ["info"]
     assert read("7", "8", decimal=mark) == [7, 8]
+
+
+@pytest.mark.parametrize("other", ["950", "2.500"])
+def test_cells_with_a_point_before_three_digits_are_no_numbers_where_the_decimal_mark_is_a_comma(other):
+    _, said = numbers(other, "1.227", decimal=",")
+    assert {severity for severity, _ in said} == {"error"}
+    assert 'file:3: price = "1.227" is no number. Numbers have no thousands separators' in said[0][1]
 
 
 def test_cells_with_a_point_are_numbers_where_no_other_has_a_decimal_comma():

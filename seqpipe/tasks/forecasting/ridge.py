@@ -72,7 +72,6 @@ def _batches(task: Forecasting, design: keras.Model, examples: Examples) -> Iter
 
     from seqpipe.layers.series_scale import transformed
 
-    @tf.function(autograph=False)
     def made(batch: Batch) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         found = design(task.window(batch, task_inputs), training=False)
         wanted = transformed(task.targets(batch), task.config.features.transform)
@@ -81,7 +80,10 @@ def _batches(task: Forecasting, design: keras.Model, examples: Examples) -> Iter
         return found["design"], (wanted - found["level"]) / tf.maximum(found["scale"], 1e-30), scale / unit
 
     task_inputs = [tensor.name for tensor in design.inputs]
+    one = examples.batch(np.arange(min(1, len(examples))))
+    specs = {name: tf.TensorSpec([None] * np.ndim(value), value.dtype, name) for name, value in one.items()}
+    graph = tf.function(made, input_signature=[specs], autograph=False).get_concrete_function()
     for start in range(0, len(examples), BATCH):
         rows = np.arange(start, min(start + BATCH, len(examples)))
         batch = {name: tf.constant(value) for name, value in examples.batch(rows).items()}
-        yield tuple(part.numpy() for part in made(batch))
+        yield tuple(part.numpy() for part in graph(batch))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seqpipe.data.examples import Examples, content_key
-from seqpipe.data.findings import Finding
+from seqpipe.data.findings import Finding, counted
 from seqpipe.errors import require_extra
 from seqpipe.evaluation.forecasts import Layout
 from seqpipe.evaluation.measures import Measure
@@ -288,7 +288,8 @@ class Forecasting(Task):
             until=epochs,
         )
         position = trainer.run(callbacks(epochs, trainer.steps_per_epoch))
-        return f"Trained once more on training and validation: {position.epoch} epochs in {position.seconds:,.0f} s"
+        took = f"{counted(position.epoch, 'epoch')} in {position.seconds:,.0f} s"
+        return f"Trained once more on training and validation: {took}"
 
     # After training
 

@@ -17,6 +17,7 @@ from seqpipe.evaluation.paired import mean_with_interval
 
 FRACTION = 0.1  # of a row's pieces are taken away, at least one
 ROWS = 500
+STILL = 5e-5  # of a probability: what is told as 0.00 points
 DRAWS = 5  # of random pieces for each row, averaged
 
 
@@ -79,6 +80,8 @@ def to_markdown(deletion: dict[str, Any]) -> str:
     difference = deletion["difference"]
     heaviest, random = (number(deletion[key], scale=100, unit="points") for key in ("heaviest", "random"))
     match side(difference):
+        case _ if max(deletion["heaviest"], deletion["random"]) < STILL:
+            verdict = "The answers do not move, so that nothing can be told of the weights."
         case 1:
             verdict = "The weights point at what the answer rests on."
         case -1:

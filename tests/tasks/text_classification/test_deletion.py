@@ -51,11 +51,13 @@ def test_deletion_sees_weights_that_point_away():
     assert "do not read them as reasons" in to_markdown(result)
 
 
-def test_deletion_of_equal_rows_has_no_evidence():
+def test_deletion_of_answers_that_do_not_move_tells_nothing():
     ids = [np.full(10, FILLER)] * 30
     result = deletion_test(ids, [np.full(10, 0.1)] * 30, counted, samples=200, seed=1)
     assert result["difference"] == {"value": 0, "low": 0, "high": 0, "n": 30, "sign_p": 1}
-    assert "no evidence" in to_markdown(result)
+    assert "The answers do not move" in to_markdown(result)
+    tiny = {**result["difference"], "value": -9e-13, "low": -2e-12, "high": -2e-16, "sign_p": 0.002}
+    assert "The answers do not move" in to_markdown({**result, "random": 9e-13, "difference": tiny})
 
 
 def test_deletion_of_a_row_or_two_is_no_evidence():
