@@ -45,7 +45,7 @@ def predict(
     texts: Rows = None,
     input: InputFile = None,
     column: InputColumn = None,
-    encoding: Annotated[str, typer.Option(help="Encoding of --input, such as latin-1 or gb18030.")] = "utf-8",
+    encoding: Annotated[str, typer.Option(help="Of --input, such as latin-1; of series the pipeline's own.")] = "utf-8",
     keep: KeptColumns = None,
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Write what was wrong with a row in place of its answer, and go on.")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from os.path import relpath
 from pathlib import Path
+from shutil import which
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -46,7 +49,8 @@ def run(file: File, set: Set = None, seeds: Seeds = None, fresh: Fresh = False) 
     if path is not None:
         from seqpipe.tasks import task_class
 
-        out.print(f"\nTry it:  seqpipe predict {path} {task_class(task).input.example}")
+        program = "seqpipe" if which("seqpipe") else relpath(sys.argv[0])  # make run does not activate .venv
+        out.print(f"\nTry it:  {program} predict {path} {task_class(task).input.example}")
 
 
 def check(file: File, set: Set = None) -> None:

@@ -102,12 +102,7 @@ def read_series(
     count = len(rows.places)
     times, bad_time = _times(rows, wanted)
     if bad_time is not None:
-        text = rows.columns["time"][bad_time]
-        month_first = " Days stand before months here." if SLASHED.match(text) else ""
-        raise DataError(
-            f'{rows.place(bad_time)}: the time "{text:.40}" is none. Allowed: ISO dates (2016-07-01 13:00), 01.07.2016, '
-            f"months, quarters (2016Q1), Unix times, or whole numbers, the same kind in all rows.{month_first}"
-        )
+        raise DataError(_no_time(rows, bad_time))
     given = step or parse_step(wanted.step)
     monthly = len(np.unique(times.clock)) > 1 if given is None else given.kind == "months"
     if monthly and (starts := at_month_starts(times)) is not None:
@@ -148,6 +143,16 @@ def read_series(
     raise_errors(findings)
     findings += _gaps(gaps, len(order))
     return SeriesSet(made, chosen, findings)
+
+
+def _no_time(rows: _Rows, row: int) -> str:
+    text = rows.columns["time"][row]
+    month_first = " Days stand before months here." if SLASHED.match(text) else ""
+    return (
+        f'{rows.place(row)}: the time "{text:.40}" is none. Allowed: ISO dates (2016-07-01 13:00), 01.07.2016, '
+        "01/07/2016, 2016/07/01, months, quarters (2016Q1), Unix times, or whole numbers, the same kind in all rows."
+        f"{month_first}"
+    )
 
 
 def _of_step(role: Role, step: Step, clock: np.ndarray, *, found: bool) -> Iterator[Finding]:

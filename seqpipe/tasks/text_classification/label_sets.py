@@ -61,6 +61,11 @@ def strata(labels: np.ndarray) -> np.ndarray:
     return np.where(labels.any(axis=1), among.argmin(axis=1), labels.shape[1])
 
 
+def shown(name: str) -> str:
+    """A class in a list of counts: in quotes where it begins with a digit, such as stars."""
+    return f'"{name}"' if name[0].isdigit() else name
+
+
 def check_labels(role: str, labels: np.ndarray, classes: Sequence[str]) -> list[Finding]:
     """How often each label stands, rows without one, and what cannot be learned."""
     rows = len(labels)
@@ -70,7 +75,7 @@ def check_labels(role: str, labels: np.ndarray, classes: Sequence[str]) -> list[
     order = np.argsort(-count, kind="stable")
     if not count.any() and role != "train":
         return [Finding("warning", f"{role}: no row has a label.")]
-    listed = [f"{classes[i]} {count[i]:,} ({share(count[i], rows)})" for i in order]
+    listed = [f"{shown(classes[i])} {count[i]:,} ({share(count[i], rows)})" for i in order]
     if len(listed) > MOST_LISTED:
         listed = [*listed[:3], "...", *listed[-3:]]
     without = rows - int(labels.any(axis=1).sum())

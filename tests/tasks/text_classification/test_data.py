@@ -234,6 +234,12 @@ def test_classification_read_table_takes_the_order_of_the_model():
     assert [finding.text for finding in found][-1] == "test: 4 rows: b 2 (50.0 %), a 2 (50.0 %)."
 
 
+def test_classification_counts_of_classes_that_are_numbers_stand_beside_names_in_quotes():
+    data = ClassificationData(train="files:unused.csv")
+    _, found = read_table(write("stars.jsonl", rows_of("15", 4)), data, ["1", "5"])
+    assert found[-1].text == 'test: 4 rows: "1" 2 (50.0 %), "5" 2 (50.0 %).'
+
+
 def test_classification_read_table_uses_the_map_of_the_pipeline():
     data = ClassificationData(train="files:unused.csv", labels={"0": "negative", "1": "positive"})
     table, _ = read_table(write("new.jsonl", rows_of("01", 4)), data, ["negative", "positive"])
