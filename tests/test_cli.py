@@ -296,6 +296,10 @@ def test_cli_run_says_what_to_try_though_its_file_is_gone(tmp_path, monkeypatch)
     opened = SimpleNamespace(all=lambda: file.unlink() or tmp_path)
     monkeypatch.setattr("seqpipe.cli.runs._run", lambda *_, **__: contextlib.nullcontext(opened))
     assert "Try it:  seqpipe predict" in CliRunner().invoke(app, ["run", str(file)]).output
+    write_tiny(tmp_path)
+    monkeypatch.setattr("seqpipe.cli.runs.which", lambda name: None)
+    monkeypatch.setattr("sys.argv", [".venv/bin/seqpipe"])
+    assert "Try it:  .venv/bin/seqpipe predict" in CliRunner().invoke(app, ["run", str(file)]).output
 
 
 def test_cli_train_says_what_was_found_in_the_data_until_it_is_done(tmp_path, monkeypatch):

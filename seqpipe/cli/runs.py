@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from os.path import relpath
 from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING, Annotated, Any
@@ -49,7 +48,8 @@ def run(file: File, set: Set = None, seeds: Seeds = None, fresh: Fresh = False) 
     if path is not None:
         from seqpipe.tasks import task_class
 
-        program = "seqpipe" if which("seqpipe") else relpath(sys.argv[0])  # make run does not activate .venv
+        called = Path(sys.argv[0])  # as .venv/bin/seqpipe by make run, where there is no other
+        program = called if called.name == "seqpipe" and not which("seqpipe") else "seqpipe"
         out.print(f"\nTry it:  {program} predict {path} {task_class(task).input.example}")
 
 
