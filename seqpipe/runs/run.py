@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -129,7 +130,7 @@ class Run:
             self.say(f"Training is finished: {self.state['steps']['train']['summary']}")
         else:
             self._train()
-        if again:
+        if again and self._owes_refit:
             self._refit()
 
     def _train(self) -> None:
@@ -166,10 +167,12 @@ class Run:
         place = self.directory / "report" / "learning_curves.png"
         learning_curves(read_history(self.directory), place, [monitor, *self.measures])
 
+    @property
+    def _owes_refit(self) -> bool:
+        return self.task.refits and not self.finished("refit") and not self.finished("fit")
+
     def _refit(self) -> None:
         """Training once more, of a task that trains on dev too once dev has said for how long."""
-        if not self.task.refits or self.finished("refit") or self.finished("fit"):
-            return
         if not self.chief:
             wait_for(lambda: self._is_there("train"), "finish training")
         join()
@@ -208,9 +211,11 @@ class Run:
                 return self._report()
             self.say("Rows that only evaluation reads are others now; evaluating again")
             self.state["steps"].pop("export", None)
-        if not self.finished("train"):
+        # Of several machines one alone would wait for the others.
+        if not self.finished("train") or (self._owes_refit and os.environ.get("TF_CONFIG")):
             raise RunError(f"{self.directory} holds no finished training. Run `seqpipe train` first, or `seqpipe run`.")
-        self._refit()
+        if self._owes_refit:
+            self._refit()
         examples = self.prepare()
         fitted = self._fit(examples)
         self.task.fit_baseline(examples.pop("train"))
@@ -263,10 +268,8 @@ class Run:
                 report=report,
                 parity=parity,
                 steps=self.state["steps"],
-                headline="; ".join(
-                    part for part in (headline(report, self.measures[0]), self.task.claim(report), note) if part
-                ),
-                sections="\n".join(part for part in (self.task.describe(report), section) if part),
+                headline="; ".join(filter(None, (headline(report, self.measures[0]), self.task.claim(report), note))),
+                sections="\n".join(filter(None, (self.task.describe(report), section))),
                 limits=self.task.limits(),
                 parameters=model.count_params(),
                 version=version,

@@ -8,8 +8,9 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+import yaml
 
-from pipelines import write_tiny
+from pipelines import SHOPS, write_tiny
 from seqpipe.errors import RunError
 from seqpipe.runs import run as runs
 from seqpipe.runs.run import Run, open_run
@@ -97,6 +98,16 @@ def test_run_worker_with_other_data_than_the_chief_says_so(here, monkeypatch):
         pytest.raises(RunError, match=r"The data that this worker reads is not the first one's, whose run is in runs/"),
     ):
         worker.prepare()
+
+
+def test_run_evaluates_what_is_trained_once_more_on_no_machine_alone(here, monkeypatch):
+    cluster = {"cluster": {"worker": ["localhost:1", "localhost:2"]}, "task": {"type": "worker", "index": 0}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(cluster))
+    (here / "tiny.yaml").write_text(yaml.safe_dump(SHOPS))
+    with open_run(load_pipeline("tiny.yaml").config, say=quiet) as run:
+        run._finish("train", {"summary": "done"})
+        with pytest.raises(RunError, match=r"runs/tiny holds no finished training\. Run `seqpipe train` first"):
+            run.evaluate()
 
 
 def test_run_workers_of_a_finished_training_are_done(here, monkeypatch):
