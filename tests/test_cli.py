@@ -70,6 +70,14 @@ def test_cli_help_and_mistakes_do_not_import_tensorflow(tmp_path):
         assert done.stdout.strip().endswith("[]")
 
 
+def test_cli_knows_what_tasks_measure_without_tensorflow():
+    """`compare` and `info` ask each task for it."""
+    code = "import sys\nfrom seqpipe.tasks import TASKS, task_class\n"
+    code += "print([task_class(name).measures[0].name for name in TASKS], {'tensorflow', 'keras'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("] set()")
+
+
 def test_cli_is_also_python_m_seqpipe(tmp_path):
     command = [sys.executable, "-m", "seqpipe", "run", "none.yaml"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -134,6 +134,11 @@ class Forecaster(Section):
     linear: bool = Field(True, description="A closed-form ridge on past values and covariates as an expert.")
     mask_fraction: Share = Field(0.05, description="Share of past values hidden in training.")
 
+    @property
+    def levels(self) -> list[float]:
+        """The quantiles that a model answers: those asked for, and the median."""
+        return sorted({*self.quantiles, 0.5})
+
     @model_validator(mode="after")
     def _sound(self) -> Forecaster:
         if any(not 0 < level < 1 for level in self.quantiles) or len(set(self.quantiles)) < len(self.quantiles):

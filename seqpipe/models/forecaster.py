@@ -5,7 +5,6 @@ Axes: B batch, L steps of the past, H of the future, K known, P past, S static c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,11 +40,6 @@ class Frame:
     lower: float | None = None
 
 
-def levels_of(quantiles: Sequence[float]) -> list[float]:
-    """The quantiles that a model answers: those asked for, and the median."""
-    return sorted({*quantiles, 0.5})
-
-
 def forecaster(config: Forecaster, features: SeriesFeatures, *, frame: Frame, name: str = "forecaster") -> keras.Model:
     """A `keras.Model` from windows of series to quantiles of the steps to come.
 
@@ -57,7 +51,7 @@ def forecaster(config: Forecaster, features: SeriesFeatures, *, frame: Frame, na
         A functional model. Inputs, by name, as far as there are any: `values` float32 [B, L] (NaN is missing), `series`
         int32 [B] (0 is one that is not known), `time` int64 [B] of the last value, `known` float32 [B, L + H, K],
         `past` float32 [B, L, P], `static` int32 [B, S] (0 is not known).
-        Output: float32 [B, H, Q], sorted, of `levels_of`.
+        Output: float32 [B, H, Q], sorted, of `Forecaster.levels`.
     """
     horizon, steps = config.horizon_steps, frame.look_back
     values = keras.Input((steps,), dtype="float32", name="values")
@@ -96,7 +90,7 @@ def forecaster(config: Forecaster, features: SeriesFeatures, *, frame: Frame, na
         inputs["static"] = keras.Input((len(frame.static),), dtype="int32", name="static")
     parts = _Parts(x, seen, series, calendar, phases, known, past, inputs.get("static"), last)
     ridge = _ridge(config, frame, parts) if config.linear else None
-    levels = levels_of(config.quantiles)
+    levels = config.levels
     median = levels.index(0.5)
     network = _network(config, frame, parts, quantiles=len(levels), median=median)
     mixed = series_layers.MixedExperts(median, name="mix")(network, network[:, :, median] if ridge is None else ridge)

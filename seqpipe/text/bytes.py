@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import tensorflow as tf
 
 from seqpipe.storage import write_json
-from seqpipe.text.characters import EDGE, FILE, FIRST, Encoded
+from seqpipe.text.characters import EDGE, FILE, FIRST
 
 # Of each state, the bytes that may follow and the state after them; 0 is between characters, 1 to 3 is so many bytes
 # before the end of one. The others begin characters whose second byte must not be just any. Source: RFC 3629.
@@ -79,29 +78,6 @@ class Bytes:
         ids = np.arange(self.size)
         return ((ids < FIRST + 0x80) | (ids > FIRST + 0xBF)).astype(np.int32)
 
-    def graph(self) -> GraphBytes:
-        return GraphBytes()
-
     def save(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         write_json(directory / FILE, [])
-
-
-class GraphBytes(tf.Module):
-    """Bytes in a graph, in core ops; what is no UTF-8 is read as U+FFFD."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._strings = tf.constant([b"", b"", *(bytes([number]) for number in range(256))])
-
-    def encode(self, text: tf.Tensor) -> Encoded:
-        whole = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
-        each = tf.strings.bytes_split(whole)
-        numbers = tf.cast(tf.io.decode_raw(each.flat_values, tf.uint8), tf.int32)  # [all bytes, 1]
-        ids = each.with_flat_values(tf.reshape(numbers, [-1]) + FIRST)
-        unknown = tf.fill(tf.shape(text), "")
-        return Encoded(ids.to_tensor(EDGE), tf.cast(ids.row_lengths(), tf.int32), unknown)
-
-    def decode(self, ids: tf.Tensor) -> tf.Tensor:
-        """string, of ids of any shape: a byte each."""
-        return tf.gather(self._strings, ids)

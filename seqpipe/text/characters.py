@@ -12,10 +12,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
-import tensorflow as tf
 
 from seqpipe.errors import DataError
 from seqpipe.storage import write_json
@@ -76,9 +75,6 @@ class Characters:
         """int32 [V], how many characters begin in each id; the edge of a text counts as one."""
         return np.ones(self.size, np.int32)
 
-    def graph(self) -> GraphCharacters:
-        return GraphCharacters(self)
-
     @cached_property
     def table(self) -> tuple[np.ndarray, np.ndarray]:
         """Code points in order, and the ids of their characters."""
@@ -97,41 +93,3 @@ class Characters:
 
 def normalised(text: str, form: Normalisation) -> str:
     return text if form == "none" else unicodedata.normalize(form, text)
-
-
-class Encoded(NamedTuple):
-    """ids: int32 [B, T], EDGE beyond a length. lengths: int32 [B]. unknown: string [B], characters not known."""
-
-    ids: tf.Tensor
-    lengths: tf.Tensor
-    unknown: tf.Tensor
-
-
-class GraphCharacters(tf.Module):
-    """Characters in a graph, in core ops; bytes that are no UTF-8 become U+FFFD, which is mostly unknown."""
-
-    def __init__(self, characters: Characters):
-        super().__init__()
-        codes, ids = characters.table
-        self._codes, self._ids = tf.constant(codes, tf.int32), tf.constant(ids, tf.int32)
-        self._strings = tf.constant([b"", b""] + [c.encode("utf-8") for c in characters.known])
-
-    def encode(self, text: tf.Tensor) -> Encoded:
-        points = tf.strings.unicode_decode(text, "UTF-8", errors="replace", replacement_char=REPLACEMENT)
-        codes = tf.reshape(points.flat_values, [-1])
-        place = tf.minimum(tf.searchsorted(self._codes, codes), len(self._codes) - 1)
-        place = tf.reshape(place, [-1])
-        known = tf.equal(tf.gather(self._codes, place), codes)  # `==` forgets the shape
-        ids = points.with_flat_values(tf.where(known, tf.gather(self._ids, place), UNKNOWN))
-        strange = tf.RaggedTensor.from_value_rowids(
-            tf.boolean_mask(codes, ~known),
-            tf.boolean_mask(points.value_rowids(), ~known),
-            nrows=points.nrows(),
-            validate=False,
-        )
-        unknown = tf.strings.unicode_encode(strange, "UTF-8")
-        return Encoded(ids.to_tensor(EDGE), tf.cast(ids.row_lengths(), tf.int32), unknown)
-
-    def decode(self, ids: tf.Tensor) -> tf.Tensor:
-        """string, of ids of any shape."""
-        return tf.gather(self._strings, ids)

@@ -13,17 +13,14 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import tensorflow as tf
 
-from seqpipe.text.bytes import NOT_ALLOWED, Bytes, GraphBytes, automaton
-from seqpipe.text.characters import EDGE, Characters, Encoded, GraphCharacters
+from seqpipe.text.bytes import Bytes, automaton
+from seqpipe.text.characters import EDGE, Characters
 from seqpipe.text.pieces import TextFeatures
-from seqpipe.text.tokenizer import TextTokenizer
 from seqpipe.text.vocabulary import FIRST_BYTE, FIRST_PIECE
 
 COVERAGE = 0.9995  # of characters; others are spelled in bytes
 FILES = ("sentencepiece.model", "normalisation.tsv")
-MOST_PIECES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -81,32 +78,12 @@ class Pieces:
         """The text of ids, without a character that is not whole."""
         return b"".join(self.strings[int(i)] for i in ids).decode("utf-8", "ignore")
 
-    def graph(self) -> GraphPieces:
-        return GraphPieces(self)
-
     def save(self, directory: Path) -> None:
         self.features.save(directory)
 
     @classmethod
     def load(cls, directory: Path) -> Pieces:
         return cls(TextFeatures.load(directory))
-
-
-class GraphPieces(tf.Module):
-    """Pieces in a graph, in core ops; what is no UTF-8 is read as U+FFFD."""
-
-    def __init__(self, pieces: Pieces):
-        super().__init__()
-        self._tokenizer = TextTokenizer(pieces.features)
-        self._strings = tf.constant(pieces.strings)
-
-    def encode(self, text: tf.Tensor) -> Encoded:
-        ids, lengths, _ = self._tokenizer(text, MOST_PIECES)
-        return Encoded(ids, lengths, tf.fill(tf.shape(text), ""))
-
-    def decode(self, ids: tf.Tensor) -> tf.Tensor:
-        """string, of ids of any shape; that of a byte is no UTF-8 alone."""
-        return tf.gather(self._strings, ids)
 
 
 Units = Characters | Bytes | Pieces
@@ -132,35 +109,3 @@ def by_character(values: np.ndarray, begun: np.ndarray) -> np.ndarray:
         return values
     starts = np.flatnonzero(begun)
     return np.repeat(np.add.reduceat(values, starts) / begun[starts].astype(values.dtype), begun[starts])
-
-
-class GraphUnits(tf.Module):
-    """Units in a graph, and what may follow what."""
-
-    def __init__(self, units: Units):
-        super().__init__()
-        self.of_text: GraphCharacters | GraphBytes | GraphPieces = units.graph()
-        self.encode, self.decode = self.of_text.encode, self.of_text.decode
-        self.whole = units.automaton is None  # each unit is whole characters
-        self._automaton = tf.constant(np.zeros([0, 0], np.int32) if units.automaton is None else units.automaton)
-        self._begun = tf.constant(units.begun)
-
-    def allowed(self, state: tf.Tensor) -> tf.Tensor:
-        """bool [B, V], what may follow in states int32 [B]."""
-        return tf.gather(self._automaton, state) != NOT_ALLOWED
-
-    def after(self, state: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
-        """int32 [B], the states after ids that are allowed."""
-        return tf.maximum(tf.gather_nd(self._automaton, tf.stack([state, ids], 1)), 0)
-
-    def by_character(self, values: tf.Tensor, ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
-        """float32 [B, C], as the function of this name."""
-        inside = tf.sequence_mask(lengths, tf.shape(ids)[1])
-        begun = tf.where(inside, tf.gather(self._begun, ids), 0)
-        each, of_each = tf.boolean_mask(values, inside), tf.boolean_mask(begun, inside)  # [N]
-        starts = of_each > 0
-        sizes = tf.boolean_mask(of_each, starts)
-        summed = tf.math.unsorted_segment_sum(each, tf.cumsum(tf.cast(starts, tf.int32)) - 1, tf.size(sizes))
-        spread = tf.repeat(summed / tf.cast(sizes, values.dtype), sizes)
-        of_rows = tf.RaggedTensor.from_row_lengths(spread, tf.reduce_sum(begun, axis=1), validate=False)
-        return of_rows.to_tensor(0.0)

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from seqpipe.text.bytes import NOT_ALLOWED, Bytes, automaton
 from seqpipe.text.characters import EDGE, FIRST, UNKNOWN
+from seqpipe.text.graph_units import graph_of
 
-BYTES, GRAPH = Bytes(), Bytes().graph()
+BYTES, GRAPH = Bytes(), graph_of(Bytes())
 TABLE = automaton()
 
 

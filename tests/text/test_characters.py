@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqpipe.errors import DataError
-from seqpipe.text.characters import UNKNOWN, Characters, GraphCharacters
+from seqpipe.text.characters import UNKNOWN, Characters
 from seqpipe.text.copying import Source, distinct_fraction
+from seqpipe.text.graph_units import GraphCharacters
 
 KNOWN = Characters.fit(["abba\n春江, \U0001f600"], min_count=1)
 GRAPH = GraphCharacters(KNOWN)

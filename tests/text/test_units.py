@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from seqpipe.text.bytes import NOT_ALLOWED, Bytes
 from seqpipe.text.characters import EDGE, UNKNOWN, Characters
-from seqpipe.text.units import GraphUnits, Pieces, by_character
+from seqpipe.text.graph_units import GraphUnits
+from seqpipe.text.units import Pieces, by_character
 from seqpipe.text.vocabulary import BOS, EOS, FIRST_BYTE, SPACE_MARK
 
 TEXT = "The fox  sat\n\nby the sea,\nand the owl saw the fox.\n" * 40

@@ -9,13 +9,13 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from seqpipe.config.data import source_text
 from seqpipe.config.series import SeriesData
 from seqpipe.data.findings import Finding, listed, raise_errors
-from seqpipe.models.forecaster import Frame
 from seqpipe.series.clock import Step
 from seqpipe.series.seasons import find_seasons, is_yearly
 from seqpipe.series.table import Series, read_series
@@ -23,6 +23,9 @@ from seqpipe.series.windows import Cut, cut_series
 from seqpipe.storage import write_json
 from seqpipe.tasks.forecasting.config import ForecastingPipeline
 from seqpipe.tasks.forecasting.oddities import looked_at
+
+if TYPE_CHECKING:
+    from seqpipe.models.forecaster import Frame
 
 LONG = 336  # steps that are looked back on where there are enough
 SPREADS = 60  # windows of a series whose spread is looked at
@@ -157,6 +160,8 @@ class Facts:
     lower: float | None = None
 
     def frame(self) -> Frame:
+        from seqpipe.models.forecaster import Frame
+
         kind, size = self.step
         return Frame(
             Step(kind, size),  # type: ignore[arg-type]

@@ -20,7 +20,6 @@ from seqpipe.errors import require_extra
 from seqpipe.evaluation.forecasts import Layout
 from seqpipe.evaluation.measures import Measure
 from seqpipe.evaluation.rows import RowFigures
-from seqpipe.models.forecaster import levels_of
 from seqpipe.series.windows import EVALUATED, Store, held_back_origins, stride, training_origins
 from seqpipe.serving.series import SeriesInput
 from seqpipe.storage import write_arrays
@@ -68,7 +67,7 @@ class Forecasting(Task):
     def __init__(self, config: ForecastingPipeline):
         self.config = config
         self.horizon = config.model.horizon_steps
-        self.levels = levels_of(config.model.quantiles)
+        self.levels = config.model.levels
 
     def read(self) -> list[Finding]:
         if self.config.evaluation.statsmodels:

@@ -14,6 +14,7 @@ from seqpipe.models.character_model import Reader
 from seqpipe.models.sampling import NEVER, Drawer, Settings, uniform, uniforms
 from seqpipe.text.characters import EDGE, UNKNOWN
 from seqpipe.text.forms import Form
+from seqpipe.text.graph_units import graph_of
 from seqpipe.text.units import Units
 
 BEFORE_ALL = -1  # the step whose uniform number a row's rhyme group is drawn with
@@ -45,7 +46,7 @@ class Composer:
 
     def __init__(self, reader: Reader, characters: Units, form: Form, *, first: int, masked: bool = True):
         self.reader, self.form, self.first, self.masked = reader, form, first, masked
-        self.graph, self.size = characters.graph(), characters.size
+        self.graph, self.size = graph_of(characters), characters.size
         self.marks = characters.encode(form.marks)  # [N]
         self.content = np.zeros(self.size, bool)
         self.content[characters.encode(form.content)] = True

@@ -23,7 +23,8 @@ from seqpipe.tasks.writing.config import Sampling
 from seqpipe.tasks.writing.stops import Endings, Stops
 from seqpipe.text.characters import EDGE, UNKNOWN
 from seqpipe.text.forms import Form
-from seqpipe.text.units import GraphUnits, Units
+from seqpipe.text.graph_units import GraphUnits
+from seqpipe.text.units import Units
 
 LONGEST_SCORED = 10_000
 READ = 2_000  # characters of a prompt that are read: its last ones

@@ -13,8 +13,9 @@ import numpy as np
 import tensorflow as tf
 
 from seqpipe.text.bytes import Bytes
-from seqpipe.text.characters import FIRST, Encoded
-from seqpipe.text.units import GraphUnits, Pieces, Units
+from seqpipe.text.characters import FIRST
+from seqpipe.text.graph_units import Encoded, GraphUnits, graph_of
+from seqpipe.text.units import Pieces, Units
 
 LONGEST = 100  # symbols of a stop string
 NONE = -1  # no symbol
@@ -36,7 +37,7 @@ class Stops:
         self._symbol = "characters" if units.unit == "characters" else "bytes"
         symbols = [[number] for number in range(units.size)]
         if isinstance(units, Pieces):
-            self._encode = Bytes().graph().encode
+            self._encode = graph_of(Bytes()).encode
             symbols = [[FIRST + byte for byte in piece] for piece in units.strings]
         self._longest = max(map(len, symbols))
         table = np.array([row + [NONE] * (self._longest - len(row)) for row in symbols], np.int32)
