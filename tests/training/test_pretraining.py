@@ -140,7 +140,7 @@ def test_pretraining_in_a_pipeline_and_its_encoder_in_another(here):
     }
     with open_run(load_pipeline(here / "tiny.yaml").config, say=lambda line: None) as opened:
         said = before_training(opened.config, opened.state["steps"])
-    assert said.startswith("\nThe encoder was trained as a language model first: 1 epochs in")
+    assert said.startswith("\nThe encoder was trained as a language model first: 1 epoch in")
     kept = load_encoder(here / "runs/first/encoder.npz")
     pretrained = load_encoder(here / "runs/first/pretrain/encoder.npz")
     assert any((kept[name] != pretrained[name]).any() for name in kept)  # the task went on from there
