@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 _DIGITS = 4  # of a number that is tried, so that --set can repeat it
 _TRIALS_FOR_IMPORTANCE = 8  # finished ones; fewer say nothing about what matters
+_SQLITE = b"SQLite format 3\0"  # what a study begins with
 
 
 def check_tune(config: Pipeline, file: Path) -> Tune:
@@ -117,6 +118,9 @@ def _storage(directory: Path) -> Iterator[optuna.storages.RDBStorage]:
     from sqlalchemy.exc import SQLAlchemyError
 
     file = (directory / "study.db").resolve()
+    # Told here, since Optuna leaves its connection open where it finds that out. An empty file is a new database.
+    if file.is_file() and file.read_bytes()[: len(_SQLITE)] not in (b"", _SQLITE):
+        raise RunError(f"{file} cannot be used: file is not a database.")
     try:
         storage = optuna.storages.RDBStorage(f"sqlite:///{file}")
         try:
