@@ -119,8 +119,10 @@ def _storage(directory: Path) -> Iterator[optuna.storages.RDBStorage]:
 
     file = (directory / "study.db").resolve()
     # Told here, since Optuna leaves its connection open where it finds that out. An empty file is a new database.
-    if file.is_file() and file.read_bytes()[: len(_SQLITE)] not in (b"", _SQLITE):
-        raise RunError(f"{file} cannot be used: file is not a database.")
+    if file.is_file():
+        with file.open("rb") as study:
+            if study.read(len(_SQLITE)) not in (b"", _SQLITE):
+                raise RunError(f"{file} cannot be used: file is not a database.")
     try:
         storage = optuna.storages.RDBStorage(f"sqlite:///{file}")
         try:

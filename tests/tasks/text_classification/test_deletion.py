@@ -60,6 +60,12 @@ def test_deletion_of_answers_that_do_not_move_tells_nothing():
     assert "The answers do not move" in to_markdown({**result, "random": 9e-13, "difference": tiny})
 
 
+def test_deletion_that_moves_answers_as_random_ones_do_has_no_evidence():
+    ids = [np.full(10, FILLER)] * 30
+    result = deletion_test(ids, [np.full(10, 0.1)] * 30, counted, samples=200, seed=1)
+    assert "no evidence" in to_markdown({**result, "heaviest": 0.1, "random": 0.1})
+
+
 def test_deletion_of_a_row_or_two_is_no_evidence():
     ids, weights = rows_and_weights(pointing=True)
     result = deletion_test(ids[:2], weights[:2], counted, samples=500, seed=1)
