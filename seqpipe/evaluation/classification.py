@@ -23,9 +23,9 @@ from seqpipe.evaluation import metrics, pictures
 from seqpipe.evaluation.classification_words import to_markdown
 from seqpipe.evaluation.figures import percent
 from seqpipe.evaluation.labels import balanced_accuracy, label_rows
+from seqpipe.evaluation.measures import Report
 from seqpipe.storage import write_text
 
-Report = dict[str, Any]
 Inputs = TypeVar("Inputs", contravariant=True)
 
 

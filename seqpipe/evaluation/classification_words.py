@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from seqpipe.data.findings import counted
 from seqpipe.evaluation.figures import percent, percent_interval, points_interval, size
+from seqpipe.evaluation.measures import Report
 from seqpipe.evaluation.metrics import CALIBRATION_BINS, CONFIDENCE, TEMPERATURE_BOUNDS
 from seqpipe.evaluation.tables import Table, one_line
-
-Report = Mapping[str, Any]
 
 _MAX_TABLE = 10  # classes; a larger confusion matrix is told by its largest cells
 _LARGEST_CELLS = 10

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqpipe.evaluation.measures import Measure
 from seqpipe.evaluation.pictures import GREY, INK, LIGHT, drawable, new_figure, plain, save, tick_format
+from seqpipe.training.position import Epoch
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,9 +19,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#2
 DASHES: tuple[LineStyleType, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))
 
 
-def learning_curves(
-    curves: Sequence[tuple[str, Sequence[Sequence[Mapping[str, Any]]]]], measure: Measure, path: Path
-) -> Path:
+def learning_curves(curves: Sequence[tuple[str, Sequence[Sequence[Epoch]]]], measure: Measure, path: Path) -> Path:
     """Draw a dev figure by epoch for each pipeline: a line a run, a ring around the epoch that was kept.
 
     Args:
@@ -52,9 +51,7 @@ def learning_curves(
     return save(figure, path)
 
 
-def _run(
-    axes: Axes, epochs: Sequence[Mapping[str, Any]], key: str, style: tuple[str, LineStyleType], *, label: str | None
-) -> None:
+def _run(axes: Axes, epochs: Sequence[Epoch], key: str, style: tuple[str, LineStyleType], *, label: str | None) -> None:
     """The line of a run with its ring, thin where it has no label of its own."""
     colour, dash = style
     thin = label is None

@@ -5,9 +5,9 @@ Axes: N rows of a split.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
@@ -15,6 +15,21 @@ from seqpipe.errors import RunError, not_allowed
 from seqpipe.evaluation.figures import number
 from seqpipe.evaluation.forecasts import Layout
 from seqpipe.evaluation.rows import RowFigures
+
+Report = dict[str, Any]  # what was found, as report.json holds it
+
+
+class Figure(TypedDict):
+    """A measure of a split, in a report.
+
+    n: how many it is over: rows, if `of` does not say otherwise. low, high: its 95 % interval.
+    """
+
+    value: float
+    n: int
+    low: NotRequired[float]
+    high: NotRequired[float]
+    of: NotRequired[str]
 
 
 @dataclass(frozen=True)
@@ -83,15 +98,15 @@ def monitored(name: str, measures: Sequence[Measure]) -> Measure:
     return known[name]
 
 
-def reported(report: Mapping[str, Any], split: str, measure: Measure) -> dict[str, Any] | None:
-    """{value, low, high, n} of a split as a report has it, or None; `of` says what n counts, if not rows."""
+def reported(report: Report, split: str, measure: Measure) -> Figure | None:
+    """The measure of a split, None where the report has none."""
     return report.get("splits", {}).get(split, {}).get("measures", {}).get(measure.name)
 
 
-def headline(report: Mapping[str, Any], measure: Measure) -> str:
+def headline(report: Report, measure: Measure) -> str:
     """The figure of the test split, of dev where there is none, in one line."""
     split = "test" if "test" in report["splits"] else "dev"
-    figure = report["splits"][split]["measures"][measure.name]
+    figure: Figure = report["splits"][split]["measures"][measure.name]
     line = " ".join(part for part in (split, measure.title, measure.shown(figure["value"]), measure.note) if part)
     about = [f"{figure['n']:,} {figure.get('of', 'rows')}"]
     if "low" in figure:

@@ -19,6 +19,7 @@ from seqpipe.evaluation.figures import percent
 from seqpipe.evaluation.measures import LOSS, Measure
 from seqpipe.evaluation.metrics import Bins, calibration_bins, wilson_interval
 from seqpipe.storage import whole_file
+from seqpipe.training.position import Epoch
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -161,7 +162,7 @@ def _reliability(upper: Axes, lower: Axes, bins: Bins, colour: str) -> None:
         axes.grid(color=LIGHT, linewidth=0.8)
 
 
-def learning_curves(history: Sequence[Mapping[str, Any]], path: str | Path, measures: Sequence[Measure]) -> Path:
+def learning_curves(history: Sequence[Epoch], path: str | Path, measures: Sequence[Measure]) -> Path:
     """Draw the loss, and a measure of dev, over the epochs, with a ring around the epoch that was kept.
 
     Args:
@@ -195,7 +196,7 @@ def learning_curves(history: Sequence[Mapping[str, Any]], path: str | Path, meas
     return save(figure, path)
 
 
-def _curve_of_steps(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
+def _curve_of_steps(axes: Axes, rows: Sequence[Epoch]) -> None:
     """The loss of training steps, averaged where they are too many to draw."""
     if not rows:
         return
@@ -209,7 +210,7 @@ def _curve_of_steps(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
 def _finish_curve(
     axes: Axes,
     points: Mapping[int, float],
-    epochs: Sequence[Mapping[str, Any]],
+    epochs: Sequence[Epoch],
     name: str,
     shown: Callable[[float], str],
     colour: str,
@@ -229,7 +230,7 @@ def _finish_curve(
     axes.grid(color=LIGHT, linewidth=0.8)
 
 
-def _curve(axes: Axes, epochs: Sequence[Mapping[str, Any]], key: str, colour: str, label: str) -> dict[int, float]:
+def _curve(axes: Axes, epochs: Sequence[Epoch], key: str, colour: str, label: str) -> dict[int, float]:
     """Draw one figure of the finished epochs; what was drawn, by the epoch counted from 1."""
     points = {row["epoch"] + 1: row[key] for row in epochs if row.get(key) is not None and math.isfinite(row[key])}
     if points:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import numpy as np
 
@@ -29,6 +29,18 @@ PARITY = "parity.json"  # what the proof measured, and the facts that other form
 TOLERANCE = 1e-5
 
 Row = dict[str, np.ndarray]  # one request's inputs, or one answer's outputs, without the batch axis
+
+
+class Parity(TypedDict):
+    """What the proof measured; signatures: figures by signature. facts: what else parity.json holds."""
+
+    format: int
+    tolerance: float
+    signatures: dict[str, dict[str, float | None]]
+    ops: list[str]
+    tensorflow: str
+    keras: str
+    facts: NotRequired[Mapping[str, object]]
 
 
 @dataclass

@@ -15,7 +15,8 @@ import yaml
 from seqpipe.config import file as pipeline_file
 from seqpipe.config.pipeline import Pipeline
 from seqpipe.data.findings import counted
-from seqpipe.export.artefact import CARD, PIPELINE
+from seqpipe.evaluation.measures import Report
+from seqpipe.export.artefact import CARD, PIPELINE, Parity
 from seqpipe.startup import machine
 from seqpipe.storage import write_text
 
@@ -28,8 +29,8 @@ def write(
     directory: Path,
     *,
     config: Pipeline,
-    report: dict[str, Any],
-    parity: dict[str, Any],
+    report: Report,
+    parity: Parity,
     steps: dict[str, Any],
     headline: str,
     sections: str,
@@ -90,7 +91,7 @@ def _size_mb(directory: Path) -> float:
     return round(sum(path.stat().st_size for path in directory.rglob("*") if path.is_file()) / 1e6, 2)
 
 
-def _made_with(parity: dict[str, Any]) -> dict[str, str]:
+def _made_with(parity: Parity) -> dict[str, str]:
     versions = {name: parity[name] for name in ("tensorflow", "keras")}
     return {"seqpipe": importlib.metadata.version("seqpipe"), **versions}
 
@@ -120,7 +121,7 @@ What validation found:
 {_lines(findings or ["nothing"])}"""
 
 
-def _training(config: Pipeline, parity: dict[str, Any], steps: dict[str, Any]) -> str:
+def _training(config: Pipeline, parity: Parity, steps: dict[str, Any]) -> str:
     training, again = steps["train"], f"\n{steps['refit']['summary']}." if "refit" in steps else ""
     on = f" on {training['machine']}" if "machine" in training else ""  # runs of before do not say
     return f"""## Training
@@ -142,7 +143,7 @@ def before_training(config: Pipeline, steps: dict[str, Any]) -> str:
     return f"{said}. {json.loads(state.read_text())['steps']['pretrain']['summary']}."
 
 
-def _proof(parity: dict[str, Any]) -> str:
+def _proof(parity: Parity) -> str:
     rows = "\n".join(
         f"| `{name}` | {figure['probes']} | {_exponent(figure['alone_against_batch'])} | "
         f"{_exponent(figure.get('against_keras'))} | {figure['latency_ms']:.2f} |"
@@ -158,7 +159,7 @@ the first probe, on {machine()}.
 {rows}"""
 
 
-def exported_again(text: str, directory: Path, *, parity: dict[str, Any], version: int, note: str) -> str:
+def exported_again(text: str, directory: Path, *, parity: Parity, version: int, note: str) -> str:
     """The card of an earlier version as that of a new one with the same weights.
 
     Args:

@@ -16,6 +16,7 @@ import numpy as np
 
 from seqpipe.config.pipeline import DeviceExport, Pipeline
 from seqpipe.errors import ProofError, require_extra
+from seqpipe.evaluation.measures import Report
 from seqpipe.export.card import resized, with_section
 from seqpipe.storage import remove_leftovers_of_the_dead, whole_directory, write_json, write_text
 
@@ -204,7 +205,7 @@ def add(artefact: Path, make: Callable[[Path], LiteFiles]) -> Path:
     return place
 
 
-def to_markdown(report: dict[str, Any]) -> str:
+def to_markdown(report: Report) -> str:
     """A report as the text of a card's section."""
 
     def row(name: str, accuracy: dict[str, float] | None, figures: dict[str, Any] | None = None) -> str:

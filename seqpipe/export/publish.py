@@ -6,14 +6,13 @@ import contextlib
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import keras
 import tensorflow as tf
 
 from seqpipe.errors import ProofError, RunError
 from seqpipe.export import graph, variables
-from seqpipe.export.artefact import FORMAT, KERAS_MODEL, PARITY, Artefact
+from seqpipe.export.artefact import FORMAT, KERAS_MODEL, PARITY, Artefact, Parity
 from seqpipe.export.proof import prove, prove_traced_once
 from seqpipe.export.warmup import write_warmup
 from seqpipe.storage import remove_leftovers_of_the_dead, whole_directory, write_json
@@ -25,7 +24,7 @@ def publish(
     *,
     run_directory: Path | None,
     facts: dict[str, object],
-    files: Callable[[Path, dict[str, Any]], None],
+    files: Callable[[Path, Parity], None],
 ) -> Path:
     """Export to a staging directory, prove it, and rename it to `target`.
 
@@ -46,7 +45,7 @@ def publish(
     remove_leftovers_of_the_dead(target.parent)
     try:
         with whole_directory(target) as staging:
-            parity = {**_save_and_prove(artefact, staging, run_directory), "facts": facts}
+            parity: Parity = {**_save_and_prove(artefact, staging, run_directory), "facts": facts}
             write_json(staging / PARITY, parity)
             files(staging, parity)
     finally:
@@ -55,7 +54,7 @@ def publish(
     return target
 
 
-def _save_and_prove(artefact: Artefact, staging: Path, run_directory: Path | None) -> dict[str, Any]:
+def _save_and_prove(artefact: Artefact, staging: Path, run_directory: Path | None) -> Parity:
     prove_traced_once(artefact)
     try:
         # Concrete functions, since of others saving traces each once more.

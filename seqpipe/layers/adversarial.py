@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Unpack
 
 import keras
 import tensorflow as tf
 
-from seqpipe.layers.lengths import Tensor, zero_beyond
+from seqpipe.layers.lengths import LayerOptions, Tensor, zero_beyond
 
 LEAST_SLOPE = 1e-30  # that is taken for one
 
@@ -56,7 +56,7 @@ class AdversarialNoise(keras.layers.Layer):
     norm is relative to the row there is, instead of normalised embeddings.
     """
 
-    def __init__(self, size: float, **base: Any):
+    def __init__(self, size: float, **base: Unpack[LayerOptions]):
         super().__init__(**base)
         self.size = size
 
@@ -73,7 +73,7 @@ class AdversarialNoise(keras.layers.Layer):
         noise = self.size * _norm(zero_beyond(x, lengths)) * slope / _norm(slope)
         return x + tf.stop_gradient(zero_beyond(noise, lengths))
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         return {**super().get_config(), "size": self.size}
 
 

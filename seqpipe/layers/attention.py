@@ -10,12 +10,12 @@ score.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 import keras
 import tensorflow as tf
 
-from seqpipe.layers.lengths import Shape, Tensor, step_mask, zero_beyond
+from seqpipe.layers.lengths import LayerOptions, Shape, Tensor, step_mask, zero_beyond
 
 
 class _Attention(keras.layers.Layer):
@@ -68,7 +68,7 @@ class BahdanauAttention(_Attention):
     Source: Bahdanau et al. 2015, Neural Machine Translation by Jointly Learning to Align and Translate.
     """
 
-    def __init__(self, units: int, **base: Any):
+    def __init__(self, units: int, **base: Unpack[LayerOptions]):
         super().__init__(**base)
         self.units = units
 
@@ -88,7 +88,7 @@ class BahdanauAttention(_Attention):
         scores = tf.matmul(tf.reshape(hidden, [-1, self.units]), tf.cast(self.score_kernel, queries.dtype))
         return tf.reshape(scores, tf.shape(hidden)[:3])
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         return {**super().get_config(), "units": self.units}
 
 

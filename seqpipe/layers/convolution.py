@@ -5,12 +5,12 @@ Axes: B batch, T time (steps), C channels.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal, Unpack
 
 import keras
 from keras import ops
 
-from seqpipe.layers.lengths import Shape, Tensor, step_mask, strided, zero_beyond
+from seqpipe.layers.lengths import LayerOptions, Shape, Tensor, step_mask, strided, zero_beyond
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")
@@ -51,7 +51,7 @@ class ConvolutionBlock(keras.layers.Layer):
         activation: str = "relu",
         residual: bool = False,
         dropout: float = 0.0,
-        **base: Any,
+        **base: Unpack[LayerOptions],
     ):
         super().__init__(**base)
         if stride > 1 and dilation > 1:
@@ -119,7 +119,7 @@ class ConvolutionBlock(keras.layers.Layer):
             lengths = strided(lengths, self.pool)
         return zero_beyond(y, lengths), lengths
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         names = ["filters", "kernel_size", "dilation", "stride", "pool", "pool_kind", "padding", "normalisation"]
         names += ["activation", "residual", "dropout"]
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

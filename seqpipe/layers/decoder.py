@@ -10,14 +10,14 @@ O output units.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 import tensorflow as tf
 from keras import KerasTensor
 
 from seqpipe.layers.attention import BahdanauAttention, LuongAttention
-from seqpipe.layers.lengths import Shape, Tensor, zero_beyond
+from seqpipe.layers.lengths import LayerOptions, Shape, Tensor, zero_beyond
 from seqpipe.layers.recurrent import GRU, LSTM
 
 CELLS = {"lstm": LSTM, "gru": GRU}
@@ -64,7 +64,7 @@ class AttentionDecoder(keras.layers.Layer):
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         weight_dropout: float = 0.0,
-        **base: Any,
+        **base: Unpack[LayerOptions],
     ):
         super().__init__(**base)
         for value, allowed in ((cell, CELLS), (attention, ("luong", "bahdanau"))):
@@ -206,7 +206,7 @@ class AttentionDecoder(keras.layers.Layer):
             KerasTensor((rows, steps, memory.shape[1]), dtype="float32"),
         )
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         names = ("units", "output_units", "cell", "layers", "attention", "input_feeding")
         shares = ("dropout", "recurrent_dropout", "weight_dropout")
         return {**super().get_config(), **{name: getattr(self, name) for name in (*names, *shares)}}

@@ -6,13 +6,13 @@ Axes: B batch, T time (pieces), E units of a vector, V pieces, K kinds.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Unpack
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from seqpipe.layers.lengths import Shape, Tensor
+from seqpipe.layers.lengths import LayerOptions, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")
@@ -34,7 +34,9 @@ class TiedEmbedding(keras.layers.Layer):
     and Kirchhoff 2006, Factored Neural Language Models.
     """
 
-    def __init__(self, vocabulary_size: int, units: int, kinds: Sequence[np.typing.ArrayLike] = (), **base: Any):
+    def __init__(
+        self, vocabulary_size: int, units: int, kinds: Sequence[np.typing.ArrayLike] = (), **base: Unpack[LayerOptions]
+    ):
         super().__init__(**base)
         self.vocabulary_size, self.units = vocabulary_size, units
         each = [np.asarray(kind, np.int32) for kind in kinds]
@@ -76,6 +78,6 @@ class TiedEmbedding(keras.layers.Layer):
             vectors += tf.where((of > 0)[..., tf.newaxis], part, 0.0)
         return vectors
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         kinds = {"kinds": [kind.tolist() for kind in self.kinds]} if self.kinds else {}
         return {**super().get_config(), "vocabulary_size": self.vocabulary_size, "units": self.units, **kinds}

@@ -5,13 +5,22 @@ Axes: B batch, T time (steps), C channels.
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict
 
+import keras
 import tensorflow as tf
 from keras import KerasTensor, ops
 
 Tensor: TypeAlias = "tf.Tensor | KerasTensor"
 Shape = tuple[Any, ...]  # sizes, None where any
+
+
+class LayerOptions(TypedDict, total=False):
+    """What each layer hands on to Keras."""
+
+    name: str | None
+    dtype: str | keras.DTypePolicy | None
+    trainable: bool
 
 
 def step_mask(lengths: Tensor, steps: int | Tensor) -> Tensor:

@@ -5,12 +5,12 @@ Axes: B batch, T time (pieces), M n-grams of a row, K known n-grams, C classes (
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 import keras
 import tensorflow as tf
 
-from seqpipe.layers.lengths import Shape, Tensor
+from seqpipe.layers.lengths import LayerOptions, Shape, Tensor
 from seqpipe.text.ngrams import HALF, MASK, MULTIPLIER, NgramTables
 
 NOTHING = (1 << 31) - 1  # stands where there is no n-gram; sorts behind all
@@ -33,7 +33,9 @@ class NgramExpert(keras.layers.Layer):
     a length are not seen; a row of length 0 gets the bias.
     """
 
-    def __init__(self, longest: int, *, entries: int, classes: int, several: bool = False, **base: Any):
+    def __init__(
+        self, longest: int, *, entries: int, classes: int, several: bool = False, **base: Unpack[LayerOptions]
+    ):
         super().__init__(**base)
         self.longest, self.entries, self.classes, self.several = longest, entries, classes, several
 
@@ -94,6 +96,6 @@ class NgramExpert(keras.layers.Layer):
             found.append(tf.where(whole, tf.cast(mixed - HALF, tf.int32), NOTHING))
         return tf.concat(found, axis=1)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         own = {"longest": self.longest, "entries": self.entries, "classes": self.classes, "several": self.several}
         return {**super().get_config(), **own}

@@ -6,13 +6,13 @@ Axes: B batch (rows), D channels, R directions, K known classes, C classes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Unpack
 
 import keras
 import numpy as np
 from keras import ops
 
-from seqpipe.layers.lengths import Shape, Tensor
+from seqpipe.layers.lengths import LayerOptions, Shape, Tensor
 
 LEAST = 1e-3  # of the usual distance: nearer counts no more
 
@@ -35,7 +35,7 @@ class OpenSetScores(keras.layers.Layer):
     Call with x float [B, D]; returns float [B, C].
     """
 
-    def __init__(self, units: int, *, known: int, directions: int, **kwargs: Any):
+    def __init__(self, units: int, *, known: int, directions: int, **kwargs: Unpack[LayerOptions]):
         super().__init__(**kwargs)
         self.units, self.known, self.most_directions = units, known, directions
 
@@ -79,6 +79,6 @@ class OpenSetScores(keras.layers.Layer):
         scores = ops.matmul(x, self.kernel) + self.bias
         return scores - falls * ops.cast(ops.arange(self.units) < self.known, scores.dtype)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         facts = {"units": self.units, "known": self.known, "directions": self.most_directions}
         return {**super().get_config(), **facts}

@@ -8,12 +8,12 @@ Axes: B batch, T time (steps), C channels.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 import keras
 from keras import ops
 
-from seqpipe.layers.lengths import Shape, Tensor, step_mask, zero_beyond
+from seqpipe.layers.lengths import LayerOptions, Shape, Tensor, step_mask, zero_beyond
 
 TIE = 1e-5  # how far from the largest a step may be and still count as that, of 1 + its size
 
@@ -28,7 +28,7 @@ class AttentionPooling(keras.layers.Layer):
     Source: Yang et al. 2016, Hierarchical Attention Networks, section 2.2.
     """
 
-    def __init__(self, units: int, **base: Any):
+    def __init__(self, units: int, **base: Unpack[LayerOptions]):
         super().__init__(**base)
         self.units = units
         self.hidden = keras.layers.Dense(units, activation="tanh", dtype=self.dtype_policy)
@@ -49,7 +49,7 @@ class AttentionPooling(keras.layers.Layer):
         pooled = ops.matmul(ops.cast(weights, x.dtype)[:, None], x)[:, 0]
         return pooled, weights
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         return {**super().get_config(), "units": self.units}
 
 
@@ -61,7 +61,7 @@ class AttentionMaxPooling(keras.layers.Layer):
         units: size of the hidden layer of the attention's score.
     """
 
-    def __init__(self, units: int, **base: Any):
+    def __init__(self, units: int, **base: Unpack[LayerOptions]):
         super().__init__(**base)
         self.units = units
         self.attention = AttentionPooling(units, dtype=self.dtype_policy)
@@ -76,7 +76,7 @@ class AttentionMaxPooling(keras.layers.Layer):
         largest, largest_weights = self.maximum(x, lengths)
         return ops.concatenate([mean, largest], axis=1), (mean_weights + largest_weights) / 2.0
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         return {**super().get_config(), "units": self.units}
 
 

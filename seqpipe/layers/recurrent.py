@@ -197,7 +197,7 @@ class _Lengths(keras.layers.RNN):
     def _cell(self) -> kernels.Cell:
         raise NotImplementedError
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         """Keras' config; weight_dropout only where it is used, so that Keras' layer reads it too."""
         config = super().get_config()
         return {**config, "weight_dropout": self.weight_dropout} if self.weight_dropout else config

@@ -8,12 +8,12 @@ Axes: B batch, L steps of the past, H of the future, C channels, K covariates, Q
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal, Unpack
 
 import keras
 import tensorflow as tf
 
-from seqpipe.layers.lengths import Shape, Tensor
+from seqpipe.layers.lengths import LayerOptions, Shape, Tensor
 from seqpipe.layers.recurrent import GRU, LSTM
 from seqpipe.layers.series_scale import Fixed
 from seqpipe.series.clock import YEAR_S, Step
@@ -28,7 +28,7 @@ class HiddenValues(Fixed):
 
     arguments = ("fraction",)
 
-    def __init__(self, fraction: float, **base: Any):
+    def __init__(self, fraction: float, **base: Unpack[LayerOptions]):
         super().__init__(**base)
         self.fraction = fraction
         self.seed_generator = keras.random.SeedGenerator()
@@ -59,7 +59,15 @@ class Calendar(Fixed):
     arguments = ("kind", "size", "seasons", "yearly", "look_back", "horizon")
 
     def __init__(
-        self, *, kind: str, size: int, seasons: list[int], yearly: bool, look_back: int, horizon: int, **base: Any
+        self,
+        *,
+        kind: str,
+        size: int,
+        seasons: list[int],
+        yearly: bool,
+        look_back: int,
+        horizon: int,
+        **base: Unpack[LayerOptions],
     ):
         super().__init__(**base)
         self.kind, self.size, self.seasons, self.yearly = kind, size, list(seasons), yearly
@@ -102,7 +110,7 @@ class SeasonProfile(Fixed):
 
     arguments = ("series", "seasons")
 
-    def __init__(self, series: int, seasons: list[int], **base: Any):
+    def __init__(self, series: int, seasons: list[int], **base: Unpack[LayerOptions]):
         super().__init__(**base)
         self.series, self.seasons = series, list(seasons)
 
@@ -148,7 +156,7 @@ class SegmentRecurrence(Fixed):
 
     arguments = ("cell", "units")
 
-    def __init__(self, cell: Literal["lstm", "gru"], units: int, **base: Any):
+    def __init__(self, cell: Literal["lstm", "gru"], units: int, **base: Unpack[LayerOptions]):
         super().__init__(**{"dtype": keras.config.dtype_policy(), **base})
         self.cell, self.units = cell, units
         self.recurrence = {"lstm": LSTM, "gru": GRU}[cell](
@@ -184,7 +192,7 @@ class SpreadQuantiles(Fixed):
 
     arguments = ("median",)
 
-    def __init__(self, median: int, **base: Any):
+    def __init__(self, median: int, **base: Unpack[LayerOptions]):
         super().__init__(**base)
         self.median = median
 
@@ -210,7 +218,7 @@ class FilledBySeason(Fixed):
 
     arguments = ("season", "repeated")
 
-    def __init__(self, season: int, *, repeated: bool = False, **base: Any):
+    def __init__(self, season: int, *, repeated: bool = False, **base: Unpack[LayerOptions]):
         super().__init__(**base)
         self.season, self.repeated = season, repeated
 
@@ -243,7 +251,7 @@ class MixedExperts(Fixed):
 
     arguments = ("median",)
 
-    def __init__(self, median: int, **base: Any):
+    def __init__(self, median: int, **base: Unpack[LayerOptions]):
         super().__init__(**base)
         self.median = median
 

@@ -5,12 +5,12 @@ Axes: B batch, L steps of the past, H of the future, Q quantiles.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 import keras
 import tensorflow as tf
 
-from seqpipe.layers.lengths import Shape, Tensor
+from seqpipe.layers.lengths import LayerOptions, Shape, Tensor
 
 HUGE = 1e30  # a value beyond is taken for this one, so that no sum overflows
 FARTHEST = 4.0  # from a window's scale to its series' own one, as a factor: what has grown is measured anew
@@ -46,10 +46,10 @@ class Fixed(keras.layers.Layer):
 
     arguments: tuple[str, ...] = ()
 
-    def __init__(self, *, dtype: str | keras.DTypePolicy = "float32", **base: Any):
-        super().__init__(dtype=dtype, **base)
+    def __init__(self, **base: Unpack[LayerOptions]):
+        super().__init__(**{"dtype": "float32", **base})
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         return {**super().get_config(), **{name: getattr(self, name) for name in self.arguments}}
 
     def fixed(self, name: str, shape: tuple[int, ...], value: float = 0.0) -> keras.Variable:
@@ -81,7 +81,13 @@ class WindowScale(Fixed):
     arguments = ("series", "normalisation", "transform", "usual")
 
     def __init__(
-        self, series: int, *, normalisation: str = "last", transform: str = "none", usual: bool = False, **base: Any
+        self,
+        series: int,
+        *,
+        normalisation: str = "last",
+        transform: str = "none",
+        usual: bool = False,
+        **base: Unpack[LayerOptions],
     ):
         super().__init__(**base)
         self.series, self.normalisation, self.transform, self.usual = series, normalisation, transform, usual
@@ -152,7 +158,7 @@ class SeriesUnits(Fixed):
 
     arguments = ("series",)
 
-    def __init__(self, series: int, **base: Any):
+    def __init__(self, series: int, **base: Unpack[LayerOptions]):
         super().__init__(**base)
         self.series = series
 
@@ -176,7 +182,7 @@ class Restored(Fixed):
 
     arguments = ("transform", "lower")
 
-    def __init__(self, transform: str = "none", lower: float | None = None, **base: Any):
+    def __init__(self, transform: str = "none", lower: float | None = None, **base: Unpack[LayerOptions]):
         super().__init__(**base)
         self.transform, self.lower = transform, lower
 

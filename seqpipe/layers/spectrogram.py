@@ -5,14 +5,14 @@ Axes: B batch, T time (frames), F frequency (mel bands), C channels.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal, Unpack
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from seqpipe.layers.lengths import Shape, Tensor, step_mask, strided, zero_beyond
+from seqpipe.layers.lengths import LayerOptions, Shape, Tensor, step_mask, strided, zero_beyond
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")
@@ -41,7 +41,7 @@ class SpectrogramBlock(keras.layers.Layer):
         stride_frames: int = 1,
         stride_bands: int = 1,
         padding: Literal["same", "causal"] = "same",
-        **base: Any,
+        **base: Unpack[LayerOptions],
     ):
         super().__init__(**base)
         if padding not in ("same", "causal"):
@@ -125,7 +125,7 @@ class SpectrogramBlock(keras.layers.Layer):
             moving.assign(moving * norm.momentum + tf.stop_gradient(value) * (1 - norm.momentum))
         return normalised
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         names = ["filters", "kernel_frames", "kernel_bands", "stride_frames", "stride_bands", "padding"]
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
@@ -182,7 +182,7 @@ class LastSteps(keras.layers.Layer):
     Call with x float [B, T, C] and lengths int32 [B]; returns (y [B, min(T, steps), C], lengths [B]); zero beyond them.
     """
 
-    def __init__(self, steps: int, **base: Any):
+    def __init__(self, steps: int, **base: Unpack[LayerOptions]):
         super().__init__(**base)
         self.steps = steps
 
@@ -196,7 +196,7 @@ class LastSteps(keras.layers.Layer):
         mask = step_mask(kept, size)[:, :, None]
         return ops.where(mask, y, ops.zeros((), dtype=x.dtype)), kept
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         return {**super().get_config(), "steps": self.steps}
 
 

@@ -5,12 +5,12 @@ Axes: B batch, T time (pieces).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 import keras
 from keras import ops
 
-from seqpipe.layers.lengths import Tensor
+from seqpipe.layers.lengths import LayerOptions, Tensor
 from seqpipe.text.vocabulary import UNKNOWN
 
 
@@ -25,7 +25,7 @@ class WordDropout(keras.layers.Layer):
     Call with ids int32 [B, T]; returns the same shape. Source: Iyyer et al. 2015, Deep Unordered Composition.
     """
 
-    def __init__(self, rate: float, *, seed: int | None = None, **base: Any):
+    def __init__(self, rate: float, *, seed: int | None = None, **base: Unpack[LayerOptions]):
         super().__init__(**base)
         self.rate, self.seed = rate, seed
         self.seed_generator = keras.random.SeedGenerator(seed)
@@ -36,5 +36,5 @@ class WordDropout(keras.layers.Layer):
         drawn = keras.random.uniform(ops.shape(ids), seed=self.seed_generator)
         return ops.where(drawn < self.rate, UNKNOWN, ids)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}

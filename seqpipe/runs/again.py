@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import yaml
 
 from seqpipe.config import file as pipeline_file
 from seqpipe.errors import ModelError, ProofError
-from seqpipe.export.artefact import CARD, FEATURES, KERAS_MODEL, PARITY, PIPELINE, Artefact, next_version
+from seqpipe.export.artefact import CARD, FEATURES, KERAS_MODEL, PARITY, PIPELINE, Artefact, Parity, next_version
 from seqpipe.serving.find import find_model
 from seqpipe.tasks import TASKS, make_task, schemas, task_class
 
@@ -80,7 +79,7 @@ def export_again(old: Path, *, say: Callable[[str], None], weight_bits: int | No
         model.set_weights([rounded(weights, weight_bits) for weights in model.get_weights()])
     made = task.artefact(model, facts, version)
 
-    def files(staged: Path, parity: dict[str, Any]) -> None:
+    def files(staged: Path, parity: Parity) -> None:
         rows, others, apart = compare(old, staged, made, equal=weight_bits is None)
         if weight_bits is None:
             weights, answers = "its weights", f"answers to {rows:,} probes differ by {apart:.1e} at most"

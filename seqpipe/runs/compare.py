@@ -14,7 +14,7 @@ from rich.console import Console
 from seqpipe.config.overrides import flatten
 from seqpipe.errors import RunError
 from seqpipe.evaluation import comparison_pictures, paired
-from seqpipe.evaluation.measures import LOSS, Measure
+from seqpipe.evaluation.measures import LOSS, Figure, Measure
 from seqpipe.evaluation.rows import RowFigures
 from seqpipe.evaluation.tables import Table
 from seqpipe.runs.outcome import RUNS, Outcome, Spread, find_run, read_outcome
@@ -62,7 +62,7 @@ class Line:
     name: str
     style: int
     differs: dict[str, object]
-    figure: dict[str, Mapping[str, float]]
+    figure: dict[str, Figure | Mapping[str, float]]
     deviation: dict[str, float]
     difference: dict[str, Mapping[str, float] | None]
     parameters: int
@@ -282,7 +282,7 @@ def _table(lines: Sequence[Line], splits: list[str], measure: Measure) -> Table:
     return Table(header, cells, left=["run", "what differs"])
 
 
-def _range(measure: Measure, figure: Mapping[str, float], *, signed: bool = False) -> str:
+def _range(measure: Measure, figure: Figure | Mapping[str, float], *, signed: bool = False) -> str:
     if "low" not in figure:
         return ""
     decimals = max(1, measure.decimals - 1)

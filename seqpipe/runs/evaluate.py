@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import yaml
 from rich.console import Console
 
 from seqpipe.config import file as pipeline_file
 from seqpipe.errors import ModelError
+from seqpipe.evaluation.measures import Report
 from seqpipe.runs.outcome import RUNS
 from seqpipe.serving.model import load
 from seqpipe.storage import unwritable, write_text
@@ -18,7 +18,7 @@ from seqpipe.tasks import make_task, schemas
 
 def evaluate_artefact(
     model: str, source: str, *, overrides: list[str], directory: Path | None, console: Console
-) -> dict[str, Any]:
+) -> Report:
     """Print the report on `source`, and write it with its pictures.
 
     Args:

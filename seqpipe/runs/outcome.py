@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from seqpipe.errors import RunError, nearest
-from seqpipe.evaluation.measures import Measure, monitored, reported
+from seqpipe.evaluation.measures import Figure, Measure, Report, monitored, reported
 from seqpipe.tasks import task_class
+from seqpipe.training.position import Epoch
 
 RUNS = Path("runs")  # where the name of a run is looked up
 
@@ -30,7 +31,7 @@ class Outcome:
 
     directory: Path
     config: dict[str, Any]
-    epochs: list[dict[str, Any]]
+    epochs: list[Epoch]
     seconds: float
 
     @property
@@ -65,14 +66,14 @@ class Outcome:
         return next(row[f"dev_{self.monitor.name}"] for row in self.epochs if row["epoch"] == kept)
 
     @cached_property
-    def report(self) -> dict[str, Any]:
+    def report(self) -> Report:
         """report.json; empty for a run that was not evaluated."""
         file = self.directory / "report" / "report.json"
         evaluated = "evaluate" in _state(self.directory)["steps"]
         return json.loads(file.read_text(encoding="utf-8")) if evaluated and file.is_file() else {}
 
-    def measured(self, split: str) -> dict[str, Any] | None:
-        """{value, low, high, n} of the measure on a split; None where the report has none."""
+    def measured(self, split: str) -> Figure | None:
+        """The measure on a split; None where the report has none."""
         return reported(self.report, split, self.measure)
 
 

@@ -18,6 +18,7 @@ from seqpipe.config.pipeline import Pipeline
 from seqpipe.data.findings import Finding, counted
 from seqpipe.errors import RunError
 from seqpipe.evaluation.measures import headline, monitored
+from seqpipe.export.artefact import Parity, keep_features, next_version
 from seqpipe.runs.state import check_data, read_state
 from seqpipe.startup import machine
 from seqpipe.storage import locked, remove_directory, remove_leftovers, unhide, unwritable, write_json, write_text
@@ -238,7 +239,6 @@ class Run:
             section: Markdown of level three that the card has after the report.
         """
         from seqpipe.export import card, lite
-        from seqpipe.export.artefact import keep_features, next_version
         from seqpipe.export.publish import publish
 
         self._by_one("export")
@@ -260,7 +260,7 @@ class Run:
         version = config.export.version or next_version(directory)
         self.say("Exporting, and proving the export in a fresh process without seqpipe")
 
-        def files(staged: Path, parity: dict[str, Any]) -> None:
+        def files(staged: Path, parity: Parity) -> None:
             keep_features(self.task.kept_features, self.directory / "features", staged)
             card.write(
                 staged,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-from seqpipe.evaluation.measures import Measure
+from seqpipe.evaluation.measures import Measure, Report
 from seqpipe.serving.answers import Presentation
 from seqpipe.serving.inputs import Input
 from seqpipe.training.objective import Objective
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from seqpipe.export.lite import LiteFiles
     from seqpipe.serving.model import Model
 
-Report = dict[str, Any]
 Fitted = dict[str, Any]
 IN_WEIGHTS = "weights"  # what stands in a Fitted under it goes into the model's weights
 Say = Callable[[str], None]

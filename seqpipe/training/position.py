@@ -8,14 +8,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from seqpipe.errors import RunError
 from seqpipe.storage import write_arrays
 
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
 POSITION, HISTORY = "position.npz", "history.jsonl"
+Epoch = Mapping[str, Any]  # a line of the history: figures by name, of a step or of a finished epoch
 
 
 @dataclass
@@ -36,13 +41,13 @@ class Position:
     xla: bool | None = None  # whether XLA compiles the step; None until it is decided
 
 
-def save_position(directory: Path, position: Position, variables: Sequence[Any]) -> None:
+def save_position(directory: Path, position: Position, variables: Sequence[keras.Variable | tf.Variable]) -> None:
     """Whenever the process dies, the last whole position is there."""
     arrays = {f"v{i}": variable.numpy() for i, variable in enumerate(variables)}
     write_arrays(directory / POSITION, position=np.array(json.dumps(asdict(position))), **arrays)
 
 
-def restore_position(directory: Path, variables: Sequence[Any]) -> Position | None:
+def restore_position(directory: Path, variables: Sequence[keras.Variable | tf.Variable]) -> Position | None:
     """The saved position, its values assigned to the variables; None if there is none.
 
     Raises:
@@ -74,7 +79,7 @@ def write_line(file: io.BufferedIOBase, row: Mapping[str, object]) -> None:
     file.write(json.dumps(row).encode() + b"\n")
 
 
-def read_history(directory: Path) -> list[dict[str, Any]]:
+def read_history(directory: Path) -> list[Epoch]:
     """The lines of history.jsonl: one a step, one a finished epoch (with dev figures)."""
     file = directory / HISTORY
     try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from seqpipe.evaluation.figures import percent
 from seqpipe.evaluation.tables import Table
 from seqpipe.tasks.protocol import Report
@@ -42,7 +40,7 @@ def verdict(part: Report) -> str:
     return f"{said} {result} {PHRASES[RIDGE]} ({test})."
 
 
-def _compared(ours: float, other: dict[str, Any]) -> str:
+def _compared(ours: float, other: Report) -> str:
     if other["p_holm"] > SIGNIFICANT or ours == other["mase"]:
         return "equal"
     return "better" if ours < other["mase"] else "worse"
@@ -118,7 +116,7 @@ def _by_series(mase: dict[str, float]) -> str:
     return f"\n{which} series by their MASE, the worst first:\n\n{table}\n"
 
 
-def _broken(intervals: list[dict[str, Any]]) -> str:
+def _broken(intervals: list[Report]) -> str:
     """Which intervals cover less than they promise, beyond chance."""
     short = [percent(row["share"], 0) for row in intervals if row["exported"]["high"] < row["share"]]
     return f"\nIntervals of {' and '.join(short)} cover less than they promise here.\n" if short else ""
@@ -129,7 +127,7 @@ def _covered(found: dict[str, float]) -> list[str]:
     return [f"{value} ({low} to {high})", f"{found['width']:.2f}"]
 
 
-def _figures(row: dict[str, Any], mase: float) -> list[str]:
+def _figures(row: Report, mase: float) -> list[str]:
     return [
         f"{mase:.3f}",
         *(f"{row[name]:.4g}" for name in ("mae", "rmse", "smape")),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from seqpipe.evaluation.forecasts import row_mean
 from seqpipe.series.conformal import pairs_of
+from seqpipe.tasks.protocol import Report
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 SHOWN = 3  # horizons of the past in a fan
 
 
-def draw(task: Forecasting, windows: Windows, quantiles: np.ndarray, report: dict[str, Any], directory: Path) -> None:
+def draw(task: Forecasting, windows: Windows, quantiles: np.ndarray, report: Report, directory: Path) -> None:
     """Write fans.png, by_step.png, ranks.png and coverage.png."""
     from matplotlib.figure import Figure
 

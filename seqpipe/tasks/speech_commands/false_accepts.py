@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from seqpipe.evaluation.pictures import BLUE, GREY, ORANGE, new_figure, plain, s
 from seqpipe.evaluation.tables import Table
 from seqpipe.serving.listening import Detector
 from seqpipe.sound.recordings import RATE_HZ
+from seqpipe.tasks.protocol import Report
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 GAP_S = 0.5  # of quiet after each clip
@@ -65,7 +65,7 @@ def _spaced(clips: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate([gap, *(part for clip in clips for part in (clip, gap))]) if clips else gap[:0]
 
 
-def to_markdown(found: dict[str, Any]) -> str:
+def to_markdown(found: Report) -> str:
     """The table of thresholds."""
     cells = []
     for row in found["rows"]:
@@ -81,7 +81,7 @@ def to_markdown(found: dict[str, Any]) -> str:
     )
 
 
-def picture(found: dict[str, Any], path: Path) -> Path:
+def picture(found: Report, path: Path) -> Path:
     """Commands heard against false accepts an hour, a point a threshold."""
     figure = new_figure(7.2, 4.4)
     axes = figure.subplots()

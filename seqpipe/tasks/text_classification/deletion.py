@@ -7,13 +7,13 @@ and more than pieces drawn at random do. N rows, T pieces, C classes.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
 from seqpipe.evaluation.figures import number, points_interval
 from seqpipe.evaluation.metrics import side, sign_p
 from seqpipe.evaluation.paired import mean_with_interval
+from seqpipe.tasks.protocol import Report
 
 FRACTION = 0.1  # of a row's pieces are taken away, at least one
 ROWS = 500
@@ -75,7 +75,7 @@ def deletion_test(
     }
 
 
-def to_markdown(deletion: dict[str, Any]) -> str:
+def to_markdown(deletion: Report) -> str:
     """The test in words, for the card."""
     difference = deletion["difference"]
     heaviest, random = (number(deletion[key], scale=100, unit="points") for key in ("heaviest", "random"))
