@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import which
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table as Grid
@@ -18,6 +18,8 @@ from seqpipe.config.pipeline import Pipeline
 from seqpipe.errors import DataError
 
 if TYPE_CHECKING:
+    import keras
+
     from seqpipe.config import file as pipeline_file
     from seqpipe.runs.run import Run
     from seqpipe.tasks.protocol import Callbacks
@@ -252,7 +254,7 @@ def _run_seeds(file: Path, overrides: list[str] | None, seeds: str, *, fresh: bo
 def _callbacks(config: Pipeline) -> Callbacks:
     from seqpipe.training.progress import TrainingProgress, tensorboard
 
-    def make(epochs: int, steps_per_epoch: int) -> Sequence[Any]:
+    def make(epochs: int, steps_per_epoch: int) -> Sequence[keras.callbacks.Callback]:
         progress = TrainingProgress(out, epochs=epochs, steps_per_epoch=steps_per_epoch)
         return [progress, tensorboard()] if config.training.tensorboard else [progress]
 

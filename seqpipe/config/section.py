@@ -27,7 +27,7 @@ class Section(BaseModel):
         return value
 
 
-def _number_wanted(kind: Any, value: object) -> str:
+def _number_wanted(kind: object, value: object) -> str:
     """What belongs where a truth value stands, in a list or a dictionary too; "" where none does, or one may."""
     kinds = _alternatives(kind)
     if isinstance(value, bool):
@@ -39,7 +39,7 @@ def _number_wanted(kind: Any, value: object) -> str:
     return next(filter(None, (_number_wanted(one, item) for one in inside for item in items)), "")
 
 
-def _alternatives(kind: Any) -> list[Any]:
+def _alternatives(kind: object) -> list[Any]:
     """The types of a choice; of what is none, itself."""
     if get_origin(kind) is Annotated:
         return _alternatives(get_args(kind)[0])

@@ -150,7 +150,7 @@ def evaluate_classifier(
 
 
 def evaluate_served(
-    model: ServedModel, inputs: Sequence[Any], labels: np.ndarray, source: str, directory: Path, *, samples: int
+    model: ServedModel, inputs: Sequence[object], labels: np.ndarray, source: str, directory: Path, *, samples: int
 ) -> Report:
     """The report on an exported model as it answers rows, with its pictures; `splits` holds `test`.
 

@@ -17,7 +17,6 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import apache_beam as beam
 from apache_beam.io.filesystem import CompressionTypes
@@ -188,7 +187,7 @@ class _Read(_WithModel):
         super().__init__(path, shared, wanted)
         self.column, self.encoding = column, encoding
 
-    def process(self, file: str) -> Iterator[tuple[str, int, Any]]:
+    def process(self, file: str) -> Iterator[tuple[str, int, object]]:
         with _at_hand(file) as here:
             rows = self.model.input.from_file(here, column=self.column, encoding=self.encoding, keep=self.wanted.keep)
             for number, row in enumerate(rows, start=1):
@@ -204,7 +203,7 @@ class _Answer(_WithModel):
         super().setup()
         self.shows = presentation(self.model)
 
-    def process(self, batch: list[tuple[str, int, Any]]) -> Iterator[str]:
+    def process(self, batch: list[tuple[str, int, object]]) -> Iterator[str]:
         model, wanted = self.model, self.wanted
         answers = predict_rows(
             model,

@@ -240,7 +240,7 @@ def write_answers(model: Model, answers: Iterable[tuple[object, Answer]], wanted
             write(before_answer(model, row), answer)
 
 
-def before_answer(model: Model, row: Any) -> dict[str, str]:
+def before_answer(model: Model, row: object) -> dict[str, str]:
     """What is written before the answer to a row: the row, or where it could not be read, and columns kept of it."""
     column = model.input.column
     if isinstance(row, BadRow):
@@ -267,7 +267,7 @@ def plot_answers(model: Model, answers: Iterable[tuple[object, Answer]], file: P
     presentation(model).plot(good, file)
 
 
-def print_explanations(model: Model, rows: Iterable[Any], out: Console) -> None:
+def print_explanations(model: Model, rows: Iterable[str | BadRow], out: Console) -> None:
     """Each row with what weighed in its answer; for texts that become texts, with where they looked.
 
     Raises:
@@ -282,7 +282,7 @@ def print_explanations(model: Model, rows: Iterable[Any], out: Console) -> None:
         out.print(as_line(explanation, colour=colour))
 
 
-def write_explanations(model: Model, rows: Iterable[Any], file: Path, out: Console) -> None:
+def write_explanations(model: Model, rows: Iterable[str | BadRow], file: Path, out: Console) -> None:
     """The explained texts as one page.
 
     Raises:

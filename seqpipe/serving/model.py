@@ -75,7 +75,7 @@ class Model:
         return set(self.signature(signature).structured_outputs)
 
     def run(
-        self, rows: Sequence[Any], *, signature: str = "serving_default", options: Options | None = None
+        self, rows: Sequence[object], *, signature: str = "serving_default", options: Options | None = None
     ) -> dict[str, np.ndarray]:
         """A signature's outputs for rows of one batch: arrays with B rows by name.
 
@@ -112,7 +112,7 @@ class Model:
         return {name: value.numpy() for name, value in outputs.items()}
 
     def __call__(
-        self, rows: Sequence[Any], *, signature: str = "serving_default", options: Options | None = None
+        self, rows: Sequence[object], *, signature: str = "serving_default", options: Options | None = None
     ) -> list[Answer]:
         """An answer for each row, in row order; strings are str, numbers float, `probabilities` by class name.
 
@@ -160,7 +160,7 @@ class Model:
         acrostics, seeds = acrostics * (rows // len(acrostics)), seeds * (rows // len(seeds))
         return composed(self, acrostics, asked, seeds=seeds)
 
-    def _batches(self, rows: Sequence[Any]) -> Iterator[list[int]]:
+    def _batches(self, rows: Sequence[object]) -> Iterator[list[int]]:
         """Row numbers in batches of like length, or of equal length where padding would change an answer."""
         lengths = [self.input.length(row) for row in rows]
         batch: list[int] = []
@@ -174,7 +174,7 @@ class Model:
             yield batch
 
 
-def _listed(rows: Any) -> Iterable[Any]:
+def _listed(rows: Any) -> Iterable[object]:
     """Raises ModelError: these are not several rows in an order, though Python may go through them."""
     if hasattr(rows, "numpy"):  # a tensor, whose texts would be tensors again
         rows = rows.numpy()

@@ -114,7 +114,7 @@ class SeriesInput(Input):
                 raise DataError(f"{name}: {item!r:.60} does not fit. Allowed: {TAKEN.get(name, NUMBERS)}.") from None
         return row
 
-    def _time(self, item: Any) -> np.int64:
+    def _time(self, item: object) -> np.int64:
         """As a table is read: a text that names its distance from UTC, by the clocks of the model's zone."""
         if not isinstance(item, str):
             return np.int64(np.asarray(item).item())

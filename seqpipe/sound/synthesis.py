@@ -14,7 +14,6 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -147,7 +146,7 @@ class Espeak:
             ctypes.c_char_p, ctypes.c_size_t, number, ctypes.c_int, number, number, pointer, pointer
         ]  # fmt: skip
 
-    def _take(self, samples: Any, count: int, events: int | None) -> int:
+    def _take(self, samples: object, count: int, events: int | None) -> int:
         if samples and count > 0:
             self._pieces.append(np.ctypeslib.as_array(samples, (count,)).copy())
         return 0  # go on

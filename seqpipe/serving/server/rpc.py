@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import Any
+from typing import TypeAlias
 
 import grpc
 from google.protobuf import json_format
@@ -23,6 +23,10 @@ from seqpipe.serving.server.rest import Server, status
 from seqpipe.serving.server.servable import Servable
 from seqpipe.serving.server.tensors import Arrays, Spec, check_shape
 
+ModelRequest: TypeAlias = (
+    "predict_pb2.PredictRequest | get_model_metadata_pb2.GetModelMetadataRequest | "
+    "get_model_status_pb2.GetModelStatusRequest"
+)
 WATCH_S = 1.0  # after so long a watching client is told what has changed
 CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
@@ -35,7 +39,7 @@ CODES = {
 }
 
 
-def _asked(server: Server, request: Any, context: grpc.aio.ServicerContext) -> tuple[str, int | None]:
+def _asked(server: Server, request: ModelRequest, context: grpc.aio.ServicerContext) -> tuple[str, int | None]:
     """The model and its version, of a client that may ask."""
     token = server.settings.token
     if token is not None and ("authorization", f"Bearer {token}") not in tuple(context.invocation_metadata() or ()):
@@ -63,7 +67,9 @@ class Services(
     def __init__(self, server: Server):
         self.server = server
 
-    async def Predict(self, request: Any, context: grpc.aio.ServicerContext) -> Any:  # noqa: N802  gRPC's name
+    async def Predict(  # noqa: N802  gRPC's name
+        self, request: predict_pb2.PredictRequest, context: grpc.aio.ServicerContext
+    ) -> predict_pb2.PredictResponse:
         name, server = request.model_spec.signature_name or "serving_default", self.server
         try:
             asked = _asked(server, request, context)
@@ -79,7 +85,9 @@ class Services(
         except RequestError as error:
             await _fail(context, error)
 
-    async def GetModelMetadata(self, request: Any, context: grpc.aio.ServicerContext) -> Any:  # noqa: N802
+    async def GetModelMetadata(  # noqa: N802
+        self, request: get_model_metadata_pb2.GetModelMetadataRequest, context: grpc.aio.ServicerContext
+    ) -> get_model_metadata_pb2.GetModelMetadataResponse:
         try:
             servable = self.server.models.get(*_asked(self.server, request, context))
             if list(request.metadata_field) != ["signature_def"]:
@@ -97,7 +105,9 @@ class Services(
         response.metadata["signature_def"].CopyFrom(packed)
         return response
 
-    async def GetModelStatus(self, request: Any, context: grpc.aio.ServicerContext) -> Any:  # noqa: N802
+    async def GetModelStatus(  # noqa: N802
+        self, request: get_model_status_pb2.GetModelStatusRequest, context: grpc.aio.ServicerContext
+    ) -> get_model_status_pb2.GetModelStatusResponse:
         try:
             found = status(self.server, *_asked(self.server, request, context))
         except RequestError as error:
@@ -111,12 +121,16 @@ class Services(
             return statuses.SERVICE_UNKNOWN
         return statuses.SERVING if self.server.ready else statuses.NOT_SERVING
 
-    async def Check(self, request: Any, context: grpc.aio.ServicerContext) -> Any:  # noqa: N802
+    async def Check(  # noqa: N802
+        self, request: health_pb2.HealthCheckRequest, context: grpc.aio.ServicerContext
+    ) -> health_pb2.HealthCheckResponse:
         if request.service:
             await context.abort(grpc.StatusCode.NOT_FOUND)
         return health_pb2.HealthCheckResponse(status=self._health(request.service))
 
-    async def Watch(self, request: Any, context: grpc.aio.ServicerContext) -> None:  # noqa: N802
+    async def Watch(  # noqa: N802
+        self, request: health_pb2.HealthCheckRequest, context: grpc.aio.ServicerContext
+    ) -> None:
         """Tell the status and what becomes of it, until the server stops."""
         told = None
         while True:
