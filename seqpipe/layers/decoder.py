@@ -184,7 +184,7 @@ class AttentionDecoder(keras.layers.Layer):
         shared = {"memory": memory, "keys": keys, "lengths": lengths}
 
         def body(t, state, outputs, alignment):
-            output, weights, state = self.step(x[:, t : t + 1], state, shared)
+            output, weights, state = self.step(x[:, t][:, tf.newaxis], state, shared)
             return t + 1, state, outputs.write(t, output[:, 0]), alignment.write(t, weights[:, 0])
 
         arrays = [tf.TensorArray(dtype, size=steps) for dtype in (x.dtype, tf.float32)]

@@ -36,6 +36,24 @@ def test_decoder_at_once_is_step_by_step(kind):
         assert not alignment[~real, t].any()
 
 
+@pytest.mark.parametrize("kind", [{}, {"cell": "lstm", "attention": "bahdanau", "layers": 2}], ids=str)
+def test_decoder_with_input_feeding_in_a_graph_for_any_sizes_is_the_eager_one(kind):
+    data = inputs()
+    layer = AttentionDecoder(9, 4, input_feeding=True, **kind)
+    specs = [tf.TensorSpec([None] if part.ndim == 1 else [None, None, part.shape[2]], part.dtype) for part in data]
+
+    def outputs_and_gradients(*given):
+        with tf.GradientTape() as tape:
+            outputs, alignment = layer(*given)
+            loss = tf.reduce_sum(tf.square(outputs))
+        return outputs, alignment, tape.gradient(loss, [weight.value for weight in layer.trainable_weights])
+
+    eager = outputs_and_gradients(*map(tf.constant, data))
+    traced = tf.function(outputs_and_gradients, input_signature=specs)(*data)
+    for one, other in zip(tf.nest.flatten(eager), tf.nest.flatten(traced), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+
+
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_decoder_steps_several_hypotheses_of_a_row(kind):
     x, _, memory, memory_lengths = inputs()

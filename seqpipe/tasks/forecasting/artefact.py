@@ -82,7 +82,7 @@ def probes(task: Forecasting) -> list[Row]:
         return {**first, "values": np.full_like(first["values"], value)}
 
     spike = first["values"].copy()
-    spike[-3] = 1e30
+    spike[-3:][0] = 1e30
     hostile = [
         filled(float("nan")),
         filled(1e30),

@@ -137,7 +137,8 @@ class Facts:
     """What the training part fixes; kept with the run, and all that an artefact needs.
 
     names: of series, the first is number 1 of the model. static: the known values of each static column.
-    level, scale: of each series, transformed: its median, and the usual spread of its windows. error: of the seasonal
+    level, scale: of each series, transformed: its median, and the usual spread of its windows that move; 0 of a series
+    that stood still, which is measured by its windows alone, as one that is not known. error: of the seasonal
     naive forecast in training, transformed, that losses are counted in. mase: the same untransformed; NaN where it is
     0. mean, std: of training values. known, past: mean and spread of each column. lower: no answer lies below it.
     """
@@ -200,8 +201,6 @@ def fit_facts(panel: Panel, config: ForecastingPipeline) -> Facts:
     season = seasons[0] if seasons else 1
     level = [_or(np.nanmedian, values, 0.0) for values in changed]
     scale = [usual_spread(values, look_back) for values in changed]
-    others = float(np.median([size for size in scale if size > 0] or [0.0]))
-    moving = [size or others for size in scale]  # of a series that stood still, as of the others
     naive = [naive_error(values, season) for values in changed]
     usual = float(np.median([error for error in naive if error > 0] or [1.0]))
     return Facts(
@@ -213,7 +212,7 @@ def fit_facts(panel: Panel, config: ForecastingPipeline) -> Facts:
         look_back=look_back,
         segment=segment,
         level=[float(np.median(level)), *level],
-        scale=[float(np.median(moving)), *moving],
+        scale=[float(np.median([size for size in scale if size > 0] or [0.0])), *scale],
         error=[
             usual,
             *(

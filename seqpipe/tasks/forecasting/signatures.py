@@ -195,7 +195,10 @@ class Forecasts(tf.Module):
             inputs["time"] = tf.reshape(self._frame.step.later(window["time"][:, None], back[None, :]), [-1])
         found = self._quantiles(inputs)
         found = tf.reshape(found, [rows, blocks * horizon, len(self._levels)])[:, blocks * horizon - steps :]
-        seen = tf.math.is_finite(values)
+        # What nothing came before was not forecast: the width of an interval there says nothing.
+        begun = tf.reduce_any(tf.math.is_finite(inputs["values"]), axis=1)
+        begun = tf.repeat(tf.reshape(begun, [rows, blocks]), horizon, axis=1)[:, blocks * horizon - steps :]
+        seen = tf.math.is_finite(values) & begun
         rank = rank_of(found, tf.where(seen, values, found[:, :, self._middle]), self._normal)
         half = self._anomaly / 2
         return {"rank": tf.where(seen, rank, 0.5), "anomaly": seen & ((rank < half) | (rank > 1 - half))}

@@ -106,12 +106,13 @@ def test_task_bound_is_not_broken_by_what_it_is_trained_on_once_more():
     assert fit_facts(task.panel, task.config).lower is None
 
 
-def test_task_series_that_stood_still_is_measured_as_the_others():
+def test_task_series_that_stood_still_is_measured_by_its_windows():
     task = Forecasting(ForecastingPipeline.model_validate(SHOPS))
     task.read()
     task.panel.series[0].values[: task.panel.cuts[0].train] = 0.0
     facts = fit_facts(task.panel, task.config)
-    assert facts.scale[1] == np.median(facts.scale[2:]) > 0
+    assert facts.scale[1] == 0
+    assert facts.scale[0] == np.median(facts.scale[2:]) > 0
     scaled = _in_units(task, np.ones((2, 3)), np.zeros(2), np.array([0.0, 2.0]))
     assert np.isnan(scaled[0]).all()
     np.testing.assert_allclose(scaled[1], 0.5)
