@@ -16,6 +16,8 @@ from typing import IO, Any
 
 from seqpipe.errors import RunError
 
+HIDDEN = "is hidden by its export: it comes back when that ends, or with the same command if that was killed."
+
 
 @contextlib.contextmanager
 def whole_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
@@ -199,6 +201,10 @@ def hidden(directory: Path) -> Iterator[None]:
         yield
     finally:
         unhide(directory)
+
+
+def is_hidden(directory: Path) -> bool:
+    return any(place.exists() for place in _hiding_places(directory))
 
 
 def unhide(directory: Path) -> None:

@@ -9,7 +9,7 @@ import yaml
 
 
 class Loader(yaml.SafeLoader):
-    """Keys are texts as they are written: 0 and yes too."""
+    """Keys are texts as they are written, 0 and yes too; and 010 is ten, as in YAML 1.2."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
         self.flatten_mapping(node)
@@ -17,6 +17,12 @@ class Loader(yaml.SafeLoader):
             if isinstance(key, yaml.ScalarNode):
                 key.tag = "tag:yaml.org,2002:str"
         return super().construct_mapping(node, deep)
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        return int(node.value) if node.value.lstrip("+-").isdecimal() else super().construct_yaml_int(node)
+
+
+Loader.add_constructor("tag:yaml.org,2002:int", Loader.construct_yaml_int)
 
 
 class Written(Loader):

@@ -120,11 +120,12 @@ def oddities(role: str, noun: str, texts: Sequence[str], places: Sequence[str]) 
     return findings
 
 
-def alike(role: str, names: Iterable[str], advice: str) -> list[Finding]:
-    """Classes whose names differ only by case, blanks, the form of their characters or how a number is written.
+def alike(role: str, names: Iterable[str], advice: str, noun: str = "classes") -> list[Finding]:
+    """What has names that differ only by case, blanks, the form of their characters or how a number is written.
 
     Args:
         advice: what to do if they are one.
+        noun: what they are.
     """
     same = defaultdict(list)
     for name in names:
@@ -134,7 +135,7 @@ def alike(role: str, names: Iterable[str], advice: str) -> list[Finding]:
         return []
     told = [name.strip() for found in same.values() if len(found) > 1 for name in found]
     how = "how a number is written" if any(map(NUMBER.fullmatch, told)) else "case or blanks"
-    return [Finding("warning", f"{role}: classes differ by {how} only: {listed(groups)}. {advice}")]
+    return [Finding("warning", f"{role}: {noun} differ by {how} only: {listed(groups)}. {advice}")]
 
 
 def odd_names(role: str, names: Sequence[str], column: str | int) -> list[Finding]:

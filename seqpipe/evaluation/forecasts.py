@@ -129,12 +129,14 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted.tolist()
 
 
-def block_interval(values: np.ndarray, layout: Layout, *, samples: int, seed: int) -> dict[str, float]:
+def block_interval(
+    values: np.ndarray, layout: Layout, *, samples: int, seed: int, bounds: tuple[float, float] = (-np.inf, np.inf)
+) -> dict[str, float]:
     """{value, low, high} of a mean over windows [N], 95 %, from a circular bootstrap of blocks of neighbouring origins.
 
     Blocks are three times as long as windows overlap, and the interval is stretched as Student's t is for so many of
     them: plain percentiles, and shorter blocks, give intervals that are too narrow. With few origins series are drawn,
-    and single windows where there are not three of them.
+    and single windows where there are not three of them. bounds: of what the mean can be, which stretching ignores.
     """
     from scipy.stats import norm, t
 
@@ -151,7 +153,7 @@ def block_interval(values: np.ndarray, layout: Layout, *, samples: int, seed: in
     drawn = [(part[starts + block] - part[starts]).sum(axis=1) for part in cumulated]
     value, spare = float(values[whole].mean()), max(1.0, size / max(block, overlap) - 1)
     stretch = t.ppf(0.975, spare) / norm.ppf(0.975) * np.sqrt((spare + 1) / spare)
-    low, high = value + stretch * (np.quantile(drawn[0] / drawn[1], [0.025, 0.975]) - value)
+    low, high = np.clip(value + stretch * (np.quantile(drawn[0] / drawn[1], [0.025, 0.975]) - value), *bounds)
     return {"value": value, "low": float(low), "high": float(high)}
 
 

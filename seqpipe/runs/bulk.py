@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from seqpipe.serving.model import Model, load
 from seqpipe.serving.rows import ERROR, beside, predict_rows
 
 MOST_ROWS = 256  # that are answered together
+NAMES = "names"  # the output of _Read beside its rows
 
 
 def predict_by_beam(
@@ -56,11 +57,15 @@ def predict_by_beam(
     before, star, after = _target(output)
     try:
         with _no_leftovers(before), beam.Pipeline(options=options) as pipeline:
-            _ = (
+            read = (
                 pipeline
                 | beam.Create(files)
                 | "Deal out files" >> beam.Reshuffle()
-                | "Read" >> beam.ParDo(_Read(path, shared, wanted, column, encoding))
+                | "Read" >> beam.ParDo(_Read(path, shared, wanted, column, encoding)).with_outputs(NAMES, main="rows")
+            )
+            _ = read[NAMES] | beam.GroupByKey() | "Look at names" >> beam.MapTuple(_in_one_file)
+            _ = (
+                read.rows
                 | "Deal out rows" >> beam.Reshuffle()
                 | beam.BatchElements(min_batch_size=1, max_batch_size=MOST_ROWS)
                 | "Answer" >> beam.ParDo(_Answer(path, shared, wanted))
@@ -181,19 +186,30 @@ class _WithModel(beam.DoFn):
 
 
 class _Read(_WithModel):
-    """A file -> its rows, each with its file and its number from 1."""
+    """A file -> its rows, each with its file and its number from 1; beside them, names that no other file may have."""
 
     def __init__(self, path: str, shared: Shared, wanted: Wanted, column: str | None, encoding: str):
         super().__init__(path, shared, wanted)
         self.column, self.encoding = column, encoding
 
-    def process(self, file: str) -> Iterator[tuple[str, int, object]]:
+    def process(self, file: str) -> Iterator[tuple[str, int, object] | beam.pvalue.TaggedOutput]:
         with _at_hand(file) as here:
             rows = self.model.input.from_file(here, column=self.column, encoding=self.encoding, keep=self.wanted.keep)
             for number, row in enumerate(rows, start=1):
                 if isinstance(row, BadRow):  # is named as the file is, not as what was fetched of it
                     row = replace(row, file=row.file.replace(here, file, 1))
+                elif (name := self.model.input.whole(row)) is not None:
+                    yield beam.pvalue.TaggedOutput(NAMES, (name, file))
                 yield file, number, row
+
+
+def _in_one_file(name: str, files: Iterable[str]) -> None:
+    first, *others = sorted(set(files))
+    if others:
+        raise DataError(
+            f"{name} stands in {first} and {others[0]}, and --beam reads each file alone. Give it one file, or leave "
+            "out --beam: all files are one table then."
+        )
 
 
 class _Answer(_WithModel):

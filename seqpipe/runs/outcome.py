@@ -13,6 +13,7 @@ from typing import Any
 
 from seqpipe.errors import RunError, nearest
 from seqpipe.evaluation.measures import Figure, Measure, Report, monitored, reported
+from seqpipe.storage import HIDDEN, is_hidden
 from seqpipe.tasks import task_class
 from seqpipe.training.position import Epoch
 
@@ -123,6 +124,8 @@ def find_run(run: str) -> Path:
     for place in (Path(run), RUNS / run):
         if (place / "state.json").is_file():
             return place
+        if is_hidden(place):
+            raise RunError(f"{place} {HIDDEN}")
     names = sorted(path.parent.name for path in RUNS.glob("[!.]*/state.json"))
     hint = " It is a directory without a state.json." if Path(run).is_dir() else ""
     raise RunError(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["seconds", "months", "count", "rows"]
 DAY_S = 86_400
+LONGEST_FOLD_S = 7_200  # clocks are put back by no more
 WEEK_S = 7 * DAY_S
 EARLIEST_S, LATEST_S = -62_135_510_400, 253_402_214_400  # 0001-01-02 and 9999-12-31, in any zone a time of datetime
 YEAR_S = 31_556_952  # the Gregorian mean, 365.2425 days
@@ -236,14 +237,17 @@ def local_offsets(utc: np.ndarray, name: str) -> np.ndarray:
 def to_utc(local: np.ndarray, name: str) -> np.ndarray:
     """Seconds UTC of what clocks of a zone read, row by row; of an hour that comes twice, first the earlier.
 
-    Rows whose last is before their first are read from the end.
+    Rows that mostly go back are read from the end; of several runs, such as files named newest first, the earliest.
     """
-    if len(local) and local[-1] < local[0]:
+    changes = np.diff(local)
+    if np.sum(changes < 0) > np.sum(changes > 0):
         return to_utc(local[::-1], name)[::-1]
+    runs = np.split(np.arange(len(local)), np.flatnonzero(changes < -LONGEST_FOLD_S) + 1)
     of_zone = zone(name)
     utc = np.zeros(len(local), np.int64)
     seen: set[int] = set()
-    for index, seconds in enumerate(local.tolist()):
+    for index in np.concatenate(sorted(runs, key=lambda run: local[run[:1]].tolist())).tolist():
+        seconds = int(local[index])
         time = datetime.datetime.fromtimestamp(seconds, datetime.UTC).replace(tzinfo=of_zone, fold=int(seconds in seen))
         utc[index] = int(time.timestamp())
         seen.add(seconds)

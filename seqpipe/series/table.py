@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from seqpipe.config.series import SeriesTable
+from seqpipe.data.checks import alike
 from seqpipe.data.files import column_names, find_files
 from seqpipe.data.findings import BadRows, Finding, counted, listed, raise_errors, share
 from seqpipe.data.formats import Gappy, check_columns, without_blanks
@@ -108,7 +109,8 @@ def read_series(
     if monthly and (starts := at_month_starts(times)) is not None:
         times = starts
         findings.append(Finding("info", f"{role}: last days of months, each of which stands for its month."))
-    findings += odd_times(rows.columns.get("time", []), times)
+    odd = odd_times(rows.columns.get("time", []), times)
+    findings += odd
     numbers = {
         name: read_numbers(rows.columns[name], name[2:], rows.place, wanted, findings)
         for name in rows.columns
@@ -116,6 +118,8 @@ def read_series(
     }
     raise_errors(findings)
     groups = _groups(rows, count)
+    findings += _odd_names(role, groups, rows, wanted.series_column)
+    raise_errors(findings)
     zone = wanted.time_zone if times.kind == "seconds" and wanted.time_column is not None else None
     utc = times.clock
     if zone is not None and not times.zoned:
@@ -140,7 +144,8 @@ def read_series(
         made += found
         if found and len(found[0]) > len(members):
             gaps[name] = len(found[0]) - len(members), len(found[0])
-    raise_errors(findings)
+    if any(finding.severity == "error" for finding in findings):  # of which the times may be the cause
+        raise_errors([*findings, *(Finding("error", one.text) for one in odd)])
     findings += _gaps(gaps, len(order))
     return SeriesSet(made, chosen, findings)
 
@@ -263,6 +268,15 @@ def _groups(rows: _Rows, count: int) -> dict[str, np.ndarray]:
     return {str(names[index]): members[index] for index in np.argsort(first)}
 
 
+def _odd_names(role: str, groups: dict[str, np.ndarray], rows: _Rows, column: str) -> Iterator[Finding]:
+    """Rows of no series beside others, and series that are probably one."""
+    unnamed = np.concatenate([[], *(members for name, members in groups.items() if not name.strip())]).astype(int)
+    if len(unnamed) and len(unnamed) < len(rows.places):
+        text = f"{rows.place(unnamed.min())}: no series is named, in {counted(len(unnamed), 'row')}"
+        yield Finding("error", f"{text}. Fill data.series_column = {column} in each row.")
+    yield from alike(role, groups, "If they are one series, write one name.", noun="series")
+
+
 def _sorted(
     name: str,
     members: np.ndarray,
@@ -297,7 +311,7 @@ def _sorted(
         cure = "Name the column that tells series apart (data.series_column), or keep one row."
         findings.append(Finding("error", f"{text} {cure}"))
     else:
-        findings.append(Finding("warning", f"{called}: {counted(len(again), 'row')} stands twice and counts once."))
+        findings.append(Finding("warning", f"{called}: {counted(len(again), 'row')} repeated, counted once."))
     return np.delete(members, again + 1)
 
 

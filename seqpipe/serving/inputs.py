@@ -76,6 +76,10 @@ class Input:
         """What is strange about a row that is answered all the same; nothing in most cases."""
         return ""
 
+    def whole(self, row: Any) -> str | None:
+        """What a row is called of which other files may hold more; None for one that is whole."""
+        return None
+
     def length(self, row: Any) -> Any:
         """What rows are sorted by; with `equal_lengths`, rows of one batch agree in it."""
         return sorted((name, np.shape(item)) for name, item in row.items())

@@ -192,6 +192,7 @@ def _listed(rows: Any) -> Iterable[object]:
 def assertion(message: str) -> str:
     """What an assertion in a graph says, without what TensorFlow puts around it."""
     said = re.search(r"assertion failed: \[(.*?)\](?: \[(.*?)\])?\n", message + "\n")
+    said = said or re.search(r"^(.+) : Tensor had \w+ values", message, re.MULTILINE)
     return " ".join(part for part in said.groups() if part) if said else message
 
 

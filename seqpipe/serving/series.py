@@ -102,6 +102,9 @@ class SeriesInput(Input):
             row["static"] = np.array([text.encode() for text in one.static], object)
         return row
 
+    def whole(self, row: Row) -> str:
+        return f"series {np.ravel(row['series'])[0].decode()}" if "series" in row else "the series"
+
     def from_value(self, value: object) -> Row:
         if not isinstance(value, Mapping) or set(value) != set(self.names):
             given = ", ".join(value) if isinstance(value, Mapping) else type(value).__name__

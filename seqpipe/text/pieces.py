@@ -41,6 +41,10 @@ _MORE_SPACES = "\u200b\ufeff" + SPACE_MARK
 _RESERVED_IN_TRAINING = str.maketrans("\0\t\u2585", "   ")
 
 
+# Where a text repeats itself, the trainer's time grows with the square of its length; so a longer one is cut, at a
+# space behind so many characters, or at most, and what comes again is left out.
+_ENOUGH_AT_ONCE, _MOST_AT_ONCE = 256, 1024
+
 # Of what is kept of a long text, how much is its beginning.
 HEAD_QUARTERS = {"head": 4, "tail": 0, "head_and_tail": 1}
 
@@ -123,7 +127,7 @@ class TextFeatures:
         Raises:
             DataError: there is nothing to learn from, or the vocabulary cannot hold the characters.
         """
-        lines = [text for text in (clean_text(text).translate(_RESERVED_IN_TRAINING) for text in texts) if text.strip()]
+        lines = [line for text in texts for line in _portions(clean_text(text)) if line.strip()]
         if not lines:
             raise DataError("no training text holds a character: there is nothing to learn pieces from.")
         forms = {ord(SPACE_MARK): (ord(" "),)} if exact else normalisation_rules(lowercase=lowercase)
@@ -221,6 +225,18 @@ class TextFeatures:
         """Learnt pieces with their scores in units of 1 / SCORE_UNITS; the first has the id FIRST_PIECE."""
         pieces = _parsed(self.model).pieces[FIRST_PIECE:]
         return [(piece.piece, round(piece.score * SCORE_UNITS)) for piece in pieces]
+
+
+def _portions(text: str) -> list[str]:
+    """A text for the trainer: parts that differ, cut before a space, across which no piece reaches, or anywhere."""
+    text = text.translate(_RESERVED_IN_TRAINING)
+    start, parts = 0, dict[str, None]()
+    while len(text) - start > _MOST_AT_ONCE:
+        space = text.find(" ", start + _ENOUGH_AT_ONCE, start + _MOST_AT_ONCE)
+        end = space if space > 0 else start + _MOST_AT_ONCE
+        parts[text[start:end]] = None
+        start = end
+    return list(parts | {text[start:]: None})
 
 
 def _parsed(model: bytes) -> Any:

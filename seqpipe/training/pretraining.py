@@ -13,7 +13,7 @@ from seqpipe.config.training import Pretraining, Training
 from seqpipe.data.examples import Examples, Ragged
 from seqpipe.data.findings import counted
 from seqpipe.errors import DataError, ModelError
-from seqpipe.storage import write_arrays
+from seqpipe.storage import HIDDEN, is_hidden, write_arrays
 from seqpipe.text.word_vectors import PieceVectors
 from seqpipe.training.objective import Batch, Objective
 
@@ -137,6 +137,9 @@ def find_encoder(place: str) -> tuple[Path, Path]:
     file = directory / ENCODER
     features = next((path for path in (directory / "features", directory.parent / "features") if path.is_dir()), None)
     if not file.is_file() or features is None:
+        for run in (directory, directory.parent):
+            if is_hidden(run):
+                raise ModelError(f"model.start_from = {place}: {run} {HIDDEN}")
         missing = file if not file.is_file() else directory / "features"
         raise ModelError(
             f"model.start_from = {place} keeps no encoder: there is no {missing}. Name the directory of a run whose "

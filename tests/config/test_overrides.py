@@ -62,6 +62,10 @@ def test_overrides_that_are_wrong_are_all_told_and_the_others_taken():
     ("text", "value"),
     [
         ("3", 3),
+        ("010", 10),
+        ("-010", -10),
+        ("0x10", 16),
+        ("1_0", 10),
         ("0.5", 0.5),
         ("no", False),
         ("", None),

@@ -152,6 +152,14 @@ def test_forecasts_interval_of_independent_origins_is_about_that_of_the_mean():
     assert found == block_interval(np.append(values, np.nan), lying(np.arange(401)), samples=4000, seed=1)
 
 
+def test_forecasts_interval_ends_where_a_mean_can_be():
+    values = np.array([0.1, 0.2, 4.0, 0.1, 3.0])
+    free = block_interval(values, lying(np.arange(5)), samples=400, seed=1)
+    bound = block_interval(values, lying(np.arange(5)), samples=400, seed=1, bounds=(0.0, np.inf))
+    assert free["low"] < 0
+    assert bound == {**free, "low": 0.0}
+
+
 def test_forecasts_interval_is_wider_where_neighbours_are_alike():
     walk = np.repeat(np.random.default_rng(7).normal(size=40), 10)  # ten alike: the mean is known as of 40
     width = [

@@ -10,6 +10,10 @@ import pytest
 from finished import finished
 
 from seqpipe import cli
+from seqpipe.errors import DataError
+from seqpipe.runs.bulk import _in_one_file
+from seqpipe.serving.inputs import TEXT
+from seqpipe.serving.series import SeriesInput
 
 TEXTS = [["a fine film", "bad", "", "naïve 🎉"], ["what a day", "the worst"]]
 
@@ -83,6 +87,17 @@ def test_beam_writes_where_a_link_leads_and_beside_no_parts_of_an_earlier_run(ho
     code, said = seqpipe(*words, "part-*.jsonl")
     assert code == 2
     assert "files of an earlier run, 1 such as" in said
+
+
+def test_beam_refuses_a_series_in_two_files(tmp_path):
+    file = tmp_path / "history.csv"
+    file.write_text("series,time,value\nshop,1,1\nshop,2,2\n")
+    (row,) = SeriesInput(["values", "series"]).from_file(str(file))
+    assert SeriesInput(["values", "series"]).whole(row) == "series shop"
+    assert TEXT.whole("a text") is None
+    _in_one_file("series shop", ["a.csv", "a.csv"])
+    with pytest.raises(DataError, match=r"series shop stands in a\.csv and b\.csv, and --beam reads each file alone"):
+        _in_one_file("series shop", ["b.csv", "a.csv"])
 
 
 def test_beam_knows_flags_by_the_names_that_are_written():

@@ -7,6 +7,7 @@ import pytest
 
 from seqpipe.errors import RunError
 from seqpipe.runs.outcome import Spread, find_run, read_outcome
+from seqpipe.storage import hidden
 
 
 def test_spread_is_the_sample_standard_deviation():
@@ -53,5 +54,7 @@ def test_find_run_by_name_or_directory(tmp_path, monkeypatch):
     assert find_run("mine").resolve() == find_run(str(tmp_path / "runs" / "mine")).resolve()
     with pytest.raises(RunError, match=r"mein is neither a run .* Known names: mine\. Did you mean mine\?"):
         find_run("mein")
+    with hidden(tmp_path / "runs" / "mine"), pytest.raises(RunError, match="mine is hidden by its export"):
+        find_run("mine")
     with pytest.raises(RunError, match=r"It is a directory without a state\.json\."):
         find_run("runs")

@@ -120,5 +120,9 @@ def test_clock_local_time_follows_daylight_saving_both_ways():
     assert (np.diff(local) <= 0).any()
     np.testing.assert_array_equal(to_utc(local, zone), utc)
     np.testing.assert_array_equal(to_utc(local[::-1], zone), utc[::-1])
+    for cut in (2, len(local) - 2):  # two files, the newest first
+        files = [slice(cut, None), slice(None, cut)]
+        turned, wanted = (np.concatenate([each[part] for part in files]) for each in (local, utc))
+        np.testing.assert_array_equal(to_utc(turned, zone), wanted)
     with pytest.raises(DataError, match="is no time zone"):
         local_offsets(utc, "Mars/Olympus")

@@ -147,6 +147,16 @@ def test_table_decimal_comma(tmp_path):
     assert found.series[0].values.tolist() == [1.5, 2.5]
 
 
+def test_table_names_of_series_that_are_nearly_one_are_a_warning(tmp_path):
+    rows = [f"{name},{day},{day}" for name in ("a", "A", "b", "a ") for day in (1, 2)]
+    found = read(tmp_path, "\n".join(["series,time,value", *rows, ""]))
+    said = [one.text for one in found.findings if one.severity == "warning"]
+    assert said == [
+        'train: series differ by case or blanks only: "a" and "A" and "a ". If they are one series, write one name.'
+    ]
+    assert len(read(tmp_path, "series,time,value\n,1,1\n,2,2\n").series) == 1, "a column without names is no column"
+
+
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
@@ -170,6 +180,16 @@ def test_table_decimal_comma(tmp_path):
             "time,value\n2020-01-01 00:00,1\n2020-01-01 01:00,1\n2020-01-01 02:00,1\n2020-01-01 02:20,1\n",
             {},
             "series.csv:5: the series has a time off its grid of 1h",
+        ),
+        (
+            "series,time,value\na,1,1\n,2,2\nb,1,2\n",
+            {},
+            "series.csv:3: no series is named, in 1 row. Fill data.series_col",
+        ),
+        (
+            "time,value\n01/02/2016,1\n02/02/2016,1\n12/09/3016,1\n",
+            {},
+            r"steps of 1D[^\0]*read as day/month/year, and no day is above the 12th",
         ),
         ("time,valeu\n1,1\n", {}, "Did you mean valeu?"),
         ("series,time,value,s\na,1,1,x\na,2,1,y\n", {"static": ["s"]}, "series a: the static column s changes: x; y."),

@@ -10,7 +10,7 @@ import pytest
 import seqpipe
 from seqpipe.errors import ModelError
 from seqpipe.serving.inputs import TEXT
-from seqpipe.serving.model import Model
+from seqpipe.serving.model import Model, assertion
 
 
 class Echo(Model):
@@ -62,3 +62,10 @@ def test_model_answers_rows_however_they_are_listed(rows):
 def test_model_is_loaded_by_directory_or_name(model):
     with pytest.raises(ModelError, match=r"is no model\. Allowed: its directory, or its name, such as sentiment_en\."):
         seqpipe.load(model)
+
+
+def test_model_says_what_a_graph_refused_without_its_surroundings():
+    said = "Graph execution error:\n\nDetected at node n5:\n{} : Tensor had NaN values\n\t [[node n5]]"
+    assert assertion(said.format("waveform holds NaN")) == "waveform holds NaN"
+    assert assertion("assertion failed: [too long:] [70]\n\t [[node n5]]") == "too long: 70"
+    assert assertion("shapes differ") == "shapes differ"

@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -266,6 +267,19 @@ def test_text_fit_is_deterministic_and_survives_saving(tmp_path: Path) -> None:
     loaded = TextFeatures.load(tmp_path / "a")
     assert loaded.key == first.key == second.key != _fit("en", lowercase=True).key
     assert _ids(loaded) == _ids(first)
+
+
+def test_text_that_repeats_itself_takes_no_longer_and_ordinary_ones_are_cut_without_a_trace() -> None:
+    options = {"vocabulary_size": 400, "lowercase": False, "character_coverage": 1.0}
+    sentences = [f"it was neither good nor bad, number {i}" for i in range(200)]
+    before = time.process_time()
+    repeated = TextFeatures.fit([*sentences, "a very long " * 5000], **options)
+    assert time.process_time() - before < 20, "seven minutes where it is read in one"
+    assert "very" in "".join(piece for piece, _ in repeated.scored_pieces)
+    whole = " ".join(sentences)
+    middle = whole.index(" ", 1000)
+    assert len(whole) > 5000
+    assert TextFeatures.fit([whole], **options).key == TextFeatures.fit([whole[:middle], whole[middle:]], **options).key
 
 
 def _ids(features: TextFeatures) -> list[list[int]]:

@@ -133,8 +133,9 @@ def array(name: str, value: Any, spec: Spec) -> np.ndarray:
         result[:] = values
     else:
         try:
-            result = np.array(values, spec.numpy)
-        except OverflowError:
+            with np.errstate(over="raise"):
+                result = np.array(values, spec.numpy)
+        except (OverflowError, FloatingPointError):
             raise RequestError(400, f"{name}: a number is out of the range of {spec.dtype}") from None
     return result.reshape(shape)
 

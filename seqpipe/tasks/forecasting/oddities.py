@@ -80,6 +80,18 @@ def _is_constant(values: np.ndarray) -> bool:
     return not len(seen) or bool(np.ptp(seen) == 0)
 
 
+def without_logarithm(panel: Panel) -> Iterator[Finding]:
+    """Values that `features.transform: log` leaves out."""
+    found = {}
+    for one, training in zip(panel.series, panel.training, strict=True):
+        lost = int((one.values <= 0).sum())
+        if lost:
+            found[f"{one.name or 'the series'} {lost:,} of {np.isfinite(one.values).sum():,}"] = (training > 0).any()
+    if found:
+        text = f"features.transform = log leaves out values of 0 and below: {listed(list(found))}."
+        yield Finding("warning" if all(found.values()) else "error", f"{text} log1p takes all values.")
+
+
 def _flat(panel: Panel) -> list[Finding]:
     """Long stretches of one value, which are often a dead meter."""
     found = []

@@ -258,7 +258,7 @@ def judge(task: Forecasting, experts: Experts, windows: Windows, quantiles: np.n
     counted = np.isfinite(mase)
     if not counted.any():  # constant series alone: errors as they are
         mase, counted = row_mean(errors), np.isfinite(row_mean(errors))
-    headline = {**block_interval(mase, layout, **options), "n": int(counted.sum())}
+    headline = {**block_interval(mase, layout, **options, bounds=(0.0, np.inf)), "n": int(counted.sum())}
     names = [facts.names[number - 1] for number in windows.series[counted]]
     key = content_key(names, windows.origins[counted], windows.wanted[counted], mase_unit[counted])
     report: Report = {
@@ -292,9 +292,8 @@ def _intervals(
             inside = (windows.wanted >= made[:, :, low]) & (windows.wanted <= made[:, :, high])
             covered = row_mean(np.where(np.isfinite(windows.wanted), inside, np.nan))
             widths = (made[:, :, high] - made[:, :, low]) / np.where(std > 0, std, np.nan)
-            interval = block_interval(covered, layout, **options)
-            shares = {key: float(np.clip(value, 0.0, 1.0)) for key, value in interval.items()}
-            row[name] = {**shares, "width": float(np.nanmean(widths))}
+            interval = block_interval(covered, layout, **options, bounds=(0.0, 1.0))
+            row[name] = {**interval, "width": float(np.nanmean(widths))}
         found.append(row)
     return found
 

@@ -50,6 +50,8 @@ def evaluate_served(task: Forecasting, model: Model, directory: Path) -> tuple[R
     others = [one.name for one in given if one.name not in found]
     if others:
         findings.append(Finding("warning", f"{len(others)} of {len(given)} series are not known: {listed(others)}."))
+    text = "Whether the model learned from these values was not checked: on those it is better than on any to come."
+    findings.append(Finding("info", f"{text} Climatology, which needs training values, is not among the baselines."))
     # Each keeps its number in the network: series that are not in the source have no values.
     series = [found.get(name) or _empty(name, next(iter(found.values()))) for name in known.names]
     cuts = [Cut(0, min(known.look_back, one.end), one.end) for one in series]  # nothing here was learned from

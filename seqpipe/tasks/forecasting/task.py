@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seqpipe.data.examples import Examples, content_key
-from seqpipe.data.findings import Finding, counted
+from seqpipe.data.findings import Finding, counted, raise_errors
 from seqpipe.errors import require_extra
 from seqpipe.evaluation.forecasts import Layout
 from seqpipe.evaluation.measures import Measure
@@ -26,6 +26,7 @@ from seqpipe.storage import write_arrays
 from seqpipe.tasks.forecasting.answers import ForecastPresentation
 from seqpipe.tasks.forecasting.config import ForecastingPipeline
 from seqpipe.tasks.forecasting.data import Facts, Panel, fit_facts, read_panel
+from seqpipe.tasks.forecasting.oddities import without_logarithm
 from seqpipe.tasks.protocol import Callbacks, Fitted, Report, Say, Task
 from seqpipe.training.objective import Batch
 
@@ -73,6 +74,9 @@ class Forecasting(Task):
         if self.config.evaluation.statsmodels:
             require_extra("forecasting", "statsmodels")
         self.panel, findings = read_panel(self.config.data, self.horizon)
+        if self.config.features.transform == "log":
+            findings += without_logarithm(self.panel)
+            raise_errors(findings)
         return findings
 
     @property

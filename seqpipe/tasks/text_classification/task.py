@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from seqpipe.serving.model import Model
 
 VECTORS = "vectors.npz"
+ROUNDING = 2.0**-24  # of float32, which the steps of a recurrence add up
 LONG_TEXTS = {
     "head": "so many from its beginning",
     "tail": "so many from its end",
@@ -337,7 +338,7 @@ class TextClassification(Task):
         ]
 
     def artefact(self, model: keras.Model, fitted: Fitted, version: int) -> Artefact:
-        from seqpipe.export.artefact import Artefact
+        from seqpipe.export.artefact import TOLERANCE, Artefact
         from seqpipe.export.label_answer import expected_scores
         from seqpipe.tasks.text_classification.signatures import TextClassifier
         from seqpipe.text.tokenizer import TextTokenizer
@@ -367,6 +368,7 @@ class TextClassification(Task):
                 "serving_default": answers,
                 "scores": lambda rows: [expected_scores(answer, self.classes) for answer in answers(rows)],
             },
+            tolerance=max(TOLERANCE, ROUNDING * self.config.features.max_pieces),
         )
 
     def _sets(self, fitted: Fitted) -> LabelSets | None:

@@ -46,6 +46,7 @@ REFUSED = [
     ({"instances": [{"text": "a", "more": 1}]}, TEXT, r"instances\[0\] has text, more; it must have exactly text"),
     ({"instances": ["a", ["b"]]}, TEXT, "rows of unequal shapes"),
     ({"instances": [[1.0, 2.0], [1.0]]}, WAVE, "rows of unequal shapes"),
+    ({"instances": [[1.0, 1e39]]}, WAVE, "waveform: a number is out of the range of DT_FLOAT"),
     ({"instances": [1.0]}, WAVE, r"shape \[1\] does not fit \[\?, \?\]"),
     ({"instances": [{"b64": "?"}]}, TEXT, "b64 is not base64"),
     ({"inputs": {"text": ["a"]}}, BEAM, "Missing named inputs: beam_width, length_penalty"),

@@ -26,9 +26,11 @@ from seqpipe.runs.evaluate import evaluate_artefact
 from seqpipe.runs.run import open_run
 from seqpipe.series.builtin import builtin_rows
 from seqpipe.serving.model import load
+from seqpipe.tasks.forecasting.artefact import probes
 from seqpipe.tasks.forecasting.config import ForecastingPipeline
 from seqpipe.tasks.forecasting.data import fit_facts, usual_spread
 from seqpipe.tasks.forecasting.describe import describe, verdict
+from seqpipe.tasks.forecasting.oddities import without_logarithm
 from seqpipe.tasks.forecasting.report import _in_units, fit_shares
 from seqpipe.tasks.forecasting.ridge import refit_ridge
 from seqpipe.tasks.forecasting.signatures import rank_of
@@ -301,6 +303,35 @@ def test_task_score_flags_a_spike_and_explain_sees_the_past(model):
     assert explained["known_weights"].shape == (1, 12, 1)
 
 
+def test_task_score_is_silent_where_nothing_came_before(model):
+    given = row(steps=80, series=b"market")
+    given["values"][0, :50] = np.nan
+    given["values"][0, 55] = given["values"][0, 78] = 1e3
+    scored = ask(model, given, "score")
+    first = 80 - 2 * 12  # of the first block with a value before it
+    assert not scored["anomaly"][0, :first].any()
+    np.testing.assert_array_equal(scored["rank"][0, :first], 0.5)
+    assert scored["anomaly"][0, 78]
+
+
+def test_task_that_looks_back_two_steps_has_probes():
+    task = Forecasting(ForecastingPipeline.model_validate({**SHOPS, "features": {"look_back_steps": 2}}))
+    task.read()
+    task.facts = fit_facts(task.panel, task.config)
+    assert {len(probe["values"]) for probe in probes(task)} == {5, 2, 1, 0}
+
+
+def test_task_whose_logarithm_leaves_values_out_says_so():
+    task = Forecasting(ForecastingPipeline.model_validate({**SHOPS, "features": {"transform": "log"}}))
+    assert "leaves out" not in " ".join(finding.text for finding in task.read())
+    task.panel.series[0].values[:3] = [0.0, -1.0, np.nan]
+    (found,) = without_logarithm(task.panel)
+    assert found.severity == "warning"
+    assert "harbour 2 of 674. log1p takes all values." in found.text
+    task.panel.series[1].values[:] = -1.0
+    assert [finding.severity for finding in without_logarithm(task.panel)] == ["error"]
+
+
 def test_task_table_in_and_table_out(home, model, tmp_path, monkeypatch):
     from typer.testing import CliRunner
 
@@ -345,6 +376,7 @@ def test_task_is_evaluated_on_some_of_its_series_as_on_all(home, tmp_path):
         )
         said = console.file.getvalue()
         assert "### Verdict" in said
+        assert "Whether the model learned from these values was not checked" in said
         assert "held back" not in said, "nothing is trained"
         assert ("1 of 3 series are not known: nobody." in said) == ("nobody" in chosen)
         assert json.loads((tmp_path / "report.json").read_text()) == report
