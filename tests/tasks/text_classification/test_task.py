@@ -150,6 +150,12 @@ def test_text_classification_explains_by_whole_characters(task):
         assert not weights[max(1, len(row)) :].any()
 
 
+@pytest.mark.parametrize(("pieces", "allowed"), [(60, 1e-5), (1024, 2.0**-14)])
+def test_text_classification_is_proved_up_to_what_rounding_adds_up_in_a_row(task, pieces, allowed):
+    made = task(features__max_pieces=pieces)
+    assert made.artefact(made.build(), {"temperature": 1.0}, 1).tolerance == allowed
+
+
 def test_text_classification_card_of_a_pipeline_with_everything(here):
     (here / "vectors.txt").write_text("film 1 2 3 4 5 6 7 8\nplot 8 7 6 5 4 3 2 1\n")
     (here / "shop.tsv").write_text("words\tstars\nthe kettle is fine\tgood\nit broke\tbad\nit broke twice\tbad\n")
