@@ -219,4 +219,4 @@ def unhide(directory: Path) -> None:
 
 
 def _hiding_places(directory: Path) -> tuple[Path, Path]:
-    return directory.with_name(f".{directory.name}.hidden"), directory / ".hidden"
+    return directory.parent / f".{directory.name}.hidden", directory / ".hidden"

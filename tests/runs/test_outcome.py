@@ -58,3 +58,6 @@ def test_find_run_by_name_or_directory(tmp_path, monkeypatch):
         find_run("mine")
     with pytest.raises(RunError, match=r"It is a directory without a state\.json\."):
         find_run("runs")
+    for place in (".", "/", "..", ""):
+        with pytest.raises(RunError, match="is neither a run directory nor the name of a run"):
+            find_run(place)
