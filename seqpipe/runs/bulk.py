@@ -198,7 +198,7 @@ class _Read(_WithModel):
             for number, row in enumerate(rows, start=1):
                 if isinstance(row, BadRow):  # is named as the file is, not as what was fetched of it
                     row = replace(row, file=row.file.replace(here, file, 1))
-                elif (name := self.model.input.whole(row)) is not None:
+                elif (name := self.model.input.part_of(row)) is not None:
                     yield beam.pvalue.TaggedOutput(NAMES, (name, file))
                 yield file, number, row
 

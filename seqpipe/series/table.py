@@ -119,7 +119,6 @@ def read_series(
     raise_errors(findings)
     groups = _groups(rows, count)
     findings += _odd_names(role, groups, rows, wanted.series_column)
-    raise_errors(findings)
     zone = wanted.time_zone if times.kind == "seconds" and wanted.time_column is not None else None
     utc = times.clock
     if zone is not None and not times.zoned:
@@ -270,9 +269,10 @@ def _groups(rows: _Rows, count: int) -> dict[str, np.ndarray]:
 
 def _odd_names(role: str, groups: dict[str, np.ndarray], rows: _Rows, column: str) -> Iterator[Finding]:
     """Rows of no series beside others, and series that are probably one."""
-    unnamed = np.concatenate([[], *(members for name, members in groups.items() if not name.strip())]).astype(int)
-    if len(unnamed) and len(unnamed) < len(rows.places):
-        text = f"{rows.place(unnamed.min())}: no series is named, in {counted(len(unnamed), 'row')}"
+    unnamed = [members for name, members in groups.items() if not name.strip()]
+    if unnamed and len(unnamed) < len(groups):
+        found = np.concatenate(unnamed)
+        text = f"{rows.place(found.min())}: no series is named, in {counted(len(found), 'row')}"
         yield Finding("error", f"{text}. Fill data.series_column = {column} in each row.")
     yield from alike(role, groups, "If they are one series, write one name.", noun="series")
 

@@ -76,8 +76,8 @@ class Input:
         """What is strange about a row that is answered all the same; nothing in most cases."""
         return ""
 
-    def whole(self, row: Any) -> str | None:
-        """What a row is called of which other files may hold more; None for one that is whole."""
+    def part_of(self, row: Any) -> str | None:
+        """What it is called that a row is all of here, and of which other files may hold more; None for most kinds."""
         return None
 
     def length(self, row: Any) -> Any:

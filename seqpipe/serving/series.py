@@ -102,7 +102,7 @@ class SeriesInput(Input):
             row["static"] = np.array([text.encode() for text in one.static], object)
         return row
 
-    def whole(self, row: Row) -> str:
+    def part_of(self, row: Row) -> str:
         return f"series {np.ravel(row['series'])[0].decode()}" if "series" in row else "the series"
 
     def from_value(self, value: object) -> Row:

@@ -93,8 +93,8 @@ def test_beam_refuses_a_series_in_two_files(tmp_path):
     file = tmp_path / "history.csv"
     file.write_text("series,time,value\nshop,1,1\nshop,2,2\n")
     (row,) = SeriesInput(["values", "series"]).from_file(str(file))
-    assert SeriesInput(["values", "series"]).whole(row) == "series shop"
-    assert TEXT.whole("a text") is None
+    assert SeriesInput(["values", "series"]).part_of(row) == "series shop"
+    assert TEXT.part_of("a text") is None
     _in_one_file("series shop", ["a.csv", "a.csv"])
     with pytest.raises(DataError, match=r"series shop stands in a\.csv and b\.csv, and --beam reads each file alone"):
         _in_one_file("series shop", ["b.csv", "a.csv"])
