@@ -1,7 +1,7 @@
 """What a user may see go wrong.
 
 A message names the rule that was broken, what came in, where (file and line, YAML path), what is allowed,
-and the nearest guess. The command line prints it in one block and exits with 2.
+and the nearest guess. The command line prints it in one block, its notes below it, and exits with 2.
 """
 
 from __future__ import annotations

@@ -24,7 +24,6 @@ from typer.testing import CliRunner
 
 from pipelines import write_tiny
 from seqpipe.cli import app, main
-from seqpipe.errors import DataError
 
 
 @pytest.fixture(scope="module")
@@ -385,6 +384,14 @@ def test_cli_message_for_a_model_of_a_newer_version(home, tmp_path):
     assert "was made by a newer seqpipe (format 99; this one reads up to 1)" in text
 
 
+def test_cli_shows_warnings_below_the_error_that_may_come_of_them(tmp_path):
+    (tmp_path / "days.csv").write_text("time,value\n01/02/2016,1\n02/02/2016,1\n12/09/3016,1\n")
+    (tmp_path / "series.yaml").write_text("task: forecasting\nname: days\ndata: {train: 'files:days.csv'}\n")
+    error, *notes = refused("check", "series.yaml", cwd=tmp_path).strip().split("\n")
+    assert error.startswith("error: ")
+    assert any("read as day/month/year" in note for note in notes if note.startswith("warning: "))
+
+
 def test_cli_unwritable_run_directory(tmp_path):
     (tmp_path / "runs").write_text("a file where a directory should be")
     write_tiny(tmp_path)
@@ -396,8 +403,6 @@ def test_cli_names_a_path_that_yaml_cut_at_a_comment(tmp_path):
     file.write_text(
         file.read_text().replace("train: builtin:reviews?split=train&rows=320", "train: files:notes #2.csv")
     )
-    done = CliRunner().invoke(app, ["check", str(file)])
-    assert isinstance(done.exception, DataError)
-    said, hint = str(done.exception).split("\n")
-    assert said.startswith("train: notes does not exist")
+    said, hint = refused("check", str(file), cwd=tmp_path).strip().split("\n")
+    assert said.startswith("error: train: notes does not exist")
     assert hint.endswith('Did you mean data.train: "files:notes #2.csv"? Put it in quotes.')

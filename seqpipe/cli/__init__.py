@@ -56,7 +56,7 @@ def main() -> None:
     except KeyboardInterrupt:  # before typer looks for it
         sys.exit(130)
     except SeqpipeError as error:
-        err.print(f"error: {error}")
+        err.print("\n".join([f"error: {error}", *getattr(error, "__notes__", [])]))
         sys.exit(2)
     except OSError as error:
         if not _is_of_output(error):

@@ -238,7 +238,9 @@ def _sources_of(file: Path, overrides: list[str] | None) -> Iterator[None]:
         yield
     except DataError as error:
         overridden = [override.partition("=")[0] for override in overrides or []]
-        raise DataError("\n".join([str(error), *pipeline_file.cut_at_comments(file, overridden)])) from None
+        for cut in pipeline_file.cut_at_comments(file, overridden):
+            error.add_note(cut)
+        raise
 
 
 def _run_seeds(file: Path, overrides: list[str] | None, seeds: str, *, fresh: bool, publish: bool) -> Path | None:

@@ -63,10 +63,15 @@ class BadRows:
 
 
 def raise_errors(findings: Iterable[Finding]) -> None:
-    """Raise one DataError with every error."""
-    errors = [finding.text for finding in findings if finding.severity == "error"]
-    if errors:
-        raise DataError("\n".join(errors))
+    """Raise one DataError with every error; the warnings are its notes, since one of them may be why."""
+    texts: dict[str, list[str]] = {"error": [], "warning": [], "info": []}
+    for finding in findings:
+        texts[finding.severity].append(finding.text)
+    if texts["error"]:
+        error = DataError("\n".join(texts["error"]))
+        for warning in texts["warning"]:
+            error.add_note(f"warning: {warning}")
+        raise error
 
 
 def listed(items: Sequence[str], count: int | None = None) -> str:

@@ -109,8 +109,7 @@ def read_series(
     if monthly and (starts := at_month_starts(times)) is not None:
         times = starts
         findings.append(Finding("info", f"{role}: last days of months, each of which stands for its month."))
-    odd = odd_times(rows.columns.get("time", []), times)
-    findings += odd
+    findings += odd_times(rows.columns.get("time", []), times)
     numbers = {
         name: read_numbers(rows.columns[name], name[2:], rows.place, wanted, findings)
         for name in rows.columns
@@ -143,8 +142,7 @@ def read_series(
         made += found
         if found and len(found[0]) > len(members):
             gaps[name] = len(found[0]) - len(members), len(found[0])
-    if any(finding.severity == "error" for finding in findings):  # of which the times may be the cause
-        raise_errors([*findings, *(Finding("error", one.text) for one in odd)])
+    raise_errors(findings)
     findings += _gaps(gaps, len(order))
     return SeriesSet(made, chosen, findings)
 

@@ -63,6 +63,7 @@ def test_findings_every_error_is_raised_at_once_and_nothing_else():
     with pytest.raises(DataError) as caught:
         raise_errors(findings)
     assert str(caught.value) == "one.\ntwo."
+    assert caught.value.__notes__ == ["warning: odd"]
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def read_commands(data: CommandsData) -> CommandSplits:
     clips = {role: _clips(role, reading, data, classes) for role, reading in readings.items()}
     for role, reading in readings.items():
         findings += _check_noise_folder(role, reading, data)
-    raise_errors(_check_voices(clips["train"], classes))
+    raise_errors([*findings, *_check_voices(clips["train"], classes)])
     if "dev" not in clips:
         clips = _with_dev(clips, data.dev_every)
     left_out, clips["train"] = _leave_out(clips["train"], data.leave_out)
