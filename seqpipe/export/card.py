@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -19,6 +18,7 @@ from seqpipe.evaluation.measures import Report
 from seqpipe.export.artefact import CARD, PIPELINE, Parity
 from seqpipe.startup import machine
 from seqpipe.storage import write_text
+from seqpipe.training.position import Step
 
 STREAMS = "It streams: `stream` answers piece by piece."
 STEPS = "It goes on from a state that is kept: `start` reads a beginning, `step` what comes next."
@@ -31,7 +31,7 @@ def write(
     config: Pipeline,
     report: Report,
     parity: Parity,
-    steps: Mapping[str, Any],
+    steps: Mapping[str, Step],
     headline: str,
     sections: str,
     limits: list[str],
@@ -121,7 +121,7 @@ What validation found:
 {_lines(findings or ["nothing"])}"""
 
 
-def _training(config: Pipeline, parity: Parity, steps: Mapping[str, Any]) -> str:
+def _training(config: Pipeline, parity: Parity, steps: Mapping[str, Step]) -> str:
     training, again = steps["train"], f"\n{steps['refit']['summary']}." if "refit" in steps else ""
     on = f" on {training['machine']}" if "machine" in training else ""  # runs of before do not say
     return f"""## Training
@@ -130,7 +130,7 @@ Seed {config.seed}; {counted(training["epochs"], "epoch")} in {training["seconds
 in `{PIPELINE}` beside this card.{before_training(config, steps)}{again}"""
 
 
-def before_training(config: Pipeline, steps: Mapping[str, Any]) -> str:
+def before_training(config: Pipeline, steps: Mapping[str, Step]) -> str:
     """What the weights were before training: nothing to say where they were random."""
     start = pipeline_file.flatten(config.model_dump(mode="json")).get("model.start_from")
     if start is None:

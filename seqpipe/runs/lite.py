@@ -13,6 +13,7 @@ from seqpipe.export import lite
 from seqpipe.export.artefact import CARD, KERAS_MODEL, PIPELINE
 from seqpipe.runs.outcome import RUNS
 from seqpipe.runs.run import open_run
+from seqpipe.runs.state import STATE
 from seqpipe.serving.find import find_model
 from seqpipe.tasks import load_pipeline, make_task, schemas
 
@@ -34,7 +35,7 @@ def find(target: str, overrides: list[str]) -> tuple[Path, Pipeline]:
         ConfigError: an override is not allowed, or models of this task have no LiteRT form.
     """
     for run in (Path(target), RUNS / target):
-        if (run / "state.json").is_file():
+        if (run / STATE).is_file():
             place, file = run, run / "pipeline.yaml"
             config = load_pipeline(file, [*overrides, f"run_directory={run.parent}", f"name={run.name}"]).config
             break
@@ -54,7 +55,7 @@ def add_lite(place: Path, config: Pipeline, *, data_named: bool, say: Callable[[
     Args:
         data_named: whether the user named the data, which then must be there; a model's own may be gone.
     """
-    if (place / "state.json").is_file():
+    if (place / STATE).is_file():
         with open_run(config, say=say) as run:
             return run.lite()
     added = lite.add(place, lambda artefact: of_model(artefact, config, data_named, say))

@@ -13,6 +13,7 @@ from typing import Any
 
 from seqpipe.errors import RunError, nearest
 from seqpipe.evaluation.measures import Figure, Measure, Report, monitored, reported
+from seqpipe.runs.state import STATE, load_state
 from seqpipe.storage import HIDDEN, is_hidden
 from seqpipe.tasks import task_class
 from seqpipe.training.position import Epoch
@@ -70,7 +71,7 @@ class Outcome:
     def report(self) -> Report:
         """report.json; empty for a run that was not evaluated."""
         file = self.directory / "report" / "report.json"
-        evaluated = "evaluate" in _state(self.directory)["steps"]
+        evaluated = "evaluate" in load_state(self.directory)["steps"]
         return json.loads(file.read_text(encoding="utf-8")) if evaluated and file.is_file() else {}
 
     def measured(self, split: str) -> Figure | None:
@@ -107,7 +108,7 @@ def read_outcome(directory: Path) -> Outcome:
     Raises:
         RunError: it is none, or its training is not finished.
     """
-    state = _state(directory)
+    state = load_state(directory)
     if "train" not in state["steps"]:
         raise RunError(f"{directory} holds no finished training. Run `seqpipe train` or `seqpipe run` first.")
     lines = (directory / "history.jsonl").read_text(encoding="utf-8").splitlines()
@@ -122,7 +123,7 @@ def find_run(run: str) -> Path:
         RunError: there is no such run.
     """
     for place in (Path(run), RUNS / run):
-        if (place / "state.json").is_file():
+        if (place / STATE).is_file():
             return place
         if is_hidden(place):
             raise RunError(f"{place} {HIDDEN}")
@@ -132,7 +133,3 @@ def find_run(run: str) -> Path:
         f"{run} is neither a run directory nor the name of a run in {RUNS}.{hint} "
         f"Known names: {', '.join(names) or 'none'}.{nearest(run, names)}"
     )
-
-
-def _state(directory: Path) -> dict[str, Any]:
-    return json.loads((directory / "state.json").read_text(encoding="utf-8"))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from seqpipe.config import file as pipeline_file
 from seqpipe.config.data import train_source
@@ -19,12 +19,12 @@ from seqpipe.data.findings import Finding, counted
 from seqpipe.errors import RunError
 from seqpipe.evaluation.measures import headline, monitored
 from seqpipe.export.artefact import Parity, keep_features, next_version
-from seqpipe.runs.state import check_data, read_state
+from seqpipe.runs.state import STATE, State, check_data, load_state, read_state
 from seqpipe.startup import machine
 from seqpipe.storage import locked, remove_directory, remove_leftovers, unhide, unwritable, write_json, write_text
 from seqpipe.tasks import make_task
 from seqpipe.tasks.protocol import IN_WEIGHTS, Callbacks, Fitted, Report
-from seqpipe.training.position import read_history
+from seqpipe.training.position import Step, read_history
 from seqpipe.training.workers import is_chief, join, wait_for
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Run:
     config: Pipeline
     say: Callable[[str], None] = print
     callbacks: Callbacks = lambda epochs, steps: ()
-    state: dict[str, Any] = field(default_factory=dict)
+    state: State = field(default_factory=lambda: State(config={}, steps={}))
     chief: bool = True
     watchers: Sequence[keras.callbacks.Callback] = ()
 
@@ -61,7 +61,7 @@ class Run:
         return self.config.run_path
 
     def finished(self, step: str) -> bool:
-        return step in self.state.get("steps", {})
+        return step in self.state["steps"]
 
     @cached_property
     def task(self) -> Task:
@@ -119,9 +119,8 @@ class Run:
 
     def _is_there(self, step: str) -> bool:
         """Whether the worker that writes has finished a step."""
-        file = self.directory / "state.json"
-        if file.exists():
-            self.state = json.loads(file.read_text(encoding="utf-8"))
+        if (self.directory / STATE).exists():
+            self.state = load_state(self.directory)
         return self.finished(step)
 
     def train(self, *, again: bool = True) -> None:
@@ -358,10 +357,10 @@ class Run:
         self.task.finish(model, self.fitted())
         return model
 
-    def _finish(self, step: str, facts: dict[str, object]) -> None:
+    def _finish(self, step: str, facts: Step) -> None:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        self.state.setdefault("steps", {})[step] = {"finished": now, "machine": machine(), **facts}
-        write_json(self.directory / "state.json", self.state)
+        self.state["steps"][step] = {"finished": now, "machine": machine(), **facts}
+        write_json(self.directory / STATE, self.state)
 
 
 @contextlib.contextmanager
@@ -383,7 +382,7 @@ def open_run(
     if not is_chief():
         if fresh:
             raise RunError("--fresh and TF_CONFIG exclude each other: workers cannot tell an old run from a new one.")
-        yield Run(config, say, callbacks, {}, chief=False)
+        yield Run(config, say, callbacks, chief=False)
         return
     with locked(directory):
         try:
@@ -394,7 +393,7 @@ def open_run(
             remove_leftovers(directory)
             run = Run(config, say, callbacks, read_state(directory, config))
             write_text(directory / "pipeline.yaml", pipeline_file.to_yaml(config))
-            write_json(directory / "state.json", run.state)
+            write_json(directory / STATE, run.state)
             yield run
         except OSError as error:
             raise unwritable(Path(error.filename or directory), error) from error

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from seqpipe.config import file as pipeline_file
 from seqpipe.config.pipeline import Pipeline
 from seqpipe.errors import RunError
+from seqpipe.training.position import Step
+
+STATE = "state.json"
+
+
+class State(TypedDict):
+    """What state.json holds: the configuration by dotted keys, and the steps that are finished."""
+
+    config: dict[str, Any]
+    steps: dict[str, Step]
+
 
 # Sections and keys that a step depends on: a change asks for it anew, or contradicts it where training has begun. A key
 # that is listed belongs to its step alone, whatever its section.
@@ -24,13 +35,16 @@ OWN_KEYS = {key for keys in DEPENDS_ON.values() for key in keys if "." in key}
 FREE_KEYS = ("training.save_every_steps", "training.tensorboard")
 
 
-def read_state(directory: Path, config: Pipeline) -> dict[str, Any]:
+def load_state(directory: Path) -> State:
+    return json.loads((directory / STATE).read_text(encoding="utf-8"))
+
+
+def read_state(directory: Path, config: Pipeline) -> State:
     """The state of the run, less the steps that the configuration asks for anew."""
-    file = directory / "state.json"
     wanted = pipeline_file.flatten(config.model_dump(mode="json"))
-    if not file.exists():
+    if not (directory / STATE).exists():
         return {"config": wanted, "steps": {}}
-    state = json.loads(file.read_text(encoding="utf-8"))
+    state = load_state(directory)
     before = state["config"]
     changed = [key for key in pipeline_file.changed_keys(before, config) if key not in FREE_KEYS]
     fixed = [key for key in changed if _owner(key) in DEPENDS_ON["train"]]
@@ -46,12 +60,12 @@ def read_state(directory: Path, config: Pipeline) -> dict[str, Any]:
         if touched & set(DEPENDS_ON[step]):
             for later in steps[steps.index(step) :]:
                 state["steps"].pop(later, None)
-    return {**state, "config": wanted}
+    return {"config": wanted, "steps": state["steps"]}
 
 
-def check_data(state: dict[str, Any], data_key: str, directory: Path, *, chief: bool) -> None:
+def check_data(state: State, data_key: str, directory: Path, *, chief: bool) -> None:
     """Refuse data that is not what a run has made its features of."""
-    features = state.get("steps", {}).get("features")
+    features = state["steps"].get("features")
     if features is None or features["data_key"] == data_key:
         return
     if not chief:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
@@ -21,6 +21,20 @@ if TYPE_CHECKING:
 
 POSITION, HISTORY = "position.npz", "history.jsonl"
 Epoch = Mapping[str, Any]  # a line of the history: figures by name, of a step or of a finished epoch
+
+
+class Step(TypedDict, total=False):
+    """A finished step of a run: when and where, what it says of itself, and what it is checked by later."""
+
+    finished: str
+    machine: str
+    summary: str
+    seconds: float
+    epochs: int
+    data_key: str
+    rows_key: str | None
+    path: str
+    section: str
 
 
 @dataclass
