@@ -98,7 +98,7 @@ def _led_through_values(schema: type[Pipeline], overrides: list[str]) -> list[st
     return [f"--set {override}: {way} is no section." for override, way in ways.items() if way]
 
 
-def _pass_over_unknown(schema: type[Pipeline], tree: dict[str, Any]) -> None:
+def _pass_over_unknown(schema: type[Pipeline], tree: dict[str, object]) -> None:
     """Take out of a configuration that another version wrote the keys that this one does not know."""
     try:
         schema.model_validate(tree)
@@ -161,7 +161,7 @@ def _search_problems(config: Pipeline) -> list[tuple[str, str]]:
     return problems
 
 
-def _validated(schema: type[P], tree: dict[str, Any], written: object, file: Path, origin: dict[str, str]) -> P:
+def _validated(schema: type[P], tree: dict[str, object], written: object, file: Path, origin: dict[str, str]) -> P:
     """The configuration; where it wants a text and YAML saw a number, a date or a truth value, what was written."""
     try:
         return schema.model_validate(tree)

@@ -36,7 +36,9 @@ MERGE = "tag:yaml.org,2002:merge"
 NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)  # a thirteenth month, thousands of brackets
 
 
-def apply_overrides(tree: dict[str, Any], written: object, origin: dict[str, str], overrides: list[str]) -> list[str]:
+def apply_overrides(
+    tree: dict[str, object], written: object, origin: dict[str, str], overrides: list[str]
+) -> list[str]:
     """Put each value into the tree, and as it was written into `written`; returns what is wrong with them."""
     problems = []
     for override in overrides:
@@ -120,7 +122,7 @@ def flatten(tree: Any, prefix: str = "", *, lists: bool = False) -> dict[str, An
     inside = dict(enumerate(tree)) if numbered else tree
     if not isinstance(inside, dict) or not inside:
         return {prefix: tree}
-    leaves: dict[str, Any] = {}
+    leaves: dict[str, object] = {}
     for key, value in inside.items():
         leaves |= flatten(value, f"{prefix}.{key}" if prefix else str(key), lists=lists)
     return leaves

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
@@ -39,7 +39,7 @@ def _number_wanted(kind: object, value: object) -> str:
     return next(filter(None, (_number_wanted(one, item) for one in inside for item in items)), "")
 
 
-def _alternatives(kind: object) -> list[Any]:
+def _alternatives(kind: object) -> list[object]:
     """The types of a choice; of what is none, itself."""
     if get_origin(kind) is Annotated:
         return _alternatives(get_args(kind)[0])

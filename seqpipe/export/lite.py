@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -52,7 +52,7 @@ def frozen(model: keras.Model) -> keras.StatelessScope:
     return keras.StatelessScope(state_mapping=constants)
 
 
-def convert(function: Any, *, int8: bool, variables: Sequence[tf.Variable] = ()) -> bytes:
+def convert(function: object, *, int8: bool, variables: Sequence[tf.Variable] = ()) -> bytes:
     """A LiteRT file with one signature, named serving_default.
 
     Args:
@@ -208,7 +208,7 @@ def add(artefact: Path, make: Callable[[Path], LiteFiles]) -> Path:
 def to_markdown(report: Report) -> str:
     """A report as the text of a card's section."""
 
-    def row(name: str, accuracy: dict[str, float] | None, figures: dict[str, Any] | None = None) -> str:
+    def row(name: str, accuracy: dict[str, float] | None, figures: dict[str, object] | None = None) -> str:
         share = "–" if accuracy is None else f"{100 * accuracy['value']:.2f} %"
         if figures is None:
             return f"| {name} | – | – | {share} | – |"

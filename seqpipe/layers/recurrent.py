@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import keras
 import tensorflow as tf
@@ -30,7 +29,7 @@ class _Lengths(keras.layers.RNN):
 
     wrapped = False  # in a Bidirectional: outputs stand at their inputs' steps, backwards too
 
-    def __init__(self, *args: Any, weight_dropout: float = 0.0, **kwargs: Any):
+    def __init__(self, *args: object, weight_dropout: float = 0.0, **kwargs: object):
         if not 0 <= weight_dropout < 1:
             raise ValueError(f"weight_dropout = {weight_dropout} is not a share. Allowed: 0 <= weight_dropout < 1.")
         super().__init__(*args, **kwargs)
@@ -277,7 +276,7 @@ class Bidirectional(keras.layers.Bidirectional):
     Call arguments and padding: the wrapped layer's; initial_state holds the forward states, then the backward ones.
     """
 
-    def __init__(self, layer: keras.layers.Layer, *args: Any, **kwargs: Any):
+    def __init__(self, layer: keras.layers.Layer, *args: object, **kwargs: object):
         for given in (layer, kwargs.get("backward_layer")):
             if given is not None and not isinstance(given, _Lengths):
                 raise TypeError(

@@ -14,7 +14,7 @@ Axes: B batch (rows), W hypotheses of a row, V vocabulary, T pieces of the longe
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -93,7 +93,7 @@ class _Beam(NamedTuple):
 
     t: tf.Tensor | int
     tokens: tf.Tensor
-    state: Any
+    state: object
     alive: tf.Tensor
     history: tf.Tensor
     kept: tf.Tensor
@@ -142,7 +142,7 @@ def beam(
     return Answers(found.kept_ids[:, :, :longest], found.kept_lengths, found.kept, cut)
 
 
-def _first_beam(state: Any, bounds: tf.Tensor, width: tf.Tensor) -> _Beam:
+def _first_beam(state: object, bounds: tf.Tensor, width: tf.Tensor) -> _Beam:
     """One empty hypothesis a row; a row whose bound is 0 has kept it already."""
     rows = tf.shape(bounds)[0]
     only_first = tf.tile(tf.where(tf.range(width) > 0, LOWEST, 0.0)[tf.newaxis], [rows, 1])

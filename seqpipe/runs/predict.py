@@ -149,7 +149,7 @@ def predict(
         if wanted.horizon is not None:
             look_ahead(model, wanted.horizon)
         if words:
-            rows: Iterable[Any] = map(model.input.from_word, words)
+            rows: Iterable[object] = map(model.input.from_word, words)
         else:
             rows = model.input.from_file(str(source), column=column, encoding=encoding, keep=wanted.keep)
         _show(model, rows, wanted, out, err)

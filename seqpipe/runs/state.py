@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from seqpipe.config import file as pipeline_file
 from seqpipe.config.pipeline import Pipeline
@@ -17,7 +17,7 @@ STATE = "state.json"
 class State(TypedDict):
     """What state.json holds: the configuration by dotted keys, and the steps that are finished."""
 
-    config: dict[str, Any]
+    config: dict[str, object]
     steps: dict[str, Step]
 
 

@@ -71,7 +71,7 @@ def tune(
     fresh: bool,
     out: Console,
     callbacks: Callable[[Pipeline], Callbacks],
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Run the trials that are missing; print the best as `--set` arguments and draw the search.
 
     Args:
@@ -294,7 +294,9 @@ def _as_options(overrides: Sequence[str]) -> list[str]:
     return [f"--set {shlex.quote(override)}" for override in overrides]
 
 
-def _conclude(study: optuna.Study, config: Pipeline, given: list[str], directory: Path, out: Console) -> dict[str, Any]:
+def _conclude(
+    study: optuna.Study, config: Pipeline, given: list[str], directory: Path, out: Console
+) -> dict[str, object]:
     """
     Args:
         given: words of the command line that name the pipeline.

@@ -37,7 +37,7 @@ class Presentation:
         """How this model's answers are shown; facts: what its signature `info` says."""
         return self
 
-    def plot(self, answers: Iterable[tuple[str, Any, Answer]], file: Path) -> None:
+    def plot(self, answers: Iterable[tuple[str, object, Answer]], file: Path) -> None:
         """Draw answers, each with its row and what that is called.
 
         Raises:

@@ -88,7 +88,7 @@ def pipeline_of(model: str | Path) -> dict[str, Any]:
     return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
-def read_card(directory: Path) -> dict[str, Any]:
+def read_card(directory: Path) -> dict[str, object]:
     """The facts at the head of card.md; empty for a model that has none.
 
     Raises:

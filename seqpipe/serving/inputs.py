@@ -35,7 +35,7 @@ class Input:
     equal_lengths = True
     window_rows = 2048
 
-    def from_word(self, word: str) -> Any:
+    def from_word(self, word: str) -> object:
         """A row from an argument of `seqpipe predict`.
 
         Raises:
@@ -45,7 +45,7 @@ class Input:
 
     def from_file(
         self, source: str, *, column: str | None = None, encoding: str = "utf-8", keep: Sequence[str] = ()
-    ) -> Iterator[Any]:
+    ) -> Iterator[object]:
         """The rows of a file, or of standard input for "-"; what cannot be read comes out as a BadRow.
 
         Args:
@@ -58,7 +58,7 @@ class Input:
             raise DataError(f"{option}: this model takes several inputs, each by its name in a JSON object.")
         yield from read_objects(source, encoding=encoding)
 
-    def from_value(self, value: object) -> Any:
+    def from_value(self, value: object) -> object:
         """A row from what `seqpipe.load(...)` is called with.
 
         Raises:

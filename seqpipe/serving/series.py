@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 
@@ -142,7 +142,7 @@ class SeriesInput(Input):
         return row["series"].item().decode("utf-8", "replace") if "series" in row else ""
 
 
-def _as_array(name: str, item: Any) -> np.ndarray | np.int64:
+def _as_array(name: str, item: object) -> np.ndarray | np.int64:
     """An input by its name; whatever numpy says of one that is not what it takes."""
     if name in ("series", "static"):
         texts = [item] if isinstance(item, (str, bytes)) else np.asarray(item, object).ravel().tolist()

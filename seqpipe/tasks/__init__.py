@@ -45,7 +45,7 @@ def load_pipeline(file: str | Path, overrides: list[str] | None = None) -> pipel
     return pipeline_file.load(file, overrides or [], schemas())
 
 
-def json_schema(task: str | None = None) -> dict[str, Any]:
+def json_schema(task: str | None = None) -> dict[str, object]:
     """The JSON schema of a pipeline file of one task, or of any.
 
     Raises:

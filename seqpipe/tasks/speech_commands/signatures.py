@@ -6,7 +6,6 @@ Axes: B batch (rows), S samples, W windows, T time (frames), F mel bands, C clas
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import keras
 import numpy as np
@@ -64,7 +63,7 @@ class CommandRecogniser(tf.Module):
         waveform = tf.pad(waveform, [[0, 0], [0, (windows - 1) * hop + self._mel.clip_samples - samples]])
         at_once = tf.maximum(1, WINDOWS_AT_ONCE // tf.maximum(1, rows))
 
-        def body(first: tf.Tensor, best: tf.Tensor, probabilities: tf.Tensor, start: tf.Tensor) -> tuple[Any, ...]:
+        def body(first: tf.Tensor, best: tf.Tensor, probabilities: tf.Tensor, start: tf.Tensor) -> tuple[object, ...]:
             count = tf.minimum(at_once, windows - first)
             part = waveform[:, first * hop : (first + count - 1) * hop + self._mel.clip_samples]
             found = self._windows(part, count)  # [B, W, C]
