@@ -30,10 +30,11 @@ class Bad:
 class BadRows:
     """Rows that cannot be used: how many, and the first of them.
 
-    noun: what a row is called.
+    noun: what a row is called. then: what becomes of them where the others are used.
     """
 
     noun: str
+    then: str = "are skipped"
     count: int = 0
     examples: list[str] = field(default_factory=list)
 
@@ -59,7 +60,7 @@ class BadRows:
         if self.count / total > max_bad_fraction:
             limit = f"data.max_bad_fraction = {max_bad_fraction:g} allows no more"
             return [Finding("error", f"{count}, {limit}: {shown}")]
-        return [Finding("warning", f"{count} and are skipped: {shown}")]
+        return [Finding("warning", f"{count} and {self.then}: {shown}")]
 
 
 def raise_errors(findings: Iterable[Finding]) -> None:

@@ -55,12 +55,12 @@ def _odd_numbers(name: str, texts: list[str], mark: str) -> list[Finding]:
 
 
 def read_numbers(
-    texts: list[str], name: str, place: Callable[[int], str], wanted: SeriesTable, findings: list[Finding]
+    texts: list[str], name: str, role: str, place: Callable[[int], str], wanted: SeriesTable, findings: list[Finding]
 ) -> np.ndarray:
     """The numbers of a column, float64 [N], NaN where a value is missing; what is no number is an error.
 
     Args:
-        name: of the column.
+        name: of the column. role: what its rows are for.
         place: of a row, by its index.
         findings: to which is added what is noticed.
     """
@@ -69,7 +69,7 @@ def read_numbers(
     try:
         values = np.array(plain, dtype=np.float64) if plain else np.zeros(0)
     except ValueError:
-        values = _slowly(texts, plain, name, place, wanted, findings)
+        values = _slowly(texts, plain, name, role, place, wanted, findings)
     infinite = np.flatnonzero(np.isinf(values))
     if len(infinite):
         text = f"{place(infinite[0])}: {name} is infinite, in {counted(len(infinite), 'row')}."
@@ -95,12 +95,13 @@ def _slowly(
     texts: list[str],
     plain: list[str],
     name: str,
+    role: str,
     place: Callable[[int], str],
     wanted: SeriesTable,
     findings: list[Finding],
 ) -> np.ndarray:
     values = np.full(len(texts), np.nan)
-    bad = BadRows("row")
+    bad = BadRows("value", then="count as missing")
     for index, text in enumerate(texts):
         small = plain[index].strip().lower()
         if small in MISSING:
@@ -110,7 +111,7 @@ def _slowly(
         except ValueError:
             hint = ""
             if {",", ".", " ", "'"} & set(text.strip()):
-                hint = f" Numbers have no thousands separators, and the decimal mark {wanted.decimal} (data.decimal)."
-            bad.add(f'{place(index)}: {name} = "{text:.30}" is no number.{hint}')
-    findings += bad.check("values", good=len(texts) - bad.count, max_bad_fraction=wanted.max_bad_fraction)
+                hint = f": numbers have no thousands separators, and the decimal mark {wanted.decimal} (data.decimal)"
+            bad.add(f'{place(index)}: {name} = "{text:.30}" is no number{hint}')
+    findings += bad.check(f"{role}, {name}", good=len(texts) - bad.count, max_bad_fraction=wanted.max_bad_fraction)
     return values

@@ -111,7 +111,7 @@ def read_series(
         findings.append(Finding("info", f"{role}: last days of months, each of which stands for its month."))
     findings += odd_times(rows.columns.get("time", []), times)
     numbers = {
-        name: read_numbers(rows.columns[name], name[2:], rows.place, wanted, findings)
+        name: read_numbers(rows.columns[name], name[2:], role, rows.place, wanted, findings)
         for name in rows.columns
         if name[:2] in ("v:", "k:", "p:")
     }

@@ -18,7 +18,9 @@ def odd(*texts):
 
 def numbers(*texts, **options):
     findings = []
-    values = read_numbers(list(texts), "price", lambda row: f"file:{row + 2}", SeriesTable(**options), findings)
+    values = read_numbers(
+        list(texts), "price", "train", lambda row: f"file:{row + 2}", SeriesTable(**options), findings
+    )
     assert values.dtype == np.float64
     return values.tolist(), [(one.severity, one.text) for one in findings]
 
@@ -72,7 +74,7 @@ def test_cells_are_odd_where_the_decimal_mark_may_stand_between_thousands(mark, 
 def test_cells_with_a_point_before_three_digits_are_no_numbers_where_the_decimal_mark_is_a_comma(other):
     _, said = numbers(other, "1.227", decimal=",")
     assert {severity for severity, _ in said} == {"error"}
-    assert 'file:3: price = "1.227" is no number. Numbers have no thousands separators' in said[0][1]
+    assert 'file:3: price = "1.227" is no number: numbers have no thousands separators' in said[0][1]
 
 
 def test_cells_with_a_point_are_numbers_where_no_other_has_a_decimal_comma():
@@ -80,7 +82,7 @@ def test_cells_with_a_point_are_numbers_where_no_other_has_a_decimal_comma():
     assert read("1.5", "2", decimal=",") == [1.5, 2]
     ((severity, text),) = numbers("1,5", "2.5", decimal=",")[1]
     assert severity == "error"
-    assert 'file:3: price = "2.5" is no number. Numbers have no thousands separators' in text
+    assert 'file:3: price = "2.5" is no number: numbers have no thousands separators' in text
 
 
 def test_cells_that_are_empty_or_say_so_are_missing_and_truths_are_one_or_nothing():
@@ -99,8 +101,8 @@ def test_cells_that_are_infinite_are_an_error_at_the_first():
 def test_cells_that_are_no_numbers_are_told_by_place_and_passed_over_where_that_is_allowed():
     values, said = numbers("1", "x" * 40, "", "soon", max_bad_fraction=0.5)
     np.testing.assert_array_equal(values, [1, NONE, NONE, NONE])
-    bad = f'file:3: price = "{"x" * 30}" is no number.; file:5: price = "soon" is no number.'
-    assert said == [("warning", f"values: 2 of 4 rows (50.0 %) cannot be used and are skipped: {bad}.")]
+    bad = f'file:3: price = "{"x" * 30}" is no number; file:5: price = "soon" is no number'
+    assert said == [("warning", f"train, price: 2 of 4 values (50.0 %) cannot be used and count as missing: {bad}.")]
     (severity, text), *rest = numbers("1", "x", "", "soon", max_bad_fraction=0.49)[1]
     assert (severity, rest) == ("error", [])
     assert "data.max_bad_fraction = 0.49 allows no more" in text
@@ -121,7 +123,7 @@ def test_cells_that_are_no_numbers_are_told_by_place_and_passed_over_where_that_
 )
 def test_cells_with_signs_between_thousands_get_a_hint(decimal, text):
     (_, told), *_ = numbers("1", text, decimal=decimal)[1]
-    hint = f" Numbers have no thousands separators, and the decimal mark {decimal} (data.decimal)."
+    hint = f": numbers have no thousands separators, and the decimal mark {decimal} (data.decimal)"
     hinted = any(sign in text.strip() for sign in ",. '")
-    assert f'file:3: price = "{text}" is no number.{hint if hinted else ""}' in told
+    assert f'file:3: price = "{text}" is no number{hint if hinted else ""}' in told
     assert ("thousands" in told) == hinted

@@ -162,11 +162,11 @@ def test_table_names_of_series_that_are_nearly_one_are_a_warning(tmp_path):
     [
         ("time,value\n", {}, "train: no rows."),
         ("time,value\n1,1\n1,2\n", {}, r"series.csv:3: the series has the time 1 twice, with other values"),
-        ('time,value\n1,"1,234.5"\n', {}, r'series.csv:2: value = "1,234.5" is no number. Numbers have no thousands'),
+        ('time,value\n1,"1,234.5"\n', {}, r'series.csv:2: value = "1,234.5" is no number: numbers have no thousands'),
         (
             "time\tvalue\n1\t987,5\n2\t1.234\n",
             {"decimal": ",", "separator": "\t"},
-            r'series.csv:3: value = "1.234" is no number. Numbers have no',
+            r'series.csv:3: value = "1.234" is no number: numbers have no',
         ),
         ("time,value\n2020-01-01,1\ntoday,2\n", {}, 'series.csv:3: the time "today" is none'),
         (
