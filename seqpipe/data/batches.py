@@ -38,4 +38,4 @@ def plan_in_order_of_length(lengths: np.ndarray, *, batch_size: int) -> list[np.
 def padding_fraction(lengths: np.ndarray, batches: list[np.ndarray]) -> float:
     """Share of steps in padded batches that is padding, 0..1."""
     padded = sum(int(lengths[rows].max(initial=0)) * len(rows) for rows in batches)
-    return 1.0 - float(lengths.sum()) / padded if padded else 0.0
+    return 1.0 - sum(int(lengths[rows].sum()) for rows in batches) / padded if padded else 0.0

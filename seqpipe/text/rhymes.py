@@ -76,6 +76,8 @@ def read_groups(file: Path) -> list[str]:
     Raises:
         DataError: it cannot be read, or holds no group of two characters.
     """
+    if not file.is_file():
+        raise DataError(f"form.rhyme = {file} is no file. Allowed: learned, FILE.")
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

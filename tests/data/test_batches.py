@@ -48,3 +48,4 @@ def test_plan_in_order_of_length_is_a_permutation_longest_first():
 def test_padding_fraction_counts():
     assert padding_fraction(np.array([4, 2]), [np.array([0, 1])]) == 0.25
     assert padding_fraction(np.array([0]), [np.array([0])]) == 0.0
+    assert padding_fraction(np.array([4, 4, 4]), [np.array([0, 1])]) == 0.0, "a row that this epoch leaves out"

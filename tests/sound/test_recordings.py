@@ -320,6 +320,17 @@ def test_commands_max_rows_reads_a_part_of_each_folder(folder):
     assert np.bincount(np.concatenate([splits.train.labels, splits.dev.labels])).tolist() == [4, 4]
 
 
+@pytest.mark.parametrize("every", [2, 3, 5])
+@pytest.mark.parametrize("names", ["a{}", "p{:03d}", "user_{}"])
+def test_commands_dev_has_its_share_of_few_speakers(tmp_path, names, every):
+    for word in ("yes", "no"):
+        (tmp_path / word).mkdir()
+        for number in range(12):
+            soundfile.write(tmp_path / word / f"{names.format(number)}_nohash_0.wav", sound(0.1), 16_000)
+    splits = read_commands(data(tmp_path, dev_every=every))
+    assert abs(len(splits.dev) / 24 - 1 / every) <= 1 / 12
+
+
 def test_commands_are_split_by_speaker(folder):
     splits = read_commands(data(folder))
     assert splits.classes == ["no", "yes", "unknown", "silence"]
@@ -355,7 +366,10 @@ def test_commands_unknown_is_what_is_not_named_or_what_is_listed(folder):
         ({"speaker": "^(.*)_nobody_"}, "matches nothing in the name of .*no/a_nohash"),
         ({"speaker": "^(nobody)?"}, "matches nothing in the name of .*no/a_nohash"),
         ({"words": ["yes", "nope"]}, '"nope" is not a word of the training recordings. Allowed: no, yes'),
-        ({"words": ["yes", "no"], "leave_out": ["no"]}, "name no: one of them"),
+        (
+            {"words": ["yes", "no"], "leave_out": ["no"]},
+            "data.words and data.leave_out both name no. Name it in one of them.",
+        ),
         ({"unknown": ["yes"]}, "there must be two commands; the only one is no"),
     ],
 )

@@ -42,3 +42,5 @@ def test_rhymes_of_a_bad_file_are_named(tmp_path, content, rule):
     (tmp_path / "rhymes.txt").write_bytes(content)
     with pytest.raises(DataError, match=rule):
         read_groups(tmp_path / "rhymes.txt")
+    with pytest.raises(DataError, match=r"no\.txt is no file\. Allowed: learned, FILE\."):
+        read_groups(tmp_path / "no.txt")

@@ -90,7 +90,9 @@ class CommandTraining(LabelTraining):
         "times farther than usual. Rejects words never heard.",
     )
     teachers: list[str] = Field(
-        [], description="Published recognisers, by name or directory, whose answers (their mean) are learned too."
+        [],
+        description="Published recognisers, by name or directory, whose answers (their mean) are learned too. A run "
+        "keeps to the versions that it began with; for several seeds name them, such as saved_models/commands/6.",
     )
     teacher_fraction: Fraction = Field(
         0.7, gt=0, le=1, description="Share of each target that is the teachers' answer, the rest the label."

@@ -170,8 +170,9 @@ def _commands(train: _Reading, data: CommandsData) -> list[str]:
         for word in words
         if word not in folders
     ]
-    both = set(data.words or []) & {*(data.unknown or []), *data.leave_out}
-    errors += [f"data.words and data.unknown or data.leave_out name {word}: one of them." for word in sorted(both)]
+    for key, others in named[1:]:
+        both = sorted(set(data.words or []) & set(others))
+        errors += [f"data.words and data.{key} both name {word}. Name it in one of them." for word in both]
     commands = data.words or [word for word in folders if word not in {*(data.unknown or []), *data.leave_out}]
     if len(commands) < 2:
         only = f"the only one is {commands[0]}" if commands else "there is none"
@@ -220,7 +221,8 @@ def _speakers(role: Role, rows: list[_Read], pattern: str | None) -> list[str]:
 
 
 def _with_dev(clips: dict[Role, Clips], every: int) -> dict[Role, Clips]:
-    """By the speaker's name, so that a recording more moves nobody else; each class is in both where that can be."""
+    """Speakers by the order of their names' hashes until they have said their share: a recording more moves few.
+    Each class is in both where that can be."""
     train = clips["train"]
     said: dict[str, set[int]] = defaultdict(set)
     voices: dict[int, set[str]] = defaultdict(set)
@@ -229,7 +231,13 @@ def _with_dev(clips: dict[Role, Clips], every: int) -> dict[Role, Clips]:
         voices[label].add(speaker)
     place = {speaker: zlib.crc32(speaker.encode("utf-8", "surrogatepass")) for speaker in said}
     in_turn = sorted(said, key=lambda speaker: (place[speaker], speaker))
-    dev = {speaker for speaker in in_turn if place[speaker] % every == 0}
+    counts, wanted = Counter(train.speakers), len(train) / every
+    dev: set[str] = set()
+    held_back = 0
+    for speaker in in_turn:
+        if abs(held_back + counts[speaker] - wanted) < abs(held_back - wanted):
+            dev.add(speaker)
+            held_back += counts[speaker]
     rest = set(said) - dev
     for wanting, giving in ((dev, rest), (rest, dev)):
         for label in sorted(voices):
@@ -244,8 +252,8 @@ def _with_dev(clips: dict[Role, Clips], every: int) -> dict[Role, Clips]:
     ends = [len(wave) - len(wave) // every for wave in train.noise]  # behind them it is heard by dev alone
     cut = list(zip(train.noise, ends, strict=True))
     kept = replace(train.take(np.flatnonzero(~is_dev)), noise=[wave[:end] for wave, end in cut])
-    held_back = replace(train.take(np.flatnonzero(is_dev)), noise=[wave[end:] for wave, end in cut])
-    return {**clips, "train": kept, "dev": held_back}
+    chosen = replace(train.take(np.flatnonzero(is_dev)), noise=[wave[end:] for wave, end in cut])
+    return {**clips, "train": kept, "dev": chosen}
 
 
 def _leave_out(clips: Clips, words: list[str]) -> tuple[Clips, Clips]:

@@ -70,7 +70,7 @@ class SpeechCommands(Task):
     noise: np.ndarray  # float32 [frames, F], mel power
     class_weights: np.ndarray  # float32 [C], how much a row of each class weighs in the loss
     adjustments: np.ndarray  # float32 [C], added to the scores once trained (Menon et al., 2021)
-    _teachers: Sequence[Path] = ()
+    _teachers: Sequence[Path] = ()  # the versions that the run began with
 
     @cached_property
     def mel(self) -> LogMel:
@@ -100,7 +100,8 @@ class SpeechCommands(Task):
         made = generated_noise(rng, GENERATED_NOISE_S)
         noise = np.concatenate([self._power(wave[None])[0] for wave in (*_floats(train.noise), *made)])
         write_arrays(directory / "audio.npz", mean=mean, deviation=deviation, noise=noise)
-        write_json(directory / "classes.json", {"classes": self.classes, "train_rows": self._train_rows().tolist()})
+        rows, teachers = self._train_rows().tolist(), [str(place) for place in self._teachers]
+        write_json(directory / "classes.json", {"classes": self.classes, "train_rows": rows, "teachers": teachers})
         self.load_features(directory)
 
     def features_found(self) -> list[str]:
@@ -111,9 +112,9 @@ class SpeechCommands(Task):
             self.mean, self.deviation, self.noise = saved["mean"], saved["deviation"], saved["noise"]
         saved = json.loads((directory / "classes.json").read_text(encoding="utf-8"))
         self.classes = saved["classes"]
-        wanted = self.config.training.class_weights
+        self._teachers = [Path(place) for place in saved.get("teachers", self._teachers)]  # not a version since
         rows = np.array(saved["train_rows"])
-        self.class_weights = class_weights(wanted, self.classes, rows)
+        self.class_weights = class_weights(self.config.training.class_weights, self.classes, rows)
         self.adjustments = adjustments(self.config.training.logit_adjustment, rows)
 
     def _train_rows(self) -> np.ndarray:

@@ -53,6 +53,8 @@ class Teachers:
     Args:
         places: their directories, as `find_teachers` found them.
         clip_frames: frames that they hear at once.
+    Raises:
+        ModelError: one is gone since.
     """
 
     def __init__(self, places: Sequence[Path], clip_frames: int):
@@ -60,6 +62,9 @@ class Teachers:
 
         import seqpipe.layers  # noqa: F401  what model.keras is made of
 
+        for place in places:
+            if not (place / KERAS_MODEL).is_file():
+                raise ModelError(f"training.teachers: the run began with {place}, which is gone. Use --fresh.")
         self.clip_frames = clip_frames
         self.models = [without_distance(keras.saving.load_model(place / KERAS_MODEL)) for place in places]
         self.adjustments = [_adjustment(place) for place in places]

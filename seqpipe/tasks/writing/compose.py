@@ -91,11 +91,13 @@ class Composer:
         lines = self.form.lines
         found = self.graph.encode(acrostic)
         right = tf.reduce_all((found.lengths == 0) | (found.lengths == lines))
-        require(right, f"acrostic must have no character, or {lines}: one for each line, not", found.lengths)
+        require(
+            right, f"acrostic must have no character, or {lines}: one for each line, not", tf.unique(found.lengths)[0]
+        )
         require(
             tf.reduce_all(found.unknown == b""),
             "acrostic must be of characters that the model knows, not",
-            tf.strings.reduce_join(found.unknown),
+            _once(found.unknown),
         )
         ids = tf.pad(found.ids, [[0, 0], [0, tf.maximum(0, lines - tf.shape(found.ids)[1])]])[:, :lines]
         ids = tf.ensure_shape(ids, [None, lines])
@@ -103,14 +105,14 @@ class Composer:
         require(
             ~tf.reduce_any(strange),
             "acrostic must be of characters that stand in lines of the training texts, no marks, not",
-            tf.strings.reduce_join(self.graph.decode(tf.boolean_mask(ids, strange))),
+            _once(self.graph.decode(tf.boolean_mask(ids, strange))),
         )
         ordered = tf.sort(ids, axis=1)
         twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] > 0)
         require(
             ~(no_repeats & tf.reduce_any(twice)),
             "acrostic must not have a character twice with no_repeats, not",
-            tf.strings.reduce_join(self.graph.decode(tf.boolean_mask(ordered[:, 1:], twice))),
+            _once(self.graph.decode(tf.boolean_mask(ordered[:, 1:], twice))),
         )
         return ids
 
@@ -249,3 +251,8 @@ def behind(rules: list[tf.Operation], *values: tf.Tensor) -> list[tf.Tensor]:
     """The values once all rules hold, so that nothing made of them fails before, in words of its own."""
     with tf.control_dependencies(rules):
         return [tf.identity(value) for value in values]
+
+
+def _once(characters: tf.Tensor) -> tf.Tensor:
+    """Each of them once, in one text: several rows may have the same acrostic."""
+    return tf.strings.reduce_join(tf.unique(characters)[0])

@@ -12,6 +12,7 @@ from seqpipe.config.networks import Writer
 from seqpipe.config.pipeline import Evaluation, Pipeline
 from seqpipe.config.section import Fraction, Section
 from seqpipe.config.training import Training
+from seqpipe.text.characters import normalised
 
 
 class WritingData(Section):
@@ -151,4 +152,7 @@ class WritingPipeline(Pipeline):
             raise ValueError("form needs data.layout = lines: a text on each line.")
         if self.form is not None and self.features.units != "characters":
             raise ValueError("form needs features.units = characters: it counts them.")
+        if self.form is not None and (read := normalised(self.form.marks, self.features.normalise)) != self.form.marks:
+            was = f"features.normalise = {self.features.normalise}"
+            raise ValueError(f'form.marks = "{self.form.marks}" are "{read}" under {was}. Name those, or another.')
         return self

@@ -80,6 +80,23 @@ def test_loss_has_the_teachers_share(tmp_path):
     np.testing.assert_allclose(losses[0.25], 0.75 * losses[None] + 0.25 * of_teacher, rtol=1e-5)
 
 
+def test_teachers_are_the_versions_that_the_run_began_with(tmp_path):
+    teacher(tmp_path / "own" / "1", 1)
+    training = {"teachers": [str(tmp_path / "own")]}
+    begun, resumed = (
+        SpeechCommands(SpeechCommandsPipeline.model_validate({**TONES, "training": training})) for _ in "12"
+    )
+    begun.read()
+    begun.fit_features(tmp_path / "features")
+    teacher(tmp_path / "own" / "2", 2)
+    resumed.read()
+    resumed.load_features(tmp_path / "features")
+    assert resumed._teachers == begun._teachers == [tmp_path / "own" / "1"]
+    (tmp_path / "own" / "1" / "model.keras").unlink()
+    with pytest.raises(ModelError, match=r"the run began with .*own/1, which is gone"):
+        _ = resumed.teachers
+
+
 def test_teachers_must_hear_and_answer_the_same(tmp_path):
     teacher(tmp_path / "fine", 1)
     teacher(tmp_path / "others", 1, classes=[*CLASSES[::-1]])

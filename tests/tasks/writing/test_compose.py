@@ -125,6 +125,16 @@ def test_compose_refuses_wishes_by_their_rule(compose, acrostic, change, rule):
     assert rule in str(caught.value)
 
 
+@pytest.mark.parametrize(("acrostic", "wrong"), [("stu春", "春"), ("st,u", ",")])
+def test_compose_names_a_character_of_several_rows_once(compose, acrostic, wrong):
+    said = []
+    for rows in (1, 2):
+        with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+            compose([acrostic] * rows, seed=list(range(rows)))
+        said.append(caught.value.message.partition(" not")[2].split("\n")[0])
+    assert said[0] == said[1]
+
+
 def test_compose_accepts_an_acrostic_with_repeats_where_they_are_allowed(compose):
     assert [line[0] for line in FORM.split(compose(["ssss"])[0])] == list("ssss")
 
@@ -251,6 +261,15 @@ def test_form_section_refuses_what_contradicts_itself(form, rule):
             {"task": "writing", "name": "x", "data": {"train": "builtin:verses", "layout": "lines"}, "form": form}
         )
     assert rule in str(caught.value)
+
+
+def test_form_has_the_marks_of_the_texts_as_they_are_read():
+    values = {"task": "writing", "name": "x", "data": {"train": "builtin:verses", "layout": "lines"}, "form": {}}
+    with pytest.raises(
+        ValidationError, match=r'form\.marks = "，。，。" are ",。,。" under features\.normalise = NFKC'
+    ):
+        schemas()["writing"].model_validate({**values, "features": {"normalise": "NFKC"}})
+    schemas()["writing"].model_validate({**values, "form": {"marks": ",。,。"}, "features": {"normalise": "NFKC"}})
 
 
 def test_form_needs_a_text_on_each_line():
