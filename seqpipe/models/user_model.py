@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import sys
 import traceback
@@ -12,16 +13,20 @@ import keras
 import numpy as np
 
 from seqpipe.config.networks import Classifier
-from seqpipe.errors import ModelError, nearest
+from seqpipe.errors import ModelError, RunError, nearest
+from seqpipe.storage import write_json
 
 TRIED_STEPS = 64  # of the row that a model is tried with
 
 
-def own_model(config: Classifier, *, vocabulary_size: int, classes: int) -> keras.Model:
+def own_model(config: Classifier, *, vocabulary_size: int, classes: int, known: Path) -> keras.Model:
     """Build or load the model that `model.builder` or `model.keras` names, and check its inputs and output.
 
+    Args:
+        known: a file of what it answers with weights that hang on nothing, made the first time and compared later.
     Raises:
         ModelError: it cannot be found, fails, or does not map (ids, lengths) to logits [B, classes].
+        RunError: it is another network than it was the first time.
     """
     if config.builder is not None:
         model = _built(config.builder, config, vocabulary_size, classes)
@@ -40,12 +45,31 @@ def own_model(config: Classifier, *, vocabulary_size: int, classes: int) -> kera
         raise ModelError(f"{origin}: returns {shapes}; it must return logits of shape (None, {classes}), one a class.")
     last = vocabulary_size - 1
     try:
-        model([np.full((1, TRIED_STEPS), last, np.int32), np.array([TRIED_STEPS], np.int32)], training=False)
+        answer = _tried(model, np.linspace(0, last, TRIED_STEPS).astype(np.int32))
     except Exception as error:
         raise ModelError(
             f"{origin}: must take ids from 0 to {last} in rows of any length; it fails with {type(error).__name__}."
         ) from error
+    if not known.exists():
+        write_json(known, answer.tolist())
+    elif not np.allclose(answer, json.loads(known.read_text(encoding="utf-8")), rtol=1e-3, atol=1e-4, equal_nan=True):
+        raise RunError(
+            f"{origin}: is another network than the one that this run began with. Use --fresh to start over, or give "
+            "the new run another name: --set name=..."
+        )
     return model
+
+
+def _tried(model: keras.Model, ids: np.ndarray) -> np.ndarray:
+    """Logits [classes] of a row with weights that are numbered, not trained; the weights are as before afterwards."""
+    kept, rng = model.get_weights(), np.random.default_rng(0)
+    for weight, value in zip(model.weights, kept, strict=True):
+        if np.issubdtype(value.dtype, np.floating):
+            low = -0.5 if weight.trainable else 0.5  # what is not trained may be a variance
+            weight.assign(rng.uniform(low, low + 1, value.shape) / max(1, *value.shape[-1:]) ** 0.5)
+    answer = model([ids[None], np.array([len(ids)], np.int32)], training=False)
+    model.set_weights(kept)
+    return np.asarray(answer, np.float64)[0]
 
 
 def _built(name: str, config: Classifier, vocabulary_size: int, classes: int) -> keras.Model:

@@ -32,7 +32,7 @@ DEPENDS_ON = {
 }
 OWN_KEYS = {key for keys in DEPENDS_ON.values() for key in keys if "." in key}
 # Keys that may change in the middle of a run, since they change nothing that is computed.
-FREE_KEYS = ("training.save_every_steps", "training.tensorboard")
+FREE_KEYS = ("training.save_every_steps", "training.pretrain.save_every_steps", "training.tensorboard")
 
 
 def load_state(directory: Path) -> State:

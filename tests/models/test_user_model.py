@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import keras
+import numpy as np
 import pytest
 
 from seqpipe.config.networks import Classifier
-from seqpipe.errors import ModelError
+from seqpipe.errors import ModelError, RunError
 from seqpipe.models import classifier
 from seqpipe.models.user_model import own_model
 
 SIZES = {"vocabulary_size": 20, "classes": 3}
+OWN = {**SIZES, "known": Path("known.json")}
 MODULE = """
 import keras
 from seqpipe.models import classifier
@@ -56,14 +60,40 @@ def here(tmp_path, monkeypatch):
 
 
 def test_own_model_from_a_function(here):
-    assert own_model(Classifier(builder="my_builders:build"), **SIZES).name == "built"
+    assert own_model(Classifier(builder="my_builders:build"), **OWN).name == "built"
 
 
 def test_own_model_from_a_file(here):
     model = classifier(Classifier(), **SIZES)
     model.compile("adam", of_no_file)
     model.save(here / "mine.keras")
-    assert own_model(Classifier(keras="mine.keras"), **SIZES).count_params() == model.count_params()
+    assert own_model(Classifier(keras="mine.keras"), **OWN).count_params() == model.count_params()
+
+
+NETWORK = """
+import keras
+
+def build(config, *, vocabulary_size, classes):
+    ids, lengths = keras.Input((None,), dtype="int32"), keras.Input((), dtype="int32")
+    x = keras.layers.GlobalAveragePooling1D()(keras.layers.Embedding(vocabulary_size, 8)(ids))
+    x = keras.layers.BatchNormalization()(keras.layers.Dense(8, activation="relu")(x))
+    return keras.Model([ids, lengths], keras.layers.Dense(classes)(x))
+"""
+
+
+@pytest.mark.parametrize("edit", ['activation="tanh"', "activation=lambda v: -v", 'activation="relu", use_bias=False'])
+def test_own_model_is_the_network_that_the_run_began_with(here, monkeypatch, edit):
+    def build(text):
+        monkeypatch.delitem(__import__("sys").modules, "my_network", raising=False)
+        monkeypatch.setattr("sys.dont_write_bytecode", True)
+        (here / "my_network.py").write_text(text)
+        return own_model(Classifier(builder="my_network:build"), **OWN)
+
+    weights = build(NETWORK).get_weights()
+    assert all(np.abs(weight).max() <= 1 for weight in weights), "they are as the builder left them"
+    build(f"# a remark\n{NETWORK}")  # random weights again, and the same network
+    with pytest.raises(RunError, match=r"my_network:build: is another network than the one that this run began with"):
+        build(NETWORK.replace('activation="relu"', edit))
 
 
 @pytest.mark.parametrize(
@@ -83,13 +113,13 @@ def test_own_model_from_a_file(here):
 )
 def test_own_model_message(here, config, expected):
     with pytest.raises(ModelError, match=expected):
-        own_model(Classifier.model_validate(config), **SIZES)
+        own_model(Classifier.model_validate(config), **OWN)
 
 
 def test_own_model_with_other_classes(here):
     classifier(Classifier(), vocabulary_size=20, classes=4).save(here / "mine.keras")
     with pytest.raises(ModelError, match=r"returns \(None, 4\); it must return logits of shape \(None, 3\)"):
-        own_model(Classifier(keras="mine.keras"), **SIZES)
+        own_model(Classifier(keras="mine.keras"), **OWN)
 
 
 def test_own_model_file_stays_in_safe_mode(here):
@@ -97,11 +127,11 @@ def test_own_model_file_stays_in_safe_mode(here):
     n = keras.Input(())
     keras.Model([x, n], keras.layers.Lambda(lambda y: y[:, :3])(x)).save(here / "lambda.keras")
     with pytest.raises(ModelError, match=r"safe_mode|unsafe"):
-        own_model(Classifier(keras="lambda.keras"), **SIZES)
+        own_model(Classifier(keras="lambda.keras"), **OWN)
 
 
 @pytest.mark.parametrize(("text", "fault"), [("def build(:\n", "SyntaxError"), ("1 / 0\n", "ZeroDivisionError")])
 def test_own_model_of_a_module_that_fails_names_it(here, text, fault):
     (here / f"my_{fault}.py").write_text(text)
     with pytest.raises(ModelError, match=f"model.builder = my_{fault}:build: my_{fault} fails: {fault}: "):
-        own_model(Classifier(builder=f"my_{fault}:build"), **SIZES)
+        own_model(Classifier(builder=f"my_{fault}:build"), **OWN)

@@ -29,16 +29,24 @@ class MicroF1(Measure):
 
 
 class MacroF1(Measure):
-    """The mean of the F1 of the labels that have rows: each label counts the same."""
+    """The mean of the F1 of the labels that have rows: each label counts the same.
+
+    A label that none of the rows drawn for an interval has counts as it does in all of them.
+    """
 
     is_mean = False
 
     def of(self, rows: RowFigures, times: np.ndarray) -> float:
         labels, chosen = (rows.columns[name].astype(np.float32, copy=False) for name in ("labels", "chosen"))
+        both = labels * chosen
+        there = labels.any(axis=0)  # [C], as all below
+        if not there.any():
+            return 0.0
         times = times.astype(np.float32)
-        right, answered, given = times @ (labels * chosen), times @ chosen, times @ labels  # [C]
-        there = given > 0
-        return float(np.mean(2 * right[there] / (answered + given)[there])) if there.any() else 0.0
+        right, answered, given = times @ both, times @ chosen, times @ labels
+        of_all = 2 * both.sum(axis=0) / np.maximum(1, chosen.sum(axis=0) + labels.sum(axis=0))
+        of_drawn = 2 * right / np.maximum(1, answered + given)
+        return float(np.mean(np.where(given > 0, of_drawn, of_all)[there]))
 
 
 MICRO_F1 = MicroF1("micro_f1", "micro F1", unit="%")

@@ -5,7 +5,10 @@ Axes: N rows, C classes. The labels of rows are int8 [N, C], 1 where a text has 
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import json
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,21 +23,21 @@ def split_labels(cell: str, separator: str) -> list[str] | str:
     """The labels in a cell, each once, in order of appearance; as a string, why it is none.
 
     Args:
-        cell: labels with the separator between them, or a JSON list; nothing at all is no label.
+        cell: labels with the separator between them, or a list as JSON or Python, and so pandas, writes it; nothing at
+            all is no label.
 
-    >>> split_labels("price | service|", "|"), split_labels('["price", 2]', "|"), split_labels(" ", "|")
-    (['price', 'service'], ['price', '2'], [])
+    >>> split_labels("price | service|", "|"), split_labels('["price", 2]', "|"), split_labels("['a', 'b']", "|")
+    (['price', 'service'], ['price', '2'], ['a', 'b'])
     """
     cell = cell.strip()
     found: object = cell.split(separator)
     if cell.startswith("[") and cell.endswith("]"):
-        try:
-            found = json.loads(cell)
-        except (ValueError, RecursionError):
-            return 'the labels are in brackets and no JSON list, such as ["a", "b"]'
+        found = _list(cell)
+        if found is None:
+            return 'the labels are in brackets and no list, such as ["a", "b"]'
     names = []
     for item in found if isinstance(found, list) else [found]:
-        if item is None or isinstance(item, (list, dict)):
+        if not isinstance(item, (str, int, float)):
             return f"a label is {'null' if item is None else 'a list' if isinstance(item, list) else 'an object'}"
         name = item.strip() if isinstance(item, str) else json.dumps(item)
         if "\0" in name or LONE_SURROGATE.search(name):
@@ -43,6 +46,15 @@ def split_labels(cell: str, separator: str) -> list[str] | str:
             return f"the label {_short(name)!r} holds {separator!r}, which is data.label_separator: name another"
         names.append(name)
     return list(dict.fromkeys(name for name in names if name))
+
+
+def _list(cell: str) -> object | None:
+    """What a list is, written as JSON or as Python; None where it is neither."""
+    for read in (json.loads, ast.literal_eval):
+        with contextlib.suppress(ValueError, SyntaxError, RecursionError, MemoryError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a backslash before what it does not escape
+            return read(cell)
+    return None
 
 
 def as_matrix(rows: Sequence[Sequence[str]], classes: Sequence[str]) -> np.ndarray:

@@ -35,7 +35,7 @@ from seqpipe.tasks.text_classification.label_set_figures import MEASURES
 from seqpipe.text.ngrams import NgramTables, fit_ngrams
 from seqpipe.text.pieces import TextFeatures, cut, head_pieces
 from seqpipe.text.probes import text_probes
-from seqpipe.text.word_vectors import PieceVectors, spread_vectors
+from seqpipe.text.word_vectors import PieceVectors, spread_vectors, vectors_key
 from seqpipe.training.class_weights import class_weights, log_odds, positive_weights
 from seqpipe.training.objective import Batch
 from seqpipe.training.pretraining import ENCODER, find_encoder, load_encoder, pretrain
@@ -101,15 +101,21 @@ class TextClassification(Task):
         own = self.config.data.label_separator
         domains = {}
         for name, other in self.config.evaluation.other_domains.items():
-            wanted = other.model_copy(update={"label_separator": other.label_separator or own})
+            labels = other.labels or self._labels_of(self.classes)
+            wanted = other.model_copy(update={"label_separator": other.label_separator or own, "labels": labels})
             try:
                 domains[name], _ = read_table(other.source, wanted, self.classes)
             except DataError as error:
                 raise DataError(f"evaluation.other_domains.{name}: {error}") from None
         return domains
 
+    def _labels_of(self, classes: list[str]) -> dict[str, str]:
+        """What a file calls the classes: as the training data does or, where that leaves it free, by their names."""
+        return {name: name for name in classes} | (self.config.data.labels or {})
+
     def data_key(self) -> str:
-        return self._key_of(self.unlabelled)
+        key, vectors = self._key_of(self.unlabelled), self.config.model.embedding.vectors
+        return key if vectors is None else content_key(key, vectors_key(vectors.removeprefix("files:")))
 
     def splits_key(self) -> str:
         return self._key_of([])
@@ -164,7 +170,7 @@ class TextClassification(Task):
     def load_features(self, directory: Path) -> None:
         if self.config.model.start_from is not None:
             self.start = load_encoder(directory / ENCODER)
-        self.features = TextFeatures.load(directory)
+        self.features, self.known_model = TextFeatures.load(directory), directory / "own_model.json"
         self.ngrams = NgramTables.load(directory / "ngrams.npz") if self.config.model.ngrams is not None else None
         wanted = self.config.model.embedding.vectors
         self.vectors = PieceVectors.load(directory / VECTORS) if wanted is not None else None
@@ -204,7 +210,7 @@ class TextClassification(Task):
 
         sizes = {"vocabulary_size": self.features.vocabulary_size, "classes": len(self.classes)}
         if self.config.model.builder is not None or self.config.model.keras is not None:
-            return own_model(self.config.model, **sizes)
+            return own_model(self.config.model, **sizes, known=self.known_model)
         entries = None if self.ngrams is None else len(self.ngrams.keys)
         model = classifier(
             self.config.model, **sizes, ngram_entries=entries, several=self.config.several, name=self.config.name
@@ -295,9 +301,7 @@ class TextClassification(Task):
         from seqpipe.export.artefact import facts_of
         from seqpipe.tasks.text_classification import label_set_report
 
-        # A file may name its labels as the training data did, or by the names of the classes.
-        labels = {**(self.config.data.labels or {}), **{name: name for name in model.labels}}
-        data = self.config.data.model_copy(update={"labels": labels})
+        data = self.config.data.model_copy(update={"labels": self._labels_of(model.labels)})
         fitted = facts_of(model.path)
         if ("thresholds" in fitted) != self.config.several:
             kind = "several labels" if "thresholds" in fitted else "one label"

@@ -50,6 +50,11 @@ def test_label_set_f1_counts_a_row_as_often_as_it_stands():
         assert measure.of(rows, times) == pytest.approx(measure.of(more, np.ones(len(more), np.int64)))
 
 
+def test_label_set_macro_f1_counts_a_label_that_was_not_drawn_as_in_all_rows():
+    rows = label_set_rows([[1, 0], [1, 0], [0, 1]], [[1, 0], [1, 0], [0, 0]])
+    assert [MACRO_F1.of(rows, np.array(times)) for times in ([1, 1, 1], [2, 1, 0], [0, 0, 3])] == [0.5, 0.5, 0.5]
+
+
 def test_label_set_f1_of_nothing_is_zero():
     nothing = label_set_rows(np.zeros((3, 2)), np.zeros((3, 2)))
     assert [measure.of(nothing, np.ones(3, np.int64)) for measure in (MICRO_F1, MACRO_F1, ALL_RIGHT)] == [0, 0, 1]

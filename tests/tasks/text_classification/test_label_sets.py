@@ -60,6 +60,7 @@ def sets_of(splits, table):
         ('["b", " a ", ""]', ["b", "a"]),
         ("[1, true, 2.5]", ["1", "true", "2.5"]),
         ('["a", "a"]', ["a"]),
+        ("['a', 'b\\d', 1]", ["a", "b\\d", "1"]),
     ],
 )
 def test_label_sets_cell(cell, labels):
@@ -69,8 +70,9 @@ def test_label_sets_cell(cell, labels):
 @pytest.mark.parametrize(
     ("cell", "reason"),
     [
-        ("['a', 'b']", 'the labels are in brackets and no JSON list, such as ["a", "b"]'),
-        ("[" * 100_000 + "]" * 100_000, 'the labels are in brackets and no JSON list, such as ["a", "b"]'),
+        ("[a, b]", 'the labels are in brackets and no list, such as ["a", "b"]'),
+        ("[b'a']", "a label is an object"),
+        ("[" * 100_000 + "]" * 100_000, 'the labels are in brackets and no list, such as ["a", "b"]'),
         ('["a", null]', "a label is null"),
         ('["a", ["b"]]', "a label is a list"),
         ('[{"a": 1}]', "a label is an object"),

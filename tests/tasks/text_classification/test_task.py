@@ -215,6 +215,30 @@ def test_text_classification_reads_other_domains_before_it_trains(here, labels, 
         make_task(load_pipeline(file).config).read()
 
 
+def test_text_classification_reads_labels_of_other_files_as_those_of_its_own(here):
+    rows = [*["text,label", "fine,1", "good,1", "fine too,2", "bad,2", "awful,3", "bad too,3"]]
+    (here / "stars.csv").write_text("\n".join(rows))
+    file = write_tiny(
+        here,
+        data={"train": "files:stars.csv", "dev": "files:stars.csv", "labels": {"1": "0", "2": "1", "3": "2"}},
+        evaluation__other_domains={"again": {"source": "files:stars.csv"}},
+    )
+    task = make_task(load_pipeline(file).config)
+    task.read()
+    assert task.domains["again"].labels.tolist() == task.splits.dev.labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert task._labels_of(["0", "1", "2"]) == {"0": "0", "1": "0", "2": "1", "3": "2"}
+
+
+def test_text_classification_knows_word_vectors_by_their_content(here):
+    keys = []
+    for vectors in ("film 1 2 3 4 5 6 7 8\n", "film 1 2 3 4 5 6 7 9\n"):
+        (here / "vectors.txt").write_text(vectors)
+        task = make_task(load_pipeline(write_tiny(here, model__embedding__vectors="files:vectors.txt")).config)
+        task.read()
+        keys.append(task.data_key())
+    assert keys[0] != keys[1]
+
+
 def test_text_classification_refuses_ngrams_beside_a_model_that_is_not_its_own(here):
     with pytest.raises(ConfigError, match=r"model\.ngrams stands beside seqpipe's own network, not mine:build"):
         load_pipeline(write_tiny(here, model__builder="mine:build", model__ngrams={"longest": 2}))
