@@ -12,6 +12,7 @@ from typing import Any
 import fresh
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from seqpipe.export import fresh_process as proof
@@ -21,11 +22,11 @@ TOLERANCE = 1e-5
 
 
 def run_layer_test(make: Callable[[], keras.layers.Layer], *, channels: int = 6, steps: int = 13) -> None:
-    """Six properties of a layer that takes (x, lengths): x float [B, T, C], lengths int32 [B].
+    """Seven properties of a layer that takes (x, lengths): x float [B, T, C], lengths int32 [B].
 
     Config and attributes survive a round trip; symbolic shapes are the eager ones; a training step gives every weight
-    a finite gradient; mixed precision works; padding changes nothing and what lies beyond a length is zero; a saved
-    model answers as before.
+    a finite gradient, though NaN stands beyond a length; mixed precision works; padding changes nothing and what lies
+    beyond a length is zero; a saved model answers as before; lengths beyond T count as T, and another rank is refused.
     """
     rng = np.random.default_rng(0)
     x = rng.normal(size=(4, steps, channels)).astype(np.float32)
@@ -38,6 +39,7 @@ def run_layer_test(make: Callable[[], keras.layers.Layer], *, channels: int = 6,
     _check_mixed_precision(make, x, lengths)
     _check_padding(layer, x, lengths)
     _check_saving(model, x, lengths)
+    _check_lengths(layer, x, lengths)
 
 
 def _tuple(value: Any) -> tuple[Any, ...]:
@@ -67,7 +69,8 @@ def _check_symbolic(make: Callable[[], keras.layers.Layer], channels: int, outpu
 
 
 def _check_training(layer: keras.layers.Layer, x: np.ndarray, lengths: np.ndarray) -> None:
-    x_variable = tf.Variable(x)
+    real = np.arange(x.shape[1]) < lengths[:, None]
+    x_variable = tf.Variable(np.where(real[:, :, None], x, np.nan))
     with tf.GradientTape() as tape:
         outputs = _tuple(
             layer(x_variable, lengths, training=True) if _takes_training(layer) else layer(x_variable, lengths)
@@ -79,6 +82,14 @@ def _check_training(layer: keras.layers.Layer, x: np.ndarray, lengths: np.ndarra
         assert np.isfinite(tf.convert_to_tensor(gradient).numpy()).all(), variable
     for row, length in enumerate(lengths):
         assert not gradients[0].numpy()[row, length:].any(), "padding has a gradient"
+
+
+def _check_lengths(layer: keras.layers.Layer, x: np.ndarray, lengths: np.ndarray) -> None:
+    beyond = np.where(lengths == x.shape[1], 400, lengths)  # int64, as numpy has them
+    for found, expected in zip(_tuple(layer(x, beyond)), _tuple(layer(x, lengths)), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    with pytest.raises(ValueError, match=r"must be \[B, T|expected ndim=3"):
+        layer(x[:, 0], lengths)
 
 
 def _takes_training(layer: keras.layers.Layer) -> bool:

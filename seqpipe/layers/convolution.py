@@ -10,7 +10,7 @@ from typing import Literal, Unpack
 import keras
 from keras import ops
 
-from seqpipe.layers.lengths import LayerOptions, Shape, Tensor, step_mask, strided, zero_beyond
+from seqpipe.layers.lengths import LayerOptions, Shape, Tensor, step_mask, strided, within, zero_beyond
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")
@@ -58,6 +58,8 @@ class ConvolutionBlock(keras.layers.Layer):
             raise ValueError(f"stride = {stride} and dilation = {dilation} exclude each other: one of them must be 1.")
         if padding not in ("same", "causal"):
             raise ValueError(f'padding = "{padding}" is not one of same, causal.')
+        if pool < 1:
+            raise ValueError(f"pool = {pool} is less than 1.")
         if pool_kind not in ("max", "average"):
             raise ValueError(f'pool_kind = "{pool_kind}" is not one of max, average.')
         self.filters, self.kernel_size, self.dilation, self.stride = filters, kernel_size, dilation, stride
@@ -97,6 +99,7 @@ class ConvolutionBlock(keras.layers.Layer):
         self.built = True
 
     def call(self, x: Tensor, lengths: Tensor, training: bool | None = None) -> tuple[Tensor, Tensor]:
+        lengths = within(lengths, ops.shape(x)[1])
         x = zero_beyond(x, lengths)
         left = self.span - 1 if self.padding == "causal" else (self.span - 1) // 2
         y = ops.pad(x, [[0, 0], [left, self.span - 1 - left], [0, 0]])

@@ -17,7 +17,7 @@ import tensorflow as tf
 from keras import KerasTensor
 
 from seqpipe.layers.attention import BahdanauAttention, LuongAttention
-from seqpipe.layers.lengths import LayerOptions, Shape, Tensor, zero_beyond
+from seqpipe.layers.lengths import LayerOptions, Shape, Tensor, within, zero_beyond
 from seqpipe.layers.recurrent import GRU, LSTM
 
 CELLS = {"lstm": LSTM, "gru": GRU}
@@ -39,8 +39,8 @@ class AttentionDecoder(keras.layers.Layer):
         layers: recurrent layers; those above the first take the state below and the context.
         attention: luong or bahdanau, how a step scores the memory.
         input_feeding: give each step the output of the step before, at the price of a loop around everything.
-        dropout: share of channels dropped from the inputs of each recurrent layer, one mask a row; with input feeding 0
-            where there are several.
+        dropout: share of channels dropped from the inputs of each recurrent layer, one mask a row; with input feeding
+            of the first one's alone.
         recurrent_dropout: share of the state dropped, one mask a row; 0 with input feeding.
         weight_dropout: share of each recurrent kernel's weights dropped; 0 with input feeding.
     Call arguments:
@@ -118,7 +118,7 @@ class AttentionDecoder(keras.layers.Layer):
         states = self._first_states(memory, memory_lengths)
         keys = self.scores.keys(memory)
         if self.input_feeding:
-            x = self._dropped(0, x, training)
+            x = self._dropped(0, zero_beyond(x, lengths), training)
             output, weights = self._fed_loop(x, states, keys, memory, memory_lengths)
         else:
             h = self._over_time(0, x, lengths, states, training)
@@ -156,11 +156,13 @@ class AttentionDecoder(keras.layers.Layer):
             h = cells[-1][0]
             if context is None:
                 context, weights = self.scores.attend(h, shared["keys"], shared["memory"], shared["lengths"])
-        output = self.combine(tf.concat([h, context], axis=2))
+        flat = tf.reshape(tf.concat([h, context], axis=2), [rows * width, -1])  # XLA differentiates no other in a loop
+        flat = tf.ensure_shape(flat, [None, self.combine.kernel.shape[0]])
+        output = tf.reshape(self.combine(flat), [rows, width, self.output_units])
         return output, weights, {"cells": cells, **({"fed": output} if self.input_feeding else {})}
 
     def _first_states(self, memory: Tensor, lengths: Tensor) -> States:
-        count = tf.maximum(tf.cast(lengths, tf.float32), 1)[:, tf.newaxis]
+        count = tf.maximum(tf.cast(within(lengths, tf.shape(memory)[1]), tf.float32), 1)[:, tf.newaxis]
         mean = tf.cast(tf.reduce_sum(tf.cast(memory, tf.float32), axis=1) / count, memory.dtype)
         states = tf.split(self.bridge(mean), self.layers * self._tensors, axis=1)
         return [states[n * self._tensors : (n + 1) * self._tensors] for n in range(self.layers)]

@@ -40,6 +40,8 @@ class TiedEmbedding(keras.layers.Layer):
         super().__init__(**base)
         self.vocabulary_size, self.units = vocabulary_size, units
         each = [np.asarray(kind, np.int32) for kind in kinds]
+        if any(kind.shape != (vocabulary_size,) for kind in each):
+            raise ValueError(f"kinds of shapes {[kind.shape for kind in each]}. Allowed: ({vocabulary_size},) each.")
         self.kinds = [kind for kind in each if kind.any()]  # in others no pieces share anything
 
     def build(self, x_shape: Shape | None = None) -> None:

@@ -23,6 +23,11 @@ class LayerOptions(TypedDict, total=False):
     trainable: bool
 
 
+def within(lengths: Tensor, steps: int | Tensor) -> Tensor:
+    """Lengths int32 [B] as 0..T: beyond T a row has no more steps than there are."""
+    return ops.clip(ops.cast(lengths, "int32"), 0, steps)
+
+
 def step_mask(lengths: Tensor, steps: int | Tensor) -> Tensor:
     """True where a step is real.
 
@@ -31,14 +36,30 @@ def step_mask(lengths: Tensor, steps: int | Tensor) -> Tensor:
         steps: T.
     Returns:
         bool [B, T].
+    Raises:
+        ValueError: lengths have another rank.
     """
+    check_rank("lengths", lengths, "[B]", 1)
     return ops.arange(steps, dtype="int32")[None, :] < ops.cast(lengths, "int32")[:, None]
 
 
 def zero_beyond(x: Tensor, lengths: Tensor) -> Tensor:
-    """x [B, T, C] with exact zeros beyond each length, whatever stood there (NaN included)."""
+    """x [B, T, C] with exact zeros beyond each length, whatever stood there (NaN included).
+
+    Raises:
+        ValueError: x or lengths have another rank.
+    """
+    check_rank("x", x, "[B, T, C]", 3)
     mask = step_mask(lengths, ops.shape(x)[1])[:, :, None]
     return ops.where(mask, x, ops.zeros((), dtype=x.dtype))
+
+
+def check_rank(name: str, x: Tensor, axes: str, *ranks: int) -> None:
+    """Raises ValueError: x has another rank, where one is known."""
+    shape = x.shape
+    found = shape.rank if isinstance(shape, tf.TensorShape) else len(shape)
+    if found is not None and found not in ranks:
+        raise ValueError(f"{name} must be {axes}, not {tuple(shape)}.")
 
 
 def strided(lengths: Tensor, stride: int) -> Tensor:

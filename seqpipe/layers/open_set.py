@@ -72,12 +72,13 @@ class OpenSetScores(keras.layers.Layer):
             getattr(self, name).assign(np.asarray(value, np.float32))
 
     def call(self, x: Tensor) -> Tensor:
-        away = ops.matmul(x, self.directions)[:, np.newaxis] - self.centres  # [B, K, R]
+        fitted = (self.directions, self.centres, self.usual, self.weight)  # squares have no room in float16
+        directions, centres, usual, weight = (ops.cast(value, "float32") for value in fitted)
+        away = ops.matmul(ops.cast(x, "float32"), directions)[:, np.newaxis] - centres  # [B, K, R]
         nearest = ops.min(ops.sum(ops.square(away), axis=-1), axis=-1, keepdims=True)
-        usual = ops.maximum(self.usual, 1e-9)
-        falls = self.weight * ops.log(ops.maximum(nearest / usual, LEAST))  # [B, 1]
+        falls = weight * ops.log(ops.maximum(nearest / ops.maximum(usual, 1e-9), LEAST))  # [B, 1]
         scores = ops.matmul(x, self.kernel) + self.bias
-        return scores - falls * ops.cast(ops.arange(self.units) < self.known, scores.dtype)
+        return scores - ops.cast(falls * ops.cast(ops.arange(self.units) < self.known, "float32"), scores.dtype)
 
     def get_config(self) -> dict[str, object]:
         facts = {"units": self.units, "known": self.known, "directions": self.most_directions}

@@ -13,7 +13,7 @@ from typing import Unpack
 import keras
 from keras import ops
 
-from seqpipe.layers.lengths import LayerOptions, Shape, Tensor, step_mask, zero_beyond
+from seqpipe.layers.lengths import LayerOptions, Shape, Tensor, step_mask, within, zero_beyond
 
 TIE = 1e-5  # how far from the largest a step may be and still count as that, of 1 + its size
 
@@ -86,7 +86,7 @@ class MeanPooling(keras.layers.Layer):
 
     def call(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         mask = step_mask(lengths, ops.shape(x)[1])
-        share = 1.0 / ops.maximum(ops.cast(lengths, "float32"), 1.0)
+        share = 1.0 / ops.maximum(ops.cast(within(lengths, ops.shape(x)[1]), "float32"), 1.0)
         weights = ops.where(mask, share[:, None], 0.0)  # [B, T]
         total = ops.sum(ops.cast(zero_beyond(x, lengths), "float32"), axis=1)  # float16 has no room for many steps
         return ops.cast(total * share[:, None], x.dtype), weights
@@ -100,8 +100,8 @@ class MaxPooling(keras.layers.Layer):
     """
 
     def call(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        steps = ops.shape(x)[1]
-        mask = step_mask(lengths, steps)[:, :, None]
+        x = zero_beyond(x, lengths)
+        mask = step_mask(lengths, ops.shape(x)[1])[:, :, None]
         lowest = ops.convert_to_tensor(-3e38, dtype=x.dtype)
         x = ops.where(mask, x, lowest)
         largest = ops.max(x, axis=1, initial=-3e38)  # [B, C]

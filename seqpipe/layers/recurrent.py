@@ -2,7 +2,8 @@
 
 They subclass Keras' layers and compute with the loops of `recurrent_kernels.py`, in the form that `recurrent_form.py`
 chooses. Padding never changes an answer: a row's state stops at its last real step, outputs beyond it are exactly zero,
-and `go_backwards` turns each row around by its own length, so that padding stays at the end.
+and `go_backwards` turns each row around by its own length, so that padding stays at the end. Our Bidirectional wraps
+them; Keras' own turns the whole axis around once more.
 
 Axes: B batch, T time (steps), T' time in the loop (a multiple of its steps a turn), C channels, U units, G gates.
 """
@@ -63,9 +64,7 @@ class _Lengths(keras.layers.RNN):
         batch = tf.shape(sequences)[0] if sequences.shape[0] is None else sequences.shape[0]
         if initial_state is None:
             initial_state = self.states if self.stateful else self.cell.get_initial_state(batch_size=batch)
-        if not isinstance(initial_state, Sequence):
-            initial_state = [initial_state]
-        state = [self._value(s) for s in initial_state]
+        state = [self._value(s) for s in _states_given(initial_state, self._tensors, self.units)]
         sequences, weights = self._weights(sequences, state[0], training=bool(training))
         # In training the form is one, whatever the rows.
         compiled = self._form(recurrent_form.MANY_ROWS, training=bool(training)) is Form.GRADIENT_BY_HAND_XLA
@@ -79,6 +78,12 @@ class _Lengths(keras.layers.RNN):
                 variable.assign(s)
         output.set_shape([*sequences.shape[: 1 + self.return_sequences], self.units])
         return (output, *final) if self.return_state else output
+
+    @property
+    def _tensors(self) -> int:
+        """Tensors of a state."""
+        size = self.cell.state_size
+        return len(size) if isinstance(size, Sequence) else 1
 
     def _value(self, variable: keras.Variable | Tensor) -> Tensor:
         """A variable's or an array's tensor, in the dtype the layer computes in."""
@@ -268,6 +273,19 @@ class SimpleRNN(_Lengths, keras.layers.SimpleRNN):
         return self.activation is keras.activations.tanh
 
 
+def _states_given(given: Tensor | Sequence[Tensor], count: int, units: int) -> Sequence[Tensor]:
+    """The tensors of a state.
+
+    Raises:
+        ValueError: they are not as many, or not [B, U] each.
+    """
+    states = given if isinstance(given, Sequence) else [given]
+    shapes = [tuple(keras.ops.shape(state)) for state in states]
+    if len(states) != count or any(len(shape) != 2 for shape in shapes):
+        raise ValueError(f"initial_state has the shapes {shapes}. Allowed: {count} of them, [B, {units}] each.")
+    return states
+
+
 @keras.saving.register_keras_serializable(package="seqpipe")
 class Bidirectional(keras.layers.Bidirectional):
     """Keras' Bidirectional over one of our layers; takes lengths, and the two outputs are aligned in time.
@@ -306,13 +324,14 @@ class Bidirectional(keras.layers.Bidirectional):
         mask: Tensor | None = None,
         training: bool | None = None,
     ) -> Tensor | tuple[Tensor, ...]:
-        half = len(initial_state) // 2 if initial_state is not None else 0
+        half = self.forward_layer._tensors
+        given: list[Sequence[Tensor] | None] = [None, None]
+        if initial_state is not None:
+            both = _states_given(initial_state, 2 * half, self.forward_layer.units)
+            given = [both[:half], both[half:]]
         outputs: list[Tensor] = []
         states: list[Tensor] = []
-        for layer, state in (
-            (self.forward_layer, initial_state and initial_state[:half]),
-            (self.backward_layer, initial_state and initial_state[half:]),
-        ):
+        for layer, state in zip((self.forward_layer, self.backward_layer), given, strict=True):
             answer = layer(sequences, lengths, initial_state=state, mask=mask, training=training)
             output, *state = answer if self.return_state else (answer,)
             outputs.append(tf.cast(output, self.compute_dtype))

@@ -32,7 +32,7 @@ class Rows:
 
     Args:
         x: [B, T, C], T at least 1.
-        lengths: int32 [B], or None where every step is real.
+        lengths: int32 [B], or None where every step is real; beyond T they count as T.
         backwards: the loop reads each row from its last real step to its first.
         multiple: T' is the next multiple of it from T.
     """
@@ -41,7 +41,7 @@ class Rows:
         batch, steps = tf.shape(x)[0], tf.shape(x)[1]
         loop_steps = (steps + multiple - 1) // multiple * multiple
         self.steps = steps
-        self.lengths = None if lengths is None else tf.cast(lengths, tf.int32)  # [B]
+        self.lengths = None if lengths is None else tf.clip_by_value(tf.cast(lengths, tf.int32), 0, steps)  # [B]
         ends = tf.fill([batch], steps) if self.lengths is None else self.lengths
         row, step = tf.range(batch), tf.tile(tf.range(steps)[tf.newaxis], [batch, 1])
         # [B, T]: the step of the loop that reads each step, and [T', B]: the step each step of the loop reads
@@ -55,8 +55,14 @@ class Rows:
         self._valid = None if self.lengths is None else (step < ends[:, tf.newaxis])[:, :, tf.newaxis]  # [B, T, 1]
 
     def to_loop(self, x: tf.Tensor) -> tf.Tensor:
-        """[B, T, C] -> [T', B, C]; beyond a row's end one of its real steps stands again, not its padding."""
-        return tf.custom_gradient(lambda x: (self._into(x), self._back))(x)
+        """[B, T, C] -> [T', B, C]; beyond a row's end one of its real steps stands again, not its padding, and zeros
+        stand in a row that has none."""
+
+        def into(x: tf.Tensor) -> tf.Tensor:
+            y = self._into(x)
+            return y if self.lengths is None else tf.where((self.lengths > 0)[:, tf.newaxis], y, tf.zeros([], y.dtype))
+
+        return tf.custom_gradient(lambda x: (into(x), self._back))(x)
 
     def from_loop(self, y: tf.Tensor) -> tf.Tensor:
         """[T', B, C] -> [B, T, C], each step's output at the step, zero where it is not real."""

@@ -8,7 +8,7 @@ Axes: B batch, L steps of the past, H of the future, C channels, K covariates, Q
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Unpack
+from typing import Literal, Unpack, get_args
 
 import keras
 import tensorflow as tf
@@ -16,7 +16,7 @@ import tensorflow as tf
 from seqpipe.layers.lengths import LayerOptions, Shape, Tensor
 from seqpipe.layers.recurrent import GRU, LSTM
 from seqpipe.layers.series_scale import Fixed
-from seqpipe.series.clock import YEAR_S, Step
+from seqpipe.series.clock import YEAR_S, Kind, Step
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")
@@ -30,6 +30,8 @@ class HiddenValues(Fixed):
 
     def __init__(self, fraction: float, **base: Unpack[LayerOptions]):
         super().__init__(**base)
+        if not 0 <= fraction <= 1:
+            raise ValueError(f"fraction = {fraction} is not a share. Allowed: 0..1.")
         self.fraction = fraction
         self.seed_generator = keras.random.SeedGenerator()
 
@@ -70,6 +72,10 @@ class Calendar(Fixed):
         **base: Unpack[LayerOptions],
     ):
         super().__init__(**base)
+        if kind not in get_args(Kind):
+            raise ValueError(f'kind = "{kind}" is not one of {", ".join(get_args(Kind))}.')
+        if not seasons and not yearly:
+            raise ValueError("seasons are none and yearly is False: there is nothing to tell.")
         self.kind, self.size, self.seasons, self.yearly = kind, size, list(seasons), yearly
         self.look_back, self.horizon = look_back, horizon
 
@@ -158,6 +164,8 @@ class SegmentRecurrence(Fixed):
 
     def __init__(self, cell: Literal["lstm", "gru"], units: int, **base: Unpack[LayerOptions]):
         super().__init__(**{"dtype": keras.config.dtype_policy(), **base})
+        if cell not in ("lstm", "gru"):
+            raise ValueError(f'cell = "{cell}" is not one of lstm, gru.')
         self.cell, self.units = cell, units
         self.recurrence = {"lstm": LSTM, "gru": GRU}[cell](
             units, return_state=True, dtype=self.dtype_policy, name="recurrence"

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from seqpipe.layers.lengths import LayerOptions, Shape, Tensor
 
+NORMALISATIONS, TRANSFORMS = ("last", "changes", "mean", "none"), ("none", "log1p", "log")
 HUGE = 1e30  # a value beyond is taken for this one, so that no sum overflows
 FARTHEST = 4.0  # from a window's scale to its series' own one, as a factor: what has grown is measured anew
 LEAST_SCALE = 0.02  # of the series' own scale: below it a window counts as still, and its intervals keep some width
@@ -42,7 +43,7 @@ def restored(values: Tensor, transform: str) -> Tensor:
 
 
 class Fixed(keras.layers.Layer):
-    """A layer whose arguments are its configuration: a subclass names them. In float32, whatever the precision."""
+    """A layer whose arguments are its configuration: a subclass names them. In float32, whatever the policy."""
 
     arguments: tuple[str, ...] = ()
 
@@ -90,6 +91,12 @@ class WindowScale(Fixed):
         **base: Unpack[LayerOptions],
     ):
         super().__init__(**base)
+        for name, given, allowed in (
+            ("normalisation", normalisation, NORMALISATIONS),
+            ("transform", transform, TRANSFORMS),
+        ):
+            if given not in allowed:
+                raise ValueError(f'{name} = "{given}" is not one of {", ".join(allowed)}.')
         self.series, self.normalisation, self.transform, self.usual = series, normalisation, transform, usual
 
     def build(self, values_shape: Shape | None = None, series_shape: Shape | None = None) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from seqpipe.layers.lengths import LayerOptions, Shape, Tensor, step_mask, strided, zero_beyond
+from seqpipe.layers.lengths import LayerOptions, Shape, Tensor, check_rank, step_mask, strided, within, zero_beyond
 
 
 @keras.saving.register_keras_serializable(package="seqpipe")
@@ -24,7 +24,7 @@ class SpectrogramBlock(keras.layers.Layer):
     Args:
         filters: channels of the output.
         kernel_frames, kernel_bands: what a filter sees.
-        stride_frames, stride_bands: distance between two outputs; no more than the kernel.
+        stride_frames, stride_bands: distance between two outputs; in frames no more than the kernel.
         padding: in time, same (a frame sees both sides) or causal (it sees no later frame).
 
     Call with x float [B, T, F] or [B, T, F, C] and lengths int32 [B]; returns (y [B, T', F', filters], lengths [B]).
@@ -46,6 +46,10 @@ class SpectrogramBlock(keras.layers.Layer):
         super().__init__(**base)
         if padding not in ("same", "causal"):
             raise ValueError(f'padding = "{padding}" is not one of same, causal.')
+        if stride_frames > kernel_frames:
+            raise ValueError(
+                f"stride_frames = {stride_frames} is above kernel_frames = {kernel_frames}: sound is lost."
+            )
         self.filters, self.padding = filters, padding
         self.kernel_frames, self.kernel_bands = kernel_frames, kernel_bands
         self.stride_frames, self.stride_bands = stride_frames, stride_bands
@@ -74,7 +78,9 @@ class SpectrogramBlock(keras.layers.Layer):
         self.built = True
 
     def call(self, x: Tensor, lengths: Tensor, training: bool | None = None) -> tuple[Tensor, Tensor]:
+        check_rank("x", x, "[B, T, F] or [B, T, F, C]", 3, 4)
         x = x if len(x.shape) == 4 else x[..., None]
+        lengths = within(lengths, ops.shape(x)[1])
         x = _zero_beyond(x, lengths)
         x = ops.pad(x, [[0, 0], [self.frames_before, self.span - 1 - self.frames_before], [0, 0], [0, 0]])
         lengths = strided(lengths, self.stride_frames)
@@ -120,9 +126,11 @@ class SpectrogramBlock(keras.layers.Layer):
             normalised = tf.nn.batch_normalization(y32, mean, variance, beta, gamma, norm.epsilon)
             return tf.cast(normalised, y.dtype), mean, variance
 
-        normalised, mean, variance = tf.cond(_whole(y, lengths), fused, masked)
+        fusable = y.dtype != tf.float64  # of which TensorFlow has no kernel
+        normalised, mean, variance = tf.cond(_whole(y, lengths), fused, masked) if fusable else masked()
         for moving, value in ((norm.moving_mean, mean), (norm.moving_variance, variance)):
-            moving.assign(moving * norm.momentum + tf.stop_gradient(value) * (1 - norm.momentum))
+            value = ops.cast(tf.stop_gradient(value), moving.dtype)
+            moving.assign(moving * norm.momentum + value * (1 - norm.momentum))
         return normalised
 
     def get_config(self) -> dict[str, object]:
@@ -184,11 +192,14 @@ class LastSteps(keras.layers.Layer):
 
     def __init__(self, steps: int, **base: Unpack[LayerOptions]):
         super().__init__(**base)
+        if steps < 1:
+            raise ValueError(f"steps = {steps} is less than 1.")
         self.steps = steps
 
     def call(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        lengths = within(lengths, ops.shape(x)[1])
         x = zero_beyond(x, lengths)
-        kept = ops.minimum(ops.cast(lengths, "int32"), self.steps)
+        kept = ops.minimum(lengths, self.steps)
         size = ops.minimum(ops.shape(x)[1], self.steps)
         places = (lengths - kept)[:, None] + ops.arange(size, dtype="int32")[None, :]
         places = ops.minimum(places, ops.shape(x)[1] - 1)

@@ -27,6 +27,8 @@ class WordDropout(keras.layers.Layer):
 
     def __init__(self, rate: float, *, seed: int | None = None, **base: Unpack[LayerOptions]):
         super().__init__(**base)
+        if not 0 <= rate <= 1:
+            raise ValueError(f"rate = {rate} is not a share. Allowed: 0..1.")
         self.rate, self.seed = rate, seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 

@@ -36,6 +36,28 @@ def test_decoder_at_once_is_step_by_step(kind):
         assert not alignment[~real, t].any()
 
 
+@pytest.mark.parametrize("feeding", [False, True])
+def test_decoder_reads_no_padding_in_no_gradient_and_trains_with_xla(feeding):
+    x, lengths, memory, memory_lengths = inputs()
+    layer = AttentionDecoder(9, 4, input_feeding=feeding)
+    layer(x, lengths, memory, memory_lengths)
+    hostile = [
+        np.where(np.arange(part.shape[1])[:, None] < n[:, None, None], part, np.nan)
+        for part, n in ((x, lengths), (memory, memory_lengths))
+    ]
+
+    @tf.function(jit_compile=True)
+    def gradients(x, memory):
+        with tf.GradientTape() as tape:
+            outputs, _ = layer(x, tf.constant(lengths), memory, tf.constant(memory_lengths), training=True)
+            loss = tf.reduce_sum(tf.square(outputs))
+        return [tf.convert_to_tensor(part) for part in tape.gradient(loss, [v.value for v in layer.trainable_weights])]
+
+    for one, other in zip(gradients(x, memory), gradients(*map(tf.constant, hostile)), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+        assert np.isfinite(one).all()
+
+
 @pytest.mark.parametrize("kind", [{}, {"cell": "lstm", "attention": "bahdanau", "layers": 2}], ids=str)
 def test_decoder_with_input_feeding_in_a_graph_for_any_sizes_is_the_eager_one(kind):
     data = inputs()

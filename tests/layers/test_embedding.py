@@ -72,3 +72,8 @@ def test_embedding_of_kinds_in_which_nothing_is_shared():
     layer = TiedEmbedding(4, 3, kinds=[[0, 0, 0, 0]])
     assert layer(np.arange(4)).shape == (4, 3)
     assert layer.get_config().get("kinds", []) == []
+
+
+def test_embedding_refuses_kinds_of_other_pieces():
+    with pytest.raises(ValueError, match=r"kinds of shapes \[\(2,\)\]\. Allowed: \(3,\) each"):
+        TiedEmbedding(3, 2, kinds=[[1, 1]])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from seqpipe.layers.lengths import step_mask, strided, zero_beyond
+from seqpipe.layers.lengths import step_mask, strided, within, zero_beyond
 
 
 def test_lengths_mask_is_true_up_to_each_length():
@@ -26,6 +26,17 @@ def test_lengths_zero_beyond_keeps_real_steps_and_the_type(dtype):
 def test_lengths_zero_beyond_lets_no_nan_through():
     x = np.array([[[1.0], [np.nan], [np.inf]]], np.float32)
     assert zero_beyond(x, np.array([1])).numpy().tolist() == [[[1.0], [0.0], [0.0]]]
+
+
+def test_lengths_and_what_they_measure_have_their_rank():
+    with pytest.raises(ValueError, match=r"lengths must be \[B\], not \(2, 1\)"):
+        step_mask(np.ones((2, 1), np.int32), 3)
+    with pytest.raises(ValueError, match=r"x must be \[B, T, C\], not \(2, 3\)"):
+        zero_beyond(np.ones((2, 3), np.float32), np.ones(2, np.int32))
+
+
+def test_lengths_within_are_no_longer_than_the_rows():
+    assert within(np.array([-1, 0, 3, 9]), 3).numpy().tolist() == [0, 0, 3, 3]
 
 
 @pytest.mark.parametrize(

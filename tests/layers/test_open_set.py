@@ -26,6 +26,18 @@ def dense(layer, x):
     return x @ layer.kernel.numpy() + layer.bias.numpy()
 
 
+@pytest.mark.parametrize("policy", ["float16", "mixed_float16", "mixed_bfloat16"])
+def test_answers_in_less_precision_before_and_after_it_is_assigned(learned, policy):
+    full, x, labels = learned
+    layer = OpenSetScores(KNOWN + 2, known=KNOWN, directions=DIRECTIONS, dtype=policy)
+    assert np.isfinite(np.asarray(layer(x), np.float32)).all()
+    for one in (full, layer):
+        one.set_weights(full.get_weights())
+        one.assign(full.placed(x, labels, x, weight=1.0))
+    far = x + 30
+    np.testing.assert_allclose(np.asarray(layer(far), np.float32), np.asarray(full(far)), rtol=0.05, atol=0.5)
+
+
 def test_is_a_dense_layer_until_distances_are_assigned(learned):
     layer, x, _ = learned
     np.testing.assert_allclose(layer(x), dense(layer, x), atol=1e-4)

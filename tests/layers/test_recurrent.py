@@ -236,11 +236,26 @@ def test_recurrent_layer_keeps_the_contract_of_layers(cell):
     run_layer_test(make)
 
 
+@pytest.mark.parametrize("count", [1, 3, 5])
+@pytest.mark.parametrize("make", [lambda: LSTM(UNITS), lambda: Bidirectional(GRU(UNITS)), lambda: GRU(UNITS)])
+def test_recurrent_state_of_another_size_is_told(make, count):
+    layer, x = make(), numbers(4, STEPS, CHANNELS)
+    wanted = 1 if isinstance(layer, GRU) else 2
+    if count == wanted:
+        return
+    with pytest.raises(
+        ValueError, match=rf"initial_state has the shapes .* Allowed: {wanted} of them, \[B, {UNITS}\] each"
+    ):
+        layer(x, initial_state=[numbers(4, UNITS)] * count)
+    with pytest.raises(ValueError, match=rf"Allowed: {wanted} of them"):
+        layer(x, initial_state=tf.constant([1, 2, 3, 4]))  # lengths, as Keras' own Bidirectional would take them
+
+
 @pytest.mark.parametrize("cell", CELLS)
 def test_recurrent_padding_is_never_read(cell):
     """Not even by the gradients: what stands beyond a length may be NaN."""
     ours, _ = pair(cell, OPTIONS["states"])
-    lengths = tf.constant([8, 3, 1, 5])
+    lengths = tf.constant([8, 3, 0, 5])
     x, state = numbers(4, STEPS, CHANNELS), [numbers(4, UNITS)] * STATES[cell]
     hostile = tf.where(tf.sequence_mask(lengths, STEPS)[:, :, None], x, np.nan)
     clean, dirty = (answers_and_gradients(ours, values, state, lengths=lengths) for values in (x, hostile))

@@ -43,14 +43,14 @@ WAYS = [  # what the loop reads, [T', B], and whether at a real step; what comes
     (
         LENGTHS,
         FORWARDS,
-        [[1, 4, 7], [2, 5, 7], [3, 5, 7], [3, 5, 7]],
+        [[1, 4, 0], [2, 5, 0], [3, 5, 0], [3, 5, 0]],
         [[1, 1, 0], [1, 1, 0], [1, 0, 0]],
         [[1, 4, 7], [2, 5, 0], [0, 0, 0]],
     ),
     (
         LENGTHS,
         BACKWARDS,
-        [[3, 5, 7], [2, 4, 7], [1, 4, 7], [1, 4, 7]],
+        [[3, 5, 0], [2, 4, 0], [1, 4, 0], [1, 4, 0]],
         [[1, 1, 0], [1, 1, 0], [1, 0, 0]],
         [[7, 4, 1], [5, 2, 0], [0, 0, 0]],
     ),
@@ -67,12 +67,17 @@ def test_recurrent_rows_go_in_and_come_back_each_the_gradient_of_the_other(lengt
 
 
 def test_recurrent_rows_let_nothing_of_the_padding_through():
-    nans = tf.constant(np.where(np.arange(3)[:, None] < np.array(LENGTHS)[:, None, None], X, np.nan)[:2], tf.float32)
-    way = Rows(nans, [3, 2], backwards=False, multiple=2)
+    nans = tf.constant(np.where(np.arange(3)[:, None] < np.array(LENGTHS)[:, None, None], X, np.nan), tf.float32)
+    way = Rows(nans, LENGTHS, backwards=False, multiple=2)
     loop = way.to_loop(nans)
-    assert flat(loop) == [[1, 4], [2, 5], [3, 5], [3, 5]]
+    assert flat(loop) == [[1, 4, 0], [2, 5, 0], [3, 5, 0], [3, 5, 0]]
     ends = tf.where(way.loop_valid, loop, np.nan)
-    assert flat(way.from_loop(ends)) == [[1, 2, 3], [4, 5, 0]]
+    assert flat(way.from_loop(ends)) == [[1, 2, 3], [4, 5, 0], [0, 0, 0]]
+
+
+@pytest.mark.parametrize("backwards", [FORWARDS, BACKWARDS])
+def test_recurrent_rows_have_no_more_steps_than_there_are(backwards):
+    assert flat(rows([400, 2, -3], backwards).to_loop(X)) == flat(rows(LENGTHS, backwards).to_loop(X))
 
 
 @pytest.mark.parametrize(("multiple", "steps"), [(1, 3), (2, 4), (3, 3), (4, 4), (5, 5)])

@@ -185,3 +185,23 @@ def test_quantiles_teach_the_median_nothing():
         middle = middle[:, :, :1]
     np.testing.assert_array_equal(tape.gradient(outer, x)[:, :, 1], np.zeros([1, 2]))
     np.testing.assert_array_equal(tape.gradient(middle, x)[:, :, 1], np.ones([1, 2]))
+
+
+CALENDAR = {"kind": "seconds", "size": 60, "seasons": [24], "yearly": False, "look_back": 2, "horizon": 1}
+
+
+@pytest.mark.parametrize(
+    ("make", "rule"),
+    [
+        (
+            lambda: Calendar(**{**CALENDAR, "kind": "hours"}),
+            'kind = "hours" is not one of seconds, months, count, rows',
+        ),
+        (lambda: Calendar(**{**CALENDAR, "seasons": []}), "there is nothing to tell"),
+        (lambda: HiddenValues(5.0), r"fraction = 5\.0 is not a share"),
+        (lambda: SegmentRecurrence("rnn", 3), 'cell = "rnn" is not one of lstm, gru'),
+    ],
+)
+def test_layers_of_series_refuse_what_they_do_not_know(make, rule):
+    with pytest.raises(ValueError, match=rule):
+        make()

@@ -72,3 +72,11 @@ def test_units_are_undone_and_leave_unknown_series_alone():
     np.testing.assert_allclose(changed[1], x[1] * np.exp(0.5) + 1, rtol=1e-6)
     np.testing.assert_allclose(layer(changed, series, undo=True), x, atol=1e-6)
     assert keras.saving.get_registered_object("seqpipe>SeriesUnits") is SeriesUnits
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed"), [("normalisation", "last, changes, mean, none"), ("transform", "none, log1p, log")]
+)
+def test_scale_refuses_what_it_does_not_know_when_it_is_made(name, allowed):
+    with pytest.raises(ValueError, match=f'{name} = "las" is not one of {allowed}'):
+        WindowScale(1, **{name: "las"})

@@ -28,6 +28,26 @@ def test_spectrogram_block_is_keras_conv2d_on_a_full_row(stride_bands):
     np.testing.assert_allclose(y, tf.nn.relu(same / np.sqrt(1 + block.norm.epsilon)), atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float16", "mixed_float16"])
+@pytest.mark.parametrize("lengths", [[7, 7], [7, 3]])
+def test_spectrogram_block_learns_in_any_precision(dtype, lengths):
+    x = np.random.default_rng(0).normal(size=(2, 7, 6)).astype(np.float32)
+    layer, full = SpectrogramBlock(4, dtype=dtype), SpectrogramBlock(4)
+    for one in (full, layer):
+        one.build(x.shape)
+        one.set_weights(full.get_weights())
+    answers = [one(x, np.array(lengths), training=True)[0] for one in (layer, full)]
+    np.testing.assert_allclose(*(np.asarray(answer, np.float32) for answer in answers), atol=0.02)
+    np.testing.assert_allclose(layer.norm.moving_mean, full.norm.moving_mean, atol=1e-3)
+
+
+def test_layers_over_time_refuse_sizes_that_lose_steps():
+    with pytest.raises(ValueError, match="stride_frames = 5 is above kernel_frames = 3: sound is lost"):
+        SpectrogramBlock(4, stride_frames=5)
+    with pytest.raises(ValueError, match="steps = 0 is less than 1"):
+        LastSteps(0)
+
+
 @pytest.mark.parametrize("lengths", [[7, 7], [7, 3], [0, 0]])
 def test_spectrogram_block_normalises_by_the_real_frames_of_the_batch(lengths):
     x = np.random.default_rng(0).normal(2.0, 3.0, size=(2, 7, 2)).astype(np.float32)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import keras
 import numpy as np
+import pytest
 
 from seqpipe.layers import WordDropout
 from seqpipe.text.vocabulary import UNKNOWN
@@ -25,3 +26,9 @@ def test_word_dropout_keeps_its_config_and_its_place_in_the_draws():
     again(ids, training=True)
     np.testing.assert_array_equal(layer(ids, training=True), again(ids, training=True))
     assert any("seed_generator" in v.path for v in keras.Sequential([layer]).variables)
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.5])
+def test_word_dropout_refuses_what_is_no_share(rate):
+    with pytest.raises(ValueError, match=r"rate = .* is not a share\. Allowed: 0\.\.1\."):
+        WordDropout(rate)

@@ -92,6 +92,10 @@ class Server:
                 if size > most or (unpack is not None and unpack.unconsumed_tail):
                     raise RequestError(413, f"The body is larger than {self.settings.max_body_mb:g} MB.")
                 parts.append(part)
+            if unpack is not None and (unpack.unused_data or not unpack.eof):
+                raise RequestError(
+                    400, "The body is not one whole gzip stream: it ends inside, or more stands behind it."
+                )
         except zlib.error as error:
             raise RequestError(400, f"The body is not gzip: {error}") from None
         except ClientDisconnect:
@@ -101,7 +105,8 @@ class Server:
     async def predict(self, servable: Servable, body: bytes, counted: Counted) -> bytes:
         """The answer's body."""
         request = parsed(body)
-        signature = request.get("signature_name", "serving_default")
+        signature = request.get("signature_name", "")
+        signature = "serving_default" if signature == "" else signature  # as TensorFlow Serving has it
         specs = servable.signature(signature).inputs
         counted.signature = signature
         inputs, rows = decoded(request, specs)

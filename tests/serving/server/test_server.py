@@ -55,6 +55,10 @@ def test_server_answers_rows_and_columns(client):
     assert answer == {"outputs": [["a", "b"]]}
     packed = gzip.compress(json.dumps({"instances": ["abc"]}).encode())
     assert ask(client, packed, headers={"Content-Encoding": "gzip"})[0] == 200
+    for broken in (packed[:-4], packed + b"more", packed + packed):
+        status, answer = ask(client, broken, headers={"Content-Encoding": "gzip"})
+        assert (status, answer["error"].partition(":")[0]) == (400, "The body is not one whole gzip stream")
+    assert ask(client, {"signature_name": "", "inputs": ["abc"]})[1] == ask(client, {"inputs": ["abc"]})[1]
 
 
 CASES = [
