@@ -71,7 +71,7 @@ def decoded(request: Mapping[str, object], inputs: Mapping[str, Spec]) -> tuple[
     """The arrays that a signature takes, and whether the request came in rows.
 
     Raises:
-        RequestError: neither or both forms, a missing input, in rows an unknown one, or a value of another type or shape.
+        RequestError: neither or both forms, a missing input, in rows an unknown one, or a value of other type or shape.
     """
     rows, columns = "instances" in request, "inputs" in request
     if rows and columns:
