@@ -13,7 +13,7 @@ from typing import Unpack
 import keras
 from keras import ops
 
-from seqpipe.layers.lengths import LayerOptions, Shape, Tensor, step_mask, within, zero_beyond
+from seqpipe.layers.lengths import LayerOptions, Shape, Tensor, check_rank, step_mask, within, zero_beyond
 
 TIE = 1e-5  # how far from the largest a step may be and still count as that, of 1 + its size
 
@@ -100,7 +100,7 @@ class MaxPooling(keras.layers.Layer):
     """
 
     def call(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        x = zero_beyond(x, lengths)
+        check_rank("x", x, "[B, T, C]", 3)
         mask = step_mask(lengths, ops.shape(x)[1])[:, :, None]
         lowest = ops.convert_to_tensor(-3e38, dtype=x.dtype)
         x = ops.where(mask, x, lowest)
