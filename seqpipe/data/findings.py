@@ -65,13 +65,13 @@ class BadRows:
 
 def raise_errors(findings: Iterable[Finding]) -> None:
     """Raise one DataError with every error; the warnings are its notes, since one of them may be why."""
-    texts: dict[str, list[str]] = {"error": [], "warning": [], "info": []}
-    for finding in findings:
-        texts[finding.severity].append(finding.text)
-    if texts["error"]:
-        error = DataError("\n".join(texts["error"]))
-        for warning in texts["warning"]:
-            error.add_note(f"warning: {warning}")
+    findings = list(findings)
+    errors = [finding.text for finding in findings if finding.severity == "error"]
+    if errors:
+        error = DataError("\n".join(errors))
+        for finding in findings:
+            if finding.severity == "warning":
+                error.add_note(f"warning: {finding.text}")
         raise error
 
 

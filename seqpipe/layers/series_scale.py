@@ -135,11 +135,9 @@ class WindowScale(Fixed):
                 level, scale = last, tf.where(none, own_scale, _mean_change(x, is_seen, scale))
             case "mean":
                 level, scale, x = last + mean, usual, tf.where(is_seen, x - mean, 0.0)
-            case "none":
+            case _:  # none
                 level, scale = tf.where(given, own_level, last), tf.where(given, own_scale, scale)
                 x = tf.where(is_seen, values - level, 0.0)
-            case other:
-                raise ValueError(f'normalisation = "{other}" is not one of last, changes, mean, none.')
         return x / tf.maximum(scale, 1e-30), seen, level, scale, last_place
 
 

@@ -142,7 +142,7 @@ def _words(pattern: str, units: int, bad: list[BadRow]) -> Iterator[_Word]:
     for path in find_files(pattern):
         lines = _lines(path, bad)
         first = list(islice(lines, LOOKED_AT_LINES))
-        if first and first[0][1].endswith(":1") and len(first[0][0]) == 2 and _numbers(first[0][0]) == 2:
+        if first and len(first[0][0]) == _numbers(first[0][0]) == 2:
             first = first[1:]  # word2vec's header
         widths = [min(_numbers(fields), len(fields) - 1) for fields, _ in first]
         usual = Counter(widths).most_common(1)[0][0] if widths else units

@@ -229,8 +229,7 @@ def _with_dev(clips: dict[Role, Clips], every: int) -> dict[Role, Clips]:
     for label, speaker in zip(train.labels.tolist(), train.speakers, strict=True):
         said[speaker].add(label)
         voices[label].add(speaker)
-    place = {speaker: zlib.crc32(speaker.encode("utf-8", "surrogatepass")) for speaker in said}
-    in_turn = sorted(said, key=lambda speaker: (place[speaker], speaker))
+    in_turn = sorted(said, key=lambda speaker: (zlib.crc32(speaker.encode("utf-8", "surrogatepass")), speaker))
     counts, wanted = Counter(train.speakers), len(train) / every
     dev: set[str] = set()
     held_back = 0

@@ -112,7 +112,7 @@ class SpeechCommands(Task):
             self.mean, self.deviation, self.noise = saved["mean"], saved["deviation"], saved["noise"]
         saved = json.loads((directory / "classes.json").read_text(encoding="utf-8"))
         self.classes = saved["classes"]
-        self._teachers = [Path(place) for place in saved.get("teachers", self._teachers)]  # not a version since
+        self._teachers = [Path(place) for place in saved.get("teachers", self._teachers)]  # none published since
         rows = np.array(saved["train_rows"])
         self.class_weights = class_weights(self.config.training.class_weights, self.classes, rows)
         self.adjustments = adjustments(self.config.training.logit_adjustment, rows)

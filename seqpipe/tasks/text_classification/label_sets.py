@@ -30,13 +30,11 @@ def split_labels(cell: str, separator: str) -> list[str] | str:
     (['price', 'service'], ['price', '2'], ['a', 'b'])
     """
     cell = cell.strip()
-    found: object = cell.split(separator)
-    if cell.startswith("[") and cell.endswith("]"):
-        found = _list(cell)
-        if found is None:
-            return 'the labels are in brackets and no list, such as ["a", "b"]'
+    found = _listed(cell) if cell.startswith("[") and cell.endswith("]") else cell.split(separator)
+    if found is None:
+        return 'the labels are in brackets and no list, such as ["a", "b"]'
     names = []
-    for item in found if isinstance(found, list) else [found]:
+    for item in found:
         if not isinstance(item, (str, int, float)):
             return f"a label is {'null' if item is None else 'a list' if isinstance(item, list) else 'an object'}"
         name = item.strip() if isinstance(item, str) else json.dumps(item)
@@ -48,8 +46,8 @@ def split_labels(cell: str, separator: str) -> list[str] | str:
     return list(dict.fromkeys(name for name in names if name))
 
 
-def _list(cell: str) -> object | None:
-    """What a list is, written as JSON or as Python; None where it is neither."""
+def _listed(cell: str) -> Sequence[object] | None:
+    """What stands in a list, written as JSON or as Python; None where it is neither."""
     for read in (json.loads, ast.literal_eval):
         with contextlib.suppress(ValueError, SyntaxError, RecursionError, MemoryError), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a backslash before what it does not escape

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -75,9 +76,8 @@ class TextClassification(Task):
     class_weights: np.ndarray  # float32 [C], how much a row of each class, or a label that is there, weighs in the loss
     log_odds: np.ndarray  # float32 [C], of each label where texts may have several: where the network begins
     start: dict[str, np.ndarray] | None = None  # weights of an encoder to begin with
-    _watched: tuple[keras.Model, Examples, Callable[[Batch], tf.Tensor]] | None = (
-        None  # model, dev, and how figures of an epoch are taken
-    )
+    known_model: Path  # what a network of the user's own answered when the run began
+    _watched: tuple[keras.Model, Examples, Callable[[Batch], tf.Tensor]] | None = None  # model, dev, how figures are taken
 
     @classmethod
     def measures_of(cls, settings: Mapping[str, object]) -> tuple[Measure, ...]:
@@ -114,8 +114,13 @@ class TextClassification(Task):
         return {name: name for name in classes} | (self.config.data.labels or {})
 
     def data_key(self) -> str:
-        key, vectors = self._key_of(self.unlabelled), self.config.model.embedding.vectors
-        return key if vectors is None else content_key(key, vectors_key(vectors.removeprefix("files:")))
+        key = self._key_of(self.unlabelled)
+        return key if self.config.model.embedding.vectors is None else content_key(key, self._vectors_key)
+
+    @cached_property
+    def _vectors_key(self) -> str:
+        """Made once: such files have gigabytes."""
+        return vectors_key((self.config.model.embedding.vectors or "").removeprefix("files:"))
 
     def splits_key(self) -> str:
         return self._key_of([])
@@ -170,7 +175,8 @@ class TextClassification(Task):
     def load_features(self, directory: Path) -> None:
         if self.config.model.start_from is not None:
             self.start = load_encoder(directory / ENCODER)
-        self.features, self.known_model = TextFeatures.load(directory), directory / "own_model.json"
+        self.features = TextFeatures.load(directory)
+        self.known_model = directory / "own_model.json"
         self.ngrams = NgramTables.load(directory / "ngrams.npz") if self.config.model.ngrams is not None else None
         wanted = self.config.model.embedding.vectors
         self.vectors = PieceVectors.load(directory / VECTORS) if wanted is not None else None
