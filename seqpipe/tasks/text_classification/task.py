@@ -77,7 +77,7 @@ class TextClassification(Task):
     log_odds: np.ndarray  # float32 [C], of each label where texts may have several: where the network begins
     start: dict[str, np.ndarray] | None = None  # weights of an encoder to begin with
     known_model: Path  # what a network of the user's own answered when the run began
-    _watched: tuple[keras.Model, Examples, Callable[[Batch], tf.Tensor]] | None = None  # model, dev, how figures are taken
+    _watched: tuple[keras.Model, Examples, Callable[[Batch], tf.Tensor]] | None = None  # model, dev, figures
 
     @classmethod
     def measures_of(cls, settings: Mapping[str, object]) -> tuple[Measure, ...]:
