@@ -14,6 +14,7 @@ from seqpipe.series.clock import Times
 MISSING = frozenset(("", "na", "nan", "n/a", "null", "none", "?"))
 TRUTH = {"true": "1", "false": "0", "yes": "1", "no": "0"}
 SLASHED = re.compile(r"\s*(\d{1,2})/\d{1,2}/\d{4}")
+WEEK_NUMBER = re.compile(r"\s*(1[89]|20)\d\d(0[1-9]|[1-4]\d|5[0-3])\s*")  # 202352
 SERIAL_DAYS = (25_000, 60_000)  # 1968 to 2064, as a spreadsheet counts days
 
 
@@ -23,12 +24,16 @@ def odd_times(texts: list[str], times: Times) -> list[Finding]:
     if slashed and all(int(found[1]) <= 12 for found in slashed):
         text = f"times such as {slashed[-1][0]} are read as day/month/year, and no day is above the 12th."
         return [Finding("warning", f"{text} If the month stands first, write ISO dates (2016-07-01).")]
+    if times.kind != "count" or not texts:
+        return []
     clock = times.clock
-    if texts and times.kind == "count" and clock.min() >= SERIAL_DAYS[0] and clock.max() < SERIAL_DAYS[1]:
-        text = f"times such as {texts[0]} are read as plain numbers, without a calendar."
+    text = f"times such as {texts[0]} are read as plain numbers, without a calendar."
+    if clock.min() >= SERIAL_DAYS[0] and clock.max() < SERIAL_DAYS[1]:
         return [
             Finding("warning", f"{text} If they are a spreadsheet's days since 1900, write ISO dates (2016-07-01).")
         ]
+    if len(np.unique(clock // 100)) > 1 and all(map(WEEK_NUMBER.fullmatch, texts)):
+        return [Finding("warning", f"{text} If they are weeks of a year, write ISO weeks (2016-W27).")]
     return []
 
 
@@ -67,6 +72,8 @@ def read_numbers(
     findings += _odd_numbers(name, texts, wanted.decimal)
     plain = texts if wanted.decimal == "." else _with_points(texts)
     try:
+        if any("_" in text for text in plain):  # which Python takes for a mark of thousands
+            raise ValueError
         values = np.array(plain, dtype=np.float64) if plain else np.zeros(0)
     except ValueError:
         values = _slowly(texts, plain, name, role, place, wanted, findings)
@@ -107,7 +114,7 @@ def _slowly(
         if small in MISSING:
             continue
         try:
-            values[index] = float(TRUTH.get(small, small))
+            values[index] = float(TRUTH.get(small, small.replace("_", "?")))
         except ValueError:
             hint = ""
             if {",", ".", " ", "'"} & set(text.strip()):

@@ -32,6 +32,7 @@ UNIX_TIMES = {1: 10**9, 1000: 10**12, 10**6: 10**15}  # numbers from here to ten
 QUARTER = re.compile(r"(\d{4})-?Q([1-4])", re.IGNORECASE)
 MONTH = re.compile(r"\d{4}-\d{2}")
 DAY = re.compile(r"(1[89]|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")  # 20160701
+MONTH_NUMBER = re.compile(r"(1[89]|20)\d\d(0[1-9]|1[0-2])")  # 201607
 FORMS = [day + time for day in ("%d/%m/%Y", "%d.%m.%Y", "%Y/%m/%d") for time in ("", " %H:%M", " %H:%M:%S")]
 NUMBER = re.compile(r"[+-]?\d+(\.0*)?")
 
@@ -132,11 +133,16 @@ class Times:
     zoned: bool = False
 
 
-def parse_times(texts: list[str]) -> tuple[Times, int | None]:
+def parse_times(texts: list[str], *, counted: bool = False) -> tuple[Times, int | None]:
     """Times as they are written, and the index of the first that is none (then the times are useless).
 
     None is also what no clock can show: not a time, or beyond the years 1 to 9999.
+
+    Args:
+        counted: whole numbers are steps that are counted, whatever date they look like.
     """
+    if counted and texts and NUMBER.fullmatch(texts[0].strip()):
+        return _numbers(texts, {})
     times, bad = _parsed(texts)
     if bad is None and times.kind == "seconds":
         beyond = (times.clock < EARLIEST_S) | (times.clock > LATEST_S)
@@ -148,12 +154,14 @@ def _parsed(texts: list[str]) -> tuple[Times, int | None]:
     array = np.array(texts, dtype=np.str_)
     if not len(array):
         return Times(np.zeros(0, np.int64), "count"), None
-    first = texts[0].strip()
-    if all(DAY.fullmatch(text.strip()) for text in texts):
-        texts = [f"{text[:4]}-{text[4:6]}-{text[6:]}" for text in map(str.strip, texts)]
-        return _parsed(texts)
+    plain = [text.strip() for text in texts]
+    first = plain[0]
+    if all(map(DAY.fullmatch, plain)):
+        return _parsed([f"{text[:4]}-{text[4:6]}-{text[6:]}" for text in plain])
+    if all(map(MONTH_NUMBER.fullmatch, plain)):
+        return _parsed([f"{text[:4]}-{text[4:]}" for text in plain])
     if NUMBER.fullmatch(first):
-        return _numbers(texts)
+        return _numbers(texts, UNIX_TIMES)
     if QUARTER.fullmatch(first):
         return _quarters(texts)
     array = np.char.strip(array)
@@ -185,7 +193,7 @@ def at_month_starts(times: Times) -> Times | None:
     return Times(seconds_of_month(months_of(clock)), "seconds", times.zoned)
 
 
-def _numbers(texts: list[str]) -> tuple[Times, int | None]:
+def _numbers(texts: list[str], unix_times: dict[int, int]) -> tuple[Times, int | None]:
     try:
         clock = np.array(texts, dtype=np.float64)
     except ValueError:
@@ -196,7 +204,7 @@ def _numbers(texts: list[str]) -> tuple[Times, int | None]:
         return Times(np.zeros(0, np.int64), "count"), int(np.argmin(whole))
     numbers = clock.astype(np.int64)
     low, high = numbers.min(), numbers.max()
-    for in_a_second, least in UNIX_TIMES.items():
+    for in_a_second, least in unix_times.items():
         if least <= low and high < 10 * least:
             return Times(numbers // in_a_second, "seconds", True), None
     return Times(numbers, "count"), None

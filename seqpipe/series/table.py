@@ -101,10 +101,10 @@ def read_series(
     """
     rows, findings = _read_all(source, wanted, role)
     count = len(rows.places)
-    times, bad_time = _times(rows, wanted)
+    given = step or parse_step(wanted.step)
+    times, bad_time = _times(rows, wanted, given)
     if bad_time is not None:
         raise DataError(_no_time(rows, bad_time))
-    given = step or parse_step(wanted.step)
     monthly = len(np.unique(times.clock)) > 1 if given is None else given.kind == "months"
     if monthly and (starts := at_month_starts(times)) is not None:
         times = starts
@@ -246,10 +246,10 @@ def _tells_apart(source: str, names: list[str], wanted: SeriesTable) -> bool:
     )
 
 
-def _times(rows: _Rows, wanted: SeriesTable) -> tuple[Times, int | None]:
+def _times(rows: _Rows, wanted: SeriesTable, step: Step | None) -> tuple[Times, int | None]:
     if wanted.time_column is None:
         return Times(np.arange(len(rows.places), dtype=np.int64), "count"), None
-    return parse_times(rows.columns["time"])
+    return parse_times(rows.columns["time"], counted=step is not None and step.kind == "count")
 
 
 def _groups(rows: _Rows, count: int) -> dict[str, np.ndarray]:
@@ -302,10 +302,11 @@ def _sorted(
         axis=0,
     )
     if not equal.all():
-        row = members[again[np.argmin(equal)] + 1]
-        when = rows.columns["time"][row]
+        first, row = (members[again[np.argmin(equal)] + both] for both in (0, 1))
+        when, before = rows.columns["time"][row], rows.columns["time"][first]
         pairs = counted(int((~equal).sum()), "such pair")
-        text = f"{rows.place(row)}: {called} has the time {when} twice, with other values ({pairs})."
+        one = f"the time {when} twice" if when == before else f"{before} and {when}, which are one time"
+        text = f"{rows.place(row)}: {called} has {one}, with other values ({pairs})."
         cure = "Name the column that tells series apart (data.series_column), or keep one row."
         findings.append(Finding("error", f"{text} {cure}"))
     else:

@@ -12,7 +12,7 @@ from typing import NoReturn
 import numpy as np
 
 from seqpipe.config.series import SeriesTable
-from seqpipe.data.findings import listed
+from seqpipe.data.findings import counted, listed
 from seqpipe.errors import DataError
 from seqpipe.export.artefact import facts_of
 from seqpipe.series.clock import Step, local_offsets, parse_step, parse_times
@@ -22,6 +22,7 @@ from seqpipe.serving.inputs import Input
 from seqpipe.serving.reading import check_encoding
 
 Row = dict[str, np.ndarray | np.int64]  # `time` alone is a number
+OTHER_UNITS = 20.0  # times as large, or as small, as values in training
 MOST_STEPS = 5000  # of a history that are sent, unless a model looks back further
 TAKEN = {
     "series": "a text",
@@ -50,6 +51,9 @@ class SeriesInput(Input):
         trained = facts_of(directory).get("facts", {}) if directory is not None else {}
         self.step = Step(*trained["step"]) if trained else parse_step(self.table.step)
         self.look_back, self.known = trained.get("look_back", 0), trained.get("names", [])
+        self.static = trained.get("static", [])
+        sizes = np.abs(trained.get("mean", [])) + trained.get("std", [])
+        self.usual = dict(zip(self.known, sizes.tolist(), strict=False))  # the size of a series' values in training
         self.most = max(MOST_STEPS, self.look_back)
 
     def from_word(self, word: str) -> NoReturn:
@@ -91,7 +95,7 @@ class SeriesInput(Input):
                 name = self.table.known[int(lacking[0, 1])] if len(lacking) else self.table.known[0]
                 when = shown_time(int(step.later(_before(one, step), at + 1)), str(step))
                 raise DataError(
-                    f"{source}: {called} has no {name} at {when}, {at + 1} steps behind its last "
+                    f"{source}: {called} has no {name} at {when}, {counted(at + 1, 'step')} behind its last "
                     "value. Known columns need "
                     f"a value for each of the {self.ahead} steps to come: add rows without a value."
                 )
@@ -121,22 +125,36 @@ class SeriesInput(Input):
         """As a table is read: a text that names its distance from UTC, by the clocks of the model's zone."""
         if not isinstance(item, str):
             return np.int64(np.asarray(item).item())
-        times, bad = parse_times([item])
+        times, bad = parse_times([item], counted=self.step is not None and self.step.kind == "count")
         if bad is not None:
             raise ValueError(item)
         zone = self.table.time_zone if times.zoned and times.kind == "seconds" else None
         return np.int64(times.clock[0] + (0 if zone is None else local_offsets(times.clock, zone)[0]))
 
     def remark(self, row: dict[str, np.ndarray]) -> str:
-        name, remarks = self.shown(row), []
+        name, remarks, values = self.shown(row), [], row["values"][-self.look_back :]
         if "series" in row and self.known and name not in self.known:
             remarks.append(f"is none of those in training ({listed(self.known)}), and is forecast as any other")
-        seen = int(np.isfinite(row["values"][-self.look_back :]).sum()) if self.look_back else 0
+        elif self.known:
+            remarks += self._other_units(values, self.usual.get(name, 0.0))
+        texts = [text.decode("utf-8", "replace") for text in row.get("static", [])]
+        unknown = [text for text, known in zip(texts, self.static, strict=False) if text not in known]
+        if unknown:
+            remarks.append(f"has what training did not have ({listed(unknown)})")
+        seen = int(np.isfinite(values).sum()) if self.look_back else 0
         if 2 * seen < self.look_back:
             back = f"{seen:,} of the {self.look_back:,} values that the model looks back on"
             remarks.append(f"has {back}, so that its intervals may be too narrow")
         called = f"series {name}" if name else "the series"
         return f"{called} {' and '.join(remarks)}" if remarks else ""
+
+    @staticmethod
+    def _other_units(values: np.ndarray, usual: float) -> Iterator[str]:
+        """Whether a known series is far from the values that it had in training, by which it is measured."""
+        sizes = np.abs(values[np.isfinite(values)])
+        size = float(np.median(sizes)) if len(sizes) else 0.0
+        if usual > 0 and size > 0 and not 1 / OTHER_UNITS < size / usual < OTHER_UNITS:
+            yield f"has values of about {size:.4g} where it had {usual:.4g} in training: are these its units?"
 
     def shown(self, row: dict[str, np.ndarray]) -> str:
         return row["series"].item().decode("utf-8", "replace") if "series" in row else ""

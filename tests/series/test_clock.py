@@ -39,6 +39,8 @@ def test_clock_months_agree_with_numpy():
         ("2016-07-01T13:30:00Z", "2016-07-01T13:30:00"),
         ("2016-07-01T13:30:00+02:00", "2016-07-01T11:30:00"),
         ("2016-03", "2016-03-01T00:00:00"),
+        ("201603", "2016-03-01T00:00:00"),
+        ("20160302", "2016-03-02T00:00:00"),
         ("2016Q2", "2016-04-01T00:00:00"),
         ("31/12/2016", "2016-12-31T00:00:00"),
         ("31/12/2016 23:00", "2016-12-31T23:00:00"),
@@ -54,6 +56,16 @@ def test_clock_reads_times_of_many_kinds(text, iso):
     assert bad is None
     assert times.kind == "seconds"
     assert np.datetime64(int(times.clock[0]), "s") == np.datetime64(iso)
+
+
+def test_clock_counts_what_is_no_month_or_where_steps_are_counted():
+    for texts in (["201612", "201613"], ["201600"], ["210001"], ["170001"]):
+        assert parse_times(texts)[0].kind == "count", texts
+    for text in ("201612", "20161231", "1467379800"):
+        times, bad = parse_times([text], counted=True)
+        assert (times.kind, times.clock.tolist(), bad) == ("count", [int(text)], None)
+    assert parse_times(["2016-12"], counted=True)[0].kind == "seconds"
+    assert parse_times([], counted=True)[1] is None
 
 
 def test_clock_counts_plain_numbers_and_names_the_first_bad_time():

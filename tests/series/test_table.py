@@ -157,10 +157,33 @@ def test_table_names_of_series_that_are_nearly_one_are_a_warning(tmp_path):
     assert len(read(tmp_path, "series,time,value\n,1,1\n,2,2\n").series) == 1, "a column without names is no column"
 
 
+def test_table_reads_months_written_as_numbers_and_doubts_weeks(tmp_path):
+    months = [100 * year + month for year in (2019, 2020) for month in range(1, 13)]
+    found = read(tmp_path, "\n".join(["time,value", *(f"{month},1" for month in months), ""]))
+    assert (str(found.step), len(found.series[0])) == ("1MS", 24)
+    counted = read(tmp_path, "time,value\n201912,1\n202001,2\n", step="1")
+    assert counted.step.kind == "count"
+    weeks = [*range(201950, 201953), *range(202001, 202004)]
+    doubted = read(tmp_path, "\n".join(["time,value", *(f"{week},1" for week in weeks), ""]))
+    said = [one.text for one in doubted.findings if one.severity == "warning"]
+    assert said[0] == (
+        "times such as 201950 are read as plain numbers, without a calendar. "
+        "If they are weeks of a year, write ISO weeks (2016-W27)."
+    )
+    one_year = read(tmp_path, "time,value\n201950,1\n201951,2\n")
+    assert not [one for one in one_year.findings if "weeks" in one.text]
+
+
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
         ("time,value\n", {}, "train: no rows."),
+        ("time,value\n1,1_0\n2,3\n", {}, r'series.csv:2: value = "1_0" is no number'),
+        (
+            "time,value\n2023-03-26 01:00,1\n2023-03-26 02:00,2\n2023-03-26 03:00,3\n",
+            {"time_zone": "Europe/Berlin"},
+            r"series.csv:4: the series has 2023-03-26 02:00 and 2023-03-26 03:00, which are one time, with other values",
+        ),
         ("time,value\n1,1\n1,2\n", {}, r"series.csv:3: the series has the time 1 twice, with other values"),
         ('time,value\n1,"1,234.5"\n', {}, r'series.csv:2: value = "1,234.5" is no number: numbers have no thousands'),
         (

@@ -56,6 +56,29 @@ def test_series_have_the_step_of_the_model_and_not_of_their_table(tmp_path):
         next(reads.from_file(str(file)))
 
 
+def test_series_in_other_units_or_of_an_unknown_kind_are_remarked_on(tmp_path):
+    (tmp_path / "pipeline.yaml").write_text("data: {train: builtin:series}\nmodel: {horizon_steps: 2}\n")
+    facts = (
+        '{"step": ["seconds", 86400], "look_back": 3, "names": ["Graz", "Wien"], '
+        '"static": [["hill", "plain"]], "mean": [-4.0, 0.0], "std": [1.0, 0.0]}'
+    )
+    (tmp_path / "parity.json").write_text(f'{{"facts": {{"facts": {facts}}}}}')
+    reads = SeriesInput(["values", "series", "static"], tmp_path)
+
+    def remark(name, values, static="hill"):
+        return reads.remark(reads.from_value({"series": name, "values": values, "static": static}))
+
+    nan = float("nan")
+    for usual in ([-99.0, 99.0, 4.0], [0.26, 0.26, nan], [0.0] * 3, [nan] * 2 + [4.0], [9000.0] + [4.0] * 3):
+        assert remark("Graz", usual) in ("", remark("Graz", usual[-3:])), usual
+        assert "units" not in remark("Graz", usual), usual
+    units = "where it had 5 in training: are these its units?"
+    assert remark("Graz", [-4000.0, 5000.0, nan]) == f"series Graz has values of about 4500 {units}"
+    assert remark("Graz", [0.004] * 3) == f"series Graz has values of about 0.004 {units}"
+    assert remark("Wien", [4000.0] * 3) == "", "what stood still at 0 has no units"
+    assert remark("Graz", [4.0] * 3, "sea") == "series Graz has what training did not have (sea)"
+
+
 def test_series_that_are_new_or_short_are_remarked_on(tmp_path):
     (tmp_path / "pipeline.yaml").write_text("data: {train: builtin:series}\nmodel: {horizon_steps: 2}\n")
     facts = '{"step": ["seconds", 86400], "look_back": 10, "names": ["Graz", "Wien"]}'

@@ -149,7 +149,9 @@ def _weekends(panel: Panel) -> Iterator[Finding]:
     """Whether what is missing are whole weekdays, as on an exchange."""
     if panel.step != Step("seconds", 86_400):
         return
-    one = panel.series[0]
+    one = max(panel.series, key=len)
+    if len(one) < 14:
+        return
     weekday = one.clock // 86_400 % 7
     missing = [float(np.mean(~np.isfinite(one.values[weekday == day]))) for day in range(7)]
     empty = sum(share > 0.98 for share in missing)
