@@ -281,6 +281,11 @@ def format_by_ending(path: Path) -> Format | None:
     return ENDINGS.get(_ending(path))
 
 
+def is_table(path: Path) -> bool:
+    """Whether a file's ending says that it has columns or keys."""
+    return _ending(path) == ".json" or format_by_ending(path) not in (None, "label_text")
+
+
 def _ending(path: Path) -> str:
     endings = [ending.lower() for ending in path.suffixes[-2:]]
     return next((ending for ending in reversed(endings) if ending not in COMPRESSIONS), "")

@@ -171,8 +171,8 @@ def _parsed(texts: list[str]) -> tuple[Times, int | None]:
         try:
             with np.errstate(all="raise"), warnings.catch_warnings():
                 warnings.simplefilter("error")  # what numpy only half understands
-                plain = np.char.rstrip(array, "Zz").astype("datetime64[s]")
-                return Times(plain.astype(np.int64), "seconds", bool(in_utc[0])), None
+                bare = np.char.rstrip(array, "Zz").astype("datetime64[s]")
+                return Times(bare.astype(np.int64), "seconds", bool(in_utc[0])), None
         except (ValueError, DeprecationWarning, UserWarning):
             pass
     clock, zoned = np.zeros(len(texts), np.int64), False

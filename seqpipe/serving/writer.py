@@ -236,7 +236,8 @@ def print_score(model: Model, text: str, out: Console, err: Console, *, page: Pa
     bits = np.concatenate([np.zeros(0), *(of_line for _, of_line in lines)])
     if not len(bits):
         raise DataError("there is no text to score: the file is empty.")
-    size = len("".join(line for line, _ in lines).encode()) + (0 if texts_end(model) else len(lines) - 1)  # line breaks
+    ends = len(lines) if texts_end(model) else len(lines) - 1  # of texts, or line breaks between lines: a byte each
+    size = len("".join(line for line, _ in lines).encode()) + ends
     whole = f"{bits.mean():.3f} bits a character, {bits.sum() / max(1, size):.3f} a byte; {len(bits):,} characters"
     if page is not None:
         write_text(page, _page(lines, whole))

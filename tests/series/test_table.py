@@ -182,7 +182,7 @@ def test_table_reads_months_written_as_numbers_and_doubts_weeks(tmp_path):
         (
             "time,value\n2023-03-26 01:00,1\n2023-03-26 02:00,2\n2023-03-26 03:00,3\n",
             {"time_zone": "Europe/Berlin"},
-            r"series.csv:4: the series has 2023-03-26 02:00 and 2023-03-26 03:00, which are one time, with other values",
+            r"series.csv:4: the series has 2023-03-26 02:00 and 2023-03-26 03:00, which are one time, with",
         ),
         ("time,value\n1,1\n1,2\n", {}, r"series.csv:3: the series has the time 1 twice, with other values"),
         ('time,value\n1,"1,234.5"\n', {}, r'series.csv:2: value = "1,234.5" is no number: numbers have no thousands'),

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from seqpipe.config.data import Encoding, Source
+from seqpipe.config.data import Column, Encoding, Source
 from seqpipe.config.networks import Writer
 from seqpipe.config.pipeline import Evaluation, Pipeline
 from seqpipe.config.section import Fraction, Section
@@ -24,6 +24,11 @@ class WritingData(Section):
     layout: Literal["stream", "lines"] = Field("stream", description="One long text, or a text on each line.")
     dev_fraction: Fraction = Field(
         0.1, gt=0, lt=1, description="Without dev: its share of train, the end of a stream or whole texts."
+    )
+    text_column: Column = Field(
+        "text",
+        description="Column or key (a.b is b inside a) that holds the texts of a table (.csv, .tsv, .jsonl, .json) or "
+        "the TFDS feature; a number counts columns of files without a header.",
     )
     encoding: Encoding = Field("utf-8", description="Encoding of files.")
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from seqpipe.data.files import as_on_disk, find_files, folder_of_texts, read_unpacked
+from seqpipe.data.files import as_on_disk, find_files, folder_of_texts, is_table, read_unpacked
 from seqpipe.data.findings import Finding, listed, raise_errors
 from seqpipe.data.lines import BadRow
 from seqpipe.data.sources import Role, read_rows
@@ -19,7 +19,8 @@ from seqpipe.tasks.writing.config import WritingData
 from seqpipe.text.characters import EDGE, normalised
 from seqpipe.text.units import Units
 
-BETWEEN = "\n\n"  # generated texts in a stream
+BETWEEN = "\n\n"  # rows in a stream
+LINE_BREAK = "\n"  # between files, where none ends the first
 FEWEST = 100  # characters of a split
 SMALL = 100_000  # characters of train, below which a finding says so
 OVERLAP = 200  # characters of dev that must not stand in train
@@ -66,23 +67,29 @@ def read_texts(data: WritingData, source: str, normalise: str) -> tuple[list[str
 
 def _read(data: WritingData, sources: str | Sequence[str], role: Role, normalise: str) -> list[str]:
     sources = [sources] if isinstance(sources, str) else sources
-    texts = [text for source in sources for text in _texts(data, source, role)]
-    texts = [normalised(text, normalise) for text in texts]  # type: ignore[arg-type]
+    found = [part for source in sources for part in _texts(data, source, role)]
+    texts = [normalised(text, normalise) for text, _ in found]  # type: ignore[arg-type]
     if data.layout == "lines":
         return texts
-    return ["".join(texts)] if all(source.startswith("files:") for source in sources) else [BETWEEN.join(texts)]
+    stream: list[str] = []
+    for text, (_, before) in zip(texts, found, strict=True):
+        if stream and not (before == LINE_BREAK and stream[-1].endswith(LINE_BREAK)):
+            stream.append(before)
+        stream.append(text)
+    return ["".join(stream)]
 
 
-def _texts(data: WritingData, source: str, role: Role) -> Iterator[str]:
+def _texts(data: WritingData, source: str, role: Role) -> Iterator[tuple[str, str]]:
+    """Each text, and what stands before it in a stream that has begun."""
     scheme, _, rest = source.partition(":")
     if scheme != "files":
-        for row in read_rows(source, columns={"text": "text"}, role=role):
-            if isinstance(row, BadRow):
-                raise DataError(f"{row.place}: {row.reason}")
-            yield row.values["text"]
+        yield from _of_rows(source, data, role)
         return
     folder = as_on_disk(rest)
     for path in (folder_of_texts(folder) if folder.is_dir() else None) or find_files(rest):
+        if is_table(path):
+            yield from _of_rows(f"files:{path}", data, role)
+            continue
         raw = read_unpacked(path)
         try:
             text = raw.decode(data.encoding)
@@ -94,9 +101,16 @@ def _texts(data: WritingData, source: str, role: Role) -> Iterator[str]:
             ) from None
         text = text.removeprefix("\ufeff").replace("\r\n", "\n")
         if data.layout == "stream":
-            yield text
+            yield text, LINE_BREAK
         else:
-            yield from (line for line in text.split("\n") if line)
+            yield from ((line, LINE_BREAK) for line in text.split("\n") if line)
+
+
+def _of_rows(source: str, data: WritingData, role: Role) -> Iterator[tuple[str, str]]:
+    for row in read_rows(source, columns={"text": data.text_column}, role=role, encoding=data.encoding):
+        if isinstance(row, BadRow):
+            raise DataError(f"{row.place}: {row.reason}")
+        yield row.values["text"], BETWEEN
 
 
 def _cut(train: list[str], data: WritingData) -> tuple[list[str], list[str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from seqpipe.evaluation.measures import Measure
@@ -23,6 +25,12 @@ NATS = NatsACharacter("nats", "nats a character", higher_is_better=False, decima
 def counted(measured: dict[str, float], rows: RowFigures, *, stream: bool) -> dict[str, float | str]:
     """A figure of a report with how many rows it is of: blocks of a stream, or texts."""
     return {**measured, "n": len(rows), "of": "blocks" if stream else "texts"}
+
+
+def bits_per_byte(nats: np.ndarray, texts: Sequence[str], *, stream: bool) -> float:
+    """Of UTF-8; what ends a text that is no stream counts as a byte, as a line break does in one."""
+    size = sum(len(text.encode()) + (not stream) for text in texts)
+    return float(nats.sum() / np.log(2) / size)
 
 
 def read_how(stream: bool) -> str:

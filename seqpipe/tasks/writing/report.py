@@ -22,7 +22,7 @@ from seqpipe.storage import write_text
 from seqpipe.tasks.protocol import Report
 from seqpipe.tasks.writing import form_report, pictures
 from seqpipe.tasks.writing.data import as_rows
-from seqpipe.tasks.writing.measures import NATS, counted, read_how, rows_of
+from seqpipe.tasks.writing.measures import NATS, bits_per_byte, counted, read_how, rows_of
 from seqpipe.tasks.writing.signatures import WritingModel
 from seqpipe.tasks.writing.surprisal import Surprisal, windows
 from seqpipe.text.characters import EDGE, UNKNOWN
@@ -77,7 +77,7 @@ def _of_split(
         "characters": len(nats),
         "unknown": int((ids == UNKNOWN).sum()),
         "units": task.characters.unit,
-        "bits_per_byte": float(nats.sum() / np.log(2) / sum(len(text.encode()) for text in texts)),
+        "bits_per_byte": bits_per_byte(nats, texts, stream=task.stream),
         "perplexity": float(np.exp(nats.mean())),
     }
     if task.stream:

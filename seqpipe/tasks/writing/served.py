@@ -18,7 +18,7 @@ from seqpipe.evaluation.paired import with_interval
 from seqpipe.serving.writer import scored, surprisals, texts_end
 from seqpipe.tasks.protocol import Report
 from seqpipe.tasks.writing.data import read_texts
-from seqpipe.tasks.writing.measures import NATS, counted, read_how, rows_of
+from seqpipe.tasks.writing.measures import NATS, bits_per_byte, counted, read_how, rows_of
 
 if TYPE_CHECKING:
     from seqpipe.serving.model import Model
@@ -53,7 +53,7 @@ def evaluate_served(task: Writing, model: Model, source: str, directory: Path) -
         "read": read_how(task.stream),
         "characters": len(nats),
         "unknown": strange if task.config.features.units == "characters" else 0,
-        "bits_per_byte": float(nats.sum() / math.log(2) / sum(len(text.encode()) for text in texts)),
+        "bits_per_byte": bits_per_byte(nats, texts, stream=task.stream),
         "perplexity": float(np.exp(nats.mean())),
         "measures": {NATS.name: counted(measured, rows, stream=task.stream)},
     }

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from seqpipe.tasks.writing.measures import NATS
+from seqpipe.tasks.writing.measures import NATS, bits_per_byte
 from seqpipe.tasks.writing.report import describe
 
 
@@ -33,3 +34,12 @@ def test_writing_report_says_who_is_better(low, high, sign_p, verdict):
         },
     }
     assert f"The network is {verdict} than the n-grams" in describe({"splits": {"dev": figures}})
+
+
+def test_report_bits_a_byte_are_those_a_character_where_each_has_one():
+    nats = np.full(9, 2.0)
+    assert bits_per_byte(nats, ["four", "two"], stream=False) == pytest.approx(2 / np.log(2)), "7 characters, 2 ends"
+    assert bits_per_byte(nats, ["four\ntwo\n"], stream=True) == pytest.approx(2 / np.log(2))
+    assert bits_per_byte(nats, ["f\N{LATIN SMALL LETTER O WITH DIAERESIS}ur", "two"], stream=False) == pytest.approx(
+        1.8 / np.log(2)
+    )

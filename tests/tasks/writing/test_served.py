@@ -128,7 +128,7 @@ def test_served_score_reads_each_line_as_a_text_where_texts_end(composer, monkey
     assert [row["end_nats"] > 0 for row in rows] == [True, True]
     bits = [(row["nats"] + row["end_nats"]) / np.log(2) for row in rows]
     assert [line.split()[0] for line in out.splitlines()[:2]] == [f"{of_text / 5:.2f}" for of_text in bits]
-    assert out.splitlines()[2] == f"{sum(bits) / 10:.3f} bits a character, {sum(bits) / 8:.3f} a byte; 10 characters"
+    assert out.splitlines()[2] == f"{sum(bits) / 10:.3f} bits a character, {sum(bits) / 10:.3f} a byte; 10 characters"
 
 
 def test_served_score_is_a_row_for_each_text(model):
