@@ -36,6 +36,17 @@ def test_decoder_at_once_is_step_by_step(kind):
         assert not alignment[~real, t].any()
 
 
+def test_decoder_begins_with_what_the_mean_of_the_memory_says():
+    x, lengths, memory, memory_lengths = inputs()
+    layer = AttentionDecoder(9, 4, layers=2)
+    layer(x, lengths, memory, memory_lengths)
+    state, _ = layer.start(tf.constant(memory), tf.constant(memory_lengths))
+    means = [row[:n].mean(axis=0) if n else 0 * row[0] for row, n in zip(memory, memory_lengths, strict=True)]
+    wanted = layer.bridge(tf.constant(np.stack(means))).numpy()
+    found = np.concatenate([part.numpy()[:, 0] for cell in state["cells"] for part in cell], axis=1)
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
 @pytest.mark.parametrize("feeding", [False, True])
 def test_decoder_reads_no_padding_in_no_gradient_and_trains_with_xla(feeding):
     x, lengths, memory, memory_lengths = inputs()

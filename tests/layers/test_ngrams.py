@@ -53,6 +53,21 @@ def test_expert_learns_pairs_and_answers_as_numpy_does(classes):
     np.testing.assert_allclose(logits[0], expected, atol=1e-4)
 
 
+def test_expert_passes_over_what_it_does_not_know():
+    keys = sorted(ngram_keys(ROWS[4], 2).tolist())
+    layer = NgramExpert(2, entries=3, classes=3)
+    ids, lengths = Ragged.from_rows(ROWS[4:5]).padded(np.arange(1))
+    nothing = layer(np.zeros((1, 3), np.float32), ids, lengths).numpy()
+    known = np.array([keys[0] - 3, keys[0] - 2, keys[0] - 1], layer.keys.dtype)  # each key of the row is larger
+    ones, none = np.ones((3, 3), np.float32), np.zeros(3, np.float32)
+    beside = keys[0] - 2 if keys[1] == keys[0] + 1 else keys[0] + 1
+    for others in (known, sorted([keys[0] - 1, beside, keys[-1] + 1])):
+        layer.set_tables(NgramTables(np.array(others, layer.keys.dtype), ones, ones, none))
+        np.testing.assert_array_equal(layer(np.zeros((1, 3), np.float32), ids, lengths), nothing)
+    layer.set_tables(NgramTables(np.append(known[1:], keys[0]), ones, ones, none))
+    np.testing.assert_allclose(layer(np.zeros((1, 3), np.float32), ids, lengths), [[1.0] * 3], atol=1e-6)
+
+
 def test_expert_lets_the_network_count_as_much_as_its_scale_says():
     rows, labels = rows_with_a_rule(50, 2)
     tables = fit_ngrams(rows, labels, 2, longest=2, entries=500, seed=1)

@@ -100,6 +100,26 @@ def test_augmentation_shift_moves_the_burst():
     assert len(set(starts)) > 3
 
 
+def test_augmentation_shifts_go_either_way_and_equally_often():
+    shifts = []
+    for epoch in range(30):
+        clips = augmenter(shift_ms=100).batch(CLIPS, epoch)
+        loud = clips.max(axis=2) > -10
+        shifts += [row.nonzero()[0].mean() - 24.5 for row in loud]
+    assert max(shifts) > 8 and min(shifts) < -8  # noqa: PT018
+    assert abs(np.mean(shifts)) < 1.5, "of at most 10 frames"
+
+
+def test_augmentation_noise_is_a_stretch_of_the_bank_as_it_stands():
+    one = augmenter(noise_fraction=1, lowest_snr_db=-40, highest_snr_db=-40)
+    one.noise = np.repeat(np.arange(1, len(one.noise) + 1, dtype=np.float32)[:, None], 20, axis=1)
+    power = 10 ** (one.batch(CLIPS, 0) / 10)
+    steps = np.diff(power[:, :20, 19], axis=1)  # outside of the burst
+    np.testing.assert_allclose(steps / steps[:, :1], 1.0, atol=0.02)
+    begun = power[:, 0, 19] / steps[:, 0]
+    assert len(set(np.round(begun).astype(int))) > 5
+
+
 def test_augmentation_reverberation_only_adds_behind():
     heard = augmenter(reverberation_fraction=1).batch(CLIPS, 0)
     np.testing.assert_allclose(heard[:, :20], decibels()[:, :20], atol=4)  # the faint floor echoes too
