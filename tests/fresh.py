@@ -5,7 +5,6 @@ Only the standard library here: what this module imports, every such process has
 
 from __future__ import annotations
 
-import gc
 import json
 import multiprocessing
 import os
@@ -59,7 +58,6 @@ class Started:
 
 
 def _child(request: str) -> None:
-    gc.freeze()  # what the server has imported
     script, arguments, cwd, environment, streams = json.loads(request)
     for path, number in zip(streams, (1, 2), strict=True):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
