@@ -139,7 +139,8 @@ def alike(role: str, names: Iterable[str], advice: str, noun: str = "classes") -
 
 
 def odd_names(role: str, names: Sequence[str], column: str | int) -> list[Finding]:
-    """Names of classes that are none: what stands for a missing label or in a header; quotes or signs around all.
+    """Names of classes that are none: what stands for a missing label or in a header; quotes or signs around all;
+    several names in one.
 
     Args:
         column: where they stand.
@@ -157,6 +158,11 @@ def odd_names(role: str, names: Sequence[str], column: str | int) -> list[Findin
             advice = "Take them out of the data; a TSV with quotes is read by data.separator = tab."
             text = f"{role}: all classes {where}, such as {names[0]}, and have them in their names."
             findings.append(Finding("warning", f"{text} {advice}" if around else text))
+    for sign in "|;,":
+        several = [name for name in names if sign in name and {part.strip() for part in name.split(sign)} & {*names}]
+        if several:
+            text = f"{role}: each is read as one class: {listed(several)}. If they are several labels, name"
+            findings.append(Finding("warning", f'{text} what stands between them: data.label_separator = "{sign}".'))
     return findings
 
 

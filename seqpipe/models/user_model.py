@@ -44,12 +44,20 @@ def own_model(config: Classifier, *, vocabulary_size: int, classes: int, known: 
         shapes = ", ".join(str(output.shape) for output in model.outputs)
         raise ModelError(f"{origin}: returns {shapes}; it must return logits of shape (None, {classes}), one a class.")
     last = vocabulary_size - 1
+    ids = np.linspace(0, last, TRIED_STEPS).astype(np.int32)
     try:
-        answer = _tried(model, np.linspace(0, last, TRIED_STEPS).astype(np.int32))
+        answer, padded = (_tried(model, ids, padding) for padding in (0, TRIED_STEPS))
     except Exception as error:
         raise ModelError(
             f"{origin}: must take ids from 0 to {last} in rows of any length; it fails with {type(error).__name__}."
         ) from error
+    if not np.allclose(answer, padded, rtol=1e-3, atol=1e-4, equal_nan=True):
+        raise ModelError(
+            f"{origin}: the answer to a row depends on how far it is padded. What stands beyond a row's length must "
+            "change nothing: give the lengths to each layer over time, as those of seqpipe.layers take them, or mask."
+        )
+    if (answer >= 0).all() and abs(answer.sum() - 1) < 1e-4 and classes > 1:
+        raise ModelError(f"{origin}: gives probabilities; it must give logits, from before softmax.")
     if not known.exists():
         write_json(known, answer.tolist())
     elif not np.allclose(answer, json.loads(known.read_text(encoding="utf-8")), rtol=1e-3, atol=1e-4, equal_nan=True):
@@ -60,14 +68,17 @@ def own_model(config: Classifier, *, vocabulary_size: int, classes: int, known: 
     return model
 
 
-def _tried(model: keras.Model, ids: np.ndarray) -> np.ndarray:
-    """Logits [classes] of a row with weights that are numbered, not trained; the weights are as before afterwards."""
+def _tried(model: keras.Model, ids: np.ndarray, padding: int) -> np.ndarray:
+    """Logits [classes] of a row and so many steps of padding, with weights that are numbered, not trained.
+
+    The weights are as before afterwards.
+    """
     kept, rng = model.get_weights(), np.random.default_rng(0)
     for weight, value in zip(model.weights, kept, strict=True):
         if np.issubdtype(value.dtype, np.floating):
             low = -0.5 if weight.trainable else 0.5  # what is not trained may be a variance
             weight.assign(rng.uniform(low, low + 1, value.shape) / max(1, *value.shape[-1:]) ** 0.5)
-    answer = model([ids[None], np.array([len(ids)], np.int32)], training=False)
+    answer = model([np.pad(ids, (0, padding))[None], np.array([len(ids)], np.int32)], training=False)
     model.set_weights(kept)
     return np.asarray(answer, np.float64)[0]
 

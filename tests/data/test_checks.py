@@ -153,6 +153,12 @@ def test_checks_classes_that_stand_for_none():
     ]
     assert len(odd_names("train", NO_CLASS, 2)) == 1
     assert odd_names("train", ["a", "Nan", "none", "label"], "labels") == []
+    (several,) = odd_names("train", ["neg", "pos", "neg|x", "x | pos", "a|b", "salt, no pepper"], "label")
+    assert several.severity == "warning"
+    assert several.text == (
+        "train: each is read as one class: neg|x; x | pos. If they are several labels, "
+        'name what stands between them: data.label_separator = "|".'
+    )
     assert odd_names("train", [], "label") == []
 
 

@@ -38,6 +38,15 @@ def by_step(config, *, vocabulary_size, classes):
     ids, lengths = keras.Input((None,), dtype="int32"), keras.Input((), dtype="int32")
     return keras.Model([ids, lengths], keras.layers.Embedding(vocabulary_size, classes)(ids))
 
+def leaky(config, *, vocabulary_size, classes):
+    ids, lengths = keras.Input((None,), dtype="int32"), keras.Input((), dtype="int32")
+    x = keras.layers.GlobalAveragePooling1D()(keras.layers.Embedding(vocabulary_size, 8)(ids))
+    return keras.Model([ids, lengths], keras.layers.Dense(classes)(x))
+
+def probable(config, *, vocabulary_size, classes):
+    own = classifier(config, vocabulary_size=vocabulary_size, classes=classes)
+    return keras.Model(own.inputs, keras.layers.Softmax()(own.output))
+
 def small(config, *, vocabulary_size, classes):
     return classifier(config, vocabulary_size=vocabulary_size - 1, classes=classes)
 
@@ -72,10 +81,11 @@ def test_own_model_from_a_file(here):
 
 NETWORK = """
 import keras
+from seqpipe import layers
 
 def build(config, *, vocabulary_size, classes):
     ids, lengths = keras.Input((None,), dtype="int32"), keras.Input((), dtype="int32")
-    x = keras.layers.GlobalAveragePooling1D()(keras.layers.Embedding(vocabulary_size, 8)(ids))
+    x, _ = layers.AttentionPooling(8)(keras.layers.Embedding(vocabulary_size, 8)(ids), lengths)
     x = keras.layers.BatchNormalization()(keras.layers.Dense(8, activation="relu")(x))
     return keras.Model([ids, lengths], keras.layers.Dense(classes)(x))
 """
@@ -102,10 +112,12 @@ def test_own_model_is_the_network_that_the_run_began_with(here, monkeypatch, edi
         ({"builder": "no_such_module:build"}, "no_such_module cannot be imported: No module named"),
         ({"builder": "my_builders:biuld"}, "my_builders has no biuld. Did you mean build?"),
         ({"builder": "my_builders:other"}, "gives a str, not a keras.Model."),
-        ({"builder": "my_builders:broken"}, r"failed at .*my_builders.py:30: ZeroDivisionError: division by zero"),
+        ({"builder": "my_builders:broken"}, r"failed at .*my_builders.py:39: ZeroDivisionError: division by zero"),
         ({"builder": "my_builders:single"}, r"takes 1 inputs; it must take two: ids \[B, T\] and lengths \[B\]."),
         ({"builder": "my_builders:subclassed"}, r"without inputs; it must be made as keras.Model\(inputs, outputs\)."),
         ({"builder": "my_builders:by_step"}, r"returns \(None, None, 3\); it must return logits of shape \(None, 3\)"),
+        ({"builder": "my_builders:leaky"}, "the answer to a row depends on how far it is padded."),
+        ({"builder": "my_builders:probable"}, "gives probabilities; it must give logits, from before softmax."),
         ({"builder": "my_builders:small"}, "small: must take ids from 0 to 19 in rows of any length; it fails with "),
         ({"keras": "none.keras"}, "there is no such file."),
         ({"keras": "my_builders.py"}, "Keras cannot load it: "),

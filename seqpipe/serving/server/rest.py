@@ -81,8 +81,10 @@ class Server:
             RequestError: it is larger than max_body_mb, packed or not, or is not what it says.
         """
         most = int(self.settings.max_body_mb * 1e6)
-        packed = request.headers.get("content-encoding", "").lower() == "gzip"
-        unpack = zlib.decompressobj(wbits=31) if packed else None
+        encoding = request.headers.get("content-encoding", "identity").lower()
+        if encoding not in ("identity", "gzip", ""):
+            raise RequestError(415, f"Content-Encoding {encoding:.20} is not known. Allowed: gzip.")
+        unpack = zlib.decompressobj(wbits=31) if encoding == "gzip" else None
         parts: list[bytes] = []
         size = 0
         try:
@@ -136,7 +138,7 @@ class Server:
 def _named(request: HTTPConnection) -> bytes | None:
     """The token that a client names: in its header, or where a browser opens a WebSocket, as a subprotocol."""
     kind, _, given = request.headers.get("authorization", "").partition(" ")
-    if kind == "Bearer":
+    if kind.lower() == "bearer":
         return given.encode("latin-1")
     for protocol in request.scope.get("subprotocols", ()):
         if protocol.startswith(TOKEN_PROTOCOL):

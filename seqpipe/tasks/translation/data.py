@@ -59,10 +59,10 @@ def read_pair_splits(data: TranslationData) -> Splits[Pairs]:
     """
     rows, findings = read_roles(data, partial(_rows, data), noun="pair")
     splits = {role: _together(read) for role, read in rows.items()}
-    for role, pairs in splits.items():
-        findings += check_pairs(role, pairs, data)
     if "train" in splits and data.dev is None:
         splits = with_dev(splits, np.zeros(len(splits["train"])), data.dev_every)
+    for role, pairs in splits.items():
+        findings += check_pairs(role, pairs, data)
     findings += leaks({role: pairs.checked() for role, pairs in splits.items()}, NOUNS)
     for role, pairs in splits.items():
         if not pairs and not any(finding.severity == "error" for finding in findings):

@@ -55,6 +55,8 @@ def test_server_answers_rows_and_columns(client):
     assert answer == {"outputs": [["a", "b"]]}
     packed = gzip.compress(json.dumps({"instances": ["abc"]}).encode())
     assert ask(client, packed, headers={"Content-Encoding": "gzip"})[0] == 200
+    status, answer = ask(client, packed, headers={"Content-Encoding": "br"})
+    assert (status, answer["error"]) == (415, "Content-Encoding br is not known. Allowed: gzip.")
     for broken in (packed[:-4], packed + b"more", packed + packed):
         status, answer = ask(client, broken, headers={"Content-Encoding": "gzip"})
         assert (status, answer["error"].partition(":")[0]) == (400, "The body is not one whole gzip stream")
@@ -144,6 +146,7 @@ def test_server_knows_who_may_ask(place, client, made):
     guarded = TestClient(application(made(place, token="secret")))
     assert guarded.get("/v1/models/lengths").status_code == 401
     assert guarded.get("/v1/models/lengths", headers={"Authorization": "Bearer secret"}).status_code == 200
+    assert guarded.get("/v1/models/lengths", headers={"Authorization": "bearer secret"}).status_code == 200
     for token, named in (("schlüssel", "Bearer schlüssel".encode()), ("", b"Bearer ")):
         guarded = TestClient(application(made(place, token=token)))
         assert guarded.get("/v1/models/lengths", headers={"Authorization": named}).status_code == 200

@@ -153,6 +153,9 @@ def test_translation_dev_is_every_tenth_pair_without_a_source_of_its_own(tmp_pat
     splits = read_pair_splits(TranslationData(train=parallel(tmp_path)))
     assert splits.dev.sources == [ENGLISH[0], ENGLISH[10]]
     assert len(splits.train) == 18
+    said = "\n".join(one.text for one in splits.findings)
+    assert "train: 18 pairs" in said
+    assert "dev: 2 pairs" in said
     with pytest.raises(DataError, match=r'"test" is not a split of this pipeline\. Allowed: train, dev\.'):
         splits.get("test")
 
