@@ -341,7 +341,10 @@ def test_cli_second_process_in_a_run_directory(home):
         (["predict", "tinny", "text"], "Did you mean tiny?"),
         (["predict", "tiny.yaml", "text"], "It is a file; a model is a directory."),
         (["predict", "runs", "text"], "runs holds no model: there is no saved_model.pb in it"),
-        (["predict", "tiny", "--input", "tiny.yaml", "--output", "./tiny.yaml"], "tiny.yaml is the file that is read."),
+        (
+            ["predict", "tiny", "--input", "tiny.yaml", "--output", "./tiny.yaml", "--format", "csv"],
+            "tiny.yaml is the file that is read.",
+        ),
         (["predict", "tiny"], "predict takes texts or --input FILE, one of them."),
         (["predict", "tiny", "a", "--output", "out.pdf"], "the ending says no format. Allowed: .csv, .jsonl, .txt"),
         (["predict", "tiny", "a", "--output", "no/such/../../dev/full/x.csv", "--format", "csv"], "cannot be written"),

@@ -80,7 +80,6 @@ def predict(
     from seqpipe.serving.find import find_model
 
     target = None if output is None else Path(output)
-    _check_places(input, {"--output": target, "--html": html, "--plot": plot})
     wanted = predicting.Wanted(
         format=predicting.output_format(format, target, html=html, explain=explain),
         output=target,
@@ -101,13 +100,6 @@ def predict(
         predict_by_beam(model, str(input), output, texts or [], column=column, encoding=encoding, wanted=wanted)
         return
     predicting.predict(model, texts, input, column=column, encoding=encoding, wanted=wanted, out=out, err=err)
-
-
-def _check_places(input: str | None, written: Mapping[str, Path | None]) -> None:
-    """Raises DataError: what is read would be replaced by what is written."""
-    for option, place in written.items() if input is not None and Path(input).is_file() else ():
-        if place is not None and place.exists() and place.samefile(str(input)):
-            raise DataError(f"{option} {place} is the file that is read. Name another, so that its rows stay.")
 
 
 def _check_rows(texts: list[str] | None, input: str | None, beam: bool, *, of_a_file: Mapping[str, object]) -> None:

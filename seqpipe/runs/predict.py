@@ -143,7 +143,15 @@ def predict(
     out: Console,
     err: Console,
 ) -> None:
-    """Answer words of the command line, or the rows of a source, with a model by name or directory."""
+    """Answer words of the command line, or the rows of a source, with a model by name or directory.
+
+    Raises:
+        DataError: what is read would be replaced by what is written.
+    """
+    read = Path(source) if source is not None and Path(source).exists() else None
+    for option, place in {"--output": wanted.output, "--html": wanted.html, "--plot": wanted.plot}.items():
+        if read is not None and place is not None and place.exists() and place.samefile(read):
+            raise DataError(f"{option} {place} is the file that is read. Name another, so that its rows stay.")
     with _as_exported() if words else nullcontext():  # which a few words are answered with sooner
         model = load(name)
         if wanted.horizon is not None:
