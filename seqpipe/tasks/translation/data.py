@@ -145,7 +145,10 @@ def _parallel(files: str, encoding: str) -> Iterator[Row | BadRow]:
         if None in rows or all(blank):
             continue
         source, target = rows
-        if isinstance(source, Row) and isinstance(target, Row):
+        if isinstance(source, Row) and isinstance(target, Row) and any(blank):
+            side, row = ("source", source) if blank[0] else ("target", target)
+            yield BadRow(row.file, row.line, f"the {side} is empty")
+        elif isinstance(source, Row) and isinstance(target, Row):
             yield Row({"source": source.values["text"], "target": target.values["text"]}, source.file, source.line)
         else:
             yield source if isinstance(source, BadRow) else target
