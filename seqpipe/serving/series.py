@@ -154,7 +154,7 @@ class SeriesInput(Input):
         sizes = np.abs(values[np.isfinite(values)])
         size = float(np.median(sizes)) if len(sizes) else 0.0
         if usual > 0 and size > 0 and not 1 / OTHER_UNITS < size / usual < OTHER_UNITS:
-            yield f"has values of about {size:.4g} where it had {usual:.4g} in training: are these its units?"
+            yield f"has values of about {size:.4g} where it had {usual:.4g} in training, perhaps in other units"
 
     def shown(self, row: dict[str, np.ndarray]) -> str:
         return row["series"].item().decode("utf-8", "replace") if "series" in row else ""
