@@ -70,7 +70,6 @@ def test_series_in_other_units_or_of_an_unknown_kind_are_remarked_on(tmp_path):
 
     nan = float("nan")
     for usual in ([-99.0, 99.0, 4.0], [0.26, 0.26, nan], [0.0] * 3, [nan] * 2 + [4.0], [9000.0] + [4.0] * 3):
-        assert remark("Graz", usual) in ("", remark("Graz", usual[-3:])), usual
         assert "units" not in remark("Graz", usual), usual
     units = "where it had 5 in training, perhaps in other units"
     assert remark("Graz", [-4000.0, 5000.0, nan]) == f"series Graz has values of about 4500 {units}"
