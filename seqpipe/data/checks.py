@@ -158,8 +158,9 @@ def odd_names(role: str, names: Sequence[str], column: str | int) -> list[Findin
             advice = "Take them out of the data; a TSV with quotes is read by data.separator = tab."
             text = f"{role}: all classes {where}, such as {names[0]}, and have them in their names."
             findings.append(Finding("warning", f"{text} {advice}" if around else text))
+    known = set(names)
     for sign in "|;,":
-        several = [name for name in names if sign in name and {part.strip() for part in name.split(sign)} & {*names}]
+        several = [name for name in names if sign in name and not known.isdisjoint(map(str.strip, name.split(sign)))]
         if several:
             text = f"{role}: each is read as one class: {listed(several)}. If they are several labels, name"
             findings.append(Finding("warning", f'{text} what stands between them: data.label_separator = "{sign}".'))

@@ -46,7 +46,7 @@ def own_model(config: Classifier, *, vocabulary_size: int, classes: int, known: 
     last = vocabulary_size - 1
     ids = np.linspace(0, last, TRIED_STEPS).astype(np.int32)
     try:
-        answer, padded = (_tried(model, ids, padding) for padding in (0, TRIED_STEPS))
+        answer, padded = _tried(model, ids)
     except Exception as error:
         raise ModelError(
             f"{origin}: must take ids from 0 to {last} in rows of any length; it fails with {type(error).__name__}."
@@ -68,8 +68,8 @@ def own_model(config: Classifier, *, vocabulary_size: int, classes: int, known: 
     return model
 
 
-def _tried(model: keras.Model, ids: np.ndarray, padding: int) -> np.ndarray:
-    """Logits [classes] of a row and so many steps of padding, with weights that are numbered, not trained.
+def _tried(model: keras.Model, ids: np.ndarray) -> list[np.ndarray]:
+    """Logits [classes] of a row, and of it with as much padding, with weights that are numbered, not trained.
 
     The weights are as before afterwards.
     """
@@ -78,9 +78,10 @@ def _tried(model: keras.Model, ids: np.ndarray, padding: int) -> np.ndarray:
         if np.issubdtype(value.dtype, np.floating):
             low = -0.5 if weight.trainable else 0.5  # what is not trained may be a variance
             weight.assign(rng.uniform(low, low + 1, value.shape) / max(1, *value.shape[-1:]) ** 0.5)
-    answer = model([np.pad(ids, (0, padding))[None], np.array([len(ids)], np.int32)], training=False)
+    rows, lengths = [np.pad(ids, (0, padding))[None] for padding in (0, len(ids))], np.array([len(ids)], np.int32)
+    answers = [np.asarray(model([row, lengths], training=False), np.float64)[0] for row in rows]
     model.set_weights(kept)
-    return np.asarray(answer, np.float64)[0]
+    return answers
 
 
 def _built(name: str, config: Classifier, vocabulary_size: int, classes: int) -> keras.Model:

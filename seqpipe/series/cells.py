@@ -32,7 +32,7 @@ def odd_times(texts: list[str], times: Times) -> list[Finding]:
         return [
             Finding("warning", f"{text} If they are a spreadsheet's days since 1900, write ISO dates (2016-07-01).")
         ]
-    if len(np.unique(clock // 100)) > 1 and all(map(WEEK_NUMBER.fullmatch, texts)):
+    if clock.min() // 100 < clock.max() // 100 and all(map(WEEK_NUMBER.fullmatch, texts)):
         return [Finding("warning", f"{text} If they are weeks of a year, write ISO weeks (2016-W27).")]
     return []
 
@@ -71,9 +71,9 @@ def read_numbers(
     """
     findings += _odd_numbers(name, texts, wanted.decimal)
     plain = texts if wanted.decimal == "." else _with_points(texts)
+    if any("_" in text for text in plain):  # which Python takes for a mark of thousands
+        plain = [text.replace("_", "_?") for text in plain]
     try:
-        if any("_" in text for text in plain):  # which Python takes for a mark of thousands
-            raise ValueError
         values = np.array(plain, dtype=np.float64) if plain else np.zeros(0)
     except ValueError:
         values = _slowly(texts, plain, name, role, place, wanted, findings)
@@ -114,7 +114,7 @@ def _slowly(
         if small in MISSING:
             continue
         try:
-            values[index] = float(TRUTH.get(small, small.replace("_", "?")))
+            values[index] = float(TRUTH.get(small, small))
         except ValueError:
             hint = ""
             if {",", ".", " ", "'"} & set(text.strip()):

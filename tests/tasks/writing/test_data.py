@@ -38,7 +38,7 @@ def test_writing_reads_the_texts_of_a_table_and_none_of_its_marks(tmp_path, name
     source = written(tmp_path, name)
     assert read(source, layout="lines", text_column="poem.body") == texts_of(name)
     assert read(source, text_column="poem.body") == ["\n\n".join(texts_of(name))]
-    with pytest.raises(DataError, match="text"):
+    with pytest.raises(DataError, match='"text" is not a column'):
         read(source)
 
 
