@@ -45,7 +45,7 @@ def predict_by_beam(
         flags: Beam's own, such as --runner=FlinkRunner.
     Raises:
         DataError: no file is there, something else is asked for than JSON lines, the output is a directory or has parts
-            of an earlier run, a flag is not Beam's, or a row cannot be read or answered.
+            of an earlier run or is what is read, a flag is not Beam's, or a row cannot be read or answered.
         ModelError: the model does not answer what is asked.
     """
     if output is None or wanted.format != "jsonl" or wanted.plot is not None:
@@ -55,6 +55,8 @@ def predict_by_beam(
     files = _files(source)
     shared, path = Shared(), str(find_model(name).resolve())
     before, star, after = _target(output)
+    if not star and any(os.path.realpath(before) == os.path.realpath(file) for file in files):
+        raise DataError(f"--output {output} is a file that is read. Name another, so that its rows stay.")
     try:
         with _no_leftovers(before), beam.Pipeline(options=options) as pipeline:
             read = (

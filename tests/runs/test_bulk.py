@@ -83,6 +83,13 @@ def test_beam_writes_where_a_link_leads_and_beside_no_parts_of_an_earlier_run(ho
     assert seqpipe(*words, "link.jsonl") == (0, "")
     assert (home / "link.jsonl").is_symlink()
     assert len(lines_of(home / "there.jsonl")) == 4
+    for alias in ("rows-0.jsonl", "./rows-0.jsonl", "again.jsonl"):
+        if alias == "again.jsonl":
+            (home / alias).symlink_to(home / "rows-0.jsonl")
+        assert seqpipe(*words, alias) == (
+            2,
+            f"error: --output {alias} is a file that is read. Name another, so that its rows stay.",
+        )
     (home / "part-00001-of-00004.jsonl").write_text("{}\n")
     code, said = seqpipe(*words, "part-*.jsonl")
     assert code == 2

@@ -57,6 +57,11 @@ class Settings:
     origins: tuple[str, ...] = ()
     strict: bool = False
 
+    def admit(self, given: bytes | None) -> None:
+        """Raises RequestError: a token is wanted, and a client gives none or another one."""
+        if self.token is not None and (given is None or not hmac.compare_digest(given, self.token.encode())):
+            raise RequestError(401, "Name the token: Authorization: Bearer TOKEN.")
+
 
 @dataclass
 class Server:
@@ -121,11 +126,8 @@ class Server:
 
     def allow(self, request: HTTPConnection) -> None:
         """Raises RequestError: a token is wanted and not named, or a browser asks from elsewhere."""
-        token = self.settings.token
-        if token is not None:
-            given = _named(request)
-            if given is None or not hmac.compare_digest(given, token.encode()):
-                raise RequestError(401, "Name the token: Authorization: Bearer TOKEN.")
+        given = named_token(request.headers.get("authorization", ""))
+        self.settings.admit(_token_of_a_socket(request) if given is None else given)
         origin = request.headers.get("origin")
         if origin is None:
             return
@@ -135,11 +137,14 @@ class Server:
             raise RequestError(403, f"The origin {origin} is not allowed. Allow it by --allow-origin {origin}.")
 
 
-def _named(request: HTTPConnection) -> bytes | None:
-    """The token that a client names: in its header, or where a browser opens a WebSocket, as a subprotocol."""
-    kind, _, given = request.headers.get("authorization", "").partition(" ")
-    if kind.lower() == "bearer":
-        return given.encode("latin-1")
+def named_token(authorization: str) -> bytes | None:
+    """The token in a header, whose scheme may be in any case (RFC 7235); None where there is none."""
+    kind, _, given = authorization.partition(" ")
+    return given.encode("latin-1") if kind.lower() == "bearer" else None
+
+
+def _token_of_a_socket(request: HTTPConnection) -> bytes | None:
+    """The token that a browser names where it opens a WebSocket, as a subprotocol."""
     for protocol in request.scope.get("subprotocols", ()):
         if protocol.startswith(TOKEN_PROTOCOL):
             text = protocol.removeprefix(TOKEN_PROTOCOL)

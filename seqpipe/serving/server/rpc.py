@@ -19,7 +19,7 @@ from tensorflow_serving.apis import (
 )
 
 from seqpipe.serving.server.errors import RequestError, not_found
-from seqpipe.serving.server.rest import Server, status
+from seqpipe.serving.server.rest import Server, named_token, status
 from seqpipe.serving.server.servable import Servable
 from seqpipe.serving.server.tensors import Arrays, Spec, check_shape
 
@@ -41,9 +41,8 @@ CODES = {
 
 def _asked(server: Server, request: ModelRequest, context: grpc.aio.ServicerContext) -> tuple[str, int | None]:
     """The model and its version, of a client that may ask."""
-    token = server.settings.token
-    if token is not None and ("authorization", f"Bearer {token}") not in tuple(context.invocation_metadata() or ()):
-        raise RequestError(401, "Name the token: authorization: Bearer TOKEN.")
+    metadata = dict(context.invocation_metadata() or ())
+    server.settings.admit(named_token(metadata.get("authorization", "")))
     spec = request.model_spec
     if not spec.name:
         raise RequestError(400, "Missing ModelSpec")

@@ -334,19 +334,19 @@ def called(place, made):
     """Calls a server by gRPC: its answer, or the code and text of its refusal."""
     server = made(place, token="secret")
 
-    async def call(make, method, request, token):
+    async def call(make, method, request, authorization):
         running, port = await rpc.start(server, "127.0.0.1:0", None, 1_000_000)
         try:
             async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-                named = [("authorization", f"Bearer {token}")] if token else None
+                named = [("authorization", authorization)] if authorization else None
                 return await getattr(make(channel), method)(request, metadata=named)
         except grpc.aio.AioRpcError as error:
             return error.code(), error.details()
         finally:
             await running.stop(0)
 
-    def asked(make, method, request, token="secret"):
-        return asyncio.run(call(make, method, request, token))
+    def asked(make, method, request, authorization="Bearer secret"):
+        return asyncio.run(call(make, method, request, authorization))
 
     asked.server = server
     return asked
@@ -359,7 +359,9 @@ def test_rpc_status_is_that_of_the_version_for_who_may_ask(called):
     request = get_model_status_pb2.GetModelStatusRequest()
     request.model_spec.name = "lengths"
     make = model_service_pb2_grpc.ModelServiceStub
-    assert called(make, "GetModelStatus", request, token=None)[0] == grpc.StatusCode.UNAUTHENTICATED
+    for wrong in (None, "Bearer secre", "Basic secret", "secret"):
+        assert called(make, "GetModelStatus", request, wrong)[0] == grpc.StatusCode.UNAUTHENTICATED
+    assert called(make, "GetModelStatus", request, "bearer secret").model_version_status
     found = called(make, "GetModelStatus", request).model_version_status
     assert [(each.version, each.status.error_code, each.status.error_message) for each in found] == [
         (2, 2, "broken"), (1, 0, ""),
