@@ -275,4 +275,9 @@ class MixedExperts(Fixed):
         centre = answer[:, :, self.median : self.median + 1]
         below = tf.minimum(answer[:, :, : self.median], centre)
         above = tf.maximum(answer[:, :, self.median + 1 :], centre)
-        return tf.concat([tf.sort(below, axis=2), centre, tf.sort(above, axis=2)], axis=2)
+        return tf.concat([_sorted(below), centre, _sorted(above)], axis=2)
+
+
+def _sorted(part: tf.Tensor) -> tf.Tensor:
+    """[B, H, Q] in the order of size; the gradient of TensorFlow's own sort fails where there is nothing to sort."""
+    return tf.sort(part, axis=2) if part.shape[2] > 1 else part

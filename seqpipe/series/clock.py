@@ -273,10 +273,13 @@ def infer_step(clocks: list[np.ndarray], kind: Literal["seconds", "count"]) -> S
     gaps = np.concatenate([np.diff(clock) for clock in clocks]) if clocks else np.zeros(0, np.int64)
     if not len(gaps):
         return Step("count", 1) if kind == "count" else Step("seconds", DAY_S)
+    months = kind == "seconds" and gaps.min() >= 28 * DAY_S
+    if months and all(np.ptp(clock - seconds_of_month(months_of(clock))) == 0 for clock in clocks):
+        return Step("months", _commonest(np.concatenate([np.diff(months_of(clock)) for clock in clocks])))
+    return Step(kind, _commonest(gaps))
+
+
+def _commonest(gaps: np.ndarray) -> int:
+    """The smallest of those that are equally common."""
     sizes, counts = np.unique(gaps, return_counts=True)
-    size = int(sizes[np.argmax(counts)])
-    if kind == "count":
-        return Step("count", size)
-    if sizes.min() >= 28 * DAY_S and all(np.ptp(clock - seconds_of_month(months_of(clock))) == 0 for clock in clocks):
-        return Step("months", int(np.median(np.concatenate([np.diff(months_of(clock)) for clock in clocks]))))
-    return Step("seconds", size)
+    return int(sizes[np.argmax(counts)])

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from seqpipe.config.series import SeriesTable
-from seqpipe.data.checks import alike
 from seqpipe.data.files import column_names, find_files
 from seqpipe.data.findings import BadRows, Finding, counted, listed, raise_errors, share
 from seqpipe.data.formats import Gappy, check_columns, without_blanks
@@ -32,6 +31,7 @@ from seqpipe.series.clock import (
     to_utc,
 )
 from seqpipe.series.parquet import parquet_names, read_parquet
+from seqpipe.series.rows import Rows, groups_of, in_order, odd_names
 
 SPARSE = 4  # a grid with so many steps for each row is no grid
 
@@ -41,22 +41,20 @@ class Series:
     """One series on its grid; NaN is a missing value.
 
     clock: int64 [T], what the clock of the place reads, seconds or a number; of `step: rows` 0, 1, 2 ...
-    grid: the same in steps one apart, where a zone's hours are put forward and back; None is the clock itself.
+    grid: the same in steps one apart, where a zone's hours are put forward and back.
     values: float64 [T].
     known: float64 [T, K]. past: float64 [T, P]. static: a text for each static column.
+    read: int64 [T], what the clock read at each row, where `step: rows` counts the rows of a table with times.
     """
 
     name: str
     clock: np.ndarray
+    grid: np.ndarray
     values: np.ndarray
     known: np.ndarray
     past: np.ndarray
     static: tuple[str, ...] = ()
-    grid: np.ndarray | None = None
-
-    @property
-    def steps_on(self) -> np.ndarray:
-        return self.clock if self.grid is None else self.grid
+    read: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -67,6 +65,11 @@ class Series:
         found = np.flatnonzero(np.isfinite(self.values))
         return int(found[-1]) + 1 if len(found) else 0
 
+    def comes_after(self, places: np.ndarray, steps: int) -> np.ndarray:
+        """bool [N], whether any of so many steps behind each place has a value."""
+        known = np.concatenate([[0], np.cumsum(np.isfinite(self.values))])
+        return known[np.minimum(places + 1 + steps, len(self))] > known[places + 1]
+
 
 @dataclass(frozen=True)
 class SeriesSet:
@@ -75,18 +78,6 @@ class SeriesSet:
     series: list[Series]
     step: Step
     findings: list[Finding] = field(default_factory=list)
-
-
-@dataclass
-class _Rows:
-    """Columns of text by our names, and where each row stands."""
-
-    columns: dict[str, list[str]]
-    places: list[tuple[str, int]]
-
-    def place(self, row: int) -> str:
-        file, line = self.places[row]
-        return f"{file}:{line}"
 
 
 def read_series(
@@ -100,7 +91,6 @@ def read_series(
         DataError: with every error at once.
     """
     rows, findings = _read_all(source, wanted, role)
-    count = len(rows.places)
     given = step or parse_step(wanted.step)
     times, bad_time = _times(rows, wanted, given)
     if bad_time is not None:
@@ -116,15 +106,15 @@ def read_series(
         if name[:2] in ("v:", "k:", "p:")
     }
     raise_errors(findings)
-    groups = _groups(rows, count)
-    findings += _odd_names(role, groups, rows, wanted.series_column)
+    groups = groups_of(rows)
+    findings += odd_names(role, groups, rows, wanted.series_column)
     zone = wanted.time_zone if times.kind == "seconds" and wanted.time_column is not None else None
     utc = times.clock
     if zone is not None and not times.zoned:
         utc = np.zeros_like(times.clock)
         for members in groups.values():
             utc[members] = to_utc(times.clock[members], zone)
-    order = {name: _sorted(name, members, utc, rows, numbers, wanted, findings) for name, members in groups.items()}
+    order = {name: in_order(name, members, utc, rows, numbers, findings) for name, members in groups.items()}
     raise_errors(findings)
     # Days and months are those of the zone's clock; hours go on when that is put forward or back.
     clock = utc + local_offsets(utc, zone) if zone is not None and times.zoned else times.clock
@@ -147,7 +137,7 @@ def read_series(
     return SeriesSet(made, chosen, findings)
 
 
-def _no_time(rows: _Rows, row: int) -> str:
+def _no_time(rows: Rows, row: int) -> str:
     text = rows.columns["time"][row]
     month_first = " Days stand before months here." if SLASHED.match(text) else ""
     return (
@@ -165,8 +155,8 @@ def _of_step(role: Role, step: Step, clock: np.ndarray, *, found: bool) -> Itera
         yield Finding("info", text)
 
 
-def _read_all(source: str | list[str], wanted: SeriesTable, role: Role) -> tuple[_Rows, list[Finding]]:
-    rows, findings = _Rows({}, []), list[Finding]()
+def _read_all(source: str | list[str], wanted: SeriesTable, role: Role) -> tuple[Rows, list[Finding]]:
+    rows, findings = Rows({}, []), list[Finding]()
     for one in [source] if isinstance(source, str) else source:
         more, said = _read(one, wanted, role)
         if rows.places and rows.columns.keys() != more.columns.keys():
@@ -177,7 +167,7 @@ def _read_all(source: str | list[str], wanted: SeriesTable, role: Role) -> tuple
     return rows, findings
 
 
-def _read(source: str, wanted: SeriesTable, role: Role) -> tuple[_Rows, list[Finding]]:
+def _read(source: str, wanted: SeriesTable, role: Role) -> tuple[Rows, list[Finding]]:
     scheme, _, rest = source.partition(":")
     columns: dict[str, str] = {f"v:{name}": Gappy(name) for name in wanted.values or [wanted.value_column]}
     columns |= {f"k:{name}": Gappy(name) for name in wanted.known} | {f"p:{name}": Gappy(name) for name in wanted.past}
@@ -213,9 +203,9 @@ def _read(source: str, wanted: SeriesTable, role: Role) -> tuple[_Rows, list[Fin
             for ours, theirs in columns.items():
                 found[ours].append(record[theirs])
             places.append((source, line))
-        return _Rows(found, places), []
+        return Rows(found, places), []
     if packed:
-        return _Rows(*read_parquet(packed, columns)), []
+        return Rows(*read_parquet(packed, columns)), []
     for row in read_rows(
         source, columns=columns, role=role, format=wanted.format, encoding=wanted.encoding, separator=wanted.separator
     ):
@@ -225,7 +215,7 @@ def _read(source: str, wanted: SeriesTable, role: Role) -> tuple[_Rows, list[Fin
         for ours in columns:
             found[ours].append(row.values[ours])
         places.append((row.file, row.line))
-    return _Rows(found, places), bad.check(role, good=len(places), max_bad_fraction=wanted.max_bad_fraction)
+    return Rows(found, places), bad.check(role, good=len(places), max_bad_fraction=wanted.max_bad_fraction)
 
 
 def _tells_apart(source: str, names: list[str], wanted: SeriesTable) -> bool:
@@ -246,72 +236,10 @@ def _tells_apart(source: str, names: list[str], wanted: SeriesTable) -> bool:
     )
 
 
-def _times(rows: _Rows, wanted: SeriesTable, step: Step | None) -> tuple[Times, int | None]:
+def _times(rows: Rows, wanted: SeriesTable, step: Step | None) -> tuple[Times, int | None]:
     if wanted.time_column is None:
         return Times(np.arange(len(rows.places), dtype=np.int64), "count"), None
     return parse_times(rows.columns["time"], counted=step is not None and step.kind == "count")
-
-
-def _groups(rows: _Rows, count: int) -> dict[str, np.ndarray]:
-    """Row numbers of each series, in the order in which series first appear."""
-    if "series" not in rows.columns:
-        return {"": np.arange(count)}
-    names, first, inverse = np.unique(
-        np.array(rows.columns["series"], dtype=np.str_), return_index=True, return_inverse=True
-    )
-    by_series = np.argsort(inverse, kind="stable")
-    cuts = np.cumsum(np.bincount(inverse, minlength=len(names)))[:-1]
-    members = np.split(by_series, cuts)
-    return {str(names[index]): members[index] for index in np.argsort(first)}
-
-
-def _odd_names(role: str, groups: dict[str, np.ndarray], rows: _Rows, column: str) -> Iterator[Finding]:
-    """Rows of no series beside others, and series that are probably one."""
-    unnamed = [members for name, members in groups.items() if not name.strip()]
-    if unnamed and len(unnamed) < len(groups):
-        found = np.concatenate(unnamed)
-        text = f"{rows.place(found.min())}: no series is named, in {counted(len(found), 'row')}"
-        yield Finding("error", f"{text}. Fill data.series_column = {column} in each row.")
-    yield from alike(role, groups, "If they are one series, write one name.", noun="series")
-
-
-def _sorted(
-    name: str,
-    members: np.ndarray,
-    utc: np.ndarray,
-    rows: _Rows,
-    numbers: dict[str, np.ndarray],
-    wanted: SeriesTable,
-    findings: list[Finding],
-) -> np.ndarray:
-    """The rows of a series in the order of time, each time once."""
-    called = f"series {name}" if name else "the series"
-    order = np.argsort(utc[members], kind="stable")
-    if (np.diff(utc[members]) < 0).any():
-        findings.append(Finding("warning", f"{called}: rows do not stand in the order of time; they were sorted."))
-    members = members[order]
-    again = np.flatnonzero(np.diff(utc[members]) == 0)
-    if not len(again):
-        return members
-    equal = np.all(
-        [
-            (column[members[again]] == column[members[again + 1]])
-            | (np.isnan(column[members[again]]) & np.isnan(column[members[again + 1]]))
-            for column in numbers.values()
-        ],
-        axis=0,
-    )
-    if not equal.all():
-        first, row = (members[again[np.argmin(equal)] + both] for both in (0, 1))
-        when, before = rows.columns["time"][row], rows.columns["time"][first]
-        pairs = counted(int((~equal).sum()), "such pair")
-        one = f"the time {when} twice" if when == before else f"{before} and {when}, which are one time"
-        text = f"{rows.place(row)}: {called} has {one}, with other values ({pairs})."
-        cure = "Name the column that tells series apart (data.series_column), or keep one row."
-        findings.append(Finding("error", f"{text} {cure}"))
-    else:
-        findings.append(Finding("warning", f"{called}: {counted(len(again), 'row')} repeated, counted once."))
-    return np.delete(members, again + 1)
 
 
 def _grids(
@@ -319,7 +247,7 @@ def _grids(
     members: np.ndarray,
     clock: np.ndarray,
     zone: str | None,
-    rows: _Rows,
+    rows: Rows,
     numbers: dict[str, np.ndarray],
     wanted: SeriesTable,
     step: Step,
@@ -342,8 +270,9 @@ def _grids(
 
     known, past = spread([f"k:{c}" for c in wanted.known]), spread([f"p:{c}" for c in wanted.past])
     static = tuple(_static(name, column, rows, members, findings) for column in wanted.static)
+    read = own if step.kind == "rows" and wanted.time_column is not None else None
     return [
-        Series(column if wanted.values else name, shown, spread([f"v:{column}"])[:, 0], known, past, static, grid)
+        Series(column if wanted.values else name, shown, grid, spread([f"v:{column}"])[:, 0], known, past, static, read)
         for column in wanted.values or [wanted.value_column]
     ]
 
@@ -362,7 +291,7 @@ def _gaps(gaps: dict[str, tuple[int, int]], series: int) -> list[Finding]:
 
 
 def _places(
-    name: str, own: np.ndarray, step: Step, rows: _Rows, members: np.ndarray, findings: list[Finding]
+    name: str, own: np.ndarray, step: Step, rows: Rows, members: np.ndarray, findings: list[Finding]
 ) -> np.ndarray | None:
     """The place of each row on the grid."""
     if step.kind == "rows":
@@ -389,7 +318,7 @@ def _grid(first: int, length: int, step: Step) -> np.ndarray:
     return steps if step.kind == "rows" else np.asarray(step.later(np.int64(first), steps))
 
 
-def _static(name: str, column: str, rows: _Rows, members: np.ndarray, findings: list[Finding]) -> str:
+def _static(name: str, column: str, rows: Rows, members: np.ndarray, findings: list[Finding]) -> str:
     texts = sorted({rows.columns[f"s:{column}"][member] for member in members} - {""}) or [""]
     if len(texts) > 1:
         text = f"series {name}: the static column {column} changes: {listed(texts)}."

@@ -168,6 +168,14 @@ def test_mixed_experts_never_cross_whatever_the_widths():
     np.testing.assert_allclose(answer[:, :, 1], network[:, :, 1], atol=1e-6)
 
 
+@pytest.mark.parametrize(("quantiles", "median"), [(1, 0), (2, 0), (2, 1), (3, 0), (3, 1)])
+def test_mixed_experts_learn_however_many_quantiles_lie_on_a_side(quantiles, median):
+    network = tf.Variable(np.sort(RNG.normal(size=(2, 3, quantiles)), axis=2).astype(np.float32))
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(MixedExperts(median)(network, network[:, :, median]))
+    np.testing.assert_allclose(tape.gradient(total, network), np.ones([2, 3, quantiles]), atol=1e-6)
+
+
 def test_quantiles_are_sorted_around_a_median_that_is_as_given():
     x = tf.constant(RNG.normal(size=(3, 4, 5)).astype(np.float32))
     for median in range(5):

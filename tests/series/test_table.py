@@ -197,6 +197,11 @@ def test_table_reads_months_written_as_numbers_and_doubts_weeks(tmp_path):
             {},
             'series.csv:3: the time "2020-01-01T01:00" is none',
         ),
+        (
+            "time,value\n2020-01-01T00:00:00.000,1\n2020-01-01T00:00:00.100,1\n2020-01-01T00:00:01,1\n",
+            {},
+            "series.csv:3: the series has 2020-01-01T00:00:00.000 and 2020-01-01T00:00:00.100: times are read in whole",
+        ),
         ("time,value\n1,inf\n2,3\n", {}, "series.csv:2: value is infinite, in 1 row"),
         ("time,value\n2020-01-01,1\nsoon,2\n", {}, r'series.csv:3: the time "soon" is none. Allowed: ISO dates'),
         (

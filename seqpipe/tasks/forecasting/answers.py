@@ -47,23 +47,22 @@ class ForecastPresentation(Presentation):
         return found
 
     def plot(self, answers: Iterable[tuple[str, Any, Answer]], file: Path) -> None:
-        from matplotlib.figure import Figure
-
+        from seqpipe.evaluation.pictures import drawable, new_figure, plain, save
         from seqpipe.tasks.forecasting.pictures import fan
 
         found = list(answers)
         shown = found[:MOST_DRAWN]
-        figure = Figure(figsize=(8, 2.6 * len(shown)), layout="constrained")
+        figure = new_figure(8, 2.6 * len(shown))
         for axes, (name, row, answer) in zip(figure.subplots(len(shown), 1, squeeze=False)[:, 0], shown, strict=True):
             quantiles = np.column_stack([answer["quantiles"], answer["median"]])
             levels = [*self.levels, 0.5]
             order = sorted({level: index for index, level in enumerate(levels)}.items())
             past = row["values"][-max(3 * len(quantiles), 24) :]
             fan(axes, past, quantiles[:, [index for _, index in order]], [level for level, _ in order], None)
-            axes.set_title(name)
+            plain(axes, drawable(name))
             last = f" {shown_time(int(row['time']), self.step)}" if "time" in row else ", the last value"
             axes.set_xlabel(f"steps{'' if self.step == 'rows' else f' of {self.step}'} from{last}")
         figure.axes[0].legend(fontsize="small")
         if len(found) > len(shown):
             figure.suptitle(f"The first {len(shown)} of {len(found):,} series")
-        figure.savefig(file, dpi=90)
+        save(figure, file)

@@ -95,11 +95,12 @@ def read_panel(data: SeriesData, horizon: int) -> tuple[Panel, list[Finding]]:
 def _joined(train: Series, later: Series, end: int, step: Step, findings: list[Finding]) -> tuple[Series, int]:
     """A series with what goes on behind it, on one grid; and its new end."""
     if step.kind == "rows":
-        start = end
+        overlaps = train.read is not None and later.read is not None and later.read[0] <= train.read[end - 1]
+        start = end - 1 if overlaps else end
     else:
-        first = step.ticks(train.steps_on[:1])[0]
-        start = int(step.ticks(later.steps_on[:1])[0] - first)
-        if step.later(train.steps_on[0], start) != later.steps_on[0]:
+        first = step.ticks(train.grid[:1])[0]
+        start = int(step.ticks(later.grid[:1])[0] - first)
+        if step.later(train.grid[0], start) != later.grid[0]:
             text = f"series {train.name}: the times of data.test lie beside the grid of {step} of data.train"
             findings.append(Finding("error", f"{text}, such as half a step later."))
             return train, end
@@ -115,19 +116,19 @@ def _joined(train: Series, later: Series, end: int, step: Step, findings: list[F
         return whole
 
     steps = np.arange(length)
-    grid = steps if step.kind == "rows" else np.asarray(step.later(train.steps_on[0], steps))
-    clock = grid + (train.clock[0] - train.steps_on[0])
+    grid = steps if step.kind == "rows" else np.asarray(step.later(train.grid[0], steps))
+    clock = grid + (train.clock[0] - train.grid[0])
     clock[: min(len(train), start)] = train.clock[:start]
     if step.kind != "rows":
         clock[start:] = later.clock
     whole = Series(
         train.name,
         clock,
+        grid,
         joined(train.values, later.values),
         joined(train.known, later.known),
         joined(train.past, later.past),
         train.static,
-        grid,
     )
     return whole, whole.end
 

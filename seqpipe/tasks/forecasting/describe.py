@@ -91,11 +91,13 @@ def _split(part: Report) -> str:
     intervals = Table(
         ["interval", "covers, as exported", "width, std", "covers, rolling", "width, std"], covered
     ).markdown()
-    undefined = (
-        f" MASE is undefined for {part['mase_undefined']:,} windows of constant series, which it leaves out."
-        if part["mase_undefined"]
-        else ""
-    )
+    undefined = ""
+    if part["mase_undefined"] == part["windows"]:
+        undefined = " All series are constant in training, where MASE is undefined: MAE stands in its place."
+    elif part["mase_undefined"]:
+        undefined = (
+            f" MASE is undefined for {part['mase_undefined']:,} windows of constant series, which it leaves out."
+        )
     return (
         f"{part['windows']:,} windows of {part['series']:,} series; weighted quantile loss "
         f"{part['weighted_quantile_loss']:.4f}.{undefined} DM above 0: this model is "

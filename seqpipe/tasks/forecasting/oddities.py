@@ -51,6 +51,12 @@ def _short(panel: Panel, horizon: int) -> Iterator[Finding]:
             f"every series is too short: the longest has {longest:,} steps, a horizon of {horizon} needs "
             f"{2 * horizon + 1} at least. Lower model.horizon_steps.",
         )
+    held_back = np.concatenate(
+        [one.values[cut.train : cut.dev] for one, cut in zip(panel.series, panel.cuts, strict=True)]
+    )
+    if len(held_back) and not np.isfinite(held_back).any():
+        text = f"none of the {len(held_back):,} steps held back for validation has a value, so no epoch can be chosen."
+        yield Finding("error", f"{text} Leave the empty steps out, or raise data.validation_windows.")
 
 
 def _fewer(cuts: Sequence[Cut], data: SeriesData, horizon: int) -> Iterator[Finding]:
@@ -132,7 +138,7 @@ def _in_line(both: np.ndarray) -> bool:
 
 def _leaks(panel: Panel, data: SeriesData, horizon: int) -> Iterator[Finding]:
     """Covariates that equal the value to come; the past may hold the value itself again."""
-    for kind, columns, shifts in (("known", data.known, (0,)), ("past", data.past, (1, horizon))):
+    for kind, columns, shifts in (("known", data.known, (0,)), ("past", data.past, sorted({1, horizon}))):
         for (index, column), shift in itertools.product(enumerate(columns), shifts):
             pairs = [
                 np.stack([getattr(one, kind)[: max(0, len(one) - shift), index], one.values[shift:]])

@@ -161,7 +161,8 @@ def fit_shares(
 def _memory(forecast: np.ndarray, wanted: np.ndarray) -> float:
     """Correlation of the errors of neighbouring steps."""
     errors = wanted - forecast
-    errors = errors / (np.nanstd(errors, axis=0) + 1e-12)
+    spread = np.sqrt(row_mean(((errors - row_mean(errors.T)) ** 2).T))
+    errors = errors / (spread + 1e-12)
     pairs = np.stack([errors[:, 1:].ravel(), errors[:, :-1].ravel()])
     pairs = pairs[:, np.isfinite(pairs).all(axis=0)]
     if pairs.shape[1] < 10 or (pairs.std(axis=1) == 0).any():
@@ -251,13 +252,14 @@ def judge(task: Forecasting, experts: Experts, windows: Windows, quantiles: np.n
     facts, middle = task.facts, task.levels.index(0.5)
     median = quantiles[:, :, middle]
     mase_unit = np.array(facts.mase)[windows.series - 1]
+    undefined = ~np.isfinite(mase_unit)
+    if undefined.all():  # constant series alone: errors as they are
+        mase_unit = np.ones_like(mase_unit)
     errors = np.abs(windows.wanted - median)
     mase = row_mean(errors) / mase_unit
     layout = windows.layout(task.horizon)
     options = {"samples": task.config.evaluation.bootstrap_samples, "seed": task.config.seed}
     counted = np.isfinite(mase)
-    if not counted.any():  # constant series alone: errors as they are
-        mase, counted = row_mean(errors), np.isfinite(row_mean(errors))
     headline = {**block_interval(mase, layout, **options, bounds=(0.0, np.inf)), "n": int(counted.sum())}
     names = [facts.names[number - 1] for number in windows.series[counted]]
     key = content_key(names, windows.origins[counted], windows.wanted[counted], mase_unit[counted])
@@ -265,11 +267,11 @@ def judge(task: Forecasting, experts: Experts, windows: Windows, quantiles: np.n
         "measures": {"mase": headline},
         "windows": len(windows),
         "series": len(np.unique(windows.series)),
-        "mase_undefined": int((~np.isfinite(mase_unit)).sum()),
+        "mase_undefined": int(undefined.sum()),
         **figures(median, windows.wanted, np.array(facts.std)[windows.series - 1]),
         "weighted_quantile_loss": weighted_quantile_loss(quantiles, windows.wanted, task.levels),
         "intervals": _intervals(task, windows, quantiles, rolled, options),
-        "by_step": [float(value) for value in np.nanmean(errors / mase_unit[:, None], axis=0)],
+        "by_step": row_mean((errors / mase_unit[:, None]).T).tolist(),
         "by_series": _by_series(task, windows, mase),
         "repeats_last": _shift(task, windows, median),
         "statsmodels_left_out": task.config.evaluation.statsmodels and len(windows) > WINDOWS_OF_STATSMODELS,
@@ -293,7 +295,7 @@ def _intervals(
             covered = row_mean(np.where(np.isfinite(windows.wanted), inside, np.nan))
             widths = (made[:, :, high] - made[:, :, low]) / np.where(std > 0, std, np.nan)
             interval = block_interval(covered, layout, **options, bounds=(0.0, 1.0))
-            row[name] = {**interval, "width": float(np.nanmean(widths))}
+            row[name] = {**interval, "width": float(np.nanmean(widths)) if (std > 0).any() else 0.0}
         found.append(row)
     return found
 
@@ -383,11 +385,10 @@ def _beside(
     """The baselines' figures, tests against each, and the verdict."""
     if not task.config.evaluation.baseline:
         return {"baselines": []}
-    unit = np.where(np.isfinite(mase_unit), mase_unit, 1.0 if not np.isfinite(mase_unit).any() else np.nan)
     std = np.array(task.facts.std)[windows.series - 1]
     found, chances = [], []
     for name, forecast in baseline_forecasts(task, experts, windows).items():
-        losses = row_mean(np.abs(windows.wanted - forecast)) / unit
+        losses = row_mean(np.abs(windows.wanted - forecast)) / mase_unit
         statistic, p = diebold_mariano(mase, losses, layout)
         chances.append(p)
         found.append(

@@ -83,7 +83,9 @@ def evaluate_served(task: Forecasting, model: Model, directory: Path) -> tuple[R
 
 def _empty(name: str, other: Series) -> Series:
     """A series without a step, of the columns of another."""
-    return Series(name, other.clock[:0], other.values[:0], other.known[:0], other.past[:0], other.static)
+    return Series(
+        name, other.clock[:0], other.grid[:0], other.values[:0], other.known[:0], other.past[:0], other.static
+    )
 
 
 def _asked(task: Forecasting, model: Model, examples: Examples) -> np.ndarray:

@@ -137,14 +137,17 @@ class Forecasting(Task):
         return self._windows([found[::-1][::every][::-1] for found in origins], slack=None)
 
     def panel_origins(self, split: str) -> list[np.ndarray]:
-        """Every origin of a split, of each series."""
+        """Every origin of a split, of each series; of what is held back, those that a value comes after."""
         if split in ("train", "learned"):
             sizes = {"look_back": self.facts.look_back, "horizon": self.horizon}
             ends = [cut.train if split == "train" else cut.dev for cut in self.panel.cuts]
             return [training_origins(end, **sizes) for end in ends]
         bounds = {"dev": lambda cut: (cut.train, cut.dev), "test": lambda cut: (cut.dev, cut.end)}[split]
         found = [held_back_origins(*bounds(cut), horizon=self.horizon) for cut in self.panel.cuts]
-        return [origins[origins >= 0] for origins in found]
+        return [
+            origins[(origins >= 0) & one.comes_after(origins, self.horizon)]
+            for one, origins in zip(self.panel.series, found, strict=True)
+        ]
 
     def _training(self, origins: list[np.ndarray]) -> Examples:
         every = -(-sum(map(len, origins)) // self.config.training.windows_per_epoch)

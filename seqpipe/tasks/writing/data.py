@@ -147,6 +147,9 @@ def _without(texts: list[str], role: str, others: list[str], where: str) -> tupl
     kept = [text for text in texts if text not in known]
     if len(kept) == len(texts):
         return kept, []
+    if sum(map(len, kept)) < FEWEST:
+        left = f"{role}: {len(kept):,} of {len(texts):,} texts are left, for the others stand in {where} too."
+        return kept, [Finding("error", f"{left} Name other texts.")]
     copies = listed([text[:40] for text in texts if text in known])
     gone = f"{len(texts) - len(kept):,} texts of {role} stand in {where} too and are left out: {copies}"
     return kept, [Finding("warning", gone)]

@@ -54,6 +54,54 @@ def test_a_test_set_goes_on_across_a_change_of_clocks(tmp_path, begin):
     np.testing.assert_array_equal(panel.series[0].clock, local.astype(np.int64))
 
 
+def test_a_test_set_that_training_holds_is_an_error_where_rows_are_counted(tmp_path):
+    days = np.arange("2020-01-01", 600, dtype="datetime64[D]")
+    for name, rows in {"train": slice(0, 500), "over": slice(300, 600), "behind": slice(500, 600)}.items():
+        lines = [f"{day},{number % 7}" for number, day in enumerate(days)][rows]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["time,value", *lines, ""]))
+
+    def read(test):
+        data = SeriesData(train=f"files:{tmp_path}/train.csv", test=f"files:{tmp_path}/{test}.csv", step="rows")
+        return read_panel(data, horizon=24)[0]
+
+    assert len(read("behind").series[0]) == 600
+    for test in ("over", "train"):
+        with pytest.raises(DataError, match=r"data\.test begins before data\.train ends"):
+            read(test)
+
+
+def test_nothing_to_validate_on_is_an_error(tmp_path):
+    days = np.arange("2020-01-01", 400, dtype="datetime64[D]")
+
+    def read(empty):
+        lines = [f"{day},{'' if number in empty else number % 7}" for number, day in enumerate(days)]
+        (tmp_path / "days.csv").write_text("\n".join(["time,value", *lines, ""]))
+        data = SeriesData(train=f"files:{tmp_path}/days.csv", validation_windows=1, test_windows=1)
+        return read_panel(data, horizon=20)[0]
+
+    with pytest.raises(DataError, match="none of the 20 steps held back for validation has a value"):
+        read(range(300, 380))
+    panel = read(range(300, 379))
+    one, cut = panel.series[0], panel.cuts[0]
+    assert one.comes_after(np.array([cut.train - 1, 359, 300, 278, 279, 398, 399]), 20).tolist() == [
+        True,
+        True,
+        False,
+        True,
+        True,
+        True,
+        False,
+    ]
+
+
+def test_a_past_column_is_told_once_where_the_horizon_is_a_step(tmp_path):
+    values = np.random.default_rng(1).normal(size=61)
+    rows = zip(np.arange("2024-01-01", 60, dtype="datetime64[D]"), values[:-1], values[1:], strict=True)
+    (tmp_path / "series.csv").write_text("\n".join(["time,value,extra", *(f"{d},{v},{e}" for d, v, e in rows), ""]))
+    _, findings = read_panel(SeriesData(train=f"files:{tmp_path}/series.csv", past=["extra"]), horizon=1)
+    assert sum("a leak" in finding.text for finding in findings) == 1
+
+
 def test_a_test_set_shorter_than_the_horizon_is_told(tmp_path):
     days = np.arange("2024-01-01", 60, dtype="datetime64[D]")
     for name, rows in {"train": slice(0, 57), "test": slice(57, None)}.items():

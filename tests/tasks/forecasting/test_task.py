@@ -26,6 +26,7 @@ from seqpipe.runs.evaluate import evaluate_artefact
 from seqpipe.runs.run import open_run
 from seqpipe.series.builtin import builtin_rows
 from seqpipe.serving.model import load
+from seqpipe.tasks.forecasting.answers import ForecastPresentation
 from seqpipe.tasks.forecasting.artefact import probes
 from seqpipe.tasks.forecasting.config import ForecastingPipeline
 from seqpipe.tasks.forecasting.data import fit_facts, usual_spread
@@ -421,6 +422,31 @@ def test_task_horizons_have_bounds():
     for horizon in (0, 100_000):
         with pytest.raises(ValueError, match="horizon_steps"):
             ForecastingPipeline.model_validate(SHOPS | {"model": {"horizon_steps": horizon}})
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_task_of_one_quantile_for_series_that_stand_still_under_a_name_that_is_no_formula(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = "$BTC_$ETH_"
+    days = np.arange("2020-01-01", 200, dtype="datetime64[D]")
+    (tmp_path / "days.csv").write_text("\n".join(["series,time,value", *(f"{name},{day},5" for day in days), ""]))
+    config = {
+        "task": "forecasting",
+        "name": "still",
+        "data": {"train": "files:days.csv", "validation_windows": 2, "test_windows": 2},
+        "model": {"horizon_steps": 5, "recurrent": {"units": 4}, "quantiles": [0.5]},
+        "training": {"epochs": 1, "refit": False},
+        "evaluation": {"bootstrap_samples": 100},
+    }
+    with open_run(ForecastingPipeline.model_validate(config), say=lambda line: None) as run:
+        run.train()
+        report = run.evaluate()
+    part = report["splits"]["test"]
+    assert part["measures"]["mase"]["value"] == pytest.approx(part["mae"])
+    assert "All series are constant in training, where MASE is undefined: MAE stands in its place." in describe(report)
+    answer = {"quantiles": np.zeros([5, 1]), "median": np.zeros(5)}
+    ForecastPresentation([0.5]).plot([(name, {"values": np.ones(9)}, answer)], tmp_path / "fan.png")
+    assert (tmp_path / "fan.png").is_file()
 
 
 def test_task_card_and_pictures_are_there(home):

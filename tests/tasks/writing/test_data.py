@@ -8,7 +8,7 @@ import pytest
 
 from seqpipe.errors import DataError
 from seqpipe.tasks.writing.config import WritingData
-from seqpipe.tasks.writing.data import _read, read_texts
+from seqpipe.tasks.writing.data import _read, read_splits, read_texts
 
 TEXTS = [f"Poem number {number}, which is long enough to be one.\nIt has a second line." for number in range(4)]
 
@@ -50,6 +50,24 @@ def test_writing_files_of_a_stream_do_not_run_into_each_other(tmp_path):
     assert read(f"files:{tmp_path}") == [stream.removesuffix("\n")]
     lines = read(f"files:{tmp_path}/*.txt", layout="lines")
     assert lines == [f"The text of file {number}, long enough." for number in range(5)]
+
+
+def test_writing_a_split_that_is_all_copies_is_an_error(tmp_path):
+    for name in "ab":
+        lines = [f"The poem {name}{number}, of which there are many." for number in range(30)]
+        (tmp_path / f"{name}.txt").write_text("\n".join(lines))
+
+    def split(train, dev, test):
+        sources = {
+            role: f"files:{tmp_path}/{name}.txt" for role, name in (("train", train), ("dev", dev), ("test", test))
+        }
+        return read_splits(WritingData(layout="lines", **sources), "none")
+
+    with pytest.raises(DataError, match=r"dev: 0 of 30 texts are left, for the others stand in test too"):
+        split("a", "b", "b")
+    for sources in (("a", "a", "b"), ("a", "b", "a")):
+        with pytest.raises(DataError, match=r"train: 0 of 30 texts are left, for the others stand in dev or test too"):
+            split(*sources)
 
 
 def test_writing_rows_and_files_of_one_stream_are_apart(tmp_path):
