@@ -14,7 +14,6 @@ import keras
 
 from seqpipe import layers
 
-WHOLE_SEQUENCE = None
 RECURRENT = (keras.layers.RNN, keras.layers.Bidirectional)  # ours are such
 POOLING = (layers.AttentionPooling, layers.AttentionMaxPooling, layers.MeanPooling, layers.MaxPooling)
 
@@ -56,7 +55,7 @@ def receptive_field_report(model: keras.Model, *, typical_steps: int) -> list[La
             field = None if field is None else field + (span - 1) * stride
             stride *= jump
         if isinstance(layer, (*RECURRENT, *POOLING)):
-            field = WHOLE_SEQUENCE
+            field = None
         steps_out = -(-typical_steps // stride)
         if isinstance(layer, POOLING):
             steps_out = 1

@@ -5,6 +5,7 @@ Axes: N windows in the order of their origins, H horizon, Q quantiles.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,13 +14,9 @@ LEAST = 400  # scores that a width is made from; with fewer the steps of the hor
 
 
 def pairs_of(levels: Sequence[float]) -> list[tuple[int, int, float]]:
-    """(lower, upper, share that they shall cover) for each pair of quantiles q and 1 - q."""
-    found = []
-    for low, level in enumerate(levels):
-        for high, other in enumerate(levels):
-            if level < 0.5 and abs(level + other - 1) < 1e-9:
-                found.append((low, high, round(other - level, 9)))
-    return found
+    """(lower, upper, share that they shall cover) for each pair of quantiles q and 1 - q, of ascending levels."""
+    pairs = itertools.combinations(enumerate(levels), 2)
+    return [(low, high, round(b - a, 9)) for (low, a), (high, b) in pairs if abs(a + b - 1) < 1e-9]
 
 
 def scores_of(quantiles: np.ndarray, wanted: np.ndarray, low: int, high: int) -> np.ndarray:

@@ -49,8 +49,6 @@ def find_seasons(values: Sequence[np.ndarray], step: Step) -> list[int]:
 
 def is_yearly(step: Step, steps: int) -> bool:
     """Whether there is a year and a half to learn the days of the year from."""
-    if step.kind == "months":
-        return False
     return step.kind == "seconds" and step.size >= 60 and steps * step.size > 1.5 * YEAR_S
 
 

@@ -66,7 +66,7 @@ class Augmenter:
         draws = _Draws(self._draws(epoch)[rows])
         kinds = self.kinds[rows]
         power = self._clips(rows, kinds, draws)
-        power = self._warped(power, kinds, draws)
+        power = self._warped(power, draws)
         power = self._reverberated(power, draws)
         power *= _from_db(self.config.gain_db * draws.between(-1, 1))[:, None, None]
         power = self._with_noise(power, kinds, draws)
@@ -117,7 +117,7 @@ class Augmenter:
             [way < 0.45, way < 0.7, way < 0.85], [begun, ended, a[:, ::-1]], default=(a + b + c * (way > 0.92))
         )
 
-    def _warped(self, power: np.ndarray, kinds: np.ndarray, draws: _Draws) -> np.ndarray:
+    def _warped(self, power: np.ndarray, draws: _Draws) -> np.ndarray:
         """Shifted in time, faster or slower, higher or lower; what comes in from outside is nothing."""
         speed = np.exp(np.log1p(self.config.speed) * draws.between(-1, 1))
         pitch = np.exp(np.log1p(self.config.pitch) * draws.between(-1, 1))

@@ -23,9 +23,8 @@ from seqpipe.data.sources import TFDS_SPLITS, Role, prepared_tfds, source_option
 from seqpipe.data.splits import part_of
 from seqpipe.errors import DataError, not_allowed
 from seqpipe.sound.sound_file import NO_SAMPLES, READ, checked, opened
-from seqpipe.sound.tones import TONES_ROWS, tones
+from seqpipe.sound.tones import RATE_HZ, TONES_ROWS, tones
 
-RATE_HZ = 16_000
 ENDINGS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif")
 NO_SOUND = ("", ".txt", ".md", ".csv", ".tsv", ".json", ".jsonl", ".yaml", ".yml", ".html", ".pdf", ".lab", ".textgrid")
 SILENT_PEAK = 1e-4  # of full scale; a 16-bit recording of nothing has a step or two

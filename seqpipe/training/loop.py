@@ -384,11 +384,11 @@ class Trainer:
                 signal.signal(number, handler)
 
 
-def _seconds(call: Callable[[], tf.Tensor], repeats: int = 5) -> float:
-    """Median time of a call after a first one."""
+def _seconds(call: Callable[[], tf.Tensor]) -> float:
+    """Median time of five calls after a first one."""
     float(call())
     times = []
-    for _ in range(repeats):
+    for _ in range(5):
         start = time.perf_counter()
         float(call())
         times.append(time.perf_counter() - start)

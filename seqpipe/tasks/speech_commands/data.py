@@ -108,19 +108,19 @@ def read_commands(data: CommandsData) -> CommandSplits:
     return CommandSplits(clips["train"], clips["dev"], clips.get("test"), findings, classes, left_out)
 
 
-def read_clips(source: str, data: CommandsData, classes: list[str], role: Role = "test") -> tuple[Clips, list[Finding]]:
+def read_clips(source: str, data: CommandsData, classes: list[str]) -> tuple[Clips, list[Finding]]:
     """Read and check other recordings for a model whose classes are known.
 
     Raises:
         DataError: the source cannot be read, or more of its files are bad than data.max_bad_fraction allows.
     """
     rows, findings = read_role(
-        source, role, _rows_of(data), noun="file", most=data.max_rows, max_bad_fraction=data.max_bad_fraction
+        source, "test", _rows_of(data), noun="file", most=data.max_rows, max_bad_fraction=data.max_bad_fraction
     )
     raise_errors(findings)
     reading = _apart(rows or [], data)
-    clips = _clips(role, reading, data, classes)
-    findings += [*_check_noise_folder(role, reading, data), *_check_split(role, clips, classes, data)]
+    clips = _clips("test", reading, data, classes)
+    findings += [*_check_noise_folder("test", reading, data), *_check_split("test", clips, classes, data)]
     raise_errors(findings)
     return clips, findings
 
@@ -208,16 +208,14 @@ def _clips(role: Role, reading: _Reading, data: CommandsData, classes: list[str]
 def _speakers(role: Role, rows: list[_Read], pattern: str | None) -> list[str]:
     if pattern is None:
         return [row.own_name for row in rows]
-    recordings = [row.recording for row in rows]
-    matches = [re.search(pattern, recording.name) for recording in recordings]
-    found = [match[1] if match is not None else None for match in matches]
-    missing = [recording.place for recording, name in zip(recordings, found, strict=True) if not name]
+    found = [match[1] if (match := re.search(pattern, row.recording.name)) else "" for row in rows]
+    missing = [row.recording.place for row, name in zip(rows, found, strict=True) if not name]
     if missing:
         raise DataError(
             f"{role}: data.speaker = {pattern!r} matches nothing in the name of {listed(missing)}: nobody knows who "
             "speaks there. Its group must find the speaker in every file's name."
         )
-    return [name for name in found if name]
+    return found
 
 
 def _with_dev(clips: dict[Role, Clips], every: int) -> dict[Role, Clips]:

@@ -18,7 +18,7 @@ from seqpipe.text.graph_units import graph_of
 from seqpipe.text.units import Units
 
 BEFORE_ALL = -1  # the step whose uniform number a row's rhyme group is drawn with
-HIGHEST = 10.0  # temperature
+HIGHEST = 10.0  # temperature, and repetition penalty
 SELDOM = "Another seed, or fewer wishes, may do."
 
 

@@ -116,7 +116,7 @@ def _of_rows(source: str, data: WritingData, role: Role) -> Iterator[tuple[str, 
 def _cut(train: list[str], data: WritingData) -> tuple[list[str], list[str]]:
     """Dev from the end of a stream; of texts every so many, all copies of a text on one side."""
     if data.layout == "stream":
-        cut = round(len(train[0]) * (1 - data.dev_fraction)) if train else 0
+        cut = round(len(train[0]) * (1 - data.dev_fraction))
         return [train[0][:cut]], [train[0][cut:]]
     distinct = list(dict.fromkeys(train))
     taken = np.floor(np.arange(-1, len(distinct)) * data.dev_fraction + 1e-9)  # how many, up to each text

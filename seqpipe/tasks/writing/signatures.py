@@ -18,7 +18,7 @@ from seqpipe.models.character_model import Reader
 from seqpipe.models.sampling import NEVER, Drawer, Settings, draw, uniform, uniforms
 from seqpipe.serving.writer import LONGEST
 from seqpipe.tasks.writing import compose
-from seqpipe.tasks.writing.compose import Composer, behind, require
+from seqpipe.tasks.writing.compose import HIGHEST, Composer, behind, require
 from seqpipe.tasks.writing.config import Sampling
 from seqpipe.tasks.writing.stops import Endings, Stops
 from seqpipe.text.characters import EDGE, UNKNOWN
@@ -28,7 +28,6 @@ from seqpipe.text.units import Units
 
 LONGEST_SCORED = 10_000
 READ = 2_000  # characters of a prompt that are read: its last ones
-HIGHEST = 10.0  # temperature and repetition penalty
 HELD = 3  # bytes of a character that is not whole
 FINISHED = ("length", "stop", "end")
 Outputs = dict[str, tf.Tensor]

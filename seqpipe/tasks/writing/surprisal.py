@@ -17,6 +17,7 @@ from seqpipe.layers.recurrent_form import traced_for
 from seqpipe.models.character_model import Reader
 
 CHUNK = 512
+SIDE_BY_SIDE = 64  # rows
 WARM_UP = 256  # characters read before a stream begins to count
 
 
@@ -70,11 +71,11 @@ class Surprisal:
             : len(ids)
         ]
 
-    def rows(self, rows: Sequence[np.ndarray], *, batch: int = 64) -> list[np.ndarray]:
+    def rows(self, rows: Sequence[np.ndarray]) -> list[np.ndarray]:
         """float32 [length - 1] for each row of ids, read from nothing: its first id is given."""
         ragged = Ragged.from_rows(rows)
         found: list[np.ndarray] = [np.zeros(0, np.float32)] * len(rows)
-        for numbers in plan_in_order_of_length(ragged.lengths, batch_size=batch):
+        for numbers in plan_in_order_of_length(ragged.lengths, batch_size=SIDE_BY_SIDE):
             ids, lengths = ragged.padded(numbers)
             nats, _ = self._chunk(ids[:, :-1], ids[:, 1:], lengths - 1, self.zero_state(len(numbers)))
             for number, row, length in zip(numbers, nats.numpy(), lengths - 1, strict=True):
