@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from seqpipe.errors import RunError
+from seqpipe.errors import DataError, RunError
 
 HIDDEN = "is hidden by its export: it comes back when that ends, or with the same command if that was killed."
 
@@ -140,8 +140,16 @@ def remove_directory(directory: Path) -> None:
         raise RunError(f"{error.filename or directory} cannot be removed: {error.strerror or error}.") from error
 
 
+def apart(option: str, output: Path | None, read: Path | None) -> None:
+    """Raises DataError: what is written would replace what is read."""
+    if output is not None and read is not None and output.exists() and read.exists() and output.samefile(read):
+        raise DataError(f"{option} {output} is the file that is read. Name another, so that its rows stay.")
+
+
 def unwritable(path: Path, error: OSError) -> RunError:
     """The message for a write that failed, by its cause."""
+    if isinstance(error, FileNotFoundError):
+        return RunError(f"{error.filename or path} is not there, or not any more.")
     short_write = error.errno is None and "requested and" in str(error)  # numpy's words; it gives no number
     if short_write or error.errno in (errno.ENOSPC, errno.EDQUOT):
         return RunError(
@@ -149,6 +157,17 @@ def unwritable(path: Path, error: OSError) -> RunError:
             "make room and run the same command again."
         )
     return RunError(f"{path} cannot be written: {error.strerror or error}.")
+
+
+@contextlib.contextmanager
+def writing_into(directory: Path) -> Iterator[None]:
+    """Raises RunError: something in it cannot be written or is gone; a closed standard output is not meant."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise unwritable(Path(error.filename or directory), error) from error
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import subprocess
@@ -8,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from seqpipe.errors import RunError
+from seqpipe.errors import DataError, RunError
 from seqpipe.storage import (
+    apart,
     hidden,
     locked,
     remove_directory,
@@ -19,6 +21,7 @@ from seqpipe.storage import (
     whole_directory,
     whole_file,
     write_text,
+    writing_into,
 )
 
 
@@ -71,6 +74,23 @@ def test_storage_full_disk_leaves_nothing_half_written(tmp_path):
         assert [path.name for path in place.iterdir()] == ["a.bin"]
     finally:
         subprocess.run(["umount", str(place)], check=True)
+
+
+def test_storage_knows_a_file_that_is_read_by_any_name(tmp_path):
+    (tmp_path / "rows.csv").write_text("text\n")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "rows.csv")
+    for output in ("link.csv", "rows.csv"):
+        with pytest.raises(DataError, match=rf"--output \S+{output} is the file that is read"):
+            apart("--output", tmp_path / output, tmp_path / "rows.csv")
+    apart("--output", tmp_path / "new.csv", tmp_path / "rows.csv")
+    apart("--output", None, tmp_path / "rows.csv")
+
+
+def test_storage_says_what_is_gone_and_lets_a_closed_pipe_pass(tmp_path):
+    with pytest.raises(RunError, match=r"report\.json is not there, or not any more"), writing_into(tmp_path):
+        (tmp_path / "report.json").read_text()
+    with pytest.raises(BrokenPipeError), writing_into(tmp_path):
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
 
 
 def _hold(path, ready, release):

@@ -11,6 +11,7 @@ import typer
 
 from seqpipe.cli.console import ModelName, err, out, start
 from seqpipe.errors import DataError
+from seqpipe.storage import apart
 
 if TYPE_CHECKING:
     from seqpipe.serving.writer import Wishes
@@ -105,6 +106,7 @@ def score(
     from seqpipe.serving.model import load
     from seqpipe.serving.reading import read_text
 
+    apart("--html", html, file)
     text = read_text(str(file))
     find_model(model)
     start()

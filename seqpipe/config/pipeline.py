@@ -94,6 +94,16 @@ class Pipeline(Section):
     export: Export = Export()
     tune: Tune | None = Field(None, description="Search space of `seqpipe tune`.")
 
+    @model_validator(mode="after")
+    def _exports_elsewhere(self) -> Pipeline:
+        run = self.run_path
+        if Path(self.export.directory).resolve().is_relative_to(run.resolve()):
+            raise ValueError(
+                f"export.directory = {self.export.directory} lies in the run directory {run}, which is hidden while an "
+                "export is proved. Name a place outside it."
+            )
+        return self
+
     def for_later_seed(self, first: Pipeline) -> Pipeline:
         """This configuration where a run with another seed has done already what one run does for all."""
         return self

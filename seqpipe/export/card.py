@@ -140,7 +140,8 @@ def before_training(config: Pipeline, steps: Mapping[str, Step]) -> str:
     state = Path(start).parent / "state.json"
     if Path(start).name != "pretrain" or not state.is_file():
         return f"{said}."
-    return f"{said}. {json.loads(state.read_text())['steps']['pretrain']['summary']}."
+    pretrained = json.loads(state.read_text())["steps"].get("pretrain")  # none of a run that was begun anew since
+    return f"{said}. {pretrained['summary']}." if pretrained else f"{said}."
 
 
 def _proof(parity: Parity) -> str:

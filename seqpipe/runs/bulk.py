@@ -30,6 +30,7 @@ from seqpipe.runs.predict import Wanted, before_answer, look_ahead, presentation
 from seqpipe.serving.find import find_model
 from seqpipe.serving.model import Model, load
 from seqpipe.serving.rows import ERROR, beside, predict_rows
+from seqpipe.storage import apart
 
 MOST_ROWS = 256  # that are answered together
 NAMES = "names"  # the output of _Read beside its rows
@@ -55,8 +56,8 @@ def predict_by_beam(
     files = _files(source)
     shared, path = Shared(), str(find_model(name).resolve())
     before, star, after = _target(output)
-    if not star and any(os.path.realpath(before) == os.path.realpath(file) for file in files):
-        raise DataError(f"--output {output} is a file that is read. Name another, so that its rows stay.")
+    for file in files:
+        apart("--output", None if star else Path(before), Path(file))
     try:
         with _no_leftovers(before), beam.Pipeline(options=options) as pipeline:
             read = (

@@ -14,7 +14,7 @@ from seqpipe.export.artefact import CARD, KERAS_MODEL, PIPELINE
 from seqpipe.runs.outcome import RUNS
 from seqpipe.runs.run import open_run
 from seqpipe.runs.state import STATE
-from seqpipe.serving.find import find_model
+from seqpipe.serving.find import find_model, named
 from seqpipe.tasks import load_pipeline, make_task, schemas
 
 NEEDED = (KERAS_MODEL, PIPELINE, CARD)
@@ -34,7 +34,7 @@ def find(target: str, overrides: list[str]) -> tuple[Path, Pipeline]:
         ModelError: there is neither, or the model's directory is not whole.
         ConfigError: an override is not allowed, or models of this task have no LiteRT form.
     """
-    for run in (Path(target), RUNS / target):
+    for run in (named(target), RUNS / target):
         if (run / STATE).is_file():
             place, file = run, run / "pipeline.yaml"
             config = load_pipeline(file, [*overrides, f"run_directory={run.parent}", f"name={run.name}"]).config

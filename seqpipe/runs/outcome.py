@@ -14,6 +14,7 @@ from typing import Any
 from seqpipe.errors import RunError, nearest
 from seqpipe.evaluation.measures import Figure, Measure, Report, monitored, reported
 from seqpipe.runs.state import STATE, load_state
+from seqpipe.serving.find import named
 from seqpipe.storage import HIDDEN, is_hidden
 from seqpipe.tasks import task_class
 from seqpipe.training.position import Epoch
@@ -122,7 +123,7 @@ def find_run(run: str) -> Path:
     Raises:
         RunError: there is no such run.
     """
-    for place in (Path(run), RUNS / run):
+    for place in (named(run), RUNS / run):
         if (place / STATE).is_file():
             return place
         if is_hidden(place):

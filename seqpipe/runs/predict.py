@@ -21,6 +21,7 @@ from seqpipe.serving.model import HIGHEST_PENALTY, WIDEST_BEAM, Model, load
 from seqpipe.serving.reading import Kept
 from seqpipe.serving.rows import ERROR, Row, answers_to, beside, predict_rows, stop_at_bad
 from seqpipe.serving.series import SeriesInput
+from seqpipe.storage import apart
 from seqpipe.tasks import TASKS, task_class
 
 MOST_REMARKS = 10  # on rows, that are shown
@@ -148,10 +149,8 @@ def predict(
     Raises:
         DataError: what is read would be replaced by what is written.
     """
-    read = Path(source) if source is not None and Path(source).exists() else None
     for option, place in {"--output": wanted.output, "--html": wanted.html, "--plot": wanted.plot}.items():
-        if read is not None and place is not None and place.exists() and place.samefile(read):
-            raise DataError(f"{option} {place} is the file that is read. Name another, so that its rows stay.")
+        apart(option, place, Path(source) if source is not None else None)
     with _as_exported() if words else nullcontext():  # which a few words are answered with sooner
         model = load(name)
         if wanted.horizon is not None:

@@ -21,7 +21,7 @@ from seqpipe.evaluation.measures import headline, monitored
 from seqpipe.export.artefact import Parity, keep_features, next_version
 from seqpipe.runs.state import STATE, State, check_data, load_state, read_state
 from seqpipe.startup import machine
-from seqpipe.storage import locked, remove_directory, remove_leftovers, unhide, unwritable, write_json, write_text
+from seqpipe.storage import locked, remove_directory, remove_leftovers, unhide, write_json, write_text, writing_into
 from seqpipe.tasks import make_task
 from seqpipe.tasks.protocol import IN_WEIGHTS, Callbacks, Fitted, Report
 from seqpipe.training.position import Step, read_history
@@ -384,16 +384,13 @@ def open_run(
             raise RunError("--fresh and TF_CONFIG exclude each other: workers cannot tell an old run from a new one.")
         yield Run(config, say, callbacks, chief=False)
         return
-    with locked(directory):
-        try:
-            unhide(directory)
-            if fresh:
-                remove_directory(directory)
-            directory.mkdir(parents=True, exist_ok=True)
-            remove_leftovers(directory)
-            run = Run(config, say, callbacks, read_state(directory, config))
-            write_text(directory / "pipeline.yaml", pipeline_file.to_yaml(config))
-            write_json(directory / STATE, run.state)
-            yield run
-        except OSError as error:
-            raise unwritable(Path(error.filename or directory), error) from error
+    with locked(directory), writing_into(directory):
+        unhide(directory)
+        if fresh:
+            remove_directory(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(directory)
+        run = Run(config, say, callbacks, read_state(directory, config))
+        write_text(directory / "pipeline.yaml", pipeline_file.to_yaml(config))
+        write_json(directory / STATE, run.state)
+        yield run

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from seqpipe.errors import DataError, ModelError
+from seqpipe.serving.inputs import as_tensor
 from seqpipe.serving.writer import shown
 
 if TYPE_CHECKING:
@@ -33,14 +34,13 @@ def composed(model: Model, acrostics: Sequence[str], wishes: FormWishes, *, seed
         ModelError: the model has no form.
         DataError: the wishes cannot be had together; the message names the rule.
     """
-    import tensorflow as tf
-
     if "compose" not in model.signatures:
         raise ModelError(
             f"{model.path} composes nothing: its pipeline has no form. It has: {', '.join(model.signatures)}."
         )
-    if not all(isinstance(acrostic, str) for acrostic in acrostics):
-        raise DataError(f"an acrostic is a text, not {acrostics[0]!r:.60}.")
+    for acrostic in acrostics:
+        if not isinstance(acrostic, str):
+            raise DataError(f"an acrostic is a text, not {acrostic!r:.60}.")
     known = model.call("info", {})
     lengths = known["line_lengths"].tolist()
     line_length = lengths[-1] if wishes.line_length is None else wishes.line_length
@@ -51,15 +51,17 @@ def composed(model: Model, acrostics: Sequence[str], wishes: FormWishes, *, seed
         )
     temperature = float(known["temperature"]) if wishes.temperature is None else wishes.temperature
     rhyme = len(known["rhyme_groups"]) > 0 if wishes.rhyme is None else wishes.rhyme
+    values = {
+        "acrostic": [shown(acrostic) for acrostic in acrostics],
+        "line_length": line_length,
+        "temperature": temperature,
+        "seed": list(seeds),
+        "rhyme": rhyme,
+        "no_repeats": wishes.no_repeats,
+    }
+    taken = model.takes("compose")
     try:
-        inputs = {
-            "acrostic": tf.constant([shown(acrostic) for acrostic in acrostics], tf.string),
-            "line_length": tf.constant(line_length, tf.int32),
-            "temperature": tf.constant(temperature, tf.float32),
-            "seed": tf.constant(list(seeds), tf.int64),
-            "rhyme": tf.constant(rhyme, tf.bool),
-            "no_repeats": tf.constant(wishes.no_repeats, tf.bool),
-        }
+        inputs = {name: as_tensor(value, taken[name]) for name, value in values.items()}
     except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"compose takes numbers, and true or false, not these: {str(error).splitlines()[0]}") from None
     return [text.decode() for text in model.call("compose", inputs)["text"]]

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from seqpipe.data.files import as_on_disk
 from seqpipe.errors import ModelError, nearest
 from seqpipe.export.artefact import FORMAT, PIPELINE, versions
 
@@ -36,16 +37,23 @@ def list_models() -> list[Path]:
     return list(latest.values())
 
 
+def named(place: str | Path) -> Path:
+    """The path of what a user names; of `.` and `..` the directory itself, whose name is asked for later.
+
+    Raises:
+        DataError: nothing can have this name.
+    """
+    path = as_on_disk(str(place))
+    return path.resolve() if path.name in ("", "..") else path
+
+
 def find_model(model: str | Path) -> Path:
     """The directory of a model given as a directory (with or without its version) or by name.
 
     Raises:
         ModelError: there is no such model, it is not whole, or it was made by a newer seqpipe.
     """
-    named = Path(model)
-    if named.name in ("", ".."):  # its own name, and what lies beside it, is asked for later
-        named = named.resolve()
-    candidates = [named, *(directory / model for directory in model_directories())]
+    candidates = [named(model), *(directory / model for directory in model_directories())]
     places = [path for path in candidates if path.is_dir()]
     if not places:
         names = [path.parent.name for path in list_models()]
@@ -83,9 +91,19 @@ def _whole(place: Path) -> Path | None:
 
 
 def pipeline_of(model: str | Path) -> dict[str, Any]:
-    """What a model was trained by, as it is written beside it; empty where nothing is."""
+    """What a model was trained by, as it is written beside it; empty where nothing is.
+
+    Raises:
+        ModelError: it is damaged.
+    """
     file = Path(model) / PIPELINE
-    return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    try:
+        found = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    except (yaml.YAMLError, UnicodeError):
+        found = None
+    if not isinstance(found, dict):
+        raise ModelError(f"{file} is damaged: it is no YAML of keys, as export wrote it.")
+    return found
 
 
 def read_card(directory: Path) -> dict[str, object]:

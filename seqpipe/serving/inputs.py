@@ -101,11 +101,19 @@ def _as_array(name: str, item: object) -> np.ndarray:
     return array
 
 
-def as_tensor(value: float | np.ndarray, dtype: tf.DType) -> tf.Tensor:
-    """Raises OverflowError: a whole number does not fit, of which `tf.constant` would keep the lowest bits."""
+def as_tensor(value: object, spec: tf.TensorSpec) -> tf.Tensor:
+    """What a signature takes, of a value.
+
+    Raises:
+        OverflowError: a whole number does not fit, of which `tf.constant` would keep the lowest bits.
+        TypeError: it is of another shape or kind.
+    """
     import tensorflow as tf
 
-    if dtype.is_integer and np.size(value) and not (dtype.min <= np.min(value) and np.max(value) <= dtype.max):
+    dtype, given = spec.dtype, np.asarray(value)
+    if not spec.shape.is_compatible_with(given.shape):
+        raise TypeError(f"{value!r:.60} has the shape {list(given.shape)}, not {spec.shape}")
+    if dtype.is_integer and given.size and not (dtype.min <= given.min() and given.max() <= dtype.max):
         raise OverflowError(f"{value} does not fit into {dtype.name}")
     return tf.constant(value, dtype)
 

@@ -94,7 +94,7 @@ class Model:
                 f"{signature} takes {', '.join(sorted(taken))}, not {', '.join(sorted([*options, *inputs]))}."
             )
         try:
-            values = {name: as_tensor(value, taken[name].dtype) for name, value in options.items()}
+            values = {name: as_tensor(value, taken[name]) for name, value in options.items()}
             inputs = {name: tf.cast(value, taken[name].dtype) for name, value in inputs.items()}
         except (TypeError, ValueError, OverflowError):
             types = ", ".join(f"{name} {taken[name].dtype.name}" for name in options)

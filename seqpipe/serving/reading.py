@@ -167,7 +167,7 @@ def _look_into(path: Path, column: str | None, encoding: str, usual: str) -> _Ho
     table: Kind | None = "csv" if known == "csv" else "tsv" if known == "tsv" else None
     if table is None and re.match(r'\s*\[\s*["{\]]', begin):  # an array of texts or objects, or an empty one
         return _Holds("json", column=key)
-    if table is None and begin.lstrip().startswith("{"):
+    if table is None and re.match(r'\s*\{\s*["}]', begin):
         return _Holds("jsonl", column=key)
     first, _, rest = begin.partition(line_end(begin))
     if separator_line(first):

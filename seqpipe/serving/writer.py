@@ -61,7 +61,7 @@ def settings(model: Model, wishes: Wishes) -> dict[str, tf.Tensor]:
     if isinstance(chosen["top_k"], int):  # above the vocabulary it is all of it
         chosen["top_k"] = min(chosen["top_k"], specs["top_k"].dtype.max)
     try:
-        return {name: as_tensor(value, specs[name].dtype) for name, value in chosen.items()}
+        return {name: as_tensor(value, specs[name]) for name, value in chosen.items()}
     except (TypeError, ValueError, OverflowError):
         types = ", ".join(f"{name} {specs[name].dtype.name}" for name in chosen)
         raise DataError(f"write takes {types}, not {chosen}.") from None

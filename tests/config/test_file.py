@@ -432,3 +432,10 @@ def test_config_message_lists_allowed_signs(tmp_path):
 def test_config_what_may_be_auto_is_told_once(tmp_path, override, message):
     series = "task: forecasting\nname: mine\ndata:\n  train: builtin:series\n"
     assert problems(tmp_path, series, [override]) == [f"--set {override}: {message}"]
+
+
+def test_config_a_model_is_exported_beside_its_run(tmp_path):
+    series = "task: forecasting\nname: mine\ndata:\n  train: builtin:series\n"
+    (found,) = problems(tmp_path, series, ["export.directory=runs/mine/models"])
+    assert "export.directory = runs/mine/models lies in the run directory runs/mine, which is hidden" in found
+    load_pipeline(write(tmp_path, series), ["export.directory=runs/models"])

@@ -88,7 +88,7 @@ def test_beam_writes_where_a_link_leads_and_beside_no_parts_of_an_earlier_run(ho
             (home / alias).symlink_to(home / "rows-0.jsonl")
         assert seqpipe(*words, alias) == (
             2,
-            f"error: --output {alias} is a file that is read. Name another, so that its rows stay.",
+            f"error: --output {alias} is the file that is read. Name another, so that its rows stay.",
         )
     (home / "part-00001-of-00004.jsonl").write_text("{}\n")
     code, said = seqpipe(*words, "part-*.jsonl")

@@ -58,6 +58,9 @@ def test_find_run_by_name_or_directory(tmp_path, monkeypatch):
         find_run("mine")
     with pytest.raises(RunError, match=r"It is a directory without a state\.json\."):
         find_run("runs")
+    monkeypatch.chdir(tmp_path / "runs" / "mine")
+    assert find_run(".").name == "mine"
+    monkeypatch.chdir(tmp_path)
     for place in (".", "/", "..", ""):
         with pytest.raises(RunError, match="is neither a run directory nor the name of a run"):
             find_run(place)

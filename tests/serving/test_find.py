@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import tensorflow as tf
 
-from seqpipe.errors import ModelError
-from seqpipe.serving.find import describe_signatures, find_model, read_card
+from seqpipe.errors import DataError, ModelError
+from seqpipe.serving.find import describe_signatures, find_model, pipeline_of, read_card
 from seqpipe.serving.model import load
 
 
@@ -43,6 +43,11 @@ def test_find_names_a_run_that_was_not_exported(tmp_path, monkeypatch):
         find_model("mine")
 
 
+def test_find_of_a_text_in_place_of_a_model_says_that_it_is_no_name():
+    with pytest.raises(DataError, match=r"'a film a film [^']*' cannot be looked up: File name too long"):
+        find_model("a film " * 60)
+
+
 def test_find_takes_a_head_of_no_facts_for_none(tmp_path):
     (tmp_path / "card.md").write_text("---\nA rule, and no facts\n---\n# Mine\n")
     assert read_card(tmp_path) == {}
@@ -51,6 +56,10 @@ def test_find_takes_a_head_of_no_facts_for_none(tmp_path):
 def test_find_names_the_file_of_a_model_that_is_damaged(tmp_path):
     (tmp_path / "saved_model.pb").write_bytes(b"half")
     (tmp_path / "card.md").write_text("---\ntask: [\n---\n# Mine\n")
+    for damage in ("", "data: [", "a word"):
+        (tmp_path / "pipeline.yaml").write_text(damage)
+        with pytest.raises(ModelError, match=r"pipeline\.yaml is damaged: it is no YAML of keys"):
+            pipeline_of(tmp_path)
     for call, name in ((read_card, "card.md"), (describe_signatures, "saved_model.pb"), (find_model, "parity.json")):
         (tmp_path / "parity.json").write_text('{"format": 1' if call is find_model else "{}")
         with pytest.raises(ModelError, match=f"{name} is damaged: "):

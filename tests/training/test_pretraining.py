@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -153,6 +155,11 @@ def test_pretraining_in_a_pipeline_and_its_encoder_in_another(here):
     with open_run(load_pipeline(second).config, say=lambda line: None) as opened:
         said = before_training(opened.config, opened.state["steps"])
     assert said == "\nIt started from the encoder in `runs/first`."
+    begun_anew = {"config": {}, "steps": {}}
+    (here / "runs/third/pretrain").mkdir(parents=True)
+    (here / "runs/third/state.json").write_text(json.dumps(begun_anew))
+    third = load_pipeline(second, ["model.start_from=runs/third/pretrain"]).config
+    assert before_training(third, {}) == "\nIt started from the encoder in `runs/third/pretrain`."
     same = [(here / name / "features/sentencepiece.model").read_bytes() for name in ("runs/first", "runs/second")]
     assert same[0] == same[1]
     assert find_encoder("runs/first/pretrain")[1] == here.joinpath("runs/first/features").relative_to(here)

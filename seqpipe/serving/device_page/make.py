@@ -32,6 +32,7 @@ def make(artefact: Path, *, int8: bool) -> str:
         ModelError: it has no LiteRT file that takes a stream, or one that no browser takes.
     """
     content, report = stream_file(artefact, int8=int8)
+    artefact = artefact.absolute()
     facts, name = read_card(artefact), artefact.parent.name if artefact.name.isdecimal() else artefact.name
     with tarfile.open(LITERT, "r:xz") as archive:
         runtime = {member.name: archive.extractfile(member) for member in archive.getmembers() if member.isfile()}

@@ -80,7 +80,7 @@ def directories(names: Sequence[str]) -> dict[str, Path]:
         below = sorted(path for path in place.iterdir() if versions(path)) if place.is_dir() else []
         for path in below or [_model(name)]:
             own = _name(path)
-            if own in chosen and chosen[own] != path:
+            if own in chosen and chosen[own].resolve() != path.resolve():
                 raise ModelError(f"{path} and {chosen[own]} have the same name. Serve one of them.")
             chosen[own] = path
     return chosen

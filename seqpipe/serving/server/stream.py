@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -53,8 +54,9 @@ class Streams:
         except WebSocketDisconnect:
             return
         except RequestError as error:
-            await socket.send_text(json.dumps({"error": error.text}))
-            await socket.close(REFUSED)
+            with suppress(WebSocketDisconnect):
+                await socket.send_text(json.dumps({"error": error.text}))
+                await socket.close(REFUSED)
 
     async def _admit(self, socket: WebSocket, servable: Servable) -> None:
         if self.clients >= MOST_CLIENTS or self.server.draining:

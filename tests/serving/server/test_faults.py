@@ -297,6 +297,7 @@ def test_run_a_version_alone_has_the_name_of_its_model(place, monkeypatch):
     monkeypatch.chdir(place)
     assert list(directories(["."])) == ["lengths"]
     assert list(directories(["1"])) == ["lengths"]
+    assert list(directories([".", str(place)])) == ["lengths"], "one directory by two names"
     monkeypatch.chdir(place / "1")
     assert directories(["."]) == {"lengths": place / "1"}
 

@@ -162,6 +162,10 @@ def test_served_compose_takes_acrostics_and_seeds(composer, monkeypatch):
         model.compose("st春江")
     with pytest.raises(DataError, match="compose takes numbers, and true or false"):
         model.compose(line_length="long")
+    with pytest.raises(DataError, match=r"compose takes numbers[^\n]*\[1\.0, 2\.0\] has the shape \[2\]"):
+        model.compose(temperature=[1.0, 2.0])
+    with pytest.raises(DataError, match="an acrostic is a text, not 5"):
+        model.compose(["stuv", 5])
 
 
 def test_served_write_composes(composer, monkeypatch, capsys):
