@@ -73,7 +73,7 @@ class Ngrams(Section):
     """A linear expert on n-grams of pieces beside the network, fitted before it trains."""
 
     longest: int = Field(3, ge=1, le=5, description="Pieces in the longest n-gram.")
-    entries: int = Field(131_072, ge=1, le=4_000_000, description="N-grams kept: those in the most rows.")
+    entries: int = Field(131_072, ge=1, le=4_000_000, description="N-grams kept: those that tell most of the labels.")
 
 
 class PieceEmbedding(Embedding):

@@ -54,7 +54,7 @@ def fitted(x, target):
     def scaled(x):
         return x * ratio / np.maximum(np.linalg.norm(x * ratio, axis=1, keepdims=True), 1e-12)
 
-    svm = LinearSVC(C=0.25, random_state=0).fit(scaled(x), target)
+    svm = LinearSVC(C=1.0, random_state=0).fit(scaled(x), target)
     return svm.coef_[0] * ratio, ratio**2, svm.intercept_[0], lambda x: svm.decision_function(scaled(x))
 
 
@@ -105,17 +105,35 @@ def test_ngrams_fit_of_label_sets_has_folds_as_far_as_there_are_rows_and_constan
     assert tables.bias[4:].tolist() == [5.0, -5.0]
 
 
-def test_ngrams_kept_are_those_in_the_most_rows_and_never_those_in_one():
-    rows = Ragged.from_rows([np.array(row) for row in ([1, 2], [1, 2, 3], [1, 3, 3], [1, 4, 4], [2, 5])])
-    labels = np.array([0, 1, 0, 1, 0])
+def test_ngrams_kept_are_those_that_tell_most_and_never_those_in_one_row(monkeypatch):
+    words = [[9, 1], [9, 1, 8], [9, 1, 7], [9, 8, 2], [9, 2], [9, 8], [9, 7, 5], [9, 8, 7]]
+    rows = Ragged.from_rows([np.array(row) for row in words])
+    labels = np.array([1, 1, 1, 0, 0, 0, 0, 0])
 
-    def kept(entries):
-        return set(fit_ngrams(rows, labels, 2, longest=2, entries=entries, seed=1).keys.tolist())
+    def kept(entries, **options):
+        return set(fit_ngrams(rows, labels, 2, longest=1, entries=entries, seed=1, **options).keys.tolist())
 
-    two = {key(3), key(1, 2)}
-    assert kept(100) == {key(1), key(2)} | two
+    assert kept(100) == {key(word) for word in (1, 2, 7, 8, 9)}
+    assert kept(1) == {key(1)}
     assert kept(2) == {key(1), key(2)}
-    assert kept(3) == {key(1), key(2), min(two)}
+    sets = np.stack([np.ones(8), np.arange(8) % 2, [1, 1, 1, 0, 0, 0, 0, 0]], axis=1).astype(int)
+    tables = fit_ngrams(rows, sets, 3, longest=1, entries=1, seed=1)
+    assert set(tables.keys.tolist()) == {key(1)}, "of any label, those that all rows have aside"
+    monkeypatch.setattr("seqpipe.text.ngrams.CANDIDATES", 1)
+    assert kept(1) == {key(9)}, "of those in the most rows"
+
+
+def test_ngrams_that_seem_to_tell_by_chance_are_scaled_as_telling_nothing():
+    rng = np.random.default_rng(3)
+    rows = Ragged.from_rows([rng.choice(3000, 60, replace=False) for _ in range(200)])
+    tables = fit_ngrams(rows, rng.integers(0, 2, 200), 2, longest=1, entries=50, seed=1)
+    known = set(tables.keys.tolist())
+    weights = dict(zip(tables.keys.tolist(), tables.weights[:, 0].astype(float), strict=True))
+    squares = dict(zip(tables.keys.tolist(), tables.squares[:, 0].astype(float), strict=True))
+    for row in range(200):
+        found = [each for each in ngram_keys(rows.row(row), 1).tolist() if each in known]
+        logit = sum(weights[each] for each in found) / np.sqrt(max(sum(squares[each] for each in found), 1e-12))
+        assert abs(logit + tables.bias[0]) < 0.5
 
 
 def test_ngrams_fit_refuses_rows_that_share_nothing():
