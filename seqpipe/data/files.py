@@ -167,13 +167,13 @@ def _texts_in_folders(pattern: str, columns: Mapping[str, Column], format: Forma
         return []
     path = as_on_disk(pattern)
     if path.is_dir():
-        deeper = min(filter(_is_text, path.glob("*/*/*")), default=None)
+        deeper = min(filter(_is_text, path.glob("[!.]*/[!.]*/*")), default=None)
         if deeper is not None:
             raise DataError(
                 f"{pattern} holds folders of folders of texts, such as {deeper}. Name the one whose folders are the "
                 "classes."
             )
-        texts = [text for text in sorted(path.glob("*/*")) if _is_text(text)]
+        texts = [text for text in sorted(path.glob("[!.]*/*")) if _is_text(text)]
         if not texts and "label" not in columns:
             texts = folder_of_texts(path)
         elif not texts and format == "auto" and folder_of_texts(path):
@@ -182,7 +182,7 @@ def _texts_in_folders(pattern: str, columns: Mapping[str, Column], format: Forma
                 "for each class, or a file that holds texts and labels."
             )
         if not texts and "label" in columns:
-            unread = next((file for file in sorted(path.glob("*/*")) if file.is_file() and not _is_hidden(file)), None)
+            unread = next(filter(Path.is_file, sorted(path.glob("[!.]*/[!.]*"))), None)
             if format == "folders" or unread is not None:
                 other = f" {unread} is none." if unread is not None else ""
                 raise DataError(f"{pattern} holds no folders of .txt files, one for each class.{other}")
@@ -205,7 +205,7 @@ def unread_in_folders(pattern: str) -> str:
     root = as_on_disk(pattern)
     if not root.is_dir():
         return ""
-    files = [file for file in sorted(root.glob("*/*")) if file.is_file() and not _is_hidden(file)]
+    files = [file for file in sorted(root.glob("[!.]*/[!.]*")) if file.is_file()]
     unread = [file for file in files if not _is_text(file)]
     if not unread or len(unread) == len(files):
         return ""
@@ -213,14 +213,10 @@ def unread_in_folders(pattern: str) -> str:
     return f"files of other formats are not read: {listed}, such as {unread[0]}."
 
 
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in (path.name, path.parent.name))
-
-
 def _is_text(path: Path) -> bool:
     """Whether a file is named as a text may be: .txt, or without an ending, and not hidden."""
     named = format_by_ending(path) == "label_text" or not path.suffix or path.suffix[1:].isdigit()
-    return named and not _is_hidden(path) and path.is_file()
+    return named and not path.name.startswith(".") and path.is_file()
 
 
 def _whole_text(path: Path, columns: Mapping[str, Column], encoding: str, key: str) -> Row | BadRow:
@@ -305,18 +301,22 @@ def _format_of(path: Path, columns: Mapping[str, Column], encoding: str, separat
 
 def _format_of_txt(begin: Sequence[str], columns: Mapping[str, Column]) -> Format:
     """Of a .txt file: what its first lines say, a label and a sentence where both are asked for."""
-    if len(columns) > 1:
-        if begin and all(line.startswith('{"') and line.rstrip().endswith("}") for line in begin if line.strip()):
-            return "jsonl"
-        names = set(columns.values())
-        for sign, table in (("\t", "tsv"), (",", "csv")):
-            if begin and names <= {field.strip('" ') for field in begin[0].split(sign)}:
-                return "csv" if table == "csv" else "tsv"
-        by_number = all(isinstance(column, int) for column in names)
-        if by_number and begin and all("\t" in line for line in begin if line.strip()):
-            return "tsv"
-        if by_number and "label" in columns:
-            return "csv"
+    names, lines = set(columns.values()), [line for line in begin if line.strip()]
+    if not names:
+        return "lines"
+    if lines and len(columns) > 1 and all(line.startswith('{"') and line.rstrip().endswith("}") for line in lines):
+        return "jsonl"
+    signs: tuple[tuple[str, Format], ...] = (("\t", "tsv"), (",", "csv"))
+    for sign, table in signs if lines else ():
+        fields = {field.strip('" ') for field in lines[0].split(sign)}
+        alone = len(columns) == 1  # a line of prose may hold its name
+        if names <= fields and (not alone or (len(lines) > 1 and all(sign in line for line in lines))):
+            return table
+    by_number = all(isinstance(column, int) for column in names)
+    if by_number and lines and all("\t" in line for line in lines):
+        return "tsv"
+    if by_number and "label" in columns:
+        return "csv"
     return "label_text" if "label" in columns else "lines"
 
 

@@ -43,7 +43,7 @@ class KneserNey:
         """
         Args:
             ids: int [N], one text, N at least `order`.
-            order: ids in the longest n-gram.
+            order: ids in the longest n-gram; fewer where no text has so many.
             edge: the id that stands between texts, where these are several: no n-gram reaches over it.
         """
         ids = np.asarray(ids, np.int64)
@@ -54,6 +54,8 @@ class KneserNey:
         counts, suffixes, begins = [], [], []
         for n in range(1, order + 1):
             starts = places[n - 1 :][since[n - 1 :] >= n - 1]  # where such an n-gram ends
+            if not len(starts):  # no text is so long
+                break
             before = numbers[starts] if n == 1 else numbers[starts - 1]
             found, first, inverse, times = np.unique(
                 before * vocabulary_size + ids[starts], return_index=True, return_inverse=True, return_counts=True
@@ -67,7 +69,7 @@ class KneserNey:
             numbers[starts] = inverse
         # Below the highest order an n-gram counts as often as it has different ids before it; one that begins a text,
         # which has none before it, as often as it stands there.
-        for n in range(order - 1):
+        for n in range(len(keys) - 1):
             before = np.bincount(suffixes[n + 1], minlength=len(keys[n]))
             counts[n] = np.where(begins[n], counts[n], before)
         sizes = [1, *map(len, keys[:-1])]

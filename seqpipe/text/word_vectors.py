@@ -81,12 +81,15 @@ def vectors_key(pattern: str) -> str:
     """A hash of the files' bytes.
 
     Raises:
-        DataError: there is no such file.
+        DataError: there is no such file, or it cannot be read.
     """
     digest = hashlib.sha256()
     for path in find_files(pattern):
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        try:
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror}.") from None
     return digest.hexdigest()
 
 

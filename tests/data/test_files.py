@@ -111,8 +111,11 @@ def test_files_texts_are_named_as_such():
     for name in ("b.txt", "a", "c.12", "d.TXT.gz", ".e.txt", "f.md", "g.1a", "h.txt/x"):
         write(f"texts/{name}")
     assert [path.name for path in folder_of_texts(Path("texts"))] == ["a", "b.txt", "c.12", "d.TXT.gz"]
-    write(".hidden/a.txt")
-    assert folder_of_texts(Path(".hidden")) == []
+    write(".corpus/a.txt")
+    assert folder_of_texts(Path(".corpus")) == [Path(".corpus/a.txt")], "a folder is hidden to who does not name it"
+    write(".corpus/.a/b.txt")
+    write(".corpus/c/d.txt")
+    assert read(".corpus") == [{"text": "", "label": "c"}]
 
 
 def test_files_of_other_formats_beside_texts_are_counted():
@@ -164,6 +167,10 @@ def test_files_of_a_glob_over_folders_are_texts_where_all_are():
         ("a one\n", BOTH, {"text": "one", "label": "a"}),
         ("a one\n", {"text": 1}, {"text": "a one"}),
         ("text,x\n", {"text": "text"}, {"text": "text,x"}),
+        ("text, and more of it\nand more\n", {"text": "text"}, {"text": "text, and more of it"}),
+        ('"label","text"\na,one\n', {"text": "text"}, {"text": "one"}),
+        ("x\ttext\n1\tone\n", {"text": "text"}, {"text": "one"}),
+        ("a\tone, two\nb\tc\n", {"text": 2}, {"text": "one, two"}),
     ],
 )
 def test_files_of_text_are_what_their_first_lines_say(content, columns, expected):

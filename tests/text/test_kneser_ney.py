@@ -68,3 +68,11 @@ def test_kneser_ney_of_several_texts_counts_how_often_one_begins_so():
     # the others: 1 - 0.5 is kept of the one, 2 - 0.75 of the two.
     alone = (1 - 0.5) / 7 + (0.5 + 3 * 0.75) / 7 / 5
     assert np.exp(-model.nats(np.array([0, 1]))[1]) == pytest.approx((3 - 0.9) / 4 + (0.9 + 0.5) / 4 * alone)
+
+
+def test_kneser_ney_of_texts_shorter_than_the_longest_order_has_the_orders_that_there_are():
+    ids = np.array([0, 2, 3, 4] * 300 + [0])
+    model = KneserNey.fit(ids, order=8, vocabulary_size=5, edge=0)
+    assert len(model.orders) == 5, "an edge, three ids and the edge behind them"
+    assert choose_order(ids, vocabulary_size=5, edge=0) in (2, 3, 4, 5)
+    np.testing.assert_allclose(model.nats(ids), KneserNey.fit(ids, order=5, vocabulary_size=5, edge=0).nats(ids))

@@ -20,7 +20,7 @@ from seqpipe.data.reading import read_role, read_roles, with_dev
 from seqpipe.data.sources import BadRow, Role, Row, read_rows
 from seqpipe.data.splits import Splits
 from seqpipe.errors import DataError, not_allowed
-from seqpipe.tasks.text_classification.config import ClassificationData, LabelledText
+from seqpipe.tasks.text_classification.config import ClassificationData, LabelledText, OtherDomain
 from seqpipe.tasks.text_classification.label_sets import as_matrix, check_labels, shown, split_labels, strata
 
 _rows = partial(counted, noun="row")
@@ -217,6 +217,29 @@ def read_table(source: str, data: LabelledText, classes: list[str], role: Role =
     return table, findings
 
 
+def read_domains(
+    domains: Mapping[str, OtherDomain], classes: list[str], *, labels: dict[str, str], separator: str | None
+) -> tuple[dict[str, Table], list[Finding]]:
+    """Rows of other domains, by name; what is said of them names their own keys.
+
+    Args:
+        labels, separator: of the pipeline's data, where a domain says nothing of its own.
+    Raises:
+        DataError: as `read_table`.
+    """
+    tables, findings = {}, []
+    for name, domain in domains.items():
+        own = {"label_separator": domain.label_separator or separator, "labels": domain.labels or labels}
+        place = f"evaluation.other_domains.{name}"
+        theirs = partial(re.sub, rf"\bdata\.(?=({'|'.join(LabelledText.model_fields)})\b)", f"{place}.")
+        try:
+            tables[name], found = read_table(domain.source, domain.model_copy(update=own), classes)
+        except DataError as error:
+            raise DataError(f"{place}: {theirs(str(error))}") from None
+        findings += [Finding(one.severity, f"{place}: {theirs(one.text)}") for one in found if one.severity != "info"]
+    return tables, findings
+
+
 def _table(rows: list[Labelled], classes: list[str], several: bool) -> Table:
     if several:
         labels = as_matrix([row.labels for row in rows], classes)
@@ -227,15 +250,21 @@ def _table(rows: list[Labelled], classes: list[str], several: bool) -> Table:
 
 
 def read_unlabelled(
-    source: str | None, data: ClassificationData, splits: LabelledSplits, *, skip_held_back: bool
+    source: str | None,
+    data: ClassificationData,
+    splits: LabelledSplits,
+    *,
+    domains: Mapping[str, Table] | None = None,
+    skip_held_back: bool,
 ) -> tuple[list[str], list[Finding]]:
     """More texts, their labels unused; none for no source.
 
     Args:
-        skip_held_back: leave out texts that also stand in dev or test, instead of refusing the source.
+        domains: other rows that figures are taken on, by name.
+        skip_held_back: leave out texts that figures are taken on, instead of refusing the source.
     Raises:
-        DataError: the source cannot be read, holds no text, or more bad rows than data.max_bad_fraction, or texts of
-            dev or test stand in it.
+        DataError: the source cannot be read, holds no text, or more bad rows than data.max_bad_fraction, or texts
+            that figures are taken on stand in it.
     """
     if source is None:
         return [], []
@@ -248,7 +277,7 @@ def read_unlabelled(
         raise DataError(f"{source}: no text in it.")
     findings.append(Finding("info", f"unlabelled: {_rows(len(texts))}."))
     present = {text.strip() for text in texts}
-    for role, table in (("dev", splits.dev), ("test", splits.test)):
+    for role, table in {"dev": splits.dev, "test": splits.test, **(domains or {})}.items():
         held_back = [text.strip() for text in table.texts if text.strip() in present] if table is not None else []
         if not held_back or table is None:
             continue

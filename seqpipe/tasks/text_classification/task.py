@@ -16,7 +16,7 @@ import numpy as np
 
 from seqpipe.data.examples import Examples, Ragged, content_key
 from seqpipe.data.findings import Finding
-from seqpipe.errors import DataError, ModelError
+from seqpipe.errors import ModelError
 from seqpipe.evaluation.measures import ACCURACY, Measure
 from seqpipe.export.artefact import FEATURES
 from seqpipe.serving.answers import LabelPresentation
@@ -26,7 +26,7 @@ from seqpipe.tasks.protocol import Callbacks, Fitted, Report, Say, Task
 from seqpipe.tasks.text_classification.config import TextClassificationPipeline
 from seqpipe.tasks.text_classification.data import (
     LabelledSplits,
-    Table,
+    read_domains,
     read_splits,
     read_table,
     read_unlabelled,
@@ -86,28 +86,21 @@ class TextClassification(Task):
     def read(self) -> list[Finding]:
         self.splits = read_splits(self.config.data)
         self.classes, self.probed = self.splits.classes, self.splits.dev.texts
-        self.domains = self._read_domains()
+        self.domains, findings = read_domains(
+            self.config.evaluation.other_domains,
+            self.classes,
+            labels=self._labels_of(self.classes),
+            separator=self.config.data.label_separator,
+        )
         pretraining = self.config.training.pretrain
         if pretraining is None:
             self.unlabelled = []
-            return self.splits.findings
-        self.unlabelled, findings = read_unlabelled(
-            pretraining.source, self.config.data, self.splits, skip_held_back=pretraining.skip_held_back
+            return [*self.splits.findings, *findings]
+        skip_held_back = pretraining.skip_held_back
+        self.unlabelled, found = read_unlabelled(
+            pretraining.source, self.config.data, self.splits, domains=self.domains, skip_held_back=skip_held_back
         )
-        return [*self.splits.findings, *findings]
-
-    def _read_domains(self) -> dict[str, Table]:
-        """Before anything is trained, so that what is misspelt is said now."""
-        own = self.config.data.label_separator
-        domains = {}
-        for name, other in self.config.evaluation.other_domains.items():
-            labels = other.labels or self._labels_of(self.classes)
-            wanted = other.model_copy(update={"label_separator": other.label_separator or own, "labels": labels})
-            try:
-                domains[name], _ = read_table(other.source, wanted, self.classes)
-            except DataError as error:
-                raise DataError(f"evaluation.other_domains.{name}: {error}") from None
-        return domains
+        return [*self.splits.findings, *findings, *found]
 
     def _labels_of(self, classes: list[str]) -> dict[str, str]:
         """What a file calls the classes: as the training data does or, where that leaves it free, by their names."""

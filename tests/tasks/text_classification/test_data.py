@@ -7,8 +7,14 @@ import pytest
 from tasks.text_classification.labelled_rows import findings, message, read, rows_of, write
 
 from seqpipe.errors import DataError
-from seqpipe.tasks.text_classification.config import ClassificationData
-from seqpipe.tasks.text_classification.data import read_splits, read_table, read_unlabelled, seen_rows
+from seqpipe.tasks.text_classification.config import ClassificationData, OtherDomain
+from seqpipe.tasks.text_classification.data import (
+    read_domains,
+    read_splits,
+    read_table,
+    read_unlabelled,
+    seen_rows,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -287,3 +293,37 @@ def test_classification_more_text_may_have_empty_lines():
     Path("empty.txt").write_text("\n\n")
     with pytest.raises(DataError, match=r"empty\.txt"):
         read_unlabelled("files:empty.txt", data, splits, skip_held_back=False)
+
+
+def test_classification_more_text_may_be_a_table_as_train_is():
+    header, rows = (
+        "text,label\n",
+        [f"text number {i} is {('bad', 'good')[i % 2]},{('neg', 'pos')[i % 2]}" for i in range(40)],
+    )
+    for name, lines in (("train", rows[:20]), ("dev", rows[20:30]), ("more", rows[20:])):
+        Path(f"{name}.txt").write_text(header + "\n".join(lines) + "\n")
+    data = ClassificationData(train="files:train.txt", dev="files:dev.txt", format="csv")
+    splits = read_splits(data)
+    with pytest.raises(DataError, match=r"10 of 10 dev texts stand in it, such as \"text number 20 is bad\""):
+        read_unlabelled("files:more.txt", data, splits, skip_held_back=False)
+    texts, _ = read_unlabelled("files:more.txt", data, splits, skip_held_back=True)
+    assert texts == [row.rpartition(",")[0] for row in rows[30:]]
+
+
+def test_classification_more_text_holds_no_rows_of_other_domains():
+    splits = read(rows_of())
+    Path("shop.csv").write_text(
+        "text,label\n" + "".join(f"shop text {i},{'ab'[i % 2]}\n" for i in range(10)) + "broken,\n"
+    )
+    domain = OtherDomain(source="files:shop.csv", max_bad_fraction=0.5)
+    domains, findings = read_domains({"shop": domain}, splits.classes, labels={"a": "a", "b": "b"}, separator=None)
+    (warning,) = [finding.text for finding in findings]
+    assert warning.startswith(
+        "evaluation.other_domains.shop: test: 1 of 11 rows (9.1 %) cannot be used and are skipped"
+    )
+    data = ClassificationData(train="files:train.jsonl")
+    with pytest.raises(DataError, match="10 of 10 shop texts stand in it"):
+        read_unlabelled("files:shop.csv", data, splits, domains=domains, skip_held_back=False)
+    strict = domain.model_copy(update={"max_bad_fraction": 0.0})
+    with pytest.raises(DataError, match=r"evaluation\.other_domains\.shop\.max_bad_fraction = 0 allows no more"):
+        read_domains({"shop": strict}, splits.classes, labels={"a": "a", "b": "b"}, separator=None)
