@@ -32,7 +32,6 @@ class Loaded:
     """A checked configuration, and for each dotted path that was given the place of its value: FILE:LINE, or --set."""
 
     config: Pipeline
-    file: Path
     origin: dict[str, str]
 
 
@@ -63,7 +62,7 @@ def load(file: str | Path, overrides: list[str], schemas: Mapping[str, type[Pipe
     problems = [f"{where(file, origin, f'tune.space.{key}')}: {text}" for key, text in _search_problems(config)]
     if problems:
         raise ConfigError(problems)
-    return Loaded(config, file, origin)
+    return Loaded(config, origin)
 
 
 def load_again(

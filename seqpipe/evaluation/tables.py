@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -50,12 +50,6 @@ class Table:
         for row in self.rows:
             grid.add_row(*map(Text, row))
         return grid
-
-    def columns(self, places: Iterable[int]) -> Table:
-        """Some of the columns."""
-        places = list(places)
-        header, *rows = ([row[place] for place in places] for row in (self.header, *self.rows))
-        return Table(header, rows, self.left)
 
 
 def one_line(text: str) -> str:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 DEAD, ROOT = 0, 1
+CHUNK = 512  # free places looked at together
 
 
 class DoubleArray(NamedTuple):
@@ -76,11 +77,11 @@ def _placed(rows: list[list[int]], symbols: int) -> list[int]:
     return bases + [int(slot) - row[0] for slot, row in zip(np.flatnonzero(~taken), single, strict=False)]
 
 
-def _first_fit(taken: np.ndarray, free: np.ndarray, offsets: np.ndarray, chunk: int = 512) -> int:
+def _first_fit(taken: np.ndarray, free: np.ndarray, offsets: np.ndarray) -> int:
     """The first of the free slots from which all offsets are free; the end of the array if there is none."""
     free = free[: np.searchsorted(free, len(taken) - offsets[-1])]
-    for start in range(0, len(free), chunk):
-        slots = free[start : start + chunk]
+    for start in range(0, len(free), CHUNK):
+        slots = free[start : start + CHUNK]
         fits = ~taken[slots[:, None] + offsets].any(axis=1)
         if fits.any():
             return int(slots[fits.argmax()])

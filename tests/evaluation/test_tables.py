@@ -26,16 +26,6 @@ def test_tables_grid_aligns_and_takes_no_cell_for_markup():
     assert lines == ["run    dev, %", "a|b      1.50  [red]x", "     (1 to 2)", "c       20.00"]
 
 
-def test_tables_columns_keep_their_side():
-    some = TABLE.columns([2, 1])
-    assert some.markdown().splitlines() == [
-        "|  | dev, % |",
-        "|---|---:|",
-        "| [red]x | 1.50<br>(1 to 2) |",
-        "|  | 20.00 |",
-    ]
-
-
 def test_tables_refuse_a_ragged_row():
     with pytest.raises(ValueError, match="a row of 1 cells in a table of 2 columns"):
         Table(["a", "b"], [["x", "y"], ["x"], ["x", "y", "z"]])

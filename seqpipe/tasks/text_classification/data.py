@@ -187,7 +187,7 @@ def read_splits(data: ClassificationData) -> LabelledSplits:
     return LabelledSplits(tables["train"], tables["dev"], tables.get("test"), findings, classes)
 
 
-def read_table(source: str, data: LabelledText, classes: list[str], role: Role = "test") -> tuple[Table, list[Finding]]:
+def read_table(source: str, data: LabelledText, classes: list[str]) -> tuple[Table, list[Finding]]:
     """Read and check other rows for a model whose classes are known.
 
     Args:
@@ -203,7 +203,7 @@ def read_table(source: str, data: LabelledText, classes: list[str], role: Role =
     most = data.max_rows if isinstance(data, ClassificationData) else None
     rows, findings = read_role(
         source,
-        role,
+        "test",
         reader.rows,
         noun="row",
         group=lambda row: row.labels,
@@ -212,7 +212,7 @@ def read_table(source: str, data: LabelledText, classes: list[str], role: Role =
     )
     raise_errors(findings)
     table = _table(rows or [], classes, data.label_separator is not None)
-    findings += [*_check_rows(role, table, classes), *_check_balance(role, table, classes)]
+    findings += [*_check_rows("test", table, classes), *_check_balance("test", table, classes)]
     raise_errors(findings)
     return table, findings
 

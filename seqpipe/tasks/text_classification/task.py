@@ -307,7 +307,7 @@ class TextClassification(Task):
             raise ModelError(
                 f"{model.path} answers {kind} a text: data.label_separator must be as it was trained with."
             )
-        table, findings = read_table(source, data, model.labels, "test")
+        table, findings = read_table(source, data, model.labels)
         samples = self.config.evaluation.bootstrap_samples
         if self.config.several:
             report = label_set_report.evaluate_served(model, table, fitted, source, directory, samples=samples)

@@ -71,18 +71,18 @@ def read_pair_splits(data: TranslationData) -> Splits[Pairs]:
     return Splits(splits["train"], splits["dev"], splits.get("test"), findings)
 
 
-def read_pairs(source: str, data: TranslationData, role: Role = "test") -> tuple[Pairs, list[Finding]]:
+def read_pairs(source: str, data: TranslationData) -> tuple[Pairs, list[Finding]]:
     """Read and check other pairs; columns, format and encoding are those of data.
 
     Raises:
         DataError: the source cannot be read, holds no good pair, or more bad ones than data.max_bad_fraction.
     """
     rows, findings = read_role(
-        source, role, partial(_rows, data), noun="pair", most=data.max_rows, max_bad_fraction=data.max_bad_fraction
+        source, "test", partial(_rows, data), noun="pair", most=data.max_rows, max_bad_fraction=data.max_bad_fraction
     )
     raise_errors(findings)
     pairs = _together(rows or [])
-    return pairs, [*findings, *check_pairs(role, pairs, data)]
+    return pairs, [*findings, *check_pairs("test", pairs, data)]
 
 
 def check_pairs(role: str, pairs: Pairs, data: TranslationData) -> list[Finding]:
