@@ -7,13 +7,14 @@ What a model returns is bytes that a stranger wrote: nothing of it is printed or
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.text import Text
 
 from seqpipe.data.files import BadRow
+from seqpipe.serving.answers import Answer
 from seqpipe.serving.model import BATCH_ROWS, Model
 from seqpipe.serving.rows import in_windows
 from seqpipe.storage import whole_file
@@ -26,7 +27,7 @@ _FAINT = 0.12  # of the heaviest weight; what is below keeps its background
 @dataclass(frozen=True)
 class Piece:
     """
-    text: to be shown: letters as they are, bytes that are no UTF-8 and control characters as <FF>.
+    text: to be shown: letters as they are, control characters as <07>.
     weight: its share in the answer; the pieces of a text together have 1.
     """
 
@@ -56,21 +57,12 @@ def explain(model: Model, texts: Iterable[str | BadRow]) -> Iterator[Explanation
     Raises:
         ModelError: the model has no weights to explain with.
     """
-    for rows in in_windows(texts, BATCH_ROWS):
-        good = [row for row in rows if not isinstance(row, BadRow)]
-        outputs = model.run(good, signature="explain") if good else {}
-        places = iter(range(len(good)))
-        for row in rows:
-            if isinstance(row, BadRow):
-                yield row
-                continue
-            i = next(places)
-            yield Explanation(
-                label=outputs["label"][i].decode("utf-8", "replace"),
-                probability=float(outputs["probability"][i]),
-                pieces=readable(list(outputs["pieces"][i]), outputs["weights"][i].tolist()),
-                truncated=bool(outputs["truncated"][i]),
-            )
+    for answer in _explained(model, texts):
+        if isinstance(answer, BadRow):
+            yield answer
+            continue
+        pieces = map(Piece, map(visible, answer["pieces"]), answer["weights"])
+        yield Explanation(answer["label"], answer["probability"], list(pieces), answer["truncated"])
 
 
 def alignments(model: Model, texts: Iterable[str | BadRow]) -> Iterator[list[str]]:
@@ -79,59 +71,27 @@ def alignments(model: Model, texts: Iterable[str | BadRow]) -> Iterator[list[str
     Raises:
         ModelError: the model does not translate.
     """
+    for answer in _explained(model, texts):
+        if isinstance(answer, BadRow):
+            yield [_fault(answer)]
+            continue
+        source, target = (list(map(visible, answer[f"{side}_pieces"])) for side in ("source", "target"))
+        width = max(map(len, target), default=0)
+        lines = [visible(answer["text"])]
+        for piece, weights in zip(target, answer["alignment"], strict=True):
+            most = max(range(len(weights)), key=lambda place: weights[place])
+            lines.append(f"  {piece:<{width}}  {source[most]}  {weights[most]:.2f}")
+        yield lines
+
+
+def _explained(model: Model, texts: Iterable[str | BadRow]) -> Iterator[Answer | BadRow]:
     for rows in in_windows(texts, BATCH_ROWS):
         answers = iter(model([row for row in rows if not isinstance(row, BadRow)], signature="explain"))
-        for row in rows:
-            if isinstance(row, BadRow):
-                yield [_fault(row)]
-                continue
-            answer = next(answers)
-            source, target = ([_printable(p) for p in answer[f"{side}_pieces"]] for side in ("source", "target"))
-            width = max(map(len, target), default=0)
-            lines = [_printable(answer["text"])]
-            for piece, weights in zip(target, answer["alignment"], strict=True):
-                most = max(range(len(weights)), key=lambda place: weights[place])
-                lines.append(f"  {piece:<{width}}  {source[most]}  {weights[most]:.2f}")
-            yield lines
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+        yield from (row if isinstance(row, BadRow) else next(answers) for row in rows)
 
 
 def _fault(row: BadRow) -> str:
     return visible(f"error: {row.place}: {row.reason}")
-
-
-def readable(pieces: Sequence[bytes], weights: Sequence[float]) -> list[Piece]:
-    """Pieces as they can be shown: the bytes of one character together, stray bytes as their hex, padding left out.
-
-    >>> [piece.text for piece in readable([b" caf", b"\\xc3", b"\\xa9", b"\\xff", b""], [0.4, 0.1, 0.2, 0.3, 0.0])]
-    [' caf', 'é', '<FF>']
-    """
-    shown: list[Piece] = []
-    place = 0
-    while place < len(pieces):
-        if not pieces[place]:
-            place += 1
-            continue
-        # A character has four bytes at most; a piece that is whole needs none of its neighbours.
-        for count in range(1, 5):
-            text = _decoded(b"".join(pieces[place : place + count]))
-            if text is not None:
-                break
-        else:
-            count, text = 1, "".join(f"<{byte:02X}>" for byte in pieces[place])
-        shown.append(Piece(text, sum(weights[place : place + count])))
-        place += count
-    return shown
-
-
-def _decoded(raw: bytes) -> str | None:
-    try:
-        return visible(raw.decode("utf-8"))
-    except UnicodeDecodeError:
-        return None
 
 
 def visible(text: str) -> str:

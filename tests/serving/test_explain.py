@@ -19,7 +19,7 @@ from seqpipe.serving.explain import (
     bracketed,
     coloured,
     explain,
-    readable,
+    visible,
     write_page,
 )
 
@@ -32,29 +32,14 @@ FILM = explanation((" a", 0.05), (" superb", 0.5), (" fil", 0.2), ("m", 0.2), ("
 ATTACK = '</span><script>alert("1")</script>&lt;<!-- \' onclick="x"'
 
 
-def test_readable_joins_the_bytes_of_one_character():
-    emoji = "👍🏽".encode()
-    pieces = readable([b" ok", *(bytes([byte]) for byte in emoji), b"", b""], [0.2] + [0.1] * 8 + [0.0, 0.0])
-    assert [piece.text for piece in pieces] == [" ok", "👍", "🏽"]
-    assert [piece.weight for piece in pieces] == pytest.approx([0.2, 0.4, 0.4])
+def test_visible_is_printable_whatever_a_stranger_wrote():
+    for raw in HOSTILE:
+        shown = visible(raw[:300].decode("utf-8", "replace"))
+        assert shown.replace("\u200c", "").replace("\u200d", "").isprintable()
 
 
-def test_readable_shows_stray_bytes_as_their_hex():
-    pieces = readable([b"\xe2", b"\x82", b" x", b"\xff", b"\x80", b"\xc3"], [0.1] * 6)
-    assert [piece.text for piece in pieces] == ["<E2>", "<82>", " x", "<FF>", "<80>", "<C3>"]
-
-
-def test_readable_of_anything_is_printable_and_keeps_all_weight():
-    for raw in (each[:300] for each in HOSTILE):
-        pieces = readable([bytes([byte]) for byte in raw], [1.0] * len(raw))
-        assert sum(piece.weight for piece in pieces) == len(raw)
-        shown = "".join(piece.text for piece in pieces).replace("\u200c", "").replace("\u200d", "")
-        assert shown.isprintable()
-
-
-def test_readable_disarms_what_moves_the_cursor_or_the_direction():
-    (piece,) = readable(["\x1b[31m\x9b\u202e\x00\r".encode()], [1.0])
-    assert piece.text == "<1B>[31m<9B><202E><00><0D>"
+def test_visible_disarms_what_moves_the_cursor_or_the_direction():
+    assert visible("\x1b[31m\x9b\u202e\x00\r") == "<1B>[31m<9B><202E><00><0D>"
 
 
 def test_bracketed_marks_the_three_heaviest_pieces():
@@ -79,7 +64,7 @@ def test_as_line_says_label_probability_and_where_the_model_stopped():
 
 def test_as_line_prints_colours_and_nothing_else_that_a_terminal_obeys():
     out = Console(file=io.StringIO(), force_terminal=True, color_system="truecolor", soft_wrap=True)
-    out.print(as_line(explanation((readable([b"\x1b]0;title\x07"], [1.0])[0].text, 1.0)), colour=True))
+    out.print(as_line(explanation((visible("\x1b]0;title\x07"), 1.0)), colour=True))
     assert out.file.getvalue().count("\x1b") == out.file.getvalue().count("\x1b[") == 2  # on and off
     assert "\x07" not in out.file.getvalue()
 
@@ -135,18 +120,11 @@ def test_explain_keeps_order_and_asks_batch_by_batch():
     class Loaded:
         asked: list[int] = []  # noqa: RUF012
 
-        def run(self, rows, *, signature):
-            import numpy as np
-
+        def __call__(self, rows, *, signature):
             assert signature == "explain"
             self.asked.append(len(rows))
-            return {
-                "label": np.array([b"yes"] * len(rows), object),
-                "probability": np.full(len(rows), 0.5, np.float32),
-                "pieces": np.array([[row.encode(), b""] for row in rows], object),
-                "weights": np.array([[1.0, 0.0]] * len(rows)),
-                "truncated": np.array([False] * len(rows)),
-            }
+            rest = {"label": "yes", "probability": 0.5, "weights": [1.0], "truncated": False}
+            return [{"pieces": [row], **rest} for row in rows]
 
     found = list(explain(Loaded(), (f"t{i}" for i in range(150))))
     assert [each.pieces[0].text for each in found] == [f"t{i}" for i in range(150)]
@@ -157,20 +135,10 @@ def test_explain_keeps_order_and_asks_batch_by_batch():
 class Echo:
     """A model that explains what it can read."""
 
-    def run(self, rows, *, signature):
-        import numpy as np
-
-        return {
-            "label": np.array([b"yes"] * len(rows), object),
-            "probability": np.full(len(rows), 0.5, np.float32),
-            "pieces": np.array([[row.encode()] for row in rows], object),
-            "weights": np.ones((len(rows), 1)),
-            "truncated": np.array([False] * len(rows)),
-        }
-
     def __call__(self, rows, *, signature):
         sides = {f"{side}_pieces": ["a"] for side in ("source", "target")}
-        return [{"text": row, "alignment": [[1.0]], **sides} for row in rows]
+        rest = {"label": "yes", "probability": 0.5, "weights": [1.0], "truncated": False, "alignment": [[1.0]], **sides}
+        return [{"text": row, "pieces": [row], **rest} for row in rows]
 
 
 def test_explain_shows_a_row_that_cannot_be_read_in_its_place(tmp_path):
