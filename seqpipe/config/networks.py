@@ -14,10 +14,6 @@ from seqpipe.config.section import Section, Share
 class Embedding(Section):
     units: int = Field(64, ge=1, description="Size of a piece's vector.")
     dropout: Share = Field(0.1, description="Dropout on the vectors.")
-    locked_dropout: Share = Field(0.0, description="Share of a row's channels dropped at every step.")
-    adversarial: float = Field(
-        0.0, ge=0, description="Norm of adversarial noise over that of a row's embeddings; doubles a step's time."
-    )
 
 
 class StepwiseConvolution(Section):
@@ -51,7 +47,7 @@ class Convolution(StepwiseConvolution):
         return self
 
 
-class RecurrentLayers(Section):
+class Recurrent(Section):
     """Recurrent layers, one above the other."""
 
     cell: Literal["lstm", "gru", "simple"] = Field("gru", description="simple: a plain recurrence without gates.")
@@ -61,12 +57,6 @@ class RecurrentLayers(Section):
     dropout: Share = Field(0.0, description="Dropout on the input of each layer.")
     recurrent_dropout: Share = Field(0.0, description="Dropout on the state, one mask a sequence.")
     weight_dropout: Share = Field(0.0, description="Share of the recurrent weights dropped in a step of training.")
-
-
-class Recurrent(RecurrentLayers):
-    """Recurrent layers over pieces."""
-
-    locked_dropout: Share = Field(0.0, description="Share of a row's output channels dropped at every step.")
 
 
 class Ngrams(Section):
@@ -138,7 +128,7 @@ class SpectrogramConvolution(Section):
         return self
 
 
-class RecogniserRecurrent(RecurrentLayers):
+class RecogniserRecurrent(Recurrent):
     """Recurrent layers over sound."""
 
     units: int = Field(56, ge=1, description="Size of the state, in each direction.")

@@ -1,6 +1,5 @@
 """Keras layers that know their lengths: each takes (x, lengths) and never lets padding change an answer."""
 
-from seqpipe.layers.adversarial import AdversarialNoise
 from seqpipe.layers.attention import BahdanauAttention, LuongAttention
 from seqpipe.layers.convolution import ConvolutionBlock
 from seqpipe.layers.decoder import AttentionDecoder
@@ -27,7 +26,6 @@ from seqpipe.layers.words import WordDropout
 __all__ = [
     "GRU",
     "LSTM",
-    "AdversarialNoise",
     "AttentionDecoder",
     "AttentionMaxPooling",
     "AttentionPooling",

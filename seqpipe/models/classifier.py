@@ -8,7 +8,7 @@ import keras
 from keras import KerasTensor
 
 from seqpipe import layers
-from seqpipe.config.networks import Classifier, Encoder, RecurrentLayers
+from seqpipe.config.networks import Classifier, Encoder, Recurrent
 
 CELLS: dict[str, type[keras.layers.RNN]] = {"lstm": layers.LSTM, "gru": layers.GRU, "simple": layers.SimpleRNN}
 POOLINGS: dict[str, Callable[..., keras.layers.Layer]] = {
@@ -44,9 +44,7 @@ def classifier(
     lengths = keras.Input((), dtype="int32", name="lengths")
     seen = layers.WordDropout(config.word_dropout)(ids) if config.word_dropout else ids
     x = keras.layers.Embedding(vocabulary_size, config.embedding.units, name="embedding")(seen)  # [B, T, C]
-    if config.embedding.adversarial:
-        x = layers.AdversarialNoise(config.embedding.adversarial, name="adversarial_noise")(x, lengths)
-    x = dropped(config.embedding.dropout, _locked_dropout(config.embedding.locked_dropout, x))
+    x = dropped(config.embedding.dropout, x)
     x, steps = encoder(config, x, lengths)
     x, _ = POOLINGS[config.pooling](x.shape[-1], name="pooling")(x, steps)  # [B, C]
     x = dropped(config.dropout, x)
@@ -80,10 +78,10 @@ def encoder(config: Classifier, x: KerasTensor, lengths: KerasTensor) -> tuple[K
         cell = cell_of(recurrent, f"{recurrent.cell}_{number}" if recurrent.bidirectional else name)
         layer = layers.Bidirectional(cell, name=name) if recurrent.bidirectional else cell
         x = layer(x, lengths)
-    return _locked_dropout(recurrent.locked_dropout, x), lengths
+    return x, lengths
 
 
-def cell_of(config: RecurrentLayers | Encoder, name: str, *, return_state: bool = False) -> keras.layers.RNN:
+def cell_of(config: Recurrent | Encoder, name: str, *, return_state: bool = False) -> keras.layers.RNN:
     """A recurrent layer that gives an output for each step."""
     return CELLS[config.cell](
         config.units,
@@ -97,8 +95,3 @@ def cell_of(config: RecurrentLayers | Encoder, name: str, *, return_state: bool 
 
 def dropped(share: float, x: KerasTensor) -> KerasTensor:
     return keras.layers.Dropout(share)(x) if share else x
-
-
-def _locked_dropout(share: float, x: KerasTensor) -> KerasTensor:
-    """Drops whole channels of a row, the same at every step (Gal and Ghahramani 2016)."""
-    return keras.layers.SpatialDropout1D(share)(x) if share else x

@@ -172,7 +172,7 @@ def _encoder_layers(model: keras.Model) -> list[keras.layers.Layer]:
 def _without_dropout(config: Classifier) -> Classifier:
     off = {"dropout": 0.0}
     recurrent = config.recurrent and config.recurrent.model_copy(
-        update={**off, "recurrent_dropout": 0.0, "weight_dropout": 0.0, "locked_dropout": 0.0}
+        update={**off, "recurrent_dropout": 0.0, "weight_dropout": 0.0}
     )
     blocks = [block.model_copy(update=off) for block in config.convolution]
     return config.model_copy(update={"convolution": blocks, "recurrent": recurrent})

@@ -28,7 +28,6 @@ from seqpipe.config.training import Training
 from seqpipe.data.batches import plan_in_order_of_length
 from seqpipe.data.examples import Examples
 from seqpipe.errors import DataError, Diverged, Interrupted, RunError, not_allowed
-from seqpipe.layers.adversarial import noisy_pass
 from seqpipe.layers.recurrent_form import traced_for
 from seqpipe.storage import remove_leftovers
 from seqpipe.training.devices import agreement, make_strategy, precision, with_all_workers
@@ -277,7 +276,10 @@ class Trainer:
         taught = self.objective.taught(batch)
         batch = batch if taught is None else {**batch, "taught": taught}
         variables = self.model.trainable_variables
-        loss, gradients = self._gradients(batch, [v.value for v in variables])
+        with tf.GradientTape() as tape:
+            loss = self._loss(batch)
+        # Dense, because the sparse gradient of an embedding is neither clipped nor summed in one known order.
+        gradients = [tf.convert_to_tensor(g) for g in tape.gradient(loss, [v.value for v in variables])]
         if replicas > 1:
             gradients = replica.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         if self.config.clip_norm is not None:
@@ -290,20 +292,6 @@ class Trainer:
         for average, variable in zip(self.averages, variables, strict=bool(self.averages)):
             average.assign_add((variable.value - average) * (1.0 - decay))
         return loss
-
-    def _gradients(self, batch: Batch, variables: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """The loss and its gradients; with adversarial noise in the model, the mean of those with and without it."""
-        with tf.GradientTape() as tape, noisy_pass() as clean:
-            loss = self._loss(batch)
-        found = tape.gradient(loss, [*variables, *clean.seen])
-        # Dense, because the sparse gradient of an embedding is neither clipped nor summed in one known order.
-        gradients = [tf.convert_to_tensor(g) for g in found[: len(variables)]]
-        if not clean.seen:
-            return loss, gradients
-        with tf.GradientTape() as tape, noisy_pass(found[len(variables) :]):
-            noisy_loss = self._loss(batch)
-        noisy = tape.gradient(noisy_loss, variables)
-        return loss, [(a + b) / 2.0 for a, b in zip(gradients, noisy, strict=True)]
 
     def _loss(self, batch: Batch) -> tf.Tensor:
         outputs = self.objective.forward(self.model, batch, True)

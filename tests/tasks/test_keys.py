@@ -43,7 +43,6 @@ VALUES: dict[str, Any] = {
     "features.window_ms": 20.0,
     "model.convolution.0.residual": True,
     "model.convolution.0.stride_frames": 1,
-    "model.embedding.locked_dropout": 0.2,
     "model.recurrent.bidirectional": False,
     "training.augmentation.highest_snr_db": 1.0,
     "training.augmentation.longest_time_mask_ms": 600.0,

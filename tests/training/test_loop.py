@@ -332,44 +332,6 @@ def test_training_schedule_course(kind, expected):
     np.testing.assert_allclose(rates, 2 * np.array(expected), atol=1e-6)
 
 
-def test_training_with_adversarial_noise_takes_the_mean_of_both_gradients(tmp_path):
-    def noisy():
-        settings = {
-            "embedding": {"units": 4, "dropout": 0.0, "adversarial": 0.5},
-            "convolution": [{"filters": 4}],
-            "recurrent": {"units": 4},
-            "dropout": 0.0,
-        }
-        return classifier(Classifier.model_validate(settings), vocabulary_size=3, classes=2)
-
-    config = Training.model_validate({"epochs": 1, "batch_size": 8})
-    data = examples(8, 1)
-    run = Trainer(noisy, objective=Twice(), config=config, train=data, dev=data, seed=1, directory=tmp_path)
-    batch = {name: tf.constant(value) for name, value in run._batch(np.arange(8)).items()}
-    variables = [v.value for v in run.model.trainable_variables]
-    _, found = run._gradients(batch, variables)
-
-    tail = keras.Model([run.model.get_layer("adversarial_noise").output, run.model.inputs[1]], run.model.outputs[0])
-    x = run.model.get_layer("embedding")(batch["ids"])
-
-    def gradients(x):
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            loss = tf.reduce_mean(Twice().loss(batch, tail([x, batch["ids_lengths"]])))
-        return tape.gradient(loss, [x, *variables[1:]])
-
-    slope, *clean = gradients(x)
-    real = (np.arange(x.shape[1])[None] < batch["ids_lengths"].numpy()[:, None])[:, :, None]
-
-    def norm(rows):
-        return np.sqrt((rows**2).sum(axis=(1, 2), keepdims=True))
-
-    _, *noisy_ones = gradients(x + 0.5 * norm(x.numpy() * real) * slope / norm(slope.numpy()))
-    for ours, a, b in zip(found[1:], clean, noisy_ones, strict=True):
-        np.testing.assert_allclose(ours, (a + b) / 2, atol=1e-6)
-    assert not np.allclose(clean[0], noisy_ones[0], atol=1e-6)
-
-
 def test_rounded_keeps_so_many_bits_whatever_the_size():
     weights = np.array([0.0, 1.0, -1 / 3, 1e-30, 7e30, 65_537.0], np.float32)
     kept = rounded(weights, 12)
