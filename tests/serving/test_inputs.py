@@ -12,12 +12,17 @@ from seqpipe.serving.inputs import TEXT, WAVEFORM, as_tensor
 @pytest.mark.parametrize("value", [2**32 + 1, -(2**31) - 1, [1, 2**31]])
 def test_tensor_of_a_number_that_does_not_fit_is_an_error(value):
     with pytest.raises(OverflowError, match="does not fit into int32"):
-        as_tensor(value, tf.int32)
+        as_tensor(value, tf.TensorSpec(None, tf.int32))
 
 
 @pytest.mark.parametrize("value", [2**31 - 1, -(2**31), [1, 2]])
 def test_tensor_of_a_number_that_fits_is_the_number(value):
-    assert as_tensor(value, tf.int32).numpy().tolist() == value
+    assert as_tensor(value, tf.TensorSpec(None, tf.int32)).numpy().tolist() == value
+
+
+def test_tensor_of_another_shape_is_an_error():
+    with pytest.raises(TypeError, match=r"\[1, 2\] has the shape \[2\], not \(\)"):
+        as_tensor([1, 2], tf.TensorSpec((), tf.int32))
 
 
 def test_waveform_of_a_folder_says_how_its_recordings_are_named(tmp_path):
