@@ -76,6 +76,8 @@ def _fans(task: Forecasting, windows: Windows, quantiles: np.ndarray, file: Path
         fan(axes, past, quantiles[row], task.levels, windows.wanted[row])
         name = task.facts.names[windows.series[row] - 1]
         plain(axes, drawable(f"{title} window{f' ({name})' if name else ''}"))
+    axes.set_xlabel("steps from the last value")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize="small")
     save(figure, file)
 
 
@@ -90,4 +92,4 @@ def fan(axes: Axes, past: np.ndarray, quantiles: np.ndarray, levels: list[float]
         )
     axes.plot(ahead, quantiles[:, levels.index(0.5)], color=BLUE, label="median")
     if wanted is not None:
-        axes.plot(ahead, wanted, color=ORANGE, linewidth=1)
+        axes.plot(ahead, wanted, color=ORANGE, linewidth=1, label="what came")
