@@ -144,7 +144,7 @@ def as_on_disk(name: str) -> Path:
         return next((form for form in forms if form.exists()), path)
     except (OSError, ValueError, RuntimeError) as error:  # a name too long, a NUL in it, the home of nobody
         reason = error.strerror if isinstance(error, OSError) else "it holds NUL" if "\0" in name else error
-        raise DataError(f"{name!r} cannot be looked up: {str(reason).rstrip('.')}.") from None
+        raise DataError(f"{name[:60]!r} cannot be looked up: {str(reason).rstrip('.')}.") from None
     return path
 
 
