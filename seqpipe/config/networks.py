@@ -11,11 +11,6 @@ from seqpipe.config.data import Source
 from seqpipe.config.section import Section, Share
 
 
-class Embedding(Section):
-    units: int = Field(64, ge=1, description="Size of a piece's vector.")
-    dropout: Share = Field(0.1, description="Dropout on the vectors.")
-
-
 class StepwiseConvolution(Section):
     """One convolution block with an output for each step: pad, convolve, normalise, activate, drop, add."""
 
@@ -66,9 +61,11 @@ class Ngrams(Section):
     entries: int = Field(131_072, ge=1, le=4_000_000, description="N-grams kept: those that tell most of the labels.")
 
 
-class PieceEmbedding(Embedding):
+class PieceEmbedding(Section):
     """Embedding of pieces."""
 
+    units: int = Field(64, ge=1, description="Size of a piece's vector.")
+    dropout: Share = Field(0.1, description="Dropout on the vectors.")
     vectors: Source | None = Field(
         None, description="Word vectors to start from, files:PATH in word2vec's or GloVe's text form, .gz or .xz."
     )

@@ -301,15 +301,15 @@ def _format_of(path: Path, columns: Mapping[str, Column], encoding: str, separat
 
 def _format_of_txt(begin: Sequence[str], columns: Mapping[str, Column]) -> Format:
     """Of a .txt file: what its first lines say, a label and a sentence where both are asked for."""
-    names, lines = set(columns.values()), [line for line in begin if line.strip()]
+    names, lines, alone = set(columns.values()), [line for line in begin if line.strip()], len(columns) == 1
     if not names:
         return "lines"
-    if lines and len(columns) > 1 and all(line.startswith('{"') and line.rstrip().endswith("}") for line in lines):
+    if lines and not alone and all(line.startswith('{"') and line.rstrip().endswith("}") for line in lines):
         return "jsonl"
     signs: tuple[tuple[str, Format], ...] = (("\t", "tsv"), (",", "csv"))
     for sign, table in signs if lines else ():
         fields = {field.strip('" ') for field in lines[0].split(sign)}
-        alone = len(columns) == 1  # a line of prose may hold its name
+        # A line of prose may hold the name of a column that is asked for alone.
         if names <= fields and (not alone or (len(lines) > 1 and all(sign in line for line in lines))):
             return table
     by_number = all(isinstance(column, int) for column in names)

@@ -109,8 +109,9 @@ def fit_ngrams(rows: Ragged, labels: np.ndarray, classes: int, *, longest: int, 
         if folds > 1:
             margins = np.zeros(len(rows))
             for fit, hold in StratifiedKFold(folds, shuffle=True, random_state=seed).split(binary, target):
-                own = _telling(binary[fit], [target[fit]], entries)  # what the rows held back tell stays unknown
-                weights, bias, ratio = _fit_one(binary[fit][:, own], target[fit])
+                learned = binary[fit]
+                own = _telling(learned, [target[fit]], entries)  # what the rows held back tell stays unknown
+                weights, bias, ratio = _fit_one(learned[:, own], target[fit])
                 margins[hold] = _scaled(binary[hold][:, own], ratio) @ weights + bias
             scale = _logit_scale(margins, target)
         weights, bias, ratio = _fit_one(kept, target)

@@ -277,7 +277,7 @@ def read_unlabelled(
         raise DataError(f"{source}: no text in it.")
     findings.append(Finding("info", f"unlabelled: {_rows(len(texts))}."))
     present = {text.strip() for text in texts}
-    for role, table in {"dev": splits.dev, "test": splits.test, **(domains or {})}.items():
+    for role, table in [("dev", splits.dev), ("test", splits.test), *(domains or {}).items()]:
         held_back = [text.strip() for text in table.texts if text.strip() in present] if table is not None else []
         if not held_back or table is None:
             continue

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -324,6 +325,14 @@ def test_classification_more_text_holds_no_rows_of_other_domains():
     data = ClassificationData(train="files:train.jsonl")
     with pytest.raises(DataError, match="10 of 10 shop texts stand in it"):
         read_unlabelled("files:shop.csv", data, splits, domains=domains, skip_held_back=False)
+    with pytest.raises(DataError, match=r"of [0-9]+ dev texts stand in it"):  # whatever a domain is called
+        read_unlabelled(
+            "files:train.jsonl",
+            data,
+            replace(splits, dev=splits.train),
+            domains={"dev": domains["shop"]},
+            skip_held_back=False,
+        )
     strict = domain.model_copy(update={"max_bad_fraction": 0.0})
     with pytest.raises(DataError, match=r"evaluation\.other_domains\.shop\.max_bad_fraction = 0 allows no more"):
         read_domains({"shop": strict}, splits.classes, labels={"a": "a", "b": "b"}, separator=None)
