@@ -24,6 +24,7 @@ from seqpipe.evaluation.classification_words import to_markdown
 from seqpipe.evaluation.figures import percent
 from seqpipe.evaluation.labels import balanced_accuracy, label_rows
 from seqpipe.evaluation.measures import Report
+from seqpipe.evaluation.paired import mean_with_interval
 from seqpipe.storage import write_text
 
 Inputs = TypeVar("Inputs", contravariant=True)
@@ -204,15 +205,16 @@ def _beside_baseline(
     theirs = _column(baseline.predictions, len(labels), "baseline.predictions") == labels
 
     def difference(model: np.ndarray, other: np.ndarray) -> dict[str, float]:
-        value, low, high = metrics.paired_bootstrap_difference(model, other, samples=samples, seed=seed)
+        more = model.astype(int) - other
+        value, low, high = mean_with_interval(more, samples=samples, seed=seed)
         return {
             "value": value,
             "low": low,
             "high": high,
             "n": len(model),
-            "only_model_right": int(np.sum(model & ~other)),
-            "only_baseline_right": int(np.sum(other & ~model)),
-            "mcnemar_p": metrics.mcnemar_p(model, other),
+            "only_model_right": int(np.sum(more > 0)),
+            "only_baseline_right": int(np.sum(more < 0)),
+            "mcnemar_p": metrics.sign_p(more),
             "bootstrap_samples": samples,
         }
 

@@ -185,49 +185,16 @@ def calibration_bins(probabilities: ArrayLike, labels: ArrayLike, bins: int = CA
     )
 
 
-def paired_bootstrap_difference(
-    correct_a: ArrayLike, correct_b: ArrayLike, *, samples: int, seed: int, confidence: float = CONFIDENCE
-) -> tuple[float, float, float]:
-    """Accuracy of a minus accuracy of b on the same rows, with a percentile interval over resampled rows.
-
-    A row counts +1 (a alone is right), -1 (b alone) or 0. Drawing N rows with replacement draws how often each of the
-    three kinds comes: one multinomial a sample, so memory grows with the samples and not with N.
-
-    Args:
-        correct_a: bool [N].
-        correct_b: bool [N], the same rows in the same order.
-        samples: resamples.
-    Returns:
-        Difference, lower and upper bound, -1..1.
-    """
-    only_a, only_b, total = _disagreements(correct_a, correct_b)
-    shares = np.array([only_a, only_b, total - only_a - only_b]) / total
-    draws = np.random.default_rng(seed).multinomial(total, shares, size=samples)  # [samples, 3]
-    differences = (draws[:, 0] - draws[:, 1]) / total
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(differences, [tail, 1 - tail])
-    return (only_a - only_b) / total, float(low), float(high)
-
-
-def mcnemar_p(correct_a: ArrayLike, correct_b: ArrayLike) -> float:
-    """Exact two-sided p-value that a and b are equally often right alone (McNemar 1947, the binomial form).
-
-    With a handful of disagreements a bootstrap is too sure of itself (one row: an interval without width); this is not.
-    """
-    only_a, only_b, _ = _disagreements(correct_a, correct_b)
-    return _two_sided(only_a, only_b)
-
-
 def sign_p(differences: ArrayLike) -> float:
-    """Exact two-sided p-value that differences [N] lie above 0 as often as below it; those at 0 say nothing."""
-    differences = np.asarray(differences)
-    return _two_sided(int(np.sum(differences > 0)), int(np.sum(differences < 0)))
+    """Exact two-sided p-value that differences [N] lie above 0 as often as below it; those at 0 say nothing.
 
-
-def _two_sided(one: int, other: int) -> float:
+    Of right answers less those of another it is McNemar's (1947, the binomial form). With a handful of disagreements a
+    bootstrap is too sure of itself (one row: an interval without width); this is not.
+    """
     from scipy.stats import binomtest
 
-    return float(binomtest(one, one + other).pvalue) if one + other else 1.0
+    above, below = int(np.sum(np.asarray(differences) > 0)), int(np.sum(np.asarray(differences) < 0))
+    return float(binomtest(above, above + below).pvalue) if above + below else 1.0
 
 
 def side(difference: Mapping[str, float]) -> int:
@@ -257,14 +224,6 @@ def checked(values: ArrayLike, labels: ArrayLike, kind: str = "logits") -> tuple
         row = outside[0]
         raise ValueError(f"labels[{row}] is {labels[row]}: a label must be 0..{values.shape[1] - 1}.")
     return values, labels.astype(np.int64)
-
-
-def _disagreements(correct_a: ArrayLike, correct_b: ArrayLike) -> tuple[int, int, int]:
-    """Rows only a has right, rows only b has right, all rows."""
-    a, b = np.asarray(correct_a, bool), np.asarray(correct_b, bool)
-    if a.shape != b.shape or a.ndim != 1 or not a.size:
-        raise ValueError(f"correct_a {a.shape} and correct_b {b.shape} must be [N] both, with N >= 1.")
-    return int(np.sum(a & ~b)), int(np.sum(b & ~a)), len(a)
 
 
 def _mean_nll(logits: np.ndarray, labels: np.ndarray) -> float:

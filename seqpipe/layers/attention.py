@@ -15,7 +15,7 @@ from typing import Unpack
 import keras
 import tensorflow as tf
 
-from seqpipe.layers.lengths import LayerOptions, Shape, Tensor, step_mask, zero_beyond
+from seqpipe.layers.lengths import LayerOptions, Shape, Tensor, masked_softmax, step_mask, zero_beyond
 
 
 class _Attention(keras.layers.Layer):
@@ -30,9 +30,7 @@ class _Attention(keras.layers.Layer):
     def attend(self, queries: Tensor, keys: Tensor, memory: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """As calling the layer, with the keys at hand and a memory that is zero beyond each length."""
         mask = step_mask(lengths, tf.shape(memory)[1])[:, tf.newaxis]  # [B, 1, S]
-        scores = tf.where(mask, tf.cast(self.scores(queries, keys), tf.float32), -1e30)  # [B, T, S]
-        exponentials = tf.where(mask, tf.exp(scores - tf.reduce_max(scores, axis=2, keepdims=True)), 0.0)
-        weights = exponentials / tf.maximum(tf.reduce_sum(exponentials, axis=2, keepdims=True), 1e-30)
+        weights = masked_softmax(self.scores(queries, keys), mask)  # [B, T, S]
         return tf.matmul(tf.cast(weights, memory.dtype), memory), weights
 
     def call(self, queries: Tensor, memory: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

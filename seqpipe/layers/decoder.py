@@ -115,14 +115,13 @@ class AttentionDecoder(keras.layers.Layer):
         self, x: Tensor, lengths: Tensor, memory: Tensor, memory_lengths: Tensor, training: bool | None = None
     ) -> tuple[Tensor, Tensor]:
         memory = zero_beyond(tf.cast(memory, self.compute_dtype), memory_lengths)
-        states = self._first_states(memory, memory_lengths)
-        keys = self.scores.keys(memory)
         if self.input_feeding:
             x = self._dropped(0, zero_beyond(x, lengths), training)
-            output, weights = self._fed_loop(x, states, keys, memory, memory_lengths)
+            output, weights = self._fed_loop(x, *self.start(memory, memory_lengths))
         else:
+            states = self._first_states(memory, memory_lengths)
             h = self._over_time(0, x, lengths, states, training)
-            context, weights = self.scores.attend(h, keys, memory, memory_lengths)
+            context, weights = self.scores.attend(h, self.scores.keys(memory), memory, memory_lengths)
             for number in range(1, self.layers):
                 h = self._over_time(number, tf.concat([h, context], axis=2), lengths, states, training)
             output = self.combine(tf.concat([h, context], axis=2))
@@ -174,16 +173,9 @@ class AttentionDecoder(keras.layers.Layer):
         x = self._dropped(number, x, training)
         return self.recurrent[number](x, lengths, initial_state=states[number], training=training)
 
-    def _fed_loop(
-        self, x: Tensor, states: States, keys: Tensor, memory: Tensor, lengths: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _fed_loop(self, x: Tensor, state: State, shared: State) -> tuple[Tensor, Tensor]:
         """Outputs [B, T, O] and weights [B, T, S], a step after the other."""
         steps = tf.shape(x)[1]
-        state: State = {
-            "cells": [[s[:, tf.newaxis] for s in of] for of in states],
-            "fed": tf.zeros([tf.shape(x)[0], 1, self.output_units], x.dtype),
-        }
-        shared = {"memory": memory, "keys": keys, "lengths": lengths}
 
         def body(t, state, outputs, alignment):
             output, weights, state = self.step(x[:, t][:, tf.newaxis], state, shared)

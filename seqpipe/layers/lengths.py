@@ -54,6 +54,13 @@ def zero_beyond(x: Tensor, lengths: Tensor) -> Tensor:
     return ops.where(mask, x, ops.zeros((), dtype=x.dtype))
 
 
+def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
+    """Softmax in float32 over the last axis, of what the mask lets through; exactly 0 elsewhere."""
+    scores = ops.where(mask, ops.cast(scores, "float32"), -1e30)
+    exponentials = ops.where(mask, ops.exp(scores - ops.max(scores, axis=-1, keepdims=True, initial=-1e30)), 0.0)
+    return exponentials / ops.maximum(ops.sum(exponentials, axis=-1, keepdims=True), 1e-30)
+
+
 def check_rank(name: str, x: Tensor, axes: str, *ranks: int) -> None:
     """Raises ValueError: x has another rank, where one is known."""
     shape = x.shape

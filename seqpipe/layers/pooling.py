@@ -13,7 +13,16 @@ from typing import Unpack
 import keras
 from keras import ops
 
-from seqpipe.layers.lengths import LayerOptions, Shape, Tensor, check_rank, step_mask, within, zero_beyond
+from seqpipe.layers.lengths import (
+    LayerOptions,
+    Shape,
+    Tensor,
+    check_rank,
+    masked_softmax,
+    step_mask,
+    within,
+    zero_beyond,
+)
 
 TIE = 1e-5  # how far from the largest a step may be and still count as that, of 1 + its size
 
@@ -42,10 +51,7 @@ class AttentionPooling(keras.layers.Layer):
     def call(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         x = zero_beyond(x, lengths)
         mask = step_mask(lengths, ops.shape(x)[1])  # [B, T]
-        scores = ops.cast(self.score(self.hidden(x))[:, :, 0], "float32")  # [B, T]
-        scores = ops.where(mask, scores, -1e30)
-        exponentials = ops.where(mask, ops.exp(scores - ops.max(scores, axis=1, keepdims=True, initial=-1e30)), 0.0)
-        weights = exponentials / ops.maximum(ops.sum(exponentials, axis=1, keepdims=True), 1e-30)
+        weights = masked_softmax(self.score(self.hidden(x))[:, :, 0], mask)  # [B, T]
         pooled = ops.matmul(ops.cast(weights, x.dtype)[:, None], x)[:, 0]
         return pooled, weights
 

@@ -55,6 +55,16 @@ def test_paired_mean_equals_drawing_kinds_of_values_with_their_share():
     assert mean_with_interval(values, samples=50, seed=7) == pytest.approx((1.0, *np.quantile(drawn, LEVELS)))
 
 
+def test_paired_mean_of_what_two_have_right_equals_resampling_row_by_row():
+    rng = np.random.default_rng(7)
+    a, b = rng.random(120) < 0.8, rng.random(120) < 0.7
+    value, low, high = mean_with_interval(a.astype(int) - b, samples=20_000, seed=1)
+    rows = rng.integers(120, size=(20_000, 120))
+    resampled = a[rows].mean(axis=1) - b[rows].mean(axis=1)
+    assert value == pytest.approx(a.mean() - b.mean(), abs=1e-12)
+    assert (low, high) == pytest.approx(tuple(np.quantile(resampled, LEVELS)), abs=1.01 / 120)
+
+
 def test_paired_difference_of_means_is_of_the_mean_over_seeds():
     ours, theirs = systems(1, 2), systems(3, 4, 5)
     columns = [np.mean([part.columns["accuracy"] for part in parts], axis=0) for parts in (ours, theirs)]

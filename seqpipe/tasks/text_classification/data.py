@@ -14,14 +14,21 @@ import numpy as np
 from seqpipe.data.checks import Checked, Nouns, alike, leaks, odd_names, oddities, repeats
 from seqpipe.data.examples import content_key
 from seqpipe.data.files import unread_in_folders
-from seqpipe.data.findings import Bad, Finding, counted, raise_errors, share
+from seqpipe.data.findings import Bad, Finding, counted, raise_errors
 from seqpipe.data.formats import FASTTEXT, ONE_LABEL
 from seqpipe.data.reading import read_role, read_roles, with_dev
 from seqpipe.data.sources import BadRow, Role, Row, read_rows
 from seqpipe.data.splits import Splits
 from seqpipe.errors import DataError, not_allowed
 from seqpipe.tasks.text_classification.config import ClassificationData, LabelledText, OtherDomain
-from seqpipe.tasks.text_classification.label_sets import as_matrix, check_labels, shown, split_labels, strata
+from seqpipe.tasks.text_classification.label_sets import (
+    as_matrix,
+    check_labels,
+    hardly_any,
+    shares,
+    split_labels,
+    strata,
+)
 
 _rows = partial(counted, noun="row")
 NOUNS = Nouns("row", "text", "label")
@@ -357,16 +364,8 @@ def _check_balance(role: str, table: Table, classes: list[str]) -> list[Finding]
         if role == "train":
             return [Finding("error", f"{only}. There must be two classes.")]
         return [Finding("warning", f"{only}.")]
-    listed = [f"{shown(name)} {count:,} ({share(count, rows)})" for name, count in most]
-    if len(listed) > 10:
-        listed = [*listed[:3], "...", *listed[-3:]]
-    findings = [Finding("info", f"{role}: {_rows(rows)}: {', '.join(listed)}.")]
+    findings = [Finding("info", f"{role}: {_rows(rows)}: {shares(most, rows)}.")]
     if role == "train" and (none := [name for name, count in most if not count]):
         text = f"train: no row of {', '.join(none[:5])}. A class is learned from rows: take it out of data.labels."
         findings.append(Finding("error", text))
-    few = min(0.01, 0.1 / len(classes)) * rows  # with many classes an even share is itself below 1 %
-    rare = [f"{shown(name)} {_rows(count)}" for name, count in reversed(most) if count < 2 or count < few]
-    if rare:
-        listed_rare = ", ".join(rare[:5]) + (f" and {len(rare) - 5} more" if len(rare) > 5 else "")
-        findings.append(Finding("warning", f"{role}: hardly any rows of some classes: {listed_rare}."))
-    return findings
+    return [*findings, *hardly_any(f"{role}: hardly any rows of some classes", most, rows)]

@@ -82,27 +82,33 @@ def check_labels(role: str, labels: np.ndarray, classes: Sequence[str]) -> list[
     if not rows:
         return [] if role != "train" else [Finding("error", "train: no rows left.")]
     count = labels.sum(axis=0, dtype=np.int64)
-    order = np.argsort(-count, kind="stable")
     if not count.any() and role != "train":
         return [Finding("warning", f"{role}: no row has a label.")]
-    listed = [f"{shown(classes[i])} {count[i]:,} ({share(count[i], rows)})" for i in order]
-    if len(listed) > MOST_LISTED:
-        listed = [*listed[:3], "...", *listed[-3:]]
+    most = [(classes[i], int(count[i])) for i in np.argsort(-count, kind="stable")]
     without = rows - int(labels.any(axis=1).sum())
     text = (
         f"{role}: {counted(rows, 'row')}, {count.sum() / rows:.2f} labels each on average, {without:,} "
-        f"({share(without, rows)}) without one: {', '.join(listed)}."
+        f"({share(without, rows)}) without one: {shares(most, rows)}."
     )
     findings = [Finding("info", text), *_not_learned(role, count, rows, classes)]
     if role == "train" and labels.sum(axis=1, dtype=np.int64).max() < 2 and len(classes) > 1:
         text = "train: no row has more than one label. Does data.label_separator stand between them?"
         findings.append(Finding("warning", text))
-    few = min(0.01, 0.1 / len(classes)) * rows
-    rare = [f"{classes[i]} {counted(int(count[i]), 'row')}" for i in order[::-1] if count[i] < 2 or count[i] < few]
-    if rare:
-        more = f" and {len(rare) - 5} more" if len(rare) > 5 else ""
-        findings.append(Finding("warning", f"{role}: hardly any rows of some labels: {', '.join(rare[:5])}{more}."))
-    return findings
+    return [*findings, *hardly_any(f"{role}: hardly any rows of some labels", most, rows)]
+
+
+def shares(most: Sequence[tuple[str, int]], rows: int) -> str:
+    """Classes with their counts, the largest first, and with what share of the rows that is; of many the ends."""
+    told = [f"{shown(name)} {count:,} ({share(count, rows)})" for name, count in most]
+    return ", ".join(told if len(told) <= MOST_LISTED else [*told[:3], "...", *told[-3:]])
+
+
+def hardly_any(what: str, most: Sequence[tuple[str, int]], rows: int) -> list[Finding]:
+    """A warning of the classes that have hardly any of so many rows, if some have."""
+    few = min(0.01, 0.1 / len(most)) * rows  # with many classes an even share is itself below 1 %
+    rare = [f"{shown(name)} {counted(count, 'row')}" for name, count in reversed(most) if count < 2 or count < few]
+    more = f" and {len(rare) - 5} more" if len(rare) > 5 else ""
+    return [Finding("warning", f"{what}: {', '.join(rare[:5])}{more}.")] if rare else []
 
 
 def _not_learned(role: str, count: np.ndarray, rows: int, classes: Sequence[str]) -> list[Finding]:

@@ -3,8 +3,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from seqpipe.evaluation.metrics import paired_bootstrap_difference
-from seqpipe.evaluation.paired import mean_with_interval
 from seqpipe.tasks.text_classification.deletion import DRAWS, deletion_test, to_markdown
 
 NEGATIVE, POSITIVE, FILLER = 1, 2, 3
@@ -88,10 +86,3 @@ def test_deletion_takes_a_tenth_of_each_row_and_at_least_one_piece():
 
 def test_deletion_without_rows_of_two_pieces_says_nothing():
     assert deletion_test([np.ones(1, int)], [np.ones(1)], counted, samples=100, seed=1) is None
-
-
-def test_mean_with_interval_is_the_paired_bootstrap_where_rows_are_right_or_wrong():
-    rng = np.random.default_rng(4)
-    a, b = rng.random(400) < 0.8, rng.random(400) < 0.7
-    found = mean_with_interval(a.astype(float) - b.astype(float), samples=20_000, seed=2)
-    np.testing.assert_allclose(found, paired_bootstrap_difference(a, b, samples=20_000, seed=3), atol=0.004)
